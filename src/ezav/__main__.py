@@ -1,0 +1,7 @@
+"""`python -m ezav`."""
+
+import sys
+
+from ezav.cli.main import main
+
+sys.exit(main())

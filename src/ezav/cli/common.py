@@ -1,0 +1,29 @@
+"""What every command shares: `--json`, the consoles, the shape of a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+progress = Console(stderr=True, highlight=False)
+"""Progress, warnings and errors: stderr, so that stdout stays clean for results."""
+output = Console(highlight=False, soft_wrap=True)
+"""Results for people; with `--json` nothing is printed here but one JSON document."""
+
+
+@dataclass(kw_only=True)
+class Command:
+    """A command: its fields are its options, `run` does the work, `show` prints it for people."""
+
+    json: bool = False
+    """Print the result as one JSON document on stdout."""
+
+    def run(self) -> dict[str, Any]:
+        """Do the work and return the result as JSON-ready data."""
+        raise RuntimeError(f"{type(self).__name__} does not define run()")
+
+    def show(self, result: dict[str, Any]) -> None:
+        """Print the result for a person."""
+        output.print_json(data=result)

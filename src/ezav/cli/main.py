@@ -1,0 +1,94 @@
+"""`ezav`: parse, call, print. Each command lives in its own file, imported when it is named."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+import ezav
+from ezav.cli.common import Command, output, progress
+from ezav.errors import EzavError
+
+COMMANDS: dict[str, str] = {
+    "demo": "from generated videos to classes never seen, end to end, in minutes",
+    "extract": "a folder (or manifest) of labelled videos -> a feature store",
+    "run": "train and test a method on a feature store under the two-stage protocol",
+    "predict": "name what is in clips, among the known classes or any names you type",
+    "classes": "optimise, inspect and compare class embeddings",
+}
+"""Command name -> one line of help. `ezav.cli.<name>` (with `_` for `-`) holds its `CLI`."""
+
+_USAGE = 2
+_INTERRUPTED = 130
+
+
+def _overview() -> None:
+    output.print(
+        "[bold]ezav[/bold]: audio-visual generalized zero-shot learning. Recognise events in "
+        "videos,\nincluding classes never seen in training, from the names of the classes.\n"
+    )
+    output.print("usage: ezav COMMAND ...        ezav COMMAND --help explains one command\n")
+    width = max(map(len, COMMANDS))
+    for name, summary in COMMANDS.items():
+        output.print(f"  [bold]{name:<{width}}[/bold]  {escape(summary)}")
+    output.print(
+        "\nEvery command takes --json (the result on stdout; progress goes to stderr) and ends "
+        "with\nstatus 0 only when it did what was asked."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 done, 1 failed, 2 usage, 130 interrupted)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        _overview()
+        return 0 if arguments else _USAGE
+    if arguments[0] == "--version":
+        output.print(f"ezav {ezav.__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        progress.print(f"ezav: no command {escape(repr(name))}; ezav --help lists them")
+        return _USAGE
+    try:
+        return _run(name, rest)
+    except EzavError as error:
+        progress.print(f"[red]ezav {name}:[/red] {escape(str(error))}", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        progress.print(f"\nezav {name}: interrupted; what was finished is kept")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f" ('{error.filename}')" if error.filename else ""
+        progress.print(f"[red]ezav {name}:[/red] {escape(f'{error.strerror or error}{where}')}")
+        return 1
+
+
+def _run(name: str, rest: list[str]) -> int:
+    import tyro
+
+    module = importlib.import_module(f"ezav.cli.{name.replace('-', '_')}")
+    try:
+        command: Command = tyro.cli(
+            module.CLI, args=rest, prog=f"ezav {name}", description=module.__doc__
+        )
+    except SystemExit as stop:  # tyro prints help and usage errors itself
+        return int(stop.code or 0)
+    result = command.run()
+    if command.json:
+        sys.stdout.write(json.dumps(result, indent=2, default=str, allow_nan=True) + "\n")
+    else:
+        command.show(result)
+    return int(result.get("status", 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

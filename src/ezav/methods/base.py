@@ -1,0 +1,97 @@
+"""What a method is: a config, a loss, and scores. Training and the protocol are shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ezav.features.tokens import Tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dims:
+    """The dimensions of the inputs: audio and visual features, class embeddings."""
+
+    audio: int
+    visual: int
+    text: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """B training clips and the class embeddings of the stage's training classes.
+
+    Attributes:
+        audio, visual: the clips' tokens, B each.
+        labels: long `[B]`, rows of `class_embeddings`.
+        class_embeddings: `[C, d]`, the training (seen) classes of the stage.
+        negative: for methods that ask for it (`needs_negatives`), one clip of another class for
+            each clip, as a batch with its own labels.
+    """
+
+    audio: Tokens
+    visual: Tokens
+    labels: Tensor
+    class_embeddings: Tensor
+    negative: Batch | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The scalar to descend on, and its named parts (detached) for the log."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+class Method(nn.Module):
+    """Base class of every method.
+
+    A subclass lives in `ezav/methods/<name>/method.py`, sets the class attributes and defines
+    `loss` and `scores`; its network is a plain `nn.Module` in `network.py`.
+
+    Class attributes:
+        Config: a keyword-only frozen dataclass of hyper-parameters, each with a docstring.
+        needs_negatives: the shared loop adds `batch.negative`.
+        temporal: True uses all tokens, False gets one mean token a modality.
+        trainable: False for frozen methods; the loop then only calls `prepare`.
+    """
+
+    Config: ClassVar[type[Any]]
+    needs_negatives: ClassVar[bool] = False
+    temporal: ClassVar[bool] = False
+    trainable: ClassVar[bool] = True
+
+    def __init__(self, config: Any, dims: Dims) -> None:
+        super().__init__()
+        self.config = config
+        self.dims = dims
+
+    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
+        """See the whole training set once before training (statistics, closed-form solutions).
+
+        `labels` `[N]` are rows of `classes` `[C, d]`. The default does nothing.
+        """
+
+    def loss(self, batch: Batch) -> Loss:
+        """The training loss of a batch."""
+        raise RuntimeError(f"{type(self).__name__} does not define a loss")
+
+    def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """Scores `[N, C]` of N clips for C classes; higher is better; C is free."""
+        raise RuntimeError(f"{type(self).__name__} does not define scores")
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser sees; override to leave parameters out or to decay them apart."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))

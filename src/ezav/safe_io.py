@@ -1,0 +1,150 @@
+"""Files in and out, safely: atomic writes, and pickles that can hold data but run no code."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ezav.errors import EzavError
+
+# What a pickle of numpy arrays in plain containers needs, and nothing that can run code.
+_ALLOWED_GLOBALS: dict[tuple[str, str], Any] = {
+    ("builtins", "set"): set,
+    ("builtins", "frozenset"): frozenset,
+    ("builtins", "bytearray"): bytearray,
+    ("builtins", "complex"): complex,
+    ("builtins", "slice"): slice,
+    ("collections", "OrderedDict"): dict,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+_NUMPY_FUNCTIONS = {"_reconstruct", "scalar", "_frombuffer"}
+
+
+class _DataOnlyUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ALLOWED_GLOBALS:
+            return _ALLOWED_GLOBALS[(module, name)]
+        root, _, rest = module.partition(".")
+        if root == "numpy" and rest.split(".")[-1] in {"multiarray", "numeric"}:
+            # Files written by numpy 1 name numpy.core, by numpy 2 numpy._core.
+            if name in _NUMPY_FUNCTIONS:
+                owner = np._core.multiarray if name != "_frombuffer" else np._core.numeric
+                return getattr(owner, name)
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1_encode
+        raise EzavError(
+            f"refused to load '{module}.{name}' from a pickle",
+            "only numpy arrays and plain containers are read; convert the file if you trust it",
+        )
+
+
+def _latin1_encode(text: str, encoding: str = "latin1") -> bytes:
+    """Protocol-2 pickles spell bytes as ``_codecs.encode(text, 'latin1')``."""
+    if encoding not in {"latin1", "latin-1", "iso-8859-1"}:
+        raise EzavError(f"refused the codec '{encoding}' in a pickle")
+    return text.encode("latin1")
+
+
+def load_data_pickle(path: str | Path) -> Any:
+    """Read a pickle that holds numpy arrays and plain containers; refuse all else by name.
+
+    Nothing in the file is executed: a global other than numpy's array constructors is an error.
+
+    Raises:
+        EzavError: the file is missing, damaged, or names anything but data.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return _unpickle(file, path)
+    except OSError as error:
+        raise EzavError(f"cannot read '{path}': {error.strerror}") from error
+
+
+def load_data_npy(path: str | Path) -> Any:
+    """Read a ``.npy`` file; an object array (a pickled dict, say) through the restricted reader.
+
+    Returns an ndarray, or the pickled object itself when the array is a 0-d object array.
+
+    Raises:
+        EzavError: the file is missing, damaged, or its pickle names anything but data.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = read_header(file)
+            if not dtype.hasobject:
+                file.seek(0)
+                return np.lib.format.read_array(file, allow_pickle=False)
+            array = _unpickle(file, path)
+            if isinstance(array, np.ndarray) and shape == ():
+                return array.item()
+            return array
+    except OSError as error:
+        raise EzavError(f"cannot read '{path}': {error.strerror}") from error
+    except ValueError as error:
+        raise EzavError(f"'{path}' is not a numpy .npy file: {error}") from error
+
+
+def _unpickle(file: io.BufferedReader, path: Path) -> Any:
+    try:
+        return _DataOnlyUnpickler(file).load()
+    except EzavError as error:
+        raise EzavError(f"'{path}': {error.message}", error.hint) from None
+    except Exception as error:
+        raise EzavError(f"'{path}' is not a readable pickle: {error}") from error
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; on success it takes its place in one step.
+
+    A reader sees the old file or the whole new one, never a half-written one; on an error
+    or an interrupt the temporary file is removed.
+
+    Raises:
+        EzavError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+    except OSError as error:
+        raise EzavError(f"cannot write '{path}': {error.strerror}") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise EzavError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in one step (see :func:`atomic_path`)."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Call ``write`` with a temporary path and put the result in place in one step."""
+    with atomic_path(path) as temporary:
+        write(temporary)
