@@ -61,12 +61,14 @@ class Method(nn.Module):
         needs_negatives: the shared loop adds `batch.negative`.
         temporal: True uses all tokens, False gets one mean token a modality.
         trainable: False for frozen methods; the loop then only calls `prepare`.
+        scoring_cost: about how many floats `scores` holds for one clip and one class.
     """
 
     Config: ClassVar[type[Any]]
     needs_negatives: ClassVar[bool] = False
     temporal: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
+    scoring_cost: int = 64
 
     def __init__(self, config: Any, dims: Dims) -> None:
         super().__init__()
@@ -76,7 +78,8 @@ class Method(nn.Module):
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """See the whole training set once before training (statistics, closed-form solutions).
 
-        `labels` `[N]` are rows of `classes` `[C, d]`. The default does nothing.
+        `audio` and `visual` hold one token a clip (the mean over time); `labels` `[N]` are rows of
+        `classes` `[C, d]`, the training classes. The default does nothing.
         """
 
     def loss(self, batch: Batch) -> Loss:
@@ -86,6 +89,11 @@ class Method(nn.Module):
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """Scores `[N, C]` of N clips for C classes; higher is better; C is free."""
         raise RuntimeError(f"{type(self).__name__} does not define scores")
+
+    @property
+    def uses_time(self) -> bool:
+        """Batches hold all tokens of a clip; else their mean."""
+        return self.temporal
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What the optimiser sees; override to leave parameters out or to decay them apart."""

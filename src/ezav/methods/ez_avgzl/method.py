@@ -1,0 +1,149 @@
+"""EZ-AVGZL: optimised class embeddings, cross-modal fusion, a contrastive loss over class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.errors import EzavError
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.ez_avgzl.network import (
+    AttentionSimilarity,
+    CosineSimilarity,
+    DecoderSimilarity,
+    Fusion,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EzAvgzlConfig:
+    """Hyper-parameters of EZ-AVGZL."""
+
+    classes: ClassEmbeddingRecipe = field(default_factory=ClassEmbeddingRecipe)
+    """How class embeddings are made from the text embeddings (raw, optimised, shuffled)."""
+    similarity: Literal["attention", "decoder", "cosine"] = "attention"
+    """How a clip is compared with a class name; the paper's is 'attention'."""
+    negatives: Literal["batch", "distinct", "seen"] = "batch"
+    """The classes in the denominator of the loss: those of the batch with multiplicity (equation
+    5), its distinct classes, or all seen classes of the stage."""
+    layers: int = 1
+    """L, transformer layers of the fusion."""
+    width: int = 128
+    """d, the width of a token."""
+    hidden: int = 256
+    """Hidden width of the embedding nets of the two modalities."""
+    heads: int = 8
+    """Attention heads, in the fusion and in the similarity."""
+    head_dim: int = 32
+    """Dimension of a head."""
+    mlp: int = 128
+    """Hidden width of the feed-forward blocks."""
+    norm: Literal["batch", "layer"] = "batch"
+    """Normalisation inside the embedding nets."""
+    dropout: float = 0.3
+    """Dropout in the embedding nets and the fusion, in [0, 1)."""
+    temporal: bool = False
+    """Use every token in time; False gives one mean token a modality."""
+    modalities: Literal["both", "audio", "visual"] = "both"
+    """Use only one modality (an ablation)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise EzavError(f"dropout {self.dropout} is outside [0, 1)")
+        for name in ("width", "hidden", "heads", "head_dim", "mlp"):
+            if getattr(self, name) < 1:
+                raise EzavError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.layers < 0:
+            raise EzavError(f"layers must not be negative, it is {self.layers}")
+
+
+class EzAvgzl(Method):
+    """Audio-visual generalized zero-shot learning the easy way (Mo & Morgado, ECCV 2024).
+
+    Example:
+        >>> method = EzAvgzl(EzAvgzlConfig(width=16), Dims(audio=4, visual=6, text=5)).eval()
+        >>> clips = Tokens.pooled(torch.randn(2, 4)), Tokens.pooled(torch.randn(2, 6))
+        >>> method.scores(*clips, torch.randn(7, 5)).shape
+        torch.Size([2, 7])
+    """
+
+    Config = EzAvgzlConfig
+    config: EzAvgzlConfig
+
+    def __init__(self, config: EzAvgzlConfig, dims: Dims) -> None:
+        super().__init__(config, dims)
+        c = config
+        self.fusion = Fusion(
+            dims.audio,
+            dims.visual,
+            width=c.width,
+            hidden=c.hidden,
+            layers=c.layers,
+            heads=c.heads,
+            head_dim=c.head_dim,
+            mlp=c.mlp,
+            norm=c.norm,
+            dropout=c.dropout,
+        )
+        self.similarity: AttentionSimilarity | DecoderSimilarity | CosineSimilarity
+        if c.similarity == "attention":
+            self.similarity = AttentionSimilarity(c.width, dims.text, c.heads, c.head_dim)
+        elif c.similarity == "decoder":
+            self.similarity = DecoderSimilarity(
+                c.width, dims.text, c.heads, c.head_dim, c.mlp, c.dropout
+            )
+        else:
+            self.similarity = CosineSimilarity(c.width, dims.text)
+
+        tokens = 64 if c.temporal else 3
+        self.scoring_cost = 2 * (c.width + c.mlp if c.similarity == "decoder" else c.heads * tokens)
+
+    @property
+    def uses_time(self) -> bool:
+        return self.config.temporal
+
+    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
+        """Learn the standardisation of the features from the training set."""
+        self.fusion.audio.standardize.learn(audio.values[audio.mask])
+        self.fusion.visual.standardize.learn(visual.values[visual.mask])
+
+    def fuse(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, Tensor]:
+        """Fused tokens `[B, T, d]`, class token first, and which are real `[B, T]`."""
+        if self.config.modalities == "audio":
+            visual = visual.without()
+        elif self.config.modalities == "visual":
+            audio = audio.without()
+        tokens: tuple[Tensor, Tensor] = self.fusion(
+            audio.values, audio.mask, audio.times, visual.values, visual.mask, visual.times
+        )
+        return tokens
+
+    def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        result: Tensor = self.similarity(*self.fuse(audio, visual), class_embeddings)
+        return result
+
+    def loss(self, batch: Batch) -> Loss:
+        """Equation 5: cross-entropy over the classes of the batch.
+
+        A class that occurs n times in the batch stands n times in the denominator; its score is
+        computed once and `log n` added.
+        """
+        if self.config.negatives == "seen":
+            scores = self.scores(batch.audio, batch.visual, batch.class_embeddings)
+            total = F.cross_entropy(scores, batch.labels)
+        else:
+            distinct, position, count = batch.labels.unique(return_inverse=True, return_counts=True)
+            scores = self.scores(batch.audio, batch.visual, batch.class_embeddings[distinct])
+            if self.config.negatives == "batch":
+                scores = scores + count.log()
+            total = F.cross_entropy(scores, position)
+        return Loss(total, {"contrastive": total.detach()})
+
+
+METHOD = EzAvgzl

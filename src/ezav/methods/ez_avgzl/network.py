@@ -1,0 +1,279 @@
+"""The network of EZ-AVGZL: cross-modal fusion of tokens, and three similarities to class names.
+
+Blocks in dependency order. B clips, T tokens, C classes, H heads, d width; every reshape is
+annotated. Only torch is needed: the file can be lifted out of the project.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CLASS, AUDIO, VISUAL = 0, 1, 2
+"""The kinds of token in the fused sequence `[class, audio…, visual…]`."""
+
+
+class Standardize(nn.Module):
+    """Shift and scale each feature dimension by the statistics of the training set.
+
+    Frozen encoders differ by orders of magnitude (VGGish 0…255, CLIP unit vectors). The scale is
+    floored at a tenth of the typical one, so that a nearly constant dimension is not blown up.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def learn(self, rows: Tensor) -> None:
+        """Take mean and standard deviation from rows `[N, d]` of the training set."""
+        deviation = rows.std(dim=0, correction=0)
+        typical = deviation.square().mean().sqrt()
+        if len(rows) and typical > 0:
+            self.mean.copy_(rows.mean(dim=0))
+            self.scale.copy_(deviation.clamp(min=0.1 * float(typical)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.scale
+
+
+class TokenEmbedding(nn.Module):
+    """(Linear, norm, ReLU, dropout) twice, from feature dimension to width.
+
+    Only real tokens pass through: padding would shift batch statistics.
+    """
+
+    def __init__(self, dim: int, hidden: int, width: int, norm: str, dropout: float) -> None:
+        super().__init__()
+        make_norm = nn.BatchNorm1d if norm == "batch" else nn.LayerNorm
+        self.standardize = Standardize(dim)
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden),
+            make_norm(hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, width),
+            make_norm(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.width = width
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:  # [B, T, dim], [B, T] -> [B, T, d]
+        if bool(mask.all()):
+            batch, tokens, dim = values.shape
+            return self.layers(self.standardize(values.reshape(-1, dim))).view(batch, tokens, -1)
+        out = values.new_zeros(*mask.shape, self.width)
+        if bool(mask.any()):
+            rows = self.standardize(values[mask])  # [real tokens, dim]
+            if self.training and len(rows) == 1:
+                # Batch statistics of a single row would be zero variance: use the running ones.
+                self.layers.eval()
+                embedded = self.layers(rows)
+                self.layers.train()
+            else:
+                embedded = self.layers(rows)
+            out[mask] = embedded.to(out.dtype)
+        return out
+
+
+class TimeEmbedding(nn.Module):
+    """Seconds to vectors: sines and cosines from 20 s down to 0.2 s, then a linear map."""
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, bands: int = 16) -> None:
+        super().__init__()
+        periods = torch.logspace(math.log10(20.0), math.log10(0.2), bands)
+        self.register_buffer("frequencies", 2 * math.pi / periods)
+        self.linear = nn.Linear(2 * bands, width)
+
+    def forward(self, seconds: Tensor) -> Tensor:  # [B, T] -> [B, T, d]
+        angle = seconds[..., None] * self.frequencies
+        return self.linear(torch.cat([angle.sin(), angle.cos()], dim=-1))
+
+
+def cross_modal_mask(kinds: Tensor, real: Tensor) -> Tensor:
+    """Who may attend to whom: the other modality and the class token; never padding.
+
+    Args:
+        kinds: long `[T]`, CLASS, AUDIO or VISUAL.
+        real: bool `[B, T]`.
+
+    Returns:
+        bool `[B, 1, T, T]`, True where token i may attend to token j. The class token attends to
+        every real token. No row is empty, since the class token is always real.
+
+    Example:
+        >>> kinds = torch.tensor([CLASS, AUDIO, VISUAL])
+        >>> cross_modal_mask(kinds, torch.tensor([[True, True, True]]))[0, 0].int().tolist()
+        [[1, 1, 1], [1, 0, 1], [1, 1, 0]]
+    """
+    different = kinds[:, None] != kinds[None, :]
+    allowed = different | (kinds == CLASS)[:, None]  # [T, T]
+    return (allowed[None] & real[:, None, :])[:, None]
+
+
+class FusionLayer(nn.Module):
+    """A pre-norm transformer layer under a given attention mask."""
+
+    def __init__(self, width: int, heads: int, head_dim: int, mlp: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.to_qkv = nn.Linear(width, 3 * heads * head_dim, bias=False)
+        self.to_out = nn.Linear(heads * head_dim, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, allowed: Tensor) -> Tensor:  # [B, T, d], [B, 1, T, T]
+        qkv = self.to_qkv(self.attention_norm(x))  # [B, T, 3·H·dh]
+        qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # [3, B, H, T, dh]
+        attended = F.scaled_dot_product_attention(*qkv.unbind(0), attn_mask=allowed)
+        x = x + self.dropout(self.to_out(attended.transpose(1, 2).flatten(-2)))
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+
+
+class Fusion(nn.Module):
+    """`f_av`: audio and visual tokens and a class token, mixed across modalities only."""
+
+    def __init__(
+        self,
+        audio_dim: int,
+        visual_dim: int,
+        *,
+        width: int,
+        hidden: int,
+        layers: int,
+        heads: int,
+        head_dim: int,
+        mlp: int,
+        norm: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.audio = TokenEmbedding(audio_dim, hidden, width, norm, dropout)
+        self.visual = TokenEmbedding(visual_dim, hidden, width, norm, dropout)
+        self.class_token = nn.Parameter(torch.randn(width) / math.sqrt(width))
+        self.kind = nn.Parameter(torch.randn(3, width) / math.sqrt(width))
+        self.time = TimeEmbedding(width)
+        self.layers = nn.ModuleList(
+            FusionLayer(width, heads, head_dim, mlp, dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self,
+        audio: Tensor,
+        audio_mask: Tensor,
+        audio_times: Tensor,
+        visual: Tensor,
+        visual_mask: Tensor,
+        visual_times: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens `[B, 1 + T_a + T_v, d]` (class token first) and which of them are real."""
+        batch = len(audio)
+        a = self.audio(audio, audio_mask) + self.kind[AUDIO]
+        v = self.visual(visual, visual_mask) + self.kind[VISUAL]
+        if audio.shape[1] > 1 or visual.shape[1] > 1:  # a pooled token has no time
+            a, v = a + self.time(audio_times), v + self.time(visual_times)
+        head = (self.class_token + self.kind[CLASS]).expand(batch, 1, -1)
+        x = torch.cat([head, a, v], dim=1)
+        real = torch.cat([audio_mask.new_ones(batch, 1), audio_mask, visual_mask], dim=1)
+        kinds = torch.tensor(
+            [CLASS] + [AUDIO] * audio.shape[1] + [VISUAL] * visual.shape[1], device=x.device
+        )
+        allowed = cross_modal_mask(kinds, real)
+        for layer in self.layers:
+            x = layer(x, allowed)
+        return self.norm(x), real
+
+
+class AttentionSimilarity(nn.Module):
+    """The paper's similarity: class embeddings ask, the clip's tokens answer, one score a class.
+
+    A linear projection `p` after multi-head attention can be moved inside it:
+
+        s(x, c) = Σ_h Σ_t softmax_t(q_hc · k_ht / √d_h) (p_h · v_ht)
+
+    so `p_h · v_ht` is one number per head and token and no `[B, C, d]` tensor is ever built:
+    memory is O(B·H·C·T).
+    """
+
+    def __init__(self, width: int, text_dim: int, heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.head_dim = head_dim
+        self.to_query = nn.Linear(text_dim, heads * head_dim)
+        self.to_key = nn.Linear(width, heads * head_dim)
+        # p·v is linear in the token, so the value map and p are one map of H outputs.
+        self.to_value = nn.Linear(width, heads)
+
+    def attention(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:
+        """Attention `[B, H, C, T]` of each class over the clip's tokens."""
+        query = self.to_query(classes).unflatten(-1, (self.heads, -1)).transpose(0, 1)  # [H, C, dh]
+        key = self.to_key(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, dh]
+        logits = (query / math.sqrt(self.head_dim)) @ key.transpose(-1, -2)  # [B, H, C, T]
+        return logits.masked_fill(~real[:, None, None, :], -torch.inf).softmax(dim=-1)
+
+    def forward(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:  # -> [B, C]
+        value = self.to_value(tokens).transpose(1, 2)[..., None]  # [B, H, T, 1]
+        return (self.attention(tokens, real, classes) @ value)[..., 0].sum(dim=1)
+
+
+class DecoderSimilarity(nn.Module):
+    """Attention with a residual and a feed-forward block around it, as in a decoder layer."""
+
+    def __init__(
+        self, width: int, text_dim: int, heads: int, head_dim: int, mlp: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.embed = nn.Linear(text_dim, width)
+        self.query_norm = nn.LayerNorm(width)
+        self.to_query = nn.Linear(width, heads * head_dim)
+        self.to_key_value = nn.Linear(width, 2 * heads * head_dim)
+        self.to_out = nn.Linear(heads * head_dim, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, width)
+        )
+        self.score_norm = nn.LayerNorm(width)
+        self.to_score = nn.Linear(width, 1)
+
+    def forward(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:  # -> [B, C]
+        x = self.embed(classes)  # [C, d]
+        query = self.to_query(self.query_norm(x)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        key, value = (
+            self.to_key_value(tokens).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )  # each [B, H, T, dh]
+        attended = F.scaled_dot_product_attention(
+            query.expand(len(tokens), -1, -1, -1), key, value, attn_mask=real[:, None, None, :]
+        )  # [B, H, C, dh]
+        x = x + self.to_out(attended.transpose(1, 2).flatten(-2))  # [B, C, d]
+        x = x + self.mlp(self.mlp_norm(x))
+        return self.to_score(self.score_norm(x))[..., 0]
+
+
+class CosineSimilarity(nn.Module):
+    """Cosine between the projected class token and the class embedding, over a temperature."""
+
+    def __init__(self, width: int, text_dim: int, temperature: float = 0.05) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, text_dim)
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+
+    def forward(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:  # -> [B, C]
+        clip = F.normalize(self.project(tokens[:, 0]), dim=-1)
+        # At most 100, as in CLIP: an unbounded scale lets the loss fall without learning.
+        scale = self.log_scale.clamp(max=math.log(100.0)).exp()
+        return scale * clip @ F.normalize(classes, dim=-1).T

@@ -1,0 +1,46 @@
+"""The settings of the training loop, shared by all methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ezav.errors import EzavError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a method is trained; the number of epochs kept is chosen on validation."""
+
+    epochs: int = 40
+    """Epochs of stage 1 at most; stage 2 runs as many as were best on validation."""
+    batch_size: int = 64
+    """Clips a batch."""
+    batches_per_epoch: int | None = None
+    """Batches an epoch; by default as many as pass over the set once."""
+    learning_rate: float = 1e-3
+    """Learning rate of Adam."""
+    weight_decay: float = 1e-5
+    """Weight decay, added to the gradient as in Adam with L2 (the peers' choice)."""
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    """Learning rate over epochs: times 0.1 after 3 epochs without a better validation HM, a half
+    cosine to zero, or constant. Stage 2 replays the rates of stage 1."""
+    patience: int | None = 15
+    """Stop stage 1 after so many epochs without a better validation HM; None never stops early."""
+    sampling: Literal["class-balanced", "uniform"] = "class-balanced"
+    """Draw classes equally often, with replacement; or every clip once an epoch."""
+    modality_dropout: float = 0.0
+    """Probability that a clip's audio or visual tokens are masked in a batch (never both)."""
+    gradient_clip: float | None = None
+    """Largest norm of the gradient; None does not clip."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward pass; bfloat16 pays on a GPU."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise EzavError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise EzavError(f"learning_rate must be positive, it is {self.learning_rate}")
+        if not 0 <= self.modality_dropout < 1:
+            raise EzavError(f"modality_dropout {self.modality_dropout} is outside [0, 1)")

@@ -1,0 +1,263 @@
+"""One explicit training loop for every method: features resident, batches by index."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Batch, Dims, Method
+from ezav.training.config import TrainingConfig
+from ezav.training.sampler import Sampler
+
+PLATEAU_FACTOR = 0.1
+PLATEAU_PATIENCE = 3
+PLATEAU_THRESHOLD = 1e-4  # relative, as in the peers' schedule
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLog:
+    """What an epoch of training did: mean loss and its parts, learning rate, seconds."""
+
+    epoch: int
+    loss: float
+    parts: dict[str, float]
+    learning_rate: float
+    seconds: float
+    clips: int
+
+
+def build_method(method: type[Method], config: Any, dims: Dims, seed: int) -> Method:
+    """A method whose initial weights depend on `seed` alone, not on what ran before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return method(config, dims)
+
+
+class Trainer:
+    """Trains a method on a feature set, an epoch a call.
+
+    Args:
+        method: freshly built; it is trained in place.
+        train: the training clips, `labels` being rows of `class_embeddings`.
+        class_embeddings: `[C, d]`, the training classes of the stage.
+        config: the loop's settings.
+        seed: of the batches and of dropout.
+
+    The loop keeps its own random state, so that two trainers in one process, or a trainer that
+    was saved and restored, draw what each would have drawn alone.
+
+    Raises:
+        EzavError: dimensions that do not fit, a feature or a loss that is not finite.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        train: FeatureSet,
+        class_embeddings: Tensor,
+        config: TrainingConfig,
+        seed: int = 0,
+    ) -> None:
+        self.method = method
+        self.config = config
+        self.device = method.device
+        self.train = train.to(self.device)
+        self.class_embeddings = class_embeddings.to(self.device)
+        self._check()
+        generator = torch.Generator().manual_seed(seed)
+        self.sampler = Sampler(
+            self.train.labels,
+            len(class_embeddings),
+            balanced=config.sampling == "class-balanced",
+            generator=generator,
+        )
+        self.epoch = 0
+        self.learning_rate = config.learning_rate
+        self._best, self._since_best = -math.inf, 0
+        everything = torch.arange(len(self.train), device=self.device)
+        self.method.prepare(
+            self.train.audio.gather(everything, pooled=True),
+            self.train.visual.gather(everything, pooled=True),
+            self.train.labels,
+            self.class_embeddings,
+        )
+        self.optimizer: torch.optim.Optimizer | None = None
+        if method.trainable:
+            self.optimizer = torch.optim.Adam(
+                method.parameter_groups(),
+                lr=config.learning_rate,
+                weight_decay=config.weight_decay,
+                foreach=True,
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._dropout_state = torch.get_rng_state()
+
+    def _check(self) -> None:
+        dims = self.method.dims
+        for name, found, expected in (
+            ("audio features", self.train.audio.dim, dims.audio),
+            ("visual features", self.train.visual.dim, dims.visual),
+            ("class embeddings", self.class_embeddings.shape[1], dims.text),
+        ):
+            if found != expected:
+                raise EzavError(f"{name} have {found} dimensions, the method expects {expected}")
+        for name, ragged in (("audio", self.train.audio), ("visual", self.train.visual)):
+            # A sum is finite only if all its terms are, and needs no copy of the features.
+            if not bool(torch.isfinite(ragged.values.sum())):
+                raise EzavError(
+                    f"the {name} features hold values that are not finite",
+                    "ezav features verify STORE names the clips",
+                )
+
+    def _tokens(self, index: Tensor, pooled: bool) -> tuple[Tokens, Tokens]:
+        return (
+            self.train.audio.gather(index, pooled=pooled),
+            self.train.visual.gather(index, pooled=pooled),
+        )
+
+    def _batch(self, index: Tensor) -> Batch:
+        pooled = not self.method.uses_time
+        audio, visual = self._tokens(index, pooled)
+        if self.config.modality_dropout and self.method.training:
+            audio, visual = drop_modalities(audio, visual, self.config.modality_dropout)
+        batch = Batch(
+            audio=audio,
+            visual=visual,
+            labels=self.train.labels[index],
+            class_embeddings=self.class_embeddings,
+        )
+        if not self.method.needs_negatives:
+            return batch
+        other = self.sampler.negatives(index)
+        audio, visual = self._tokens(other, pooled)
+        negative = Batch(
+            audio=audio,
+            visual=visual,
+            labels=self.train.labels[other],
+            class_embeddings=self.class_embeddings,
+        )
+        return replace(batch, negative=negative)
+
+    def run_epoch(self, learning_rate: float | None = None) -> EpochLog:
+        """Train for one epoch, at `learning_rate` if given (stage 2 replays stage 1's)."""
+        started = time.perf_counter()
+        self.epoch += 1
+        if self.optimizer is None:
+            return EpochLog(self.epoch, 0.0, {}, 0.0, time.perf_counter() - started, 0)
+        rate = self._rate() if learning_rate is None else learning_rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("rate_factor", 1.0)
+        epoch = self.sampler.epoch(self.config.batches_per_epoch, self.config.batch_size)
+        self.method.train()
+        total, parts = torch.zeros((), device=self.device), {}
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._dropout_state)
+            for index in epoch:
+                loss, named = self._step(index)
+                total += loss
+                for name, part in named.items():
+                    parts[name] = parts.get(name, 0) + part
+            self._dropout_state = torch.get_rng_state()
+        self.method.eval()
+        mean = float(total) / len(epoch)
+        if not math.isfinite(mean):
+            raise EzavError(
+                f"the loss became {mean} in epoch {self.epoch}",
+                f"lower the learning rate (it is {rate:g}) or clip the gradient",
+            )
+        return EpochLog(
+            epoch=self.epoch,
+            loss=mean,
+            parts={name: float(part) / len(epoch) for name, part in parts.items()},
+            learning_rate=rate,
+            seconds=time.perf_counter() - started,
+            clips=epoch.numel(),
+        )
+
+    def _step(self, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        assert self.optimizer is not None
+        batch = self._batch(index)
+        if self.config.precision == "bfloat16":
+            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+                loss = self.method.loss(batch)
+        else:
+            loss = self.method.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        if self.config.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        return loss.total.detach(), loss.parts
+
+    def _rate(self) -> float:
+        if self.config.schedule == "cosine":
+            done = (self.epoch - 1) / self.config.epochs
+            return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        return self.learning_rate
+
+    def report(self, validation: float) -> None:
+        """Tell the schedule the validation HM of the epoch just run."""
+        if validation > self._best + abs(self._best) * PLATEAU_THRESHOLD or math.isinf(self._best):
+            self._best, self._since_best = validation, 0
+            return
+        self._since_best += 1
+        if self.config.schedule == "plateau" and self._since_best > PLATEAU_PATIENCE:
+            self.learning_rate *= PLATEAU_FACTOR
+            self._since_best = 0
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on, for :meth:`restore`: tensors and plain numbers."""
+        return {
+            "method": self.method.state_dict(),
+            "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
+            "sampler": self.sampler.generator.get_state(),
+            "dropout": self._dropout_state,
+            "epoch": self.epoch,
+            "learning_rate": self.learning_rate,
+            "plateau": [self._best, self._since_best],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue exactly where :meth:`state` was taken.
+
+        Raises:
+            EzavError: the state is of another architecture.
+        """
+        try:
+            self.method.load_state_dict(state["method"])
+        except RuntimeError as error:
+            raise EzavError(
+                f"the checkpoint is of another architecture: {str(error).splitlines()[-1].strip()}"
+            ) from error
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.sampler.generator.set_state(state["sampler"])
+        self._dropout_state = state["dropout"]
+        self.epoch = state["epoch"]
+        self.learning_rate = state["learning_rate"]
+        self._best, self._since_best = state["plateau"]
+
+
+def drop_modalities(audio: Tokens, visual: Tokens, probability: float) -> tuple[Tokens, Tokens]:
+    """Mask one modality of a clip with the given probability, never the only one it has."""
+    draw = torch.rand(2, len(audio)).to(audio.values.device)
+    both = audio.present & visual.present
+    hit = both & (draw[0] < probability)
+    first = draw[1] < 0.5
+    return _hide(audio, hit & first), _hide(visual, hit & ~first)
+
+
+def _hide(tokens: Tokens, hidden: Tensor) -> Tokens:
+    keep = ~hidden
+    return Tokens(
+        tokens.values * keep[:, None, None], tokens.mask & keep[:, None], tokens.times
+    )
