@@ -1,0 +1,30 @@
+"""Metrics of generalized zero-shot learning: pure functions on tensors."""
+
+from ezav.metrics.accuracy import (
+    confusion_matrix,
+    mean_recall,
+    per_class_recall,
+    top_k_accuracy,
+)
+from ezav.metrics.calibration_error import expected_calibration_error
+from ezav.metrics.curve import SeenUnseenCurve, seen_unseen_curve
+from ezav.metrics.gzsl import (
+    GZSLScores,
+    calibrated_predictions,
+    gzsl_scores,
+    harmonic_mean,
+)
+
+__all__ = [
+    "GZSLScores",
+    "SeenUnseenCurve",
+    "calibrated_predictions",
+    "confusion_matrix",
+    "expected_calibration_error",
+    "gzsl_scores",
+    "harmonic_mean",
+    "mean_recall",
+    "per_class_recall",
+    "seen_unseen_curve",
+    "top_k_accuracy",
+]
