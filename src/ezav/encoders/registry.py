@@ -1,0 +1,128 @@
+"""Encoders by name, or a user's own by import path `package.module:Class`.
+
+Nothing heavy is imported until an encoder is loaded: the table and the cards are light.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
+from ezav.errors import EzavError
+
+KINDS: tuple[Kind, ...] = ("visual", "audio", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A built-in encoder: its default card, and the class that is called as `factory(card, …)`."""
+
+    card: EncoderCard
+    factory: Callable[..., Any]
+
+
+_MODULES: tuple[str, ...] = ("text",)
+"""Each holds `ENCODERS: tuple[Entry, ...]` and imports nothing heavy at its top."""
+
+
+def _entries() -> dict[tuple[str, str], Entry]:
+    found: dict[tuple[str, str], Entry] = {}
+    for module in _MODULES:
+        for entry in importlib.import_module(f"ezav.encoders.{module}").ENCODERS:
+            found[entry.card.kind, entry.card.name] = entry
+    return found
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """The built-in encoders of a kind, the default first.
+
+    Example:
+        >>> names("text")[0]
+        'minilm'
+    """
+    return tuple(name for of_kind, name in _entries() if of_kind == kind)
+
+
+def cards() -> tuple[EncoderCard, ...]:
+    """The default card of every built-in encoder: visual, audio, text."""
+    found = [entry.card for entry in _entries().values()]
+    return tuple(sorted(found, key=lambda card: KINDS.index(card.kind)))
+
+
+def card(kind: Kind, name: str) -> EncoderCard:
+    """The default card of one built-in encoder; nothing is loaded.
+
+    Raises:
+        EzavError: no such encoder.
+    """
+    return _entry(kind, name).card
+
+
+def load_visual(name: str = "statistics", **options: Any) -> VisualEncoder:
+    """A visual encoder by name or by import path; `options` go to its constructor.
+
+    Raises:
+        EzavError: no such encoder, its files are missing, or an option is unknown.
+    """
+    return cast(VisualEncoder, _load("visual", name, options))
+
+
+def load_audio(name: str = "statistics", **options: Any) -> AudioEncoder:
+    """An audio encoder by name or by import path; see :func:`load_visual`."""
+    return cast(AudioEncoder, _load("audio", name, options))
+
+
+def load_text(name: str = "minilm", **options: Any) -> TextEncoder:
+    """A text encoder by name or by import path; see :func:`load_visual`."""
+    return cast(TextEncoder, _load("text", name, options))
+
+
+def _entry(kind: Kind, name: str) -> Entry:
+    entries = _entries()
+    if (kind, name) in entries:
+        return entries[kind, name]
+    known = names(kind)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+    raise EzavError(f"no {kind} encoder named '{name}'", f"{hint} (or package.module:Class)")
+
+
+def _load(kind: Kind, name: str, options: dict[str, Any]) -> Any:
+    if ":" in name:
+        encoder = _call(_import(name), (), options, name)
+        own = getattr(encoder, "card", None)
+        if not isinstance(own, EncoderCard) or own.kind != kind or not hasattr(encoder, "encode"):
+            raise EzavError(
+                f"'{name}' is not a {kind} encoder",
+                f"it needs a method encode and a card of kind '{kind}' (ezav.encoders.base)",
+            )
+        return encoder
+    entry = _entry(kind, name)
+    return _call(entry.factory, (entry.card,), options, name)
+
+
+def _import(path: str) -> Callable[..., Any]:
+    module, _, attribute = path.partition(":")
+    try:
+        return cast(Callable[..., Any], getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise EzavError(
+            f"cannot import the encoder '{path}': {error}",
+            "write package.module:Class, with the package installed or on PYTHONPATH",
+        ) from error
+
+
+def _call(
+    factory: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], name: str
+) -> Any:
+    import inspect
+
+    try:
+        inspect.signature(factory).bind(*arguments, **options)
+    except TypeError as error:
+        raise EzavError(f"encoder '{name}': {error}") from error
+    return factory(*arguments, **options)
