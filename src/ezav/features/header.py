@@ -1,0 +1,131 @@
+"""What a feature store says about itself; any other format version is one clear error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import ezav
+from ezav.errors import EzavError
+
+FORMAT_VERSION = 1
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderInfo(_Record):
+    """The encoder that made one modality's features."""
+
+    modality: Literal["audio", "visual", "text"]
+    name: str
+    revision: str = ""
+    dimension: int = Field(gt=0)
+
+
+class SplitOrigin(_Record):
+    """How the splits came about, so that a store can say it."""
+
+    how: Literal["manifest", "drawn", "published"]
+    seed: int | None = None
+    """Of the draw."""
+    detail: str = ""
+    """The manifest's name, the published split's name, the unseen classes asked for."""
+
+
+class Header(_Record):
+    """The description of a store, given when it is begun.
+
+    Example:
+        >>> encoders = (
+        ...     EncoderInfo(modality="audio", name="vggish", dimension=128),
+        ...     EncoderInfo(modality="visual", name="c3d", dimension=4096),
+        ... )
+        >>> Header(dataset="UCF", setting="cls", encoders=encoders).dim("audio")
+        128
+    """
+
+    format_version: int = FORMAT_VERSION
+    dataset: str
+    setting: str = ""
+    """Which features and splits, as reports call them (main, cls, cls temporal, CLIP/CLAP)."""
+    simulated: bool = False
+    """The features are random numbers of the right shape, for trying the machinery."""
+    text_alignment: Literal["by_name", "published"] = "by_name"
+    """`published` reproduces the permuted class embeddings of the released loaders."""
+    encoders: tuple[EncoderInfo, ...] = ()
+    splits: SplitOrigin | None = None
+    created_with: str = f"ezav {ezav.__version__}"
+
+    def dim(self, modality: Literal["audio", "visual"]) -> int:
+        """The dimension of a modality's features."""
+        for encoder in self.encoders:
+            if encoder.modality == modality:
+                return encoder.dimension
+        raise EzavError(f"the header names no {modality} encoder", "say which one was used")
+
+
+class ClassFile(_Record):
+    """One text encoder's class embeddings inside the store."""
+
+    encoder: str
+    file: str
+    checksum: str
+
+
+class Contents(_Record):
+    """What a finished store holds; lives in the index file, so both appear in one step."""
+
+    header: Header
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    unreadable: int
+    shards: tuple[str, ...]
+    class_files: tuple[ClassFile, ...]
+    fingerprint: str
+
+
+def parse_header(text: str | bytes, path: Path) -> Header:
+    """The header written in `path`; raises EzavError for another format or version."""
+    _check_version(text, path)
+    return _parse(Header, text, path)
+
+
+def parse_contents(text: str | bytes, path: Path) -> Contents:
+    """The contents written in `path`; raises EzavError for another format or version."""
+    _check_version(text, path)
+    return _parse(Contents, text, path)
+
+
+class _Versioned(BaseModel):
+    format_version: int | None = None
+    header: _Versioned | None = None
+
+
+def _check_version(text: str | bytes, path: Path) -> None:
+    # Read on its own first: another version may have other fields.
+    found = _parse(_Versioned, text, path)
+    version = found.header.format_version if found.header else found.format_version
+    if version != FORMAT_VERSION:
+        raise EzavError(
+            f"'{path}' is a feature store of format version {version}, this ezav reads version "
+            f"{FORMAT_VERSION}",
+            "make the store again with this ezav, or use the ezav that made it",
+        )
+
+
+def _parse(model: type[_Model], text: str | bytes, path: Path) -> _Model:
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "its text"
+        raise EzavError(
+            f"'{path}' is not the header of a feature store: {place}: {first['msg']}",
+            "make the store again",
+        ) from error
