@@ -1,0 +1,275 @@
+"""A run is a folder that says everything about itself: written whole, read with checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import ezav
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.errors import EzavError
+from ezav.methods import registry
+from ezav.methods.base import Dims, Method
+from ezav.metrics import gzsl_scores, per_class_recall, seen_unseen_curve
+from ezav.protocol.chance import chance
+from ezav.protocol.result import RESULT_VERSION, ClassResult, Metrics, RunResult
+from ezav.protocol.two_stage import Evaluation, FittedProtocol, StageModel
+
+RESULT = "result.json"
+
+
+def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> RunResult:
+    """Test a fitted protocol and write its run folder; the folder appears in one step.
+
+    Files: `result.json`, `config.yaml`, `metrics.jsonl` (a line an epoch of stage 1),
+    `weights.safetensors`, `class_embeddings.safetensors` (as trained with), `text.safetensors`
+    (as the text encoder gave them), `validation.safetensors` and `test.safetensors` (scores,
+    targets, seen, with names in the metadata), `store.json` (header of the feature store).
+
+    Raises:
+        EzavError: the folder exists and holds something, or cannot be written.
+    """
+    folder = Path(folder)
+    check_free(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    test = fitted.test()
+    seconds = {**fitted.seconds, "test": time.perf_counter() - started}
+    result = _result(fitted, test, seconds, label)
+    text = fitted.store.class_embeddings(fitted.protocol.text_encoder)
+    partial = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        model = fitted.model_
+        (partial / RESULT).write_text(result.model_dump_json(indent=2) + "\n")
+        config = {"method": result.method, "config": result.config, "training": result.training}
+        (partial / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        (partial / "metrics.jsonl").write_text(_metrics_lines(fitted))
+        (partial / "store.json").write_text(fitted.store.header.model_dump_json(indent=2) + "\n")
+        save_file(
+            {name: value.contiguous() for name, value in model.method.state_dict().items()},
+            partial / "weights.safetensors",
+            {"dims": json.dumps(asdict(model.method.dims))},
+        )
+        model.classes.save(partial / "class_embeddings.safetensors")
+        text.select(model.classes.names).save(partial / "text.safetensors")
+        _save_evaluation(fitted.validation_, partial / "validation.safetensors")
+        _save_evaluation(test, partial / "test.safetensors")
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise EzavError(f"cannot write the run '{folder}': {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return result
+
+
+def check_free(folder: Path) -> None:
+    """Raise EzavError unless a run can be written to `folder`: absent, or an empty folder."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise EzavError(f"'{folder}' exists already", "choose another --out, or remove it first")
+
+
+def read_result(folder: str | Path) -> RunResult:
+    """The typed result of a run folder.
+
+    Raises:
+        EzavError: no run there, or one of another version.
+    """
+    path = Path(folder) / RESULT
+    if not path.is_file():
+        raise EzavError(f"no run at '{folder}' (no {RESULT})", "'ezav run' writes one")
+    try:
+        data = json.loads(path.read_text())
+        version = data.get("version") if isinstance(data, dict) else None
+        if version != RESULT_VERSION:
+            raise EzavError(
+                f"'{folder}' is a run of version {version}, this ezav reads {RESULT_VERSION}",
+                "run it again, or use the ezav that wrote it",
+            )
+        return RunResult.model_validate(data)
+    except (ValidationError, ValueError) as error:
+        raise EzavError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
+
+
+def read_model(folder: str | Path, device: str = "cpu") -> tuple[StageModel, RunResult]:
+    """The stage-2 model of a run, ready to score, and the run's result.
+
+    Raises:
+        EzavError: no run there, a file is missing, or weights of another architecture.
+    """
+    folder = Path(folder)
+    result = read_result(folder)
+    method_class = registry.get(result.method)
+    config = parse_config(method_class, result.config)
+    weights_path = folder / "weights.safetensors"
+    try:
+        from safetensors import safe_open
+
+        with safe_open(weights_path, framework="pt") as file:
+            dims = Dims(**json.loads((file.metadata() or {})["dims"]))
+        state = load_file(weights_path)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise EzavError(f"cannot read '{weights_path}': {error}", "run it again") from error
+    method: Method = method_class(config, dims)
+    try:
+        method.load_state_dict(state)
+    except RuntimeError as error:
+        raise EzavError(
+            f"'{weights_path}' is of another architecture: "
+            f"{str(error).splitlines()[-1].strip()}",
+            "run it again with this version",
+        ) from error
+    classes = ClassEmbeddings.load(folder / "class_embeddings.safetensors")
+    seen_names = set(result.candidates["seen"])
+    seen = torch.tensor([name in seen_names for name in classes.names])
+    return StageModel(method.to(device).eval(), classes, seen), result
+
+
+def read_evaluation_file(path: str | Path) -> Evaluation:
+    """The scores a run stored (`validation.safetensors` or `test.safetensors`)."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.metadata() or {}
+            return Evaluation(
+                scores=file.get_tensor("scores"),
+                targets=file.get_tensor("targets"),
+                seen=file.get_tensor("seen"),
+                classes=tuple(json.loads(names["classes"])),
+                clips=tuple(json.loads(names["clips"])),
+            )
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise EzavError(f"cannot read '{path}': {error}") from error
+
+
+def parse_config(method: type[Method], values: dict[str, Any]) -> Any:
+    """A method's config from plain data (a recipe, a run), checked field by field.
+
+    Raises:
+        EzavError: a field is unknown or has a value of the wrong kind.
+    """
+    known = {field.name for field in dataclasses.fields(method.Config)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise EzavError(f"{method.Config.__name__} has no field '{unknown[0]}'")
+    try:
+        return TypeAdapter(method.Config).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise EzavError(f"{method.Config.__name__}.{where}: {first['msg']}") from error
+
+
+def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:
+    """S, U, HM, ZSL at gamma, and AUSUC of the whole curve."""
+    curve = seen_unseen_curve(evaluation.scores, evaluation.targets, evaluation.seen)
+    at_gamma = gzsl_scores(evaluation.scores, evaluation.targets, evaluation.seen, gamma)
+    return Metrics(**asdict(at_gamma), AUSUC=curve.ausuc)
+
+
+def _result(
+    fitted: FittedProtocol, test: Evaluation, seconds: dict[str, float], label: str
+) -> RunResult:
+    protocol, header = fitted.protocol, fitted.store.header
+    classes = fitted.model_.classes
+    return RunResult(
+        method=protocol.method,
+        label=label or protocol.method,
+        dataset=header.dataset,
+        setting=header.setting,
+        simulated=header.simulated,
+        text_alignment=header.text_alignment,
+        seed=protocol.seed,
+        gamma=fitted.gamma_,
+        epoch=fitted.epoch_,
+        metrics=metrics_of(test, fitted.gamma_),
+        validation=metrics_of(fitted.validation_, fitted.gamma_),
+        chance=chance(int(test.seen.sum()), int((~test.seen).sum())),
+        per_class=_per_class(test, fitted.gamma_),
+        candidates={
+            "seen": [n for n, seen in zip(classes.names, test.seen.tolist()) if seen],
+            "unseen": [n for n, seen in zip(classes.names, test.seen.tolist()) if not seen],
+        },
+        class_embeddings={"encoder": classes.encoder, **classes.settings},
+        parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
+        timing=seconds,
+        versions={
+            "ezav": ezav.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        store_fingerprint=fitted.store.fingerprint,
+        config=TypeAdapter(type(fitted.model_.method.config)).dump_python(
+            fitted.model_.method.config, mode="json"
+        ),
+        training=asdict(protocol.training),
+    )
+
+
+def _per_class(test: Evaluation, gamma: float) -> list[ClassResult]:
+    penalised = test.scores.double() - gamma * test.seen
+    recall = per_class_recall(penalised.argmax(1), test.targets, len(test.classes))
+    unseen_clips = ~test.seen[test.targets]
+    among_unseen = test.scores[unseen_clips].masked_fill(test.seen, -torch.inf).argmax(1)
+    zsl = per_class_recall(among_unseen, test.targets[unseen_clips], len(test.classes))
+    count = torch.bincount(test.targets, minlength=len(test.classes))
+    return [
+        ClassResult(
+            name=name,
+            seen=bool(test.seen[row]),
+            clips=int(count[row]),
+            recall=_number(recall[row]),
+            zsl_recall=None if test.seen[row] else _number(zsl[row]),
+        )
+        for row, name in enumerate(test.classes)
+    ]
+
+
+def _number(value: Tensor) -> float | None:
+    return None if bool(value.isnan()) else float(value)
+
+
+def _metrics_lines(fitted: FittedProtocol) -> str:
+    lines = [
+        {
+            "stage": 1,
+            "epoch": epoch.log.epoch,
+            "loss": epoch.log.loss,
+            **{f"loss_{name}": part for name, part in epoch.log.parts.items()},
+            "learning_rate": epoch.log.learning_rate,
+            "validation_HM": epoch.HM,
+            "validation_gamma": epoch.gamma,
+            "seconds": epoch.log.seconds,
+        }
+        for epoch in fitted.history_
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _save_evaluation(evaluation: Evaluation, path: Path) -> None:
+    save_file(
+        {
+            "scores": evaluation.scores.contiguous(),
+            "targets": evaluation.targets.contiguous(),
+            "seen": evaluation.seen.contiguous(),
+        },
+        path,
+        {"classes": json.dumps(evaluation.classes), "clips": json.dumps(evaluation.clips)},
+    )
