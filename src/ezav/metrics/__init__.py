@@ -14,9 +14,11 @@ from ezav.metrics.gzsl import (
     gzsl_scores,
     harmonic_mean,
 )
+from ezav.metrics.peer import PeerEvaluation, peer_distances, peer_evaluation, peer_grid
 
 __all__ = [
     "GZSLScores",
+    "PeerEvaluation",
     "SeenUnseenCurve",
     "calibrated_predictions",
     "confusion_matrix",
@@ -24,6 +26,9 @@ __all__ = [
     "gzsl_scores",
     "harmonic_mean",
     "mean_recall",
+    "peer_distances",
+    "peer_evaluation",
+    "peer_grid",
     "per_class_recall",
     "seen_unseen_curve",
     "top_k_accuracy",
