@@ -1,0 +1,122 @@
+"""The index of a store: one Parquet row a clip, and in its metadata what the store holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ezav.errors import EzavError
+from ezav.features.header import Contents, parse_contents
+from ezav.features.shards import ClipRecord, sync
+from ezav.safe_io import atomic_path
+
+if TYPE_CHECKING:
+    from ezav.classes.embeddings import ClassEmbeddings
+
+FILE = "index.parquet"
+OK = "ok"
+
+SCHEMA = pa.schema(
+    [
+        ("clip", pa.string()),
+        ("class", pa.string()),
+        ("split", pa.string()),
+        ("path", pa.string()),
+        ("shard", pa.int32()),
+        ("row", pa.int32()),
+        ("audio_tokens", pa.int32()),
+        ("visual_tokens", pa.int32()),
+        ("duration", pa.float64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("checksum", pa.string()),
+    ]
+)
+_KEY = b"ezav"
+
+
+def make_index(
+    records: Mapping[str, tuple[ClipRecord, int, int]], splits: Mapping[str, str]
+) -> pa.Table:
+    """The index of clip -> (record, shard, row), sorted by clip whatever the shards' layout."""
+    rows = [(*records[clip], splits.get(clip, "")) for clip in sorted(records)]
+    columns = {
+        "clip": [record.clip for record, *_ in rows],
+        "class": [record.class_name for record, *_ in rows],
+        "split": [split for *_, split in rows],
+        "path": [record.path for record, *_ in rows],
+        "shard": [shard for _, shard, _, _ in rows],
+        "row": [row for _, _, row, _ in rows],
+        "audio_tokens": [record.audio_tokens for record, *_ in rows],
+        "visual_tokens": [record.visual_tokens for record, *_ in rows],
+        "duration": [record.duration for record, *_ in rows],
+        "status": [record.status for record, *_ in rows],
+        "reason": [record.reason for record, *_ in rows],
+        "checksum": [record.checksum for record, *_ in rows],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def fingerprint(index: pa.Table, class_checksums: Iterable[str]) -> str:
+    """A hash of what the store means: clips, classes, splits, features, class embeddings.
+
+    Neither the layout in shards, nor paths, nor the order of writing enters.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    columns = [
+        index.column(name).to_pylist() for name in ("clip", "class", "split", "status", "checksum")
+    ]
+    for row in zip(*columns):
+        digest.update("\0".join(row).encode() + b"\n")
+    for text in class_checksums:
+        digest.update(text.encode())
+    return digest.hexdigest()
+
+
+def class_checksum(embeddings: ClassEmbeddings) -> str:
+    """A hash over the encoder, the names and the vectors."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update("\0".join((embeddings.encoder, *embeddings.names)).encode())
+    digest.update(embeddings.vectors.cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def write_index(folder: Path, index: pa.Table, contents: Contents) -> None:
+    """Write index and contents in one step: this makes a store finished."""
+    metadata = {_KEY: contents.model_dump_json().encode()}
+    with atomic_path(folder / FILE) as temporary:
+        pq.write_table(index.replace_schema_metadata(metadata), temporary, compression="zstd")
+        sync(temporary)
+    sync(folder)
+
+
+def read_contents(folder: Path) -> Contents:
+    """What the store holds, without reading its rows."""
+    path = folder / FILE
+    try:
+        metadata = pq.read_schema(path, memory_map=True).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise EzavError(
+            f"the index '{path}' cannot be read: {error}", "make the store again"
+        ) from error
+    if _KEY not in metadata:
+        raise EzavError(
+            f"'{path}' is a Parquet file, but not the index of a feature store",
+            "make one with 'ezav extract' or 'ezav import'",
+        )
+    return parse_contents(metadata[_KEY], path)
+
+
+def read_index(folder: Path) -> pa.Table:
+    """All rows of the index."""
+    try:
+        return pq.read_table(folder / FILE, schema=SCHEMA, memory_map=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise EzavError(
+            f"the index '{folder / FILE}' cannot be read: {error}", "make the store again"
+        ) from error

@@ -1,0 +1,200 @@
+"""Reading a feature store: opened in milliseconds, features memory-mapped until selected."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.header import Contents, Header
+from ezav.features.index import FILE, OK, read_contents, read_index
+from ezav.features.shards import read_shard
+from ezav.features.splits import SPLITS
+
+if TYPE_CHECKING:
+    from ezav.classes.embeddings import ClassEmbeddings
+
+
+class FeatureStore:
+    """A finished feature store on disk.
+
+    Attributes:
+        path: its folder.
+        contents: what it holds, as its index says.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from ezav.features import EncoderInfo, Header, StoreWriter
+        >>> from ezav.classes import ClassEmbeddings
+        >>> encoders = tuple(
+        ...     EncoderInfo(modality=m, name="ones", dimension=2) for m in ("audio", "visual")
+        ... )
+        >>> one = (torch.ones(1, 2), torch.zeros(1))
+        >>> text = ClassEmbeddings(("dog",), torch.ones(1, 4))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     writer = StoreWriter(folder, Header(dataset="tiny", encoders=encoders))
+        ...     writer.add(clip="a", class_name="dog", audio=one, visual=one)
+        ...     writer.finish({"a": "train"}, [text], whole=False)
+        ...     FeatureStore.open(folder).select("train").audio.values
+        tensor([[1., 1.]])
+    """
+
+    def __init__(self, path: Path, contents: Contents) -> None:
+        self.path = path
+        self.contents = contents
+
+    @classmethod
+    def open(cls, path: str | Path) -> FeatureStore:
+        """Open a store.
+
+        Raises:
+            EzavError: no such folder, no store, not finished, or of another format version.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise EzavError(f"there is no feature store at '{path}'", "make one: ezav extract")
+        if not (path / FILE).is_file():
+            if (path / "header.json").is_file():
+                raise EzavError(
+                    f"the feature store '{path}' was begun but not finished",
+                    "run the command that makes it again: it goes on where it stopped",
+                )
+            raise EzavError(f"'{path}' is not a feature store", "make one: ezav extract")
+        return cls(path, read_contents(path))
+
+    @property
+    def header(self) -> Header:
+        """Data set, setting, encoders, how the splits were made."""
+        return self.contents.header
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All class names that have a clip, sorted; labels are rows of these."""
+        return self.contents.classes
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Split -> number of readable clips."""
+        return dict(self.contents.splits)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The text encoders whose class embeddings are here, the default first."""
+        return tuple(file.encoder for file in self.contents.class_files)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of clips, splits, features and class embeddings, whatever their layout."""
+        return self.contents.fingerprint
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """One row a clip, sorted by clip: clip, class, split, path, shard, row, audio_tokens,
+        visual_tokens, duration, status, reason, checksum."""
+        return read_index(self.path)
+
+    @cached_property
+    def _ok(self) -> pa.Table:
+        return self.index.filter(pc.equal(self.index.column("status"), OK))
+
+    def split_classes(self, split: str) -> tuple[str, ...]:
+        """The class names that have readable clips in a split, sorted."""
+        return tuple(sorted(set(self._rows((split,)).column("class").to_pylist())))
+
+    def select(self, *splits: str, dtype: torch.dtype | None = torch.float32) -> FeatureSet:
+        """The readable clips of some splits (none named: of all), in memory, sorted by clip.
+
+        Args:
+            splits: names out of train, val_seen, val_unseen, test_seen, test_unseen.
+            dtype: of the features; None keeps what is on disk (float16 takes half the memory;
+                batches are float32 all the same).
+
+        Raises:
+            EzavError: an unknown split, or a shard that is missing or damaged.
+        """
+        rows = self._rows(splits or SPLITS)
+        row_of = {name: row for row, name in enumerate(self.classes)}
+        names = rows.column("class").to_pylist()
+        labels = torch.tensor([row_of[name] for name in names], dtype=torch.long)
+        where = [rows.column(name).to_numpy() for name in ("shard", "row")]
+        counts = [
+            torch.from_numpy(rows.column(f"{modality}_tokens").to_numpy().astype(np.int64))
+            for modality in ("audio", "visual")
+        ]
+        audio, visual = self._read(
+            where[0], torch.from_numpy(where[1].astype(np.int64)), counts, dtype
+        )
+        return FeatureSet(
+            audio, visual, labels, tuple(rows.column("clip").to_pylist()), self.classes
+        )
+
+    def class_embeddings(self, encoder: str | None = None) -> ClassEmbeddings:
+        """The class embeddings, rows in the order of `classes`.
+
+        Args:
+            encoder: one of `encoders`; None is the first.
+
+        Raises:
+            EzavError: the store has none, or none of that encoder.
+        """
+        from ezav.classes.embeddings import ClassEmbeddings
+
+        files = self.contents.class_files
+        if not files:
+            raise EzavError(f"the store '{self.path}' has no class embeddings", "add some")
+        for file in files:
+            if encoder is None or encoder == file.encoder:
+                path = self.path / "classes" / file.file
+                return ClassEmbeddings.load(path).select(self.classes)
+        raise EzavError(
+            f"the store '{self.path}' has no class embeddings of '{encoder}'",
+            f"it has those of {', '.join(repr(name) for name in self.encoders)}",
+        )
+
+    def _rows(self, splits: tuple[str, ...]) -> pa.Table:
+        for split in splits:
+            if split not in SPLITS:
+                raise EzavError(f"no split named '{split}'", f"the splits are {', '.join(SPLITS)}")
+        return self._ok.filter(pc.is_in(self._ok.column("split"), value_set=pa.array(splits)))
+
+    def _read(
+        self, shard: np.ndarray, row: Tensor, counts: list[Tensor], dtype: torch.dtype | None
+    ) -> list[Ragged]:
+        """Both modalities of the clips at (shard, row), each shard mapped once."""
+        result: list[Ragged | None] = [None, None]
+        offsets = [torch.cat([count.new_zeros(1), count.cumsum(0)]) for count in counts]
+        for number in np.unique(shard):
+            here = torch.from_numpy(np.flatnonzero(shard == number))
+            for modality, part in enumerate(read_shard(self.path / "shards" / self._file(number))):
+                if result[modality] is None:
+                    total = int(offsets[modality][-1])
+                    values = torch.empty(total, part.dim, dtype=dtype or part.values.dtype)
+                    result[modality] = Ragged(values, offsets[modality], torch.empty(total))
+                target = result[modality]
+                assert target is not None
+                source = _token_rows(part.offsets, row[here], counts[modality][here])
+                place = _token_rows(offsets[modality], here, counts[modality][here])
+                target.values[place] = part.values[source].to(target.values.dtype)
+                target.times[place] = part.times[source]
+        dims = self.header.dim("audio"), self.header.dim("visual")
+        return [
+            Ragged.from_clips([], dim) if found is None else found
+            for found, dim in zip(result, dims)
+        ]
+
+    def _file(self, number: int) -> str:
+        return self.contents.shards[number]
+
+
+def _token_rows(offsets: Tensor, clips: Tensor, counts: Tensor) -> Tensor:
+    """The token rows of some clips, one after the other: `offsets[c] … offsets[c] + counts[c]`."""
+    start = counts.cumsum(0) - counts
+    return torch.arange(int(counts.sum())) + (offsets[clips] - start).repeat_interleave(counts)

@@ -1,0 +1,458 @@
+"""Writing a feature store: durable clip by clip, resumable, published in one step."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence, Set
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ezav.errors import EzavError
+from ezav.features.feature_set import Ragged
+from ezav.features.header import ClassFile, Contents, Header, SplitOrigin, parse_header
+from ezav.features.index import (
+    OK,
+    class_checksum,
+    fingerprint,
+    make_index,
+    write_index,
+)
+from ezav.features.journal import Journal
+from ezav.features.shards import (
+    ClipRecord,
+    checksum,
+    clip_tokens,
+    read_records,
+    storable,
+    write_shard,
+)
+from ezav.features.splits import SPLITS, check_splits
+from ezav.safe_io import write_text
+
+if TYPE_CHECKING:
+    from ezav.classes.embeddings import ClassEmbeddings
+
+HEADER_FILE = "header.json"
+_DESCRIPTION = ("dataset", "setting", "simulated", "text_alignment", "encoders")
+"""What must not change between two calls that write the same store."""
+
+
+class StoreWriter:
+    """Adds clips to a feature store and publishes them.
+
+    `add` writes one clip durably to a journal; every `shard_clips` clips (or `shard_bytes`) the
+    journal becomes a shard. `add_many` writes whole shards at once. Nothing is visible to
+    readers before `finish`, and a finished store stays readable while more is added. A kill at
+    any moment loses at most the clip in hand.
+
+    Args:
+        path: the store's folder; it is made, or its writing is taken up again.
+        header: what the store is; must agree with the header already there.
+        shard_clips, shard_bytes: when a journal becomes a shard.
+
+    Raises:
+        EzavError: the folder holds something else, a store with another header, or one that
+            another process is writing.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from ezav.features import EncoderInfo, Header
+        >>> encoders = tuple(
+        ...     EncoderInfo(modality=m, name="ones", dimension=2) for m in ("audio", "visual")
+        ... )
+        >>> one = (torch.ones(1, 2), torch.zeros(1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with StoreWriter(folder, Header(dataset="tiny", encoders=encoders)) as writer:
+        ...         writer.add(clip="a", class_name="dog", audio=one, visual=None)
+        ...     with StoreWriter(folder, Header(dataset="tiny", encoders=encoders)) as writer:
+        ...         print(set(writer.done))
+        {'a'}
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        header: Header,
+        *,
+        shard_clips: int = 512,
+        shard_bytes: int = 1 << 28,
+    ) -> None:
+        self.path = Path(path)
+        self.header = header
+        self._dims = {"audio": header.dim("audio"), "visual": header.dim("visual")}
+        self._limits = shard_clips, shard_bytes
+        self._journal: Journal | None = None
+        self._journal_clips = 0
+        self._lock = _lock(self.path)
+        try:
+            self._begin()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def done(self) -> Set[str]:
+        """The clips already written, whatever their status; grows while clips are added."""
+        return self._records.keys()
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Clip -> reason, of those whose status is not ok; these may be added again."""
+        records = (record for record, *_ in self._records.values())
+        return {record.clip: record.reason for record in records if record.status != OK}
+
+    def add(
+        self,
+        *,
+        clip: str,
+        class_name: str,
+        audio: tuple[Any, Any] | None,
+        visual: tuple[Any, Any] | None,
+        duration: float | None = None,
+        path: str = "",
+        status: str = OK,
+        reason: str = "",
+    ) -> None:
+        """Write one clip; it survives a kill as soon as this returns.
+
+        Args:
+            clip: its unique name.
+            class_name: its class.
+            audio, visual: values `[T, d]` and times `[T]` in seconds (tensors or arrays, float32
+                or float16), or None where the clip lacks the modality.
+            duration: seconds.
+            path: where the media file is, for people.
+            status: "ok", or a word for what went wrong ("unreadable").
+            reason: why the status is not ok, or why a modality is missing.
+
+        Raises:
+            EzavError: the clip is there already, both modalities are missing though the status
+                is ok, features are not finite or of another dimension, or the disk is full
+                (then nothing of the clip is kept).
+        """
+        parts = {
+            modality: storable(
+                _one(tokens, self._dims[modality]), self._dims[modality], modality, [clip]
+            )
+            for modality, tokens in (("audio", audio), ("visual", visual))
+        }
+        record = self._record(clip, class_name, path, duration, status, reason, 0, **parts)
+        if self._journal is None:
+            self._journal = Journal(self._shard_path(self._next, ".journal"))
+        self._journal.append(
+            record, clip_tokens(parts["audio"], 0), clip_tokens(parts["visual"], 0)
+        )
+        self._records[clip] = record, self._next, self._journal_clips
+        self._journal_clips += 1
+        clips, size = self._limits
+        if self._journal_clips >= clips or self._journal.size >= size:
+            self._compact()
+
+    def add_many(
+        self,
+        clips: Sequence[str],
+        class_names: Sequence[str],
+        audio: Ragged,
+        visual: Ragged,
+        durations: Sequence[float | None] | None = None,
+        paths: Sequence[str] | None = None,
+    ) -> None:
+        """Write N clips as one shard, for importers; all of them or none.
+
+        Give some thousand clips a call: each call makes one file. A clip with no audio tokens
+        lacks that modality; see :class:`Ragged`.
+
+        Raises:
+            EzavError: as :meth:`add`.
+        """
+        audio = storable(audio, self._dims["audio"], "audio", clips)
+        visual = storable(visual, self._dims["visual"], "visual", clips)
+        if not len(clips) == len(class_names) == len(audio) == len(visual):
+            raise ValueError("clips, class_names, audio and visual differ in number")
+        if len(set(clips)) < len(clips):
+            twice = next(clip for clip in clips if list(clips).count(clip) > 1)
+            raise EzavError(f"clip '{twice}' is added twice", "clip names must differ")
+        records = [
+            self._record(
+                clip,
+                class_names[row],
+                paths[row] if paths else "",
+                durations[row] if durations else None,
+                OK,
+                "",
+                row,
+                audio,
+                visual,
+            )
+            for row, clip in enumerate(clips)
+        ]
+        self._compact()
+        self._write(records, audio, visual)
+
+    def finish(
+        self,
+        splits: Mapping[str, str],
+        class_embeddings: Sequence[ClassEmbeddings],
+        *,
+        split_origin: SplitOrigin | None = None,
+        leave_out: Collection[str] = (),
+        whole: bool = True,
+    ) -> None:
+        """Publish the store: shards, class embeddings, and last the index, in one step.
+
+        Args:
+            splits: clip -> split; every clip with status ok must have one. Those of other clips
+                are kept in the index too.
+            class_embeddings: one for each text encoder, the default first; each must have every
+                class of the store.
+            split_origin: how the splits were made; None keeps what the header says.
+            leave_out: clips written earlier that the store shall no longer show.
+            whole: False for one part of a data set (to be merged): the splits are then not
+                checked against the protocol.
+
+        Raises:
+            EzavError: nothing could be read, clips without a split, splits that make no
+                benchmark, classes without an embedding, or the disk is full.
+        """
+        self._compact()
+        records = {
+            clip: entry for clip, entry in self._records.items() if clip not in set(leave_out)
+        }
+        classes = {r.clip: r.class_name for r, *_ in records.values() if r.status == OK}
+        _check_finish(records, classes, splits, whole)
+        names = tuple(sorted(set(classes.values())))
+        files = self._write_classes(class_embeddings, names)
+        index = make_index(records, splits)
+        origin = self.header.splits if split_origin is None else split_origin
+        counts = dict.fromkeys(SPLITS, 0)
+        for clip in classes:
+            counts[splits[clip]] += 1
+        contents = Contents(
+            header=self.header.model_copy(update={"splits": origin}),
+            classes=names,
+            splits=counts,
+            unreadable=len(records) - len(classes),
+            shards=tuple(f"{number:05d}.safetensors" for number in range(self._next)),
+            class_files=files,
+            fingerprint=fingerprint(index, (file.checksum for file in files)),
+        )
+        write_index(self.path, index, contents)
+        for leftover in set((self.path / "classes").iterdir()):
+            if leftover.name not in {file.file for file in files}:
+                leftover.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Let the store go; what was added stays and can be taken up again."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _begin(self) -> None:
+        """Take up what earlier writers left: header, shards, a journal."""
+        header = self.path / HEADER_FILE
+        if header.exists():
+            _check_same(parse_header(header.read_bytes(), header), self.header, self.path)
+        else:
+            others = {found.name for found in self.path.iterdir()} - {"writing.lock"}
+            if others:
+                raise EzavError(
+                    f"'{self.path}' is not empty and is no feature store",
+                    "give an empty or a new folder",
+                )
+            write_text(header, self.header.model_dump_json(indent=2) + "\n")
+        shards = self.path / "shards"
+        shards.mkdir(exist_ok=True)
+        (self.path / "classes").mkdir(exist_ok=True)
+        for part in [*shards.glob(".*.part"), *self.path.glob(".*.part")]:
+            part.unlink()  # what a kill left half-written
+        self._records: dict[str, tuple[ClipRecord, int, int]] = {}
+        self._next = 0
+        while (path := self._shard_path(self._next)).exists():
+            self._keep(read_records(path))
+            # Killed between the shard's appearance and the end of its journal.
+            self._shard_path(self._next - 1, ".journal").unlink(missing_ok=True)
+        journal = self._shard_path(self._next, ".journal")
+        if journal.exists():
+            self._journal = Journal(journal)
+            for record, *_ in self._journal.read():
+                self._records[record.clip] = record, self._next, self._journal_clips
+                self._journal_clips += 1
+
+    def _keep(self, records: Sequence[ClipRecord]) -> None:
+        """Note a finished shard's clips; of a clip added again after a failure the last counts."""
+        for row, record in enumerate(records):
+            self._records[record.clip] = record, self._next, row
+        self._next += 1
+
+    def _record(
+        self,
+        clip: str,
+        class_name: str,
+        path: str,
+        duration: float | None,
+        status: str,
+        reason: str,
+        row: int,
+        audio: Ragged,
+        visual: Ragged,
+    ) -> ClipRecord:
+        known = self._records.get(clip)
+        if known is not None and known[0].status == OK:
+            raise EzavError(f"clip '{clip}' is in the store already", "clip names must differ")
+        if not clip or not class_name.strip():
+            raise EzavError(f"clip '{clip}' of class '{class_name}': both need a name")
+        sound, picture = clip_tokens(audio, row), clip_tokens(visual, row)
+        if status == OK and sound is None and picture is None:
+            raise EzavError(
+                f"clip '{clip}' has neither audio nor visual features",
+                "add it with another status and a reason",
+            )
+        if status != OK and not reason:
+            raise EzavError(f"clip '{clip}' is '{status}' without a reason", "say why")
+        return ClipRecord(
+            clip=clip,
+            class_name=class_name,
+            path=path,
+            duration=duration,
+            status=status,
+            reason=reason,
+            audio_tokens=0 if sound is None else len(sound[0]),
+            visual_tokens=0 if picture is None else len(picture[0]),
+            checksum=checksum(sound, picture),
+        )
+
+    def _compact(self) -> None:
+        """Turn the journal into a shard."""
+        if self._journal is None:
+            return
+        entries = self._journal.read()
+        if entries:
+            audio = Ragged.from_clips([sound for _, sound, _ in entries], self._dims["audio"])
+            visual = Ragged.from_clips([view for _, _, view in entries], self._dims["visual"])
+            self._write([record for record, *_ in entries], audio, visual)
+        self._journal.close()
+        self._journal.path.unlink()
+        self._journal, self._journal_clips = None, 0
+
+    def _write(self, records: Sequence[ClipRecord], audio: Ragged, visual: Ragged) -> None:
+        write_shard(self._shard_path(self._next), records, audio, visual)
+        self._keep(records)
+
+    def _shard_path(self, number: int, suffix: str = ".safetensors") -> Path:
+        return self.path / "shards" / f"{number:05d}{suffix}"
+
+    def _write_classes(
+        self, class_embeddings: Sequence[ClassEmbeddings], classes: Sequence[str]
+    ) -> tuple[ClassFile, ...]:
+        from ezav.classes.embeddings import ClassEmbeddings as Embeddings
+
+        files: list[ClassFile] = []
+        for embeddings in class_embeddings:
+            if missing := [name for name in classes if name not in embeddings.names]:
+                raise EzavError(
+                    f"the class embeddings of {embeddings.encoder} lack '{missing[0]}'"
+                    + (f" and {len(missing) - 1} more classes" if len(missing) > 1 else ""),
+                    "encode the names of all classes of the store",
+                )
+            hashed = class_checksum(embeddings)
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", embeddings.encoder).strip("-.") or "text"
+            taken = {file.file for file in files}
+            file = f"{name}.safetensors"
+            path = self.path / "classes" / file
+            # The old index may still point to a file of this name: leave it as it is.
+            if file in taken or (path.exists() and class_checksum(Embeddings.load(path)) != hashed):
+                file = f"{name}-{hashed[:8]}.safetensors"
+            embeddings.save(self.path / "classes" / file)
+            files.append(ClassFile(encoder=embeddings.encoder, file=file, checksum=hashed))
+        return tuple(files)
+
+
+def _one(tokens: tuple[Any, Any] | None, dim: int) -> Ragged:
+    """One clip's tokens as given, or none, as a modality of one clip."""
+    if tokens is None or len(tokens[0]) == 0:
+        return Ragged.from_clips([None], dim)
+    return Ragged.from_clips([(torch.as_tensor(tokens[0]), torch.as_tensor(tokens[1]))])
+
+
+def _lock(path: Path) -> int:
+    """Make the folder and keep other writers out; the system lets go when the process ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path / "writing.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise EzavError(f"cannot write the store '{path}': {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise EzavError(
+            f"another process is writing the store '{path}'",
+            "wait for it, or write parts into stores of their own and merge them",
+        ) from None
+    return handle
+
+
+def _check_same(found: Header, given: Header, path: Path) -> None:
+    for field in _DESCRIPTION:
+        before, now = getattr(found, field), getattr(given, field)
+        if field == "encoders":  # class embeddings may be added later
+            before, now = ([e for e in info if e.modality != "text"] for info in (before, now))
+        if before != now:
+            raise EzavError(
+                f"the store '{path}' was begun with another {field.rstrip('s')}: "
+                f"{_brief(before)} there, {_brief(now)} now",
+                "use the same settings, or another folder",
+            )
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{e.name} {e.revision} ({e.dimension}-d)".strip() for e in value)
+    return f"'{value}'"
+
+
+def _check_finish(
+    records: Mapping[str, tuple[ClipRecord, int, int]],
+    classes: Mapping[str, str],
+    splits: Mapping[str, str],
+    whole: bool,
+) -> None:
+    if not classes:
+        reasons = sorted({record.reason for record, *_ in records.values() if record.reason})
+        why = f": {reasons[0]}" if reasons else ""
+        raise EzavError(f"not one clip could be read, of {len(records)}{why}", "check the videos")
+    if lacking := [clip for clip in classes if clip not in splits]:
+        raise EzavError(
+            f"clip '{lacking[0]}' is in no split ({len(lacking)} such clips)",
+            "give every clip a split, or leave these out",
+        )
+    if unknown := [clip for clip in splits if clip not in records]:
+        raise EzavError(
+            f"the splits name clip '{unknown[0]}', which was never added "
+            f"({len(unknown)} such clips)",
+            "add it, with a status and a reason if it cannot be read",
+        )
+    if whole:
+        check_splits({clip: splits[clip] for clip in classes}, classes)
+    elif odd := [clip for clip in classes if splits[clip] not in SPLITS]:
+        raise EzavError(f"clip '{odd[0]}' is in the unknown split '{splits[odd[0]]}'")
