@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ezav.errors import EzavError
+from ezav.features.begin import begin, lock
 from ezav.features.feature_set import Ragged
-from ezav.features.header import ClassFile, Contents, Header, SplitOrigin, parse_header
-from ezav.features.index import (
-    OK,
-    class_checksum,
-    fingerprint,
-    make_index,
-    write_index,
-)
+from ezav.features.header import Header, SplitOrigin
+from ezav.features.index import OK
 from ezav.features.journal import Journal
+from ezav.features.publish import publish
 from ezav.features.shards import (
     ClipRecord,
     checksum,
@@ -31,15 +25,9 @@ from ezav.features.shards import (
     storable,
     write_shard,
 )
-from ezav.features.splits import SPLITS, check_splits
-from ezav.safe_io import write_text
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
-
-HEADER_FILE = "header.json"
-_DESCRIPTION = ("dataset", "setting", "simulated", "text_alignment", "encoders")
-"""What must not change between two calls that write the same store."""
 
 
 class StoreWriter:
@@ -88,7 +76,7 @@ class StoreWriter:
         self._limits = shard_clips, shard_bytes
         self._journal: Journal | None = None
         self._journal_clips = 0
-        self._lock = _lock(self.path)
+        self._lock = lock(self.path)
         try:
             self._begin()
         except BaseException:
@@ -234,28 +222,10 @@ class StoreWriter:
         records = {
             clip: entry for clip, entry in self._records.items() if clip not in set(leave_out)
         }
-        classes = {r.clip: r.class_name for r, *_ in records.values() if r.status == OK}
-        _check_finish(records, classes, splits, whole)
-        names = tuple(sorted(set(classes.values())))
-        files = self._write_classes(class_embeddings, names)
-        index = make_index(records, splits)
         origin = self.header.splits if split_origin is None else split_origin
-        counts = dict.fromkeys(SPLITS, 0)
-        for clip in classes:
-            counts[splits[clip]] += 1
-        contents = Contents(
-            header=self.header.model_copy(update={"splits": origin}),
-            classes=names,
-            splits=counts,
-            unreadable=len(records) - len(classes),
-            shards=tuple(f"{number:05d}.safetensors" for number in range(self._next)),
-            class_files=files,
-            fingerprint=fingerprint(index, (file.checksum for file in files)),
-        )
-        write_index(self.path, index, contents)
-        for leftover in set((self.path / "classes").iterdir()):
-            if leftover.name not in {file.file for file in files}:
-                leftover.unlink()
+        header = self.header.model_copy(update={"splits": origin})
+        shards = [self._shard_path(number).name for number in range(self._next)]
+        publish(self.path, header, records, shards, splits, class_embeddings, whole=whole)
         self.close()
 
     def close(self) -> None:
@@ -269,17 +239,7 @@ class StoreWriter:
 
     def _begin(self) -> None:
         """Take up what earlier writers left: header, shards, a journal."""
-        header = self.path / HEADER_FILE
-        if header.exists():
-            _check_same(parse_header(header.read_bytes(), header), self.header, self.path)
-        else:
-            others = {found.name for found in self.path.iterdir()} - {"writing.lock"}
-            if others:
-                raise EzavError(
-                    f"'{self.path}' is not empty and is no feature store",
-                    "give an empty or a new folder",
-                )
-            write_text(header, self.header.model_dump_json(indent=2) + "\n")
+        begin(self.path, self.header)
         shards = self.path / "shards"
         shards.mkdir(exist_ok=True)
         (self.path / "classes").mkdir(exist_ok=True)
@@ -361,98 +321,9 @@ class StoreWriter:
     def _shard_path(self, number: int, suffix: str = ".safetensors") -> Path:
         return self.path / "shards" / f"{number:05d}{suffix}"
 
-    def _write_classes(
-        self, class_embeddings: Sequence[ClassEmbeddings], classes: Sequence[str]
-    ) -> tuple[ClassFile, ...]:
-        from ezav.classes.embeddings import ClassEmbeddings as Embeddings
-
-        files: list[ClassFile] = []
-        for embeddings in class_embeddings:
-            if missing := [name for name in classes if name not in embeddings.names]:
-                raise EzavError(
-                    f"the class embeddings of {embeddings.encoder} lack '{missing[0]}'"
-                    + (f" and {len(missing) - 1} more classes" if len(missing) > 1 else ""),
-                    "encode the names of all classes of the store",
-                )
-            hashed = class_checksum(embeddings)
-            name = re.sub(r"[^A-Za-z0-9._-]+", "-", embeddings.encoder).strip("-.") or "text"
-            taken = {file.file for file in files}
-            file = f"{name}.safetensors"
-            path = self.path / "classes" / file
-            # The old index may still point to a file of this name: leave it as it is.
-            if file in taken or (path.exists() and class_checksum(Embeddings.load(path)) != hashed):
-                file = f"{name}-{hashed[:8]}.safetensors"
-            embeddings.save(self.path / "classes" / file)
-            files.append(ClassFile(encoder=embeddings.encoder, file=file, checksum=hashed))
-        return tuple(files)
-
 
 def _one(tokens: tuple[Any, Any] | None, dim: int) -> Ragged:
     """One clip's tokens as given, or none, as a modality of one clip."""
     if tokens is None or len(tokens[0]) == 0:
         return Ragged.from_clips([None], dim)
     return Ragged.from_clips([(torch.as_tensor(tokens[0]), torch.as_tensor(tokens[1]))])
-
-
-def _lock(path: Path) -> int:
-    """Make the folder and keep other writers out; the system lets go when the process ends."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path / "writing.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise EzavError(f"cannot write the store '{path}': {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise EzavError(
-            f"another process is writing the store '{path}'",
-            "wait for it, or write parts into stores of their own and merge them",
-        ) from None
-    return handle
-
-
-def _check_same(found: Header, given: Header, path: Path) -> None:
-    for field in _DESCRIPTION:
-        before, now = getattr(found, field), getattr(given, field)
-        if field == "encoders":  # class embeddings may be added later
-            before, now = ([e for e in info if e.modality != "text"] for info in (before, now))
-        if before != now:
-            raise EzavError(
-                f"the store '{path}' was begun with another {field.rstrip('s')}: "
-                f"{_brief(before)} there, {_brief(now)} now",
-                "use the same settings, or another folder",
-            )
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(f"{e.name} {e.revision} ({e.dimension}-d)".strip() for e in value)
-    return f"'{value}'"
-
-
-def _check_finish(
-    records: Mapping[str, tuple[ClipRecord, int, int]],
-    classes: Mapping[str, str],
-    splits: Mapping[str, str],
-    whole: bool,
-) -> None:
-    if not classes:
-        reasons = sorted({record.reason for record, *_ in records.values() if record.reason})
-        why = f": {reasons[0]}" if reasons else ""
-        raise EzavError(f"not one clip could be read, of {len(records)}{why}", "check the videos")
-    if lacking := [clip for clip in classes if clip not in splits]:
-        raise EzavError(
-            f"clip '{lacking[0]}' is in no split ({len(lacking)} such clips)",
-            "give every clip a split, or leave these out",
-        )
-    if unknown := [clip for clip in splits if clip not in records]:
-        raise EzavError(
-            f"the splits name clip '{unknown[0]}', which was never added "
-            f"({len(unknown)} such clips)",
-            "add it, with a status and a reason if it cannot be read",
-        )
-    if whole:
-        check_splits({clip: splits[clip] for clip in classes}, classes)
-    elif odd := [clip for clip in classes if splits[clip] not in SPLITS]:
-        raise EzavError(f"clip '{odd[0]}' is in the unknown split '{splits[odd[0]]}'")

@@ -1,0 +1,72 @@
+"""Taking hold of a store's folder for writing: one writer, one description."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+from ezav.errors import EzavError
+from ezav.features.header import Header, parse_header
+from ezav.safe_io import write_text
+
+HEADER_FILE = "header.json"
+_DESCRIPTION = ("dataset", "setting", "simulated", "text_alignment", "encoders")
+"""What must not change between two calls that write the same store."""
+
+
+def lock(path: Path) -> int:
+    """Make the folder and keep other writers out; the system lets go when the process ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path / "writing.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise EzavError(f"cannot write the store '{path}': {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise EzavError(
+            f"another process is writing the store '{path}'",
+            "wait for it, or write parts into stores of their own and merge them",
+        ) from None
+    return handle
+
+
+def begin(path: Path, given: Header) -> None:
+    """Write the header of a new store, or compare it with the one that is there.
+
+    Raises:
+        EzavError: the folder holds something else, or a store with another description.
+    """
+    header = path / HEADER_FILE
+    if header.exists():
+        _check_same(parse_header(header.read_bytes(), header), given, path)
+    else:
+        others = {found.name for found in path.iterdir()} - {"writing.lock"}
+        if others:
+            raise EzavError(
+                f"'{path}' is not empty and is no feature store",
+                "give an empty or a new folder",
+            )
+        write_text(header, given.model_dump_json(indent=2) + "\n")
+
+
+def _check_same(found: Header, given: Header, path: Path) -> None:
+    for field in _DESCRIPTION:
+        before, now = getattr(found, field), getattr(given, field)
+        if field == "encoders":  # class embeddings may be added later
+            before, now = ([e for e in info if e.modality != "text"] for info in (before, now))
+        if before != now:
+            raise EzavError(
+                f"the store '{path}' was begun with another {field.rstrip('s')}: "
+                f"{_brief(before)} there, {_brief(now)} now",
+                "use the same settings, or another folder",
+            )
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{e.name} {e.revision} ({e.dimension}-d)".strip() for e in value)
+    return f"'{value}'"
