@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import pickle
@@ -26,19 +27,21 @@ _ALLOWED_GLOBALS: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
-_NUMPY_FUNCTIONS = {"_reconstruct", "scalar", "_frombuffer"}
+_NUMPY_FUNCTIONS = {
+    ("multiarray", "_reconstruct"),
+    ("multiarray", "scalar"),
+    ("numeric", "_frombuffer"),
+}
 
 
 class _DataOnlyUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        module = {"__builtin__": "builtins"}.get(module, module)  # as protocol 2 writes it
         if (module, name) in _ALLOWED_GLOBALS:
             return _ALLOWED_GLOBALS[(module, name)]
-        root, _, rest = module.partition(".")
-        if root == "numpy" and rest.split(".")[-1] in {"multiarray", "numeric"}:
-            # Files written by numpy 1 name numpy.core, by numpy 2 numpy._core.
-            if name in _NUMPY_FUNCTIONS:
-                owner = np._core.multiarray if name != "_frombuffer" else np._core.numeric
-                return getattr(owner, name)
+        # Files written by numpy 1 name numpy.core, by numpy 2 numpy._core.
+        if module.startswith("numpy.") and (module.split(".")[-1], name) in _NUMPY_FUNCTIONS:
+            return getattr(importlib.import_module(module.replace(".core.", "._core.")), name)
         if (module, name) == ("_codecs", "encode"):
             return _latin1_encode
         raise EzavError(

@@ -21,8 +21,9 @@ COMMANDS: dict[str, str] = {
     "predict": "name what is in clips, among the known classes or any names you type",
     "classes": "optimise, inspect and compare class embeddings",
 }
-"""Command name -> one line of help. `ezav.cli.<name>` (with `_` for `-`) holds its `CLI`."""
+"""Command name -> one line of help. `ezav.cli.<name>` holds its `CLI`."""
 
+_MODULES = {"import": "import_"}
 _USAGE = 2
 _INTERRUPTED = 130
 
@@ -75,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, rest: list[str]) -> int:
     import tyro
 
-    module = importlib.import_module(f"ezav.cli.{name.replace('-', '_')}")
+    module = importlib.import_module(f"ezav.cli.{_MODULES.get(name, name)}")
+    # A command whose options depend on its arguments (the method's own) builds itself.
+    cli = module.cli_for(rest) if hasattr(module, "cli_for") else module.CLI
     try:
-        command: Command = tyro.cli(
-            module.CLI, args=rest, prog=f"ezav {name}", description=module.__doc__
-        )
+        command: Command = tyro.cli(cli, args=rest, prog=f"ezav {name}", description=module.__doc__)
     except SystemExit as stop:  # tyro prints help and usage errors itself
         return int(stop.code or 0)
     result = command.run()

@@ -131,8 +131,7 @@ def read_model(folder: str | Path, device: str = "cpu") -> tuple[StageModel, Run
         method.load_state_dict(state)
     except RuntimeError as error:
         raise EzavError(
-            f"'{weights_path}' is of another architecture: "
-            f"{str(error).splitlines()[-1].strip()}",
+            f"'{weights_path}' is of another architecture: {str(error).splitlines()[-1].strip()}",
             "run it again with this version",
         ) from error
     classes = ClassEmbeddings.load(folder / "class_embeddings.safetensors")

@@ -1,0 +1,171 @@
+"""Train and test a method on a feature store under the two-stage protocol.
+
+Stage 1 chooses the number of epochs and gamma on validation; stage 2 trains again on train and
+validation together, and only then are the test clips scored. Writes a run folder that says
+everything about itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ezav.cli.common import Command, output, progress
+from ezav.errors import EzavError
+
+if TYPE_CHECKING:
+    from ezav.protocol.two_stage import ValidationEpoch
+    from ezav.training.trainer import EpochLog
+
+
+@dataclass(kw_only=True)
+class RunCommand(Command):
+    method: tyro.conf.Positional[str]
+    """The method's name; 'ezav methods' lists them."""
+    store: tyro.conf.Positional[Path]
+    """A feature store, as 'ezav extract' or 'ezav import' writes it."""
+    out: Path
+    """The run folder to write. With several seeds: a folder of run folders."""
+    seed: int = 0
+    """The (first) seed."""
+    seeds: int = 1
+    """How many seeds to run, one after the other; those already there are kept."""
+    label: str = ""
+    """What tables call this run; by default the method's name."""
+    text_encoder: str | None = None
+    """Which of the store's class embeddings to use; by default its first."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.features.store import FeatureStore
+        from ezav.protocol.run_folder import check_free, read_result, write_run
+        from ezav.protocol.two_stage import TwoStageProtocol
+
+        if self.seeds < 1:
+            raise EzavError(f"--seeds must be at least 1, not {self.seeds}")
+        store = FeatureStore.open(self.store)
+        results = []
+        for seed in range(self.seed, self.seed + self.seeds):
+            folder = self.out if self.seeds == 1 else self.out / f"seed-{seed}"
+            if self.seeds > 1 and (folder / "result.json").is_file():
+                progress.print(f"seed {seed}: done already, kept ({folder})")
+                results.append((folder, read_result(folder)))
+                continue
+            check_free(folder)
+            protocol = TwoStageProtocol(
+                method=self.method,
+                config=getattr(self, "config", None),
+                training=getattr(self, "training", None) or default_training(),
+                seed=seed,
+                device=choose_device(self.device),
+                text_encoder=self.text_encoder,
+            )
+            with epoch_progress(f"{self.method}, seed {seed}") as on_epoch:
+                fitted = protocol.fit(store, on_epoch)
+            results.append((folder, write_run(fitted, folder, self.label)))
+        return {
+            "runs": [
+                {"folder": str(folder), **result.model_dump(mode="json")}
+                for folder, result in results
+            ]
+        }
+
+    def show(self, result: dict[str, Any]) -> None:
+        from ezav.protocol.result import RunResult
+        from ezav.reports.tables import rich_table, summary_rows
+
+        folders = [Path(run.pop("folder")) for run in result["runs"]]
+        runs = [RunResult.model_validate(run) for run in result["runs"]]
+        output.print(rich_table(summary_rows(runs)))
+        output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
+        output.print(f"\n  ezav predict {folders[0]} CLIP...          name what is in a clip")
+        every = " ".join(map(str, folders)) if len(folders) < 4 else f"{self.out}/*"
+        output.print(f"  ezav report {every} --out report.html    tables and figures")
+
+
+CLI = RunCommand
+
+
+def cli_for(arguments: list[str]) -> type[RunCommand]:
+    """The command with the options of the method that the arguments name."""
+    from ezav.methods import registry
+
+    if not arguments or arguments[0].startswith("-"):
+        return RunCommand
+    from ezav.training.config import TrainingConfig
+
+    method = registry.get(arguments[0])
+    return dataclasses.make_dataclass(
+        "RunCommand",
+        [
+            ("config", method.Config, field(default_factory=method.Config, kw_only=True)),
+            ("training", TrainingConfig, field(default_factory=TrainingConfig, kw_only=True)),
+        ],
+        bases=(RunCommand,),
+    )
+
+
+def default_training() -> Any:
+    from ezav.training.config import TrainingConfig
+
+    return TrainingConfig()
+
+
+def choose_device(name: str) -> str:
+    """`auto` takes a GPU where there is one.
+
+    Raises:
+        EzavError: a device that this machine lacks.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise EzavError(f"device '{name}' is not usable here", "try --device cpu") from error
+    return name
+
+
+OnEpoch = Callable[[int, int, "ValidationEpoch | EpochLog"], None]
+
+
+@contextmanager
+def epoch_progress(title: str) -> Iterator[OnEpoch]:
+    """A live line for training: stage, epoch, loss, best validation HM so far."""
+    from ezav.protocol.two_stage import ValidationEpoch
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} epochs {task.fields[news]}"),
+        TimeElapsedColumn(),
+    )
+    best = 0.0
+    tasks: dict[int, TaskID] = {}
+    with Progress(*columns, console=progress, transient=True) as bar:
+
+        def on_epoch(stage: int, epochs: int, epoch: ValidationEpoch | EpochLog) -> None:
+            nonlocal best
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(f"{title}: stage {stage}", total=epochs, news="")
+            if isinstance(epoch, ValidationEpoch):
+                best = max(best, epoch.HM)
+                news = f"loss {epoch.log.loss:.3f} · best validation HM {best:.1%}"
+            else:
+                news = f"loss {epoch.loss:.3f}"
+            bar.update(tasks[stage], advance=1, news=news)
+
+        yield on_epoch
+
+
+__all__ = ["CLI", "RunCommand", "choose_device", "cli_for", "epoch_progress"]

@@ -1,0 +1,169 @@
+"""The two-stage protocol on a tiny world: right numbers, no leak, one result a seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ezav.errors import EzavError
+from ezav.methods.ez_avgzl.method import EzAvgzlConfig
+from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
+from ezav.protocol import two_stage as module
+from ezav.protocol.run_folder import read_evaluation_file
+from ezav.protocol.two_stage import FittedProtocol
+from ezav.training.config import TrainingConfig
+from tests import worlds
+
+CONFIG = EzAvgzlConfig(width=16, hidden=16, heads=2, head_dim=8, mlp=16, dropout=0.0)
+TRAINING = TrainingConfig(epochs=4, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return worlds.store(tmp_path_factory.mktemp("store") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def fitted(store):
+    return TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING).fit(store)
+
+
+def test_epoch_and_gamma_are_the_best_of_validation(fitted):
+    best = max(fitted.history_, key=lambda epoch: epoch.HM)  # max keeps the first
+    assert fitted.epoch_ == best.log.epoch
+    assert fitted.gamma_ == best.gamma
+    curve = fitted.validation_.curve()
+    assert curve.best_hm == pytest.approx(best.HM)
+
+
+def test_reading_test_clips_changes_nothing_that_was_fitted(store, tmp_path, monkeypatch):
+    """Fit with the test splits unreadable: the same gamma, epoch and weights come out."""
+    protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING, seed=3)
+    expected = protocol.fit(store)
+    real_select = type(store).select
+
+    def select(self, *splits, **kwargs):
+        assert not any(split.startswith("test") for split in splits), "test clips were read"
+        return real_select(self, *splits, **kwargs)
+
+    monkeypatch.setattr(type(store), "select", select)
+    blind = protocol.fit(store)
+    assert (blind.gamma_, blind.epoch_) == (expected.gamma_, expected.epoch_)
+    for ours, theirs in zip(
+        blind.model_.method.state_dict().values(), expected.model_.method.state_dict().values()
+    ):
+        assert torch.equal(ours, theirs)
+    with pytest.raises(AssertionError, match="test clips were read"):
+        blind.test()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    gamma=st.floats(-5, 5),
+    epoch=st.integers(1, 50),
+    proof=st.sampled_from([None, object(), True, "fit"]),
+)
+def test_nothing_but_validation_makes_a_protocol_that_can_test(fitted, gamma, epoch, proof):
+    fields = {f.name: getattr(fitted, f.name) for f in dataclasses.fields(fitted)}
+    forged = {**fields, "gamma_": gamma, "epoch_": epoch, "_made_by": proof}
+    with pytest.raises(EzavError, match="validation"):
+        FittedProtocol(**forged)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        fitted.gamma_ = gamma
+    assert not hasattr(TwoStageProtocol(method="ez_avgzl"), "test")
+
+
+def test_stage_2_trains_on_train_and_validation_for_that_many_epochs(store, monkeypatch):
+    seen_clips, epochs = [], []
+    real = module.Trainer
+
+    class Spy(real):
+        def __init__(self, method, train, *args, **kwargs):
+            seen_clips.append(set(train.clips))
+            epochs.append(0)
+            super().__init__(method, train, *args, **kwargs)
+
+        def run_epoch(self, *args):
+            epochs[-1] += 1
+            return super().run_epoch(*args)
+
+    monkeypatch.setattr(module, "Trainer", Spy)
+    result = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING).fit(store)
+    assert seen_clips[0] == set(store.select("train").clips)
+    assert seen_clips[1] == set(store.select("train", "val_seen", "val_unseen").clips)
+    assert epochs[1] == result.epoch_
+
+
+def test_run_folder_round_trip(fitted, store, tmp_path: Path):
+    written = write_run(fitted, tmp_path / "run")
+    assert read_result(tmp_path / "run") == written
+    keys = {"method", "dataset", "setting", "text_alignment", "seed", "gamma", "epoch", "metrics"}
+    keys |= {"per_class", "candidates", "timing", "versions", "store_fingerprint"}
+    assert keys <= json.loads((tmp_path / "run" / "result.json").read_text()).keys()
+    model, _ = read_model(tmp_path / "run")
+    again = model.evaluate(
+        dataclasses.replace(store.select("test_seen", "test_unseen"))
+    ).scores
+    assert torch.equal(again, fitted.test().scores)
+    stored = read_evaluation_file(tmp_path / "run" / "test.safetensors")
+    # The reported numbers, by hand from the stored scores.
+    penalised = stored.scores.double() - written.gamma * stored.seen
+    right = penalised.argmax(1) == stored.targets
+    recalls = {c: right[stored.targets == c].double().mean() for c in stored.targets.unique()}
+    seen = torch.stack([r for c, r in recalls.items() if stored.seen[c]]).mean()
+    unseen = torch.stack([r for c, r in recalls.items() if not stored.seen[c]]).mean()
+    assert written.metrics.S == pytest.approx(float(seen))
+    assert written.metrics.U == pytest.approx(float(unseen))
+    assert not any("pickle" in p.suffix or p.suffix in {".pt", ".pkl"} for p in tmp_path.rglob("*"))
+
+
+def test_an_existing_folder_is_never_overwritten(fitted, tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("precious")
+    with pytest.raises(EzavError, match="exists already"):
+        write_run(fitted, tmp_path / "run")
+    assert (tmp_path / "run" / "mine.txt").read_text() == "precious"
+
+
+def test_other_versions_and_damage_are_one_clear_line(fitted, tmp_path: Path):
+    with pytest.raises(EzavError, match="no run at"):
+        read_result(tmp_path)
+    write_run(fitted, tmp_path / "run")
+    path = tmp_path / "run" / "result.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "version": 99}))
+    with pytest.raises(EzavError, match="version 99"):
+        read_result(tmp_path / "run")
+    path.write_text("{")
+    with pytest.raises(EzavError, match="damaged"):
+        read_result(tmp_path / "run")
+
+
+def test_weights_of_another_architecture_are_refused(fitted, tmp_path: Path):
+    write_run(fitted, tmp_path / "run")
+    path = tmp_path / "run" / "result.json"
+    data = json.loads(path.read_text())
+    data["config"]["width"] = 32
+    path.write_text(json.dumps(data))
+    with pytest.raises(EzavError, match="another architecture"):
+        read_model(tmp_path / "run")
+
+
+def test_same_seed_same_result_another_seed_another(store):
+    def scores(seed: int):
+        protocol = TwoStageProtocol(
+            method="ez_avgzl", config=CONFIG, training=TRAINING, seed=seed
+        )
+        return protocol.fit(store).test().scores
+
+    torch.manual_seed(123)  # what ran before must not matter
+    first = scores(0)
+    torch.rand(7)
+    assert torch.equal(first, scores(0))
+    assert not torch.equal(first, scores(1))
