@@ -1,4 +1,4 @@
-"""Where the real data for tests lies: `EZAV_SHARED`, or the folder `shared` beside the repository."""
+"""Where real data for tests lies: `EZAV_SHARED`, or the folder `shared` beside the repository."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def test_chance_is_the_best_of_all_blind_guesses(seen, unseen):
     s, u = p / seen, (1 - p) / unseen
     hm = 2 * s * u / (s + u)
     expected = chance(seen, unseen)
-    assert expected.HM == pytest.approx(hm.max(), rel=1e-6)
+    assert pytest.approx(hm.max(), rel=1e-6) == expected.HM
     assert pytest.approx(s[hm.argmax()], abs=1e-3) == expected.S
     assert pytest.approx(np.trapezoid(u, s), rel=1e-3) == expected.AUSUC
 

@@ -107,9 +107,7 @@ def test_run_folder_round_trip(fitted, store, tmp_path: Path):
     keys |= {"per_class", "candidates", "timing", "versions", "store_fingerprint"}
     assert keys <= json.loads((tmp_path / "run" / "result.json").read_text()).keys()
     model, _ = read_model(tmp_path / "run")
-    again = model.evaluate(
-        dataclasses.replace(store.select("test_seen", "test_unseen"))
-    ).scores
+    again = model.evaluate(dataclasses.replace(store.select("test_seen", "test_unseen"))).scores
     assert torch.equal(again, fitted.test().scores)
     stored = read_evaluation_file(tmp_path / "run" / "test.safetensors")
     # The reported numbers, by hand from the stored scores.
@@ -118,8 +116,8 @@ def test_run_folder_round_trip(fitted, store, tmp_path: Path):
     recalls = {c: right[stored.targets == c].double().mean() for c in stored.targets.unique()}
     seen = torch.stack([r for c, r in recalls.items() if stored.seen[c]]).mean()
     unseen = torch.stack([r for c, r in recalls.items() if not stored.seen[c]]).mean()
-    assert written.metrics.S == pytest.approx(float(seen))
-    assert written.metrics.U == pytest.approx(float(unseen))
+    assert pytest.approx(float(seen)) == written.metrics.S
+    assert pytest.approx(float(unseen)) == written.metrics.U
     assert not any("pickle" in p.suffix or p.suffix in {".pt", ".pkl"} for p in tmp_path.rglob("*"))
 
 
@@ -157,9 +155,7 @@ def test_weights_of_another_architecture_are_refused(fitted, tmp_path: Path):
 
 def test_same_seed_same_result_another_seed_another(store):
     def scores(seed: int):
-        protocol = TwoStageProtocol(
-            method="ez_avgzl", config=CONFIG, training=TRAINING, seed=seed
-        )
+        protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING, seed=seed)
         return protocol.fit(store).test().scores
 
     torch.manual_seed(123)  # what ran before must not matter

@@ -57,9 +57,7 @@ class Sampler:
             draw = self._uniform((batches, batch_size)) * len(self.count)
             return self._clip_of(draw.long().clamp(max=len(self.count) - 1))
         rounds = -(-batches * batch_size // number)
-        order = torch.cat(
-            [torch.randperm(number, generator=self.generator) for _ in range(rounds)]
-        )
+        order = torch.cat([torch.randperm(number, generator=self.generator) for _ in range(rounds)])
         return order[: batches * batch_size].view(batches, batch_size).to(self.labels.device)
 
     def negatives(self, index: Tensor) -> Tensor:

@@ -158,14 +158,15 @@ class Trainer:
             group["lr"] = rate * group.get("rate_factor", 1.0)
         epoch = self.sampler.epoch(self.config.batches_per_epoch, self.config.batch_size)
         self.method.train()
-        total, parts = torch.zeros((), device=self.device), {}
+        total = torch.zeros((), device=self.device)
+        parts: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._dropout_state)
             for index in epoch:
                 loss, named = self._step(index)
                 total += loss
                 for name, part in named.items():
-                    parts[name] = parts.get(name, 0) + part
+                    parts[name] = parts[name] + part if name in parts else part
             self._dropout_state = torch.get_rng_state()
         self.method.eval()
         mean = float(total) / len(epoch)
@@ -258,6 +259,4 @@ def drop_modalities(audio: Tokens, visual: Tokens, probability: float) -> tuple[
 
 def _hide(tokens: Tokens, hidden: Tensor) -> Tokens:
     keep = ~hidden
-    return Tokens(
-        tokens.values * keep[:, None, None], tokens.mask & keep[:, None], tokens.times
-    )
+    return Tokens(tokens.values * keep[:, None, None], tokens.mask & keep[:, None], tokens.times)

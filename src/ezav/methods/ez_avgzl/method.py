@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -140,9 +139,9 @@ class EzAvgzl(Method):
         else:
             distinct, position, count = batch.labels.unique(return_inverse=True, return_counts=True)
             scores = self.scores(batch.audio, batch.visual, batch.class_embeddings[distinct])
-            if self.config.negatives == "batch":
-                scores = scores + count.log()
-            total = F.cross_entropy(scores, position)
+            weight = count.log() * (self.config.negatives == "batch")
+            # Cross-entropy of weighted scores also weights the numerator: give that back.
+            total = F.cross_entropy(scores + weight, position) + weight[position].mean()
         return Loss(total, {"contrastive": total.detach()})
 
 

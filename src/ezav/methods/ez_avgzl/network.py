@@ -138,7 +138,8 @@ class FusionLayer(nn.Module):
     def forward(self, x: Tensor, allowed: Tensor) -> Tensor:  # [B, T, d], [B, 1, T, T]
         qkv = self.to_qkv(self.attention_norm(x))  # [B, T, 3·H·dh]
         qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # [3, B, H, T, dh]
-        attended = F.scaled_dot_product_attention(*qkv.unbind(0), attn_mask=allowed)
+        query, key, value = qkv.unbind(0)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
         x = x + self.dropout(self.to_out(attended.transpose(1, 2).flatten(-2)))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
@@ -219,15 +220,19 @@ class AttentionSimilarity(nn.Module):
         self.to_value = nn.Linear(width, heads)
 
     def attention(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:
-        """Attention `[B, H, C, T]` of each class over the clip's tokens."""
-        query = self.to_query(classes).unflatten(-1, (self.heads, -1)).transpose(0, 1)  # [H, C, dh]
-        key = self.to_key(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, dh]
-        logits = (query / math.sqrt(self.head_dim)) @ key.transpose(-1, -2)  # [B, H, C, T]
-        return logits.masked_fill(~real[:, None, None, :], -torch.inf).softmax(dim=-1)
+        """Attention `[H, T, B, C]` of each class over the clip's tokens; sums to 1 over T."""
+        batch = len(tokens)
+        query = self.to_query(classes).unflatten(-1, (self.heads, -1)).permute(1, 2, 0)
+        query = query / math.sqrt(self.head_dim)  # [H, dh, C]
+        key = self.to_key(tokens).unflatten(-1, (self.heads, -1)).permute(2, 1, 0, 3)
+        logits = (key.flatten(1, 2) @ query).unflatten(1, (-1, batch))  # [H, T, B, C]
+        if not bool(real.all()):
+            logits = logits.masked_fill(~real.T[None, :, :, None], -torch.inf)
+        return logits.softmax(dim=1)
 
     def forward(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:  # -> [B, C]
-        value = self.to_value(tokens).transpose(1, 2)[..., None]  # [B, H, T, 1]
-        return (self.attention(tokens, real, classes) @ value)[..., 0].sum(dim=1)
+        value = self.to_value(tokens).permute(2, 1, 0)[..., None]  # [H, T, B, 1]
+        return (self.attention(tokens, real, classes) * value).sum(dim=(0, 1))
 
 
 class DecoderSimilarity(nn.Module):

@@ -1,0 +1,188 @@
+"""EZ-AVGZL against naive formulations of the paper's equations."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Batch, Dims
+from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.methods.ez_avgzl.network import (
+    AUDIO,
+    CLASS,
+    VISUAL,
+    AttentionSimilarity,
+    cross_modal_mask,
+)
+
+DIMS = Dims(audio=5, visual=7, text=6)
+
+
+def method(**settings) -> EzAvgzl:
+    torch.manual_seed(0)
+    config = EzAvgzlConfig(
+        **{"width": 16, "hidden": 12, "heads": 2, "head_dim": 4, "mlp": 8, **settings}
+    )
+    return EzAvgzl(config, DIMS).eval()
+
+
+def temporal(batch: int = 4, seed: int = 0) -> tuple[Tokens, Tokens]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def tokens(dim: int, longest: int) -> Tokens:
+        lengths = torch.randint(1, longest + 1, (batch,), generator=generator)
+        lengths[0] = longest
+        mask = torch.arange(longest)[None] < lengths[:, None]
+        values = torch.randn(batch, longest, dim, generator=generator) * mask[..., None]
+        return Tokens(values, mask, torch.arange(longest).float().expand(batch, -1) * 0.5)
+
+    return tokens(5, 4), tokens(7, 6)
+
+
+def naive_attention_score(similarity: AttentionSimilarity, x, classes):
+    """Multi-head attention of class queries over tokens, then p: one clip, one class at a time."""
+    heads, width = similarity.heads, similarity.head_dim
+    scores = torch.zeros(len(classes))
+    for c, w in enumerate(classes):
+        q, k = similarity.to_query(w), similarity.to_key(x)
+        for h in range(heads):
+            part = slice(h * width, (h + 1) * width)
+            logits = torch.stack([q[part] @ row[part] / math.sqrt(width) for row in k])
+            weight = logits.exp() / logits.exp().sum()
+            value = similarity.to_value.weight[h] @ x.T + similarity.to_value.bias[h]
+            scores[c] += (weight * value).sum()
+    return scores
+
+
+def test_attention_similarity_is_the_papers_formula():
+    torch.manual_seed(1)
+    similarity = AttentionSimilarity(width=8, text_dim=6, heads=3, head_dim=4)
+    x, classes = torch.randn(2, 5, 8), torch.randn(4, 6)
+    real = torch.tensor([[True] * 5, [True, True, False, True, False]])
+    scores = similarity(x, real, classes)
+    for clip in range(2):
+        expected = naive_attention_score(similarity, x[clip][real[clip]], classes)
+        assert torch.allclose(scores[clip], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("similarity", ["attention", "decoder", "cosine"])
+def test_scores_depend_on_the_class_and_on_the_clip(similarity):
+    scores = method(similarity=similarity).scores(*temporal(), torch.randn(9, 6)).detach()
+    assert scores.shape == (4, 9)
+    assert float(scores.std(dim=1).min()) > 1e-4, "every class gets the same score"
+    assert float(scores.std(dim=0).max()) > 1e-4, "every clip gets the same score"
+
+
+def test_ten_thousand_classes_build_no_clip_by_class_by_width_tensor():
+    model = method(width=64, heads=2, head_dim=4)
+    audio, visual = Tokens.pooled(torch.randn(8, 5)), Tokens.pooled(torch.randn(8, 7))
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            out = function(*args, **(kwargs or {}))
+            for one in out if isinstance(out, (tuple, list)) else [out]:
+                if isinstance(one, torch.Tensor):
+                    largest = max(largest, one.numel())
+            return out
+
+    with Watch(), torch.no_grad():
+        model.scores(audio, visual, torch.randn(10_000, 6))
+    batch, heads, classes, tokens, width = 8, 2, 10_000, 3, 64
+    assert largest <= batch * heads * classes * tokens
+    assert largest < batch * classes * width
+
+
+def test_cross_modal_mask_by_the_rule():
+    kinds = torch.tensor([CLASS, AUDIO, AUDIO, VISUAL])
+    real = torch.tensor([[True, True, False, True]])
+    allowed = cross_modal_mask(kinds, real)[0, 0]
+    for i in range(4):
+        for j in range(4):
+            other = kinds[i] != kinds[j] or kinds[i] == CLASS
+            assert bool(allowed[i, j]) == bool(other and real[0, j])
+
+
+@pytest.mark.parametrize("similarity", ["attention", "decoder", "cosine"])
+def test_padding_changes_nothing(similarity):
+    model = method(similarity=similarity, temporal=True, layers=2)
+    audio, visual = temporal()
+    classes = torch.randn(5, 6)
+    alone = []
+    for clip in range(4):
+        parts = [
+            Tokens(t.values[clip][m][None], m[m][None], t.times[clip][m][None])
+            for t, m in ((audio, audio.mask[clip]), (visual, visual.mask[clip]))
+        ]
+        alone.append(model.scores(*parts, classes))
+    assert torch.allclose(model.scores(audio, visual, classes), torch.cat(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize("similarity", ["attention", "decoder", "cosine"])
+def test_a_missing_modality_is_not_looked_at(similarity):
+    model = method(similarity=similarity)
+    visual = Tokens.pooled(torch.randn(3, 7))
+    absent = torch.zeros(3, dtype=torch.bool)
+    classes = torch.randn(4, 6)
+    once = model.scores(Tokens.pooled(torch.randn(3, 5), absent), visual, classes)
+    twice = model.scores(Tokens.pooled(torch.randn(3, 5) * 100, absent), visual, classes)
+    assert torch.equal(once, twice)
+    by_sight = method(similarity=similarity, modalities="visual")
+    same = by_sight.scores(Tokens.pooled(torch.randn(3, 5)), visual, classes)
+    assert torch.allclose(once, same, atol=1e-6)
+
+
+def naive_contrastive(scores, labels):
+    """Equation 5, term by term, over the clips of the batch."""
+    total = 0.0
+    for i, y in enumerate(labels):
+        denominator = sum(math.exp(scores[i, k]) for k in labels)
+        total -= math.log(math.exp(scores[i, y]) / denominator)
+    return total / len(labels)
+
+
+def test_loss_is_equation_5_with_multiplicity():
+    model = method()
+    labels = torch.tensor([0, 2, 2, 1, 2, 4])
+    classes = torch.randn(5, 6)
+    batch = Batch(
+        audio=Tokens.pooled(torch.randn(6, 5)),
+        visual=Tokens.pooled(torch.randn(6, 7)),
+        labels=labels,
+        class_embeddings=classes,
+    )
+    scores = model.scores(batch.audio, batch.visual, classes).detach()
+    expected = naive_contrastive(scores, labels.tolist())
+    assert float(model.loss(batch).total) == pytest.approx(expected, rel=1e-5)
+    distinct = method(negatives="distinct").loss(batch).total
+    known = [0, 1, 2, 4]
+    assert float(distinct) == pytest.approx(
+        float(F.cross_entropy(scores[:, known], torch.tensor([0, 2, 2, 1, 2, 3]))), rel=1e-5
+    )
+    every = method(negatives="seen").loss(batch).total
+    assert float(every) == pytest.approx(float(F.cross_entropy(scores, labels)), rel=1e-5)
+
+
+def test_standardisation_is_learned_from_the_training_set_and_survives_constants():
+    model = method()
+    audio = torch.cat([torch.randn(50, 4) * 100 + 30, torch.full((50, 1), 7.0)], dim=1)
+    model.prepare(
+        Tokens.pooled(audio), Tokens.pooled(torch.randn(50, 7)), torch.zeros(50), torch.randn(1, 6)
+    )
+    out = model.fusion.audio.standardize(audio)
+    assert torch.allclose(out[:, :4].mean(0), torch.zeros(4), atol=1e-4)
+    assert torch.allclose(out[:, :4].std(0, correction=0), torch.ones(4), atol=1e-4)
+    assert torch.allclose(out[:, 4], torch.zeros(50), atol=1e-4)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_depth(layers):
+    model = method(layers=layers)
+    assert len(model.fusion.layers) == layers
+    audio, visual = Tokens.pooled(torch.randn(2, 5)), Tokens.pooled(torch.randn(2, 7))
+    assert bool(torch.isfinite(model.scores(audio, visual, torch.randn(3, 6))).all())

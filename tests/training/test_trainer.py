@@ -1,0 +1,117 @@
+"""The loop: learns, is deterministic, resumes bit for bit, schedules as it says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from ezav.errors import EzavError
+from ezav.features.feature_set import Ragged
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Dims
+from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.training import Trainer, TrainingConfig, build_method, score_all
+from ezav.training.trainer import drop_modalities
+from tests import worlds
+
+CONFIG = EzAvgzlConfig(width=16, hidden=16, heads=2, head_dim=8, mlp=16, dropout=0.2)
+DIMS = Dims(audio=worlds.AUDIO_DIM, visual=worlds.VISUAL_DIM, text=worlds.TEXT_DIM)
+TEXT = worlds.class_vectors(6).vectors
+
+
+def trainer(seed: int = 0, clips=None, config=CONFIG, **training) -> Trainer:
+    method = build_method(EzAvgzl, config, DIMS, seed)
+    settings = TrainingConfig(**{"batch_size": 16, **training})
+    return Trainer(method, clips or worlds.feature_set(), TEXT, settings, seed)
+
+
+def test_it_learns_to_classify_its_training_clips():
+    run = trainer(config=dataclasses.replace(CONFIG, dropout=0.0))
+    losses = [run.run_epoch().loss for _ in range(60)]
+    assert losses[-1] < 0.5 * losses[0]
+    clips = worlds.feature_set()
+    right = score_all(run.method, clips, TEXT).argmax(1) == clips.labels
+    assert right.float().mean() > 0.9
+
+
+def test_resumed_training_ends_bit_for_bit_where_undisturbed_training_does():
+    whole = trainer(modality_dropout=0.3)
+    for _ in range(4):
+        whole.run_epoch()
+    first = trainer(modality_dropout=0.3)
+    first.run_epoch(), first.run_epoch()
+    second = trainer(seed=9, modality_dropout=0.3)
+    torch.manual_seed(77)  # the state of the process must not matter
+    second.restore(first.state())
+    second.run_epoch(), second.run_epoch()
+    for ours, theirs in zip(
+        second.method.state_dict().values(), whole.method.state_dict().values()
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_plateau_cuts_the_rate_after_four_epochs_without_a_better_hm():
+    run = trainer(learning_rate=1e-2)
+    rates = []
+    for hm in (0.5, 0.5, 0.4, 0.5, 0.5, 0.5):
+        rates.append(run.run_epoch().learning_rate)
+        run.report(hm)
+    reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-2)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(reference, "max", 0.1, 3)
+    expected = []
+    for hm in (0.5, 0.5, 0.4, 0.5, 0.5, 0.5):
+        expected.append(reference.param_groups[0]["lr"])
+        plateau.step(hm)
+    assert rates == pytest.approx(expected)
+
+
+def test_cosine_falls_from_the_rate_towards_zero():
+    run = trainer(schedule="cosine", epochs=4, learning_rate=1.0)
+    rates = [run._rate() for run.epoch in (1, 2, 3, 4)]
+    assert rates == pytest.approx([1.0, 0.8536, 0.5, 0.1464], abs=1e-4)
+
+
+def test_modality_dropout_never_takes_the_only_modality():
+    present = torch.arange(400) % 2 == 0
+    audio = Tokens.pooled(torch.ones(400, 2), present)
+    visual = Tokens.pooled(torch.ones(400, 3))
+    a, v = drop_modalities(audio, visual, 0.8)
+    assert bool((a.present | v.present).all())
+    assert bool(v.present[~present].all())
+    lost = (~a.present & present).sum() + (~v.present).sum()
+    assert int(lost) == pytest.approx(0.8 * 200, abs=30)
+    assert bool((a.values[~a.mask] == 0).all())
+
+
+def test_scoring_in_blocks_equals_scoring_at_once():
+    run = trainer()
+    run.run_epoch()
+    clips = worlds.feature_set()
+    whole = score_all(run.method, clips, TEXT)
+    assert torch.allclose(score_all(run.method, clips, TEXT, working=1), whole, atol=1e-6)
+
+
+def test_wrong_dimensions_and_non_finite_features_are_one_line():
+    clips = worlds.feature_set()
+    wrong = dataclasses.replace(clips, audio=Ragged.pooled(torch.ones(len(clips), 3)))
+    with pytest.raises(EzavError, match="audio features have 3 dimensions"):
+        trainer(clips=wrong)
+    values = clips.visual.values.clone()
+    values[5, 2] = float("nan")
+    broken = dataclasses.replace(clips, visual=Ragged.pooled(values))
+    with pytest.raises(EzavError, match="visual features hold values that are not finite"):
+        trainer(clips=broken)
+
+
+def test_a_diverging_loss_is_reported():
+    run = trainer(learning_rate=1e30, batches_per_epoch=6)
+    with pytest.raises(EzavError, match="lower the learning rate"):
+        run.run_epoch()
+
+
+def test_checkpoint_of_another_architecture_is_refused():
+    state = trainer(config=dataclasses.replace(CONFIG, width=8)).state()
+    with pytest.raises(EzavError, match="another architecture"):
+        trainer().restore(state)
