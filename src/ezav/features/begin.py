@@ -12,6 +12,7 @@ from ezav.features.header import Header, parse_header
 from ezav.safe_io import write_text
 
 HEADER_FILE = "header.json"
+LOCK_FILE = ".writing.lock"
 _DESCRIPTION = ("dataset", "setting", "simulated", "text_alignment", "encoders")
 """What must not change between two calls that write the same store."""
 
@@ -20,7 +21,8 @@ def lock(path: Path) -> int:
     """Make the folder and keep other writers out; the system lets go when the process ends."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path / "writing.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        _refuse_foreign(path)  # before anything of ours is put there
+        handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise EzavError(f"cannot write the store '{path}': {error.strerror}") from error
     try:
@@ -38,19 +40,23 @@ def begin(path: Path, given: Header) -> None:
     """Write the header of a new store, or compare it with the one that is there.
 
     Raises:
-        EzavError: the folder holds something else, or a store with another description.
+        EzavError: the folder holds a store with another description.
     """
     header = path / HEADER_FILE
     if header.exists():
         _check_same(parse_header(header.read_bytes(), header), given, path)
     else:
-        others = {found.name for found in path.iterdir()} - {"writing.lock"}
-        if others:
-            raise EzavError(
-                f"'{path}' is not empty and is no feature store",
-                "give an empty or a new folder",
-            )
         write_text(header, given.model_dump_json(indent=2) + "\n")
+
+
+def _refuse_foreign(path: Path) -> None:
+    names = {found.name for found in path.iterdir()}
+    ours = (LOCK_FILE, f".{HEADER_FILE}.")  # a kill may leave an unfinished header
+    foreign = {name for name in names if not name.startswith(ours)}
+    if foreign and HEADER_FILE not in names:
+        raise EzavError(
+            f"'{path}' is not empty and is no feature store", "give an empty or a new folder"
+        )
 
 
 def _check_same(found: Header, given: Header, path: Path) -> None:
