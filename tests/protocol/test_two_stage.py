@@ -163,3 +163,59 @@ def test_same_seed_same_result_another_seed_another(store):
     torch.rand(7)
     assert torch.equal(first, scores(0))
     assert not torch.equal(first, scores(1))
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 5])
+def test_a_run_that_was_stopped_goes_on_to_the_same_result(
+    store, tmp_path, stop_after, monkeypatch
+):
+    monkeypatch.setattr(module, "Checkpoint", lambda path, key: real_checkpoint(path, key, 0.0))
+    protocol = TwoStageProtocol(
+        method="ez_avgzl",
+        config=dataclasses.replace(CONFIG, dropout=0.3),
+        training=dataclasses.replace(TRAINING, learning_rate=3e-3),
+        seed=2,
+    )
+    undisturbed = protocol.fit(store)
+    assert len(undisturbed.history_) + undisturbed.epoch_ > 5
+    epochs = []
+
+    def stop(stage, total, epoch):
+        epochs.append(stage)
+        if len(epochs) > stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        protocol.fit(store, stop, checkpoint=tmp_path / "state")
+    later = []
+    resumed = protocol.fit(
+        store, lambda stage, total, epoch: later.append(stage), checkpoint=tmp_path / "state"
+    )
+    # The interrupt came before the last epoch's state was written: that one is run again.
+    total = len(undisturbed.history_) + undisturbed.epoch_
+    assert len(later) == total - stop_after
+    assert not (tmp_path / "state").exists()
+    assert (resumed.gamma_, resumed.epoch_) == (undisturbed.gamma_, undisturbed.epoch_)
+    assert torch.equal(resumed.test().scores, undisturbed.test().scores)
+    without_time = [
+        [dataclasses.replace(e.log, seconds=0.0) for e in run.history_]
+        for run in (resumed, undisturbed)
+    ]
+    assert without_time[0] == without_time[1]
+
+
+def real_checkpoint(path, key, seconds):
+    from ezav.training.checkpoint import Checkpoint
+
+    return Checkpoint(path, key, seconds)
+
+
+def test_a_checkpoint_of_another_run_is_ignored(store, tmp_path):
+    from ezav.training.checkpoint import save_tree
+
+    save_tree(tmp_path / "state", {"key": "another", "state": {"nonsense": 1}})
+    protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
+    assert torch.equal(
+        protocol.fit(store, checkpoint=tmp_path / "state").test().scores,
+        protocol.fit(store).test().scores,
+    )

@@ -46,7 +46,7 @@ class RunCommand(Command):
 
     def run(self) -> dict[str, Any]:
         from ezav.features.store import FeatureStore
-        from ezav.protocol.run_folder import check_free, read_result, write_run
+        from ezav.protocol.run_folder import check_free, checkpoint_of, read_result, write_run
         from ezav.protocol.two_stage import TwoStageProtocol
 
         if self.seeds < 1:
@@ -69,7 +69,7 @@ class RunCommand(Command):
                 text_encoder=self.text_encoder,
             )
             with epoch_progress(f"{self.method}, seed {seed}") as on_epoch:
-                fitted = protocol.fit(store, on_epoch)
+                fitted = protocol.fit(store, on_epoch, checkpoint_of(folder))
             results.append((folder, write_run(fitted, folder, self.label)))
         return {
             "runs": [

@@ -79,6 +79,12 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
     return result
 
 
+def checkpoint_of(folder: str | Path) -> Path:
+    """Where the training of a run leaves its state until the run folder is written."""
+    folder = Path(folder)
+    return folder.with_name(f".{folder.name}.checkpoint")
+
+
 def check_free(folder: Path) -> None:
     """Raise EzavError unless a run can be written to `folder`: absent, or an empty folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+import ezav
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.errors import EzavError
@@ -23,6 +25,7 @@ from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.metrics import SeenUnseenCurve, seen_unseen_curve
 from ezav.protocol.stages import Stage, read_evaluation, read_stage
+from ezav.training.checkpoint import Checkpoint
 from ezav.training.config import TrainingConfig
 from ezav.training.scoring import score_all
 from ezav.training.trainer import EpochLog, Trainer, build_method
@@ -118,54 +121,131 @@ class TwoStageProtocol:
         )
         return trainer, StageModel(method, classes, stage.seen)
 
-    def fit(self, store: FeatureStore, on_epoch: Progress = _silent) -> FittedProtocol:
+    def fit(
+        self,
+        store: FeatureStore,
+        on_epoch: Progress = _silent,
+        checkpoint: str | Path | None = None,
+    ) -> FittedProtocol:
         """Both stages: choose epochs and gamma on validation, then train on train + val.
 
         No test clip is read; of the unseen test classes only the names are known.
 
+        Args:
+            store: the features.
+            on_epoch: told of every epoch.
+            checkpoint: a file for the state of training; a run that was stopped goes on from it,
+                on a CPU to the same result bit for bit. It is removed at the end.
+
         Raises:
             EzavError: the store does not fit the protocol or the method.
         """
-        started = time.perf_counter()
-        stage = read_stage(store, 1, self.text_encoder)
-        validation_clips = read_evaluation(store, stage)
-        trainer, model = self._trainer(stage)
-        history: list[ValidationEpoch] = []
-        best: tuple[Evaluation, SeenUnseenCurve] | None = None
-        for _ in range(self.training.epochs if model.method.trainable else 1):
-            log = trainer.run_epoch()
-            evaluation = model.evaluate(validation_clips)
-            curve = evaluation.curve()
-            if best is None or curve.best_hm > best[1].best_hm:
-                best, best_epoch = (evaluation, curve), log.epoch
-            history.append(ValidationEpoch(log, curve.best_hm, curve.gamma))
-            trainer.report(curve.best_hm)
-            on_epoch(1, self.training.epochs, history[-1])
-            if self._stops(log.epoch - best_epoch):
-                break
-        assert best is not None
-        validated = time.perf_counter()
-
-        trainer, model = self._trainer(read_stage(store, 2, self.text_encoder))
-        for epoch in history[:best_epoch]:
-            on_epoch(2, best_epoch, trainer.run_epoch(epoch.log.learning_rate))
+        keeper = Checkpoint(checkpoint, self._key(store))
+        state = keeper.load() or {}
+        validated = self._stage_1(store, state, keeper, on_epoch)
+        model, seconds = self._stage_2(store, validated, state, keeper, on_epoch)
+        keeper.remove()
         return FittedProtocol(
             protocol=self,
             store=store,
             model_=model,
-            gamma_=best[1].gamma,
-            epoch_=best_epoch,
-            validation_=best[0],
-            history_=tuple(history),
-            seconds={
-                "stage_1": validated - started,
-                "stage_2": time.perf_counter() - validated,
-            },
+            gamma_=validated.gamma,
+            epoch_=validated.epoch,
+            validation_=validated.evaluation,
+            history_=tuple(validated.history),
+            seconds={"stage_1": validated.seconds, "stage_2": seconds},
             _made_by=_VALIDATION,
         )
 
-    def _stops(self, epochs_since_best: int) -> bool:
-        return self.training.patience is not None and epochs_since_best >= self.training.patience
+    def _stage_1(
+        self, store: FeatureStore, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
+    ) -> _Validated:
+        started = time.perf_counter()
+        stage = read_stage(store, 1, self.text_encoder)
+        clips = read_evaluation(store, stage)
+        done = _Validated.restore(state.get("validated"), stage, clips)
+        if done is not None and "stage_2" in state:
+            return done
+        trainer, model = self._trainer(stage)
+        if done is not None:
+            trainer.restore(state["stage_1"])
+        epochs = self.training.epochs if model.method.trainable else 1
+        while done is None or not self._is_over(done, epochs):
+            log = trainer.run_epoch()
+            evaluation = model.evaluate(clips)
+            curve = evaluation.curve()
+            if done is None:
+                done = _Validated(evaluation, curve.gamma, curve.best_hm, log.epoch, [], 0.0)
+            elif curve.best_hm > done.HM:
+                done.evaluation, done.gamma = evaluation, curve.gamma
+                done.HM, done.epoch = curve.best_hm, log.epoch
+            done.history.append(ValidationEpoch(log, curve.best_hm, curve.gamma))
+            trainer.report(curve.best_hm)
+            on_epoch(1, epochs, done.history[-1])
+            outcome = done
+            keeper.save(lambda: {"validated": outcome.state(), "stage_1": trainer.state()})
+        done.seconds += time.perf_counter() - started
+        return done
+
+    def _is_over(self, done: _Validated, epochs: int) -> bool:
+        ran = len(done.history)
+        patience = self.training.patience
+        return ran >= epochs or (patience is not None and ran - done.epoch >= patience)
+
+    def _stage_2(
+        self,
+        store: FeatureStore,
+        validated: _Validated,
+        state: dict[str, Any],
+        keeper: Checkpoint,
+        on_epoch: Progress,
+    ) -> tuple[StageModel, float]:
+        started = time.perf_counter()
+        trainer, model = self._trainer(read_stage(store, 2, self.text_encoder))
+        if "stage_2" in state:
+            trainer.restore(state["stage_2"])
+        while trainer.epoch < validated.epoch:
+            rate = validated.history[trainer.epoch].log.learning_rate
+            on_epoch(2, validated.epoch, trainer.run_epoch(rate))
+            keeper.save(lambda: {"validated": validated.state(), "stage_2": trainer.state()})
+        return model, time.perf_counter() - started
+
+    def _key(self, store: FeatureStore) -> str:
+        config, training = repr(self._config()), repr(self.training)
+        facts = (self.method, config, training, self.seed, self.text_encoder, store.fingerprint)
+        return repr((ezav.__version__, *facts))
+
+
+@dataclass
+class _Validated:
+    """What stage 1 has found so far: the best epoch, its gamma and scores, all epochs."""
+
+    evaluation: Evaluation
+    gamma: float
+    HM: float
+    epoch: int
+    history: list[ValidationEpoch]
+    seconds: float
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "scores": self.evaluation.scores,
+            "best": [self.gamma, self.HM, self.epoch, self.seconds],
+            "history": [[asdict(e.log), e.HM, e.gamma] for e in self.history],
+        }
+
+    @classmethod
+    def restore(
+        cls, state: dict[str, Any] | None, stage: Stage, clips: FeatureSet
+    ) -> _Validated | None:
+        if state is None:
+            return None
+        evaluation = Evaluation(
+            state["scores"], clips.labels.cpu(), stage.seen, stage.classes, clips.clips
+        )
+        gamma, hm, epoch, seconds = state["best"]
+        history = [ValidationEpoch(EpochLog(**log), h, g) for log, h, g in state["history"]]
+        return cls(evaluation, gamma, hm, epoch, history, seconds)
 
 
 _VALIDATION = object()

@@ -95,7 +95,7 @@ class Trainer:
                 method.parameter_groups(),
                 lr=config.learning_rate,
                 weight_decay=config.weight_decay,
-                foreach=True,
+                fused=True,  # one kernel a step instead of dozens of small ones
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

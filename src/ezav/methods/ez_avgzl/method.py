@@ -66,6 +66,7 @@ class EzAvgzl(Method):
     """Audio-visual generalized zero-shot learning the easy way (Mo & Morgado, ECCV 2024).
 
     Example:
+        >>> import torch
         >>> method = EzAvgzl(EzAvgzlConfig(width=16), Dims(audio=4, visual=6, text=5)).eval()
         >>> clips = Tokens.pooled(torch.randn(2, 4)), Tokens.pooled(torch.randn(2, 6))
         >>> method.scores(*clips, torch.randn(7, 5)).shape

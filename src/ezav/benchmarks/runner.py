@@ -1,0 +1,167 @@
+"""Many runs (methods x seeds) in parallel processes; what is done already is kept."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ezav.errors import EzavError
+from ezav.protocol.result import RunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run to be had: what, on which store, with which seed, and where its folder goes."""
+
+    store: Path
+    folder: Path
+    method: str
+    label: str
+    seed: int
+    config: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    text_encoder: str | None = None
+    device: str = "cpu"
+
+
+def is_done(job: Job, fingerprint: str) -> RunResult | None:
+    """The result of a job if its folder holds exactly that run of this version of ezav."""
+    import ezav
+    from ezav.protocol.run_folder import read_result
+
+    if not (job.folder / "result.json").is_file():
+        return None
+    try:
+        result = read_result(job.folder)
+    except EzavError:
+        return None
+    config, training = resolve(job)
+    same = (
+        result.method == job.method
+        and result.label == job.label
+        and result.seed == job.seed
+        and result.store_fingerprint == fingerprint
+        and result.versions.get("ezav") == ezav.__version__
+        and result.config == _plain(config)
+        and result.training == asdict(training)
+    )
+    return result if same else None
+
+
+def resolve(job: Job) -> tuple[Any, Any]:
+    """The typed config and training settings of a job.
+
+    Raises:
+        EzavError: an unknown method or field.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from ezav.methods import registry
+    from ezav.protocol.run_folder import parse_config
+    from ezav.training.config import TrainingConfig
+
+    config = parse_config(registry.get(job.method), job.config)
+    try:
+        training = TypeAdapter(TrainingConfig).validate_python(job.training)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise EzavError(f"training.{where}: {first['msg']}") from error
+    return config, training
+
+
+def _plain(config: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+def run_job(job: Job) -> RunResult:
+    """Fit, test and write one run; an outdated folder of the same job is replaced."""
+    from ezav.features.store import FeatureStore
+    from ezav.protocol.run_folder import checkpoint_of, write_run
+    from ezav.protocol.two_stage import TwoStageProtocol
+
+    config, training = resolve(job)
+    protocol = TwoStageProtocol(
+        method=job.method,
+        config=config,
+        training=training,
+        seed=job.seed,
+        device=job.device,
+        text_encoder=job.text_encoder,
+    )
+    fitted = protocol.fit(FeatureStore.open(job.store), checkpoint=checkpoint_of(job.folder))
+    if (job.folder / "result.json").is_file():
+        shutil.rmtree(job.folder)
+    return write_run(fitted, job.folder, job.label)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    processes: int | None = None,
+    on_done: Callable[[Job, RunResult], None] = lambda job, result: None,
+) -> list[RunResult]:
+    """All jobs' results, in their order; finished ones are read, the others run in parallel.
+
+    A process computes with one thread: small networks gain nothing from more. A kill loses the
+    runs in hand only, since a run folder appears in one step.
+
+    Args:
+        jobs: what to run.
+        processes: by default one a CPU core; 1 runs in this process.
+        on_done: called in this process after each job, also for those done before.
+
+    Raises:
+        EzavError: the first job that failed, after the running ones have ended.
+    """
+    from ezav.features.store import FeatureStore
+
+    fingerprints = {job.store: FeatureStore.open(job.store).fingerprint for job in jobs}
+    results: dict[int, RunResult] = {}
+    for position, job in enumerate(jobs):
+        if done := is_done(job, fingerprints[job.store]):
+            results[position] = done
+            on_done(job, done)
+    waiting = [position for position in range(len(jobs)) if position not in results]
+    processes = min(processes or os.cpu_count() or 1, len(waiting))
+    if processes <= 1:
+        for position in waiting:
+            results[position] = run_job(jobs[position])
+            on_done(jobs[position], results[position])
+    else:
+        _in_processes(jobs, waiting, processes, results, on_done)
+    return [results[position] for position in range(len(jobs))]
+
+
+def _in_processes(
+    jobs: Sequence[Job],
+    waiting: Sequence[int],
+    processes: int,
+    results: dict[int, RunResult],
+    on_done: Callable[[Job, RunResult], None],
+) -> None:
+    # spawn: a forked child of a process that has used torch may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+        futures = {pool.submit(run_job, jobs[position]): position for position in waiting}
+        try:
+            for future in as_completed(futures):
+                position = futures[future]
+                results[position] = future.result()
+                on_done(jobs[position], results[position])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
