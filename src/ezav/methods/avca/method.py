@@ -1,0 +1,146 @@
+"""AVCA: audio-visual generalised zero-shot learning with cross-modal attention and language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ezav.features.tokens import Tokens
+from ezav.methods.avca.losses import loss_parts
+from ezav.methods.avca.network import AVCANetwork
+from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.common.card import Card
+from ezav.methods.common.losses import summed
+from ezav.methods.common.pooled import MeanStandIn
+from ezav.methods.common.scoring import negative_distance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AVCAConfig:
+    """Hyper-parameters of AVCA; the defaults are the authors' for UCF."""
+
+    encoder_hidden: int = 512
+    """Hidden size of the two encoders."""
+    decoder_hidden: int = 512
+    """Hidden size of the audio and visual projections."""
+    token_dim: int = 300
+    """Size of the encoded modalities, the tokens of the attention."""
+    out_dim: int = 64
+    """Size of the space shared by audio, visual and text."""
+    depth: int = 1
+    """Layers of attention."""
+    heads: int = 3
+    """Attention heads."""
+    head_dim: int = 100
+    """Size of an attention head."""
+    mlp_dim: int = 64
+    """Hidden size of the feed-forward part of the attention."""
+    encoder_dropout: float = 0.2
+    """Dropout in the encoders and the attention."""
+    decoder_dropout: float = 0.3
+    """Dropout in the audio and visual projections."""
+    text_dropout: float = 0.5
+    """Dropout in the text projection, the decoder and the reconstructions."""
+    momentum: float = 0.1
+    """BatchNorm momentum at the end of the two-block nets; the authors use 0.99 for most runs."""
+    additional_triplets: bool = True
+    """With the triplets whose negative is of the anchor's own modality."""
+    regression: bool = True
+    """With the regression loss."""
+    train_positions: bool = True
+    """Train the two position vectors; the authors' optimiser never sees them (False)."""
+    released_norm_passes: bool = False
+    """Also make the passes of the authors' training step whose results nothing uses: they move
+    the running statistics of BatchNorm and nothing else."""
+
+
+class AVCA(Method):
+    """Pooled audio and visual vectors exchange by attention and meet the text in a small space.
+
+    The score is `-|theta_v - theta_w|`: audio reaches it through the attention only.
+    """
+
+    Config = AVCAConfig
+    needs_negatives = True
+    card: ClassVar[Card] = Card(
+        title="AVCA",
+        paper="Mercea, Riesch, Koepke, Akata, CVPR 2022",
+        year=2022,
+        parity="the authors' code: outputs, losses and gradients to 1e-5",
+    )
+
+    def __init__(self, config: AVCAConfig, dims: Dims) -> None:
+        super().__init__(config, dims)
+        self.network = AVCANetwork(
+            dims.audio,
+            dims.visual,
+            dims.text,
+            token_dim=config.token_dim,
+            out_dim=config.out_dim,
+            encoder_hidden=config.encoder_hidden,
+            decoder_hidden=config.decoder_hidden,
+            depth=config.depth,
+            heads=config.heads,
+            head_dim=config.head_dim,
+            mlp_dim=config.mlp_dim,
+            encoder_dropout=config.encoder_dropout,
+            decoder_dropout=config.decoder_dropout,
+            text_dropout=config.text_dropout,
+            momentum=config.momentum,
+        )
+        self.network.attention.positions.requires_grad_(config.train_positions)
+        self.audio_input = MeanStandIn(dims.audio)
+        self.visual_input = MeanStandIn(dims.visual)
+
+    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
+        """Learn the stand-ins for a missing modality."""
+        self.audio_input.fit(audio)
+        self.visual_input.fit(visual)
+
+    def loss(self, batch: Batch) -> Loss:
+        """The sum of AVCA's losses; `batch.negative` is one clip of another class for each clip."""
+        negative = batch.negative
+        if negative is None:
+            raise ValueError("AVCA's triplets need batch.negative")
+        audio = self.audio_input(batch.audio), self.audio_input(negative.audio)
+        visual = self.visual_input(batch.visual), self.visual_input(negative.visual)
+        text = (
+            batch.class_embeddings[batch.labels],
+            negative.class_embeddings[negative.labels],
+        )
+        positive, negatives = self.network(audio, visual, text)
+        reconstructed = None
+        if self.config.regression or self.config.released_norm_passes:
+            reconstructed = self.network.reconstruct(positive.theta_a, positive.theta_v)
+        if self.config.released_norm_passes and reconstructed is not None and self.training:
+            self._move_running_statistics(audio[0], visual[0], text[0], reconstructed)
+        parts = loss_parts(
+            positive,
+            negatives,
+            text[0],
+            reconstructed=reconstructed if self.config.regression else None,
+            additional_triplets=self.config.additional_triplets,
+        )
+        return summed(parts)
+
+    @torch.no_grad()
+    def _move_running_statistics(
+        self, audio: Tensor, visual: Tensor, text: Tensor, reconstructed: tuple[Tensor, Tensor]
+    ) -> None:
+        # The released step projects the reconstructions and, for its log, embeds the batch again.
+        # It does the latter after the optimiser's step; here it is one step early.
+        self.network.audio_projection(reconstructed[0])
+        self.network.visual_projection(reconstructed[1])
+        self.network.embed(audio, visual)
+        self.network.embed_text(text)
+
+    def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """`-|theta_v - theta_w|`, `[N, C]`."""
+        _, theta_v = self.network.embed(self.audio_input(audio), self.visual_input(visual))
+        return negative_distance(theta_v, self.network.embed_text(class_embeddings))
+
+
+METHOD = AVCA

@@ -1,0 +1,161 @@
+"""AVCA's network (Mercea, Riesch, Koepke and Akata, CVPR 2022): pooled audio, visual and text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ezav.methods.common.embedding_net import EmbeddingNet
+from ezav.methods.common.pair_attention import PairAttention
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What the losses need of B clips and their class text; names as in the paper.
+
+    Attributes:
+        phi_a, phi_v: encoded modalities before attention, `[B, token_dim]`.
+        theta_a, theta_v, theta_w: audio, visual and text in the shared space, `[B, out_dim]`.
+        rho_a, rho_v, rho_w: the three decoded to the text, `[B, text_dim]`.
+    """
+
+    phi_a: Tensor
+    phi_v: Tensor
+    theta_a: Tensor
+    theta_v: Tensor
+    theta_w: Tensor
+    rho_a: Tensor
+    rho_v: Tensor
+    rho_w: Tensor
+
+
+class AVCANetwork(nn.Module):
+    """Encoders, attention over the pair of modalities, projections and decoders.
+
+    Args:
+        audio_dim, visual_dim, text_dim: sizes of the pooled inputs.
+        token_dim: size of the encoded modalities (300).
+        out_dim: size of the shared space (64).
+        encoder_hidden, decoder_hidden: hidden sizes of encoders and projections (512).
+        depth, heads, head_dim, mlp_dim: of the attention (1, 3, 100, 64).
+        encoder_dropout: p_e, in the encoders and the attention.
+        decoder_dropout: p_d, in the projections of audio and visual.
+        text_dropout: p_x, in the text projection, the decoder and the reconstructions.
+        momentum: mu, of the last BatchNorm of the two-block nets.
+
+    Example:
+        >>> network = AVCANetwork(8, 9, 10).eval()
+        >>> theta_a, theta_v = network.embed(torch.ones(2, 8), torch.ones(2, 9))
+        >>> theta_v.shape, network.embed_text(torch.ones(5, 10)).shape
+        (torch.Size([2, 64]), torch.Size([5, 64]))
+    """
+
+    def __init__(
+        self,
+        audio_dim: int,
+        visual_dim: int,
+        text_dim: int,
+        *,
+        token_dim: int = 300,
+        out_dim: int = 64,
+        encoder_hidden: int = 512,
+        decoder_hidden: int = 512,
+        depth: int = 1,
+        heads: int = 3,
+        head_dim: int = 100,
+        mlp_dim: int = 64,
+        encoder_dropout: float = 0.2,
+        decoder_dropout: float = 0.3,
+        text_dropout: float = 0.5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+
+        def encoder(in_dim: int) -> EmbeddingNet:
+            return EmbeddingNet(
+                in_dim,
+                token_dim,
+                hidden_dim=encoder_hidden,
+                dropout=encoder_dropout,
+                momentum=momentum,
+            )
+
+        def projection() -> EmbeddingNet:
+            return EmbeddingNet(
+                token_dim,
+                out_dim,
+                hidden_dim=decoder_hidden,
+                dropout=decoder_dropout,
+                momentum=momentum,
+            )
+
+        self.audio_encoder = encoder(audio_dim)
+        self.visual_encoder = encoder(visual_dim)
+        self.attention = PairAttention(
+            token_dim,
+            depth=depth,
+            heads=heads,
+            head_dim=head_dim,
+            mlp_dim=mlp_dim,
+            dropout=encoder_dropout,
+        )
+        self.audio_projection = projection()
+        self.visual_projection = projection()
+        self.text_projection = EmbeddingNet(text_dim, out_dim, dropout=text_dropout)
+        # One decoder for all three: theta -> text.
+        self.decoder = EmbeddingNet(out_dim, text_dim, dropout=text_dropout)
+        # theta -> phi, for the regression loss.
+        self.audio_reconstruction = EmbeddingNet(out_dim, token_dim, dropout=text_dropout)
+        self.visual_reconstruction = EmbeddingNet(out_dim, token_dim, dropout=text_dropout)
+
+    def attend(self, phi_a: Tensor, phi_v: Tensor) -> tuple[Tensor, Tensor]:
+        """Exchange between the modalities, `[B, token_dim]` each; an outer residual around it."""
+        pair = torch.stack([phi_a, phi_v], dim=1)  # [B, 2, token_dim]
+        audio, visual = (pair + self.attention(pair)).unbind(dim=1)
+        return audio, visual
+
+    def embed(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
+        """Clips `[B, audio_dim]`, `[B, visual_dim]` to `theta_a`, `theta_v` `[B, out_dim]`."""
+        attended_a, attended_v = self.attend(self.audio_encoder(audio), self.visual_encoder(visual))
+        return self.audio_projection(attended_a), self.visual_projection(attended_v)
+
+    def embed_text(self, text: Tensor) -> Tensor:
+        """Class embeddings `[C, text_dim]` to `theta_w` `[C, out_dim]`."""
+        theta_w: Tensor = self.text_projection(text)
+        return theta_w
+
+    def reconstruct(self, theta_a: Tensor, theta_v: Tensor) -> tuple[Tensor, Tensor]:
+        """The shared space back to the encoded modalities, `[B, out_dim] -> [B, token_dim]`."""
+        return self.audio_reconstruction(theta_a), self.visual_reconstruction(theta_v)
+
+    def forward(
+        self,
+        audio: tuple[Tensor, Tensor],
+        visual: tuple[Tensor, Tensor],
+        text: tuple[Tensor, Tensor],
+    ) -> tuple[Embedded, Embedded]:
+        """Positive and negative clips with their class text, each a pair of `[B, dim]`.
+
+        The two sides pass every BatchNorm as batches of their own, positive first, as the
+        authors do: with one joint batch the normalisation would differ.
+        """
+        phi_a = _each(self.audio_encoder, audio)
+        phi_v = _each(self.visual_encoder, visual)
+        theta_w = _each(self.text_projection, text)
+        attended = [self.attend(a, v) for a, v in zip(phi_a, phi_v)]
+        theta_a = _each(self.audio_projection, (attended[0][0], attended[1][0]))
+        theta_v = _each(self.visual_projection, (attended[0][1], attended[1][1]))
+        rho_w = _each(self.decoder, theta_w)
+        rho_a = _each(self.decoder, theta_a)
+        rho_v = _each(self.decoder, theta_v)
+        positive, negative = (
+            Embedded(*side)
+            for side in zip(phi_a, phi_v, theta_a, theta_v, theta_w, rho_a, rho_v, rho_w)
+        )
+        return positive, negative
+
+
+def _each(net: nn.Module, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return net(inputs[0]), net(inputs[1])

@@ -1,0 +1,1 @@
+"""Small modules that several methods really share; a folder without `method.py` is no method."""
