@@ -1,0 +1,208 @@
+"""Open a media file without trusting it, and choose its picture and its sound."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+# FFmpeg also "plays" playlists that open other files or addresses, devices, single pictures,
+# subtitles and plain text. None of them is a recording, and the first kind is unsafe.
+_NOT_RECORDINGS = [
+    "adf",
+    "alias_pix",
+    "alsa",
+    "aqtitle",
+    "ass",
+    "bin",
+    "brender_pix",
+    "concat",
+    "dash",
+    "data",
+    "dvbsub",
+    "dvbtxt",
+    "fbdev",
+    "ffmetadata",
+    "fifo",
+    "hls",
+    "ico",
+    "idf",
+    "image2",
+    "image2pipe",
+    "imf",
+    "jacosub",
+    "kmsgrab",
+    "lavfi",
+    "lrc",
+    "mcc",
+    "microdvd",
+    "mpl2",
+    "mpsub",
+    "oss",
+    "pjs",
+    "pulse",
+    "rawvideo",
+    "rcwt",
+    "realtext",
+    "rtp",
+    "rtsp",
+    "sami",
+    "sap",
+    "sbg",
+    "scc",
+    "sdp",
+    "srt",
+    "stl",
+    "subviewer",
+    "subviewer1",
+    "sup",
+    "tedcaptions",
+    "tiertexseq",
+    "ttml",
+    "tty",
+    "txd",
+    "v210",
+    "v210x",
+    "vobsub",
+    "vplayer",
+    "webm_dash_manifest",
+    "webp",
+    "webvtt",
+    "x11grab",
+    "xbin",
+    "video4linux2,v4l2",
+]
+_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}
+_MAX_PIXELS = 16_384 * 16_384
+_Stream = TypeVar("_Stream", VideoStream, AudioStream)
+
+
+class UnreadableError(Exception):
+    """A file that gives nothing; the text is the reason, fit for an index."""
+
+
+@dataclass(slots=True)
+class Source:
+    """An open container with the streams to be read."""
+
+    container: InputContainer
+    video: VideoStream | None
+    audio: AudioStream | None
+
+    @property
+    def claimed(self) -> float | None:
+        """The length the file says it has, in seconds."""
+        lengths = [
+            float(stream.duration * stream.time_base)
+            for stream in (self.video, self.audio)
+            if stream is not None and stream.duration and stream.time_base
+        ]
+        if lengths:
+            return max(lengths)
+        return self.container.duration / av.time_base if self.container.duration else None
+
+
+@cache
+def _readable_formats() -> str:
+    names = (
+        name
+        for name in av.formats_available
+        if name not in _NOT_RECORDINGS and not name.endswith("_pipe")
+    )
+    # A demuxer such as "mov,mp4,m4a,…" is allowed when any one of its names is.
+    return ",".join(sorted({part for name in names for part in name.split(",")}))
+
+
+def check_file(path: Path) -> None:
+    """Say why `path` cannot be a recording before anything is decoded.
+
+    Raises:
+        UnreadableError: broken link, no such file, a folder, a pipe, no permission, empty.
+    """
+    try:
+        info = path.stat()
+    except FileNotFoundError:
+        raise UnreadableError("broken link" if path.is_symlink() else "no such file") from None
+    except OSError as error:
+        raise UnreadableError((error.strerror or str(error)).lower()) from None
+    if stat.S_ISDIR(info.st_mode):
+        raise UnreadableError("a folder, not a file")
+    if not stat.S_ISREG(info.st_mode):
+        raise UnreadableError("a pipe or device, not a file")
+    if not os.access(path, os.R_OK):
+        raise UnreadableError("permission denied")
+    if info.st_size == 0:
+        raise UnreadableError("empty file")
+
+
+@contextmanager
+def open_source(path: str | Path) -> Iterator[Source]:
+    """Open the file for decoding in this one thread, with its first real picture and sound.
+
+    Cover art is no picture. Of several streams the file's default one is taken, else the first.
+
+    Raises:
+        UnreadableError: it cannot be opened; the text says why.
+    """
+    # An absolute path cannot be taken for an option or for a protocol ("concat:…").
+    path = Path(os.path.abspath(path))
+    check_file(path)
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": _readable_formats(),
+    }
+    try:
+        container = av.open(str(path), metadata_errors="ignore", container_options=options)
+    except MemoryError:
+        raise UnreadableError("needs more memory than allowed") from None
+    except (av.FFmpegError, ValueError, UnicodeError, OSError) as error:
+        raise UnreadableError(_why_not(path, error)) from None
+    with container:
+        video = _choose([stream for stream in container.streams.video if _is_moving(stream)])
+        audio = _choose([stream for stream in container.streams.audio if _can_decode(stream)])
+        for stream in (video, audio):
+            if stream is not None:
+                # One thread each: the clips are spread over processes instead.
+                stream.codec_context.thread_count = 1
+        if video is not None:
+            video.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+        yield Source(container, video, audio)
+
+
+def _choose(streams: list[_Stream]) -> _Stream | None:
+    for stream in streams:
+        if stream.disposition & Disposition.default:
+            return stream
+    return streams[0] if streams else None
+
+
+def _is_moving(stream: VideoStream) -> bool:
+    return not stream.disposition & Disposition.attached_pic and _can_decode(stream)
+
+
+def _can_decode(stream: VideoStream | AudioStream) -> bool:
+    return stream.codec_context is not None
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as problem:
+        return (problem.strerror or str(problem)).lower()
+    if head[4:8] in _MP4_BOXES:
+        return "cannot be opened: the index (moov) is missing or damaged"
+    if isinstance(error, av.InvalidDataError | av.ArgumentError):
+        return "not a media file"
+    return f"cannot be opened: {getattr(error, 'strerror', None) or error}"

@@ -1,0 +1,212 @@
+"""Packets to pictures and sound in order of the file, past damage, with times that only go on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from ezav.media.container import Source
+
+_MAX_ERRORS = 100
+"""Undecodable packets of one stream after which the rest of it is given up."""
+_MAX_JUMP = 60.0
+"""Seconds; a longer step between two time stamps is an error of the file, not a pause."""
+
+
+@dataclass(slots=True)
+class Picture:
+    """A decoded frame: shown from `time` for `length` seconds (on the file's own clock)."""
+
+    frame: VideoFrame
+    time: float
+    length: float
+
+
+@dataclass(slots=True)
+class Sound:
+    """Decoded samples, float32 `[S]` mono at `rate`, the first at `time` (the file's clock)."""
+
+    samples: NDArray[np.float32]
+    rate: int
+    time: float
+
+
+@dataclass(slots=True)
+class Problems:
+    """What went wrong while a file was decoded, told once a kind."""
+
+    errors: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def error(self, stream: str, time: float | None, text: str) -> None:
+        """An undecodable packet of the picture or the sound."""
+        self.errors[stream] += 1
+        where = "" if time is None else f" at {time:.2f} s"
+        self.first.setdefault(stream, f"{text}{where}")
+
+    def note(self, text: str) -> None:
+        """Anything else, once."""
+        self.notes.setdefault(text)
+
+    def lines(self) -> list[str]:
+        """The warnings, one a kind."""
+        lines = []
+        for stream, count in self.errors.items():
+            many = f" and {count - 1} more" if count > 1 else ""
+            lines.append(f"{stream} damaged: {self.first[stream]}{many}")
+        return lines + list(self.notes)
+
+
+def decode(source: Source, problems: Problems) -> Iterator[Picture | Sound]:
+    """Every picture and every piece of sound, in the order of the file.
+
+    A damaged packet of sound is left out; after a damaged picture nothing is given until the next
+    key frame, because what depends on the lost one would be smeared.
+    """
+    readers: dict[int, _Reader] = {}
+    if source.video is not None:
+        rate = source.video.average_rate or source.video.guessed_rate
+        step = 1 / float(rate) if rate else 0.04
+        readers[source.video.index] = _Reader("picture", _Clock(step), problems)
+    if source.audio is not None:
+        readers[source.audio.index] = _Reader("sound", _Clock(0.0), problems)
+    if not readers:
+        return
+    packets = source.container.demux([stream for stream in (source.video, source.audio) if stream])
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, ValueError) as error:
+            problems.note(f"reading stopped: {_text(error)}")
+            packet = None
+        if packet is None:
+            break
+        yield from readers[packet.stream_index].read(packet)
+
+
+class _Clock:
+    """Seconds of each frame: its time stamp where that is sensible, else the last one's end."""
+
+    def __init__(self, step: float) -> None:
+        self.step = step
+        self.shift = 0.0
+        self.last: float | None = None
+        self.end = 0.0
+
+    def tell(self, stamp: float | None, length: float) -> tuple[float, bool]:
+        """The time of a frame `length` seconds long, and whether its stamp had to be mended."""
+        time = self.end if stamp is None else stamp + self.shift
+        mended = False
+        if self.last is not None and not -1e-6 <= time - self.last <= _MAX_JUMP:
+            self.shift += self.end - time
+            time, mended = self.end, True
+        self.last, self.end = time, time + length
+        return time, mended
+
+
+class _Reader:
+    def __init__(self, name: str, clock: _Clock, problems: Problems) -> None:
+        self.name = name
+        self.clock = clock
+        self.problems = problems
+        self.waiting = False
+        self.given_up = False
+
+    def read(self, packet: Packet) -> Iterator[Picture | Sound]:
+        if self.given_up:
+            return
+        if packet.size and packet.has_sidedata("encryption_info"):
+            self.problems.note("encrypted")
+            self.given_up = True
+            return
+        if self.waiting:
+            if not packet.is_keyframe:
+                return
+            packet.stream.codec_context.flush_buffers()
+            self.waiting = False
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except (av.FFmpegError, ValueError) as error:
+            self._failed(packet, error)
+            return
+        for frame in frames:
+            item = self._picture(frame) if isinstance(frame, VideoFrame) else self._sound(frame)
+            if item is not None:
+                yield item
+            if self.waiting:
+                return
+
+    def _failed(self, packet: Packet, error: Exception) -> None:
+        time = None if packet.pts is None else float(packet.pts * packet.time_base)
+        self.problems.error(self.name, time, _text(error))
+        self.waiting = self.name == "picture"
+        if self.problems.errors[self.name] >= _MAX_ERRORS:
+            self.problems.note(f"{self.name} given up after {_MAX_ERRORS} damaged packets")
+            self.given_up = True
+
+    def _picture(self, frame: VideoFrame) -> Picture | None:
+        if frame.is_corrupt:
+            self.problems.error(self.name, frame.time, "incomplete frame")
+            self.waiting = True
+            return None
+        length = self.clock.step
+        if frame.duration and frame.time_base:
+            length = float(frame.duration * frame.time_base)
+        return Picture(frame, self._time(frame.time, length), length)
+
+    def _sound(self, frame: AudioFrame) -> Sound | None:
+        if not frame.samples or not frame.sample_rate:
+            return None
+        samples = mono(frame)
+        if not np.isfinite(samples).all():
+            self.problems.note("sound damaged: samples that are not numbers, set to 0")
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        time = self._time(frame.time, frame.samples / frame.sample_rate)
+        return Sound(samples, frame.sample_rate, time)
+
+    def _time(self, stamp: float | None, length: float) -> float:
+        time, mended = self.clock.tell(stamp, length)
+        if mended:
+            self.problems.note(f"{self.name}: time stamps jump, mended")
+        return time
+
+
+def mono(frame: AudioFrame) -> NDArray[np.float32]:
+    """The mean of all channels, float32 `[S]`, full scale at 1.
+
+    Example:
+        >>> frame = AudioFrame.from_ndarray(
+        ...     np.array([[-32768, 0, 16384, 16384]], dtype="int16"), format="s16", layout="stereo"
+        ... )
+        >>> mono(frame).tolist()
+        [-0.5, 0.5]
+    """
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    if values.dtype == np.uint8:
+        return (values.mean(axis=0, dtype=np.float32) - 128) / 128
+    # Full scale of 8, 16, 32 bits is half their range.
+    scale = 1.0 if values.dtype.kind == "f" else 2.0 ** (8 * values.itemsize - 1)
+    if len(values) == 1:
+        return (values[0] / np.float32(scale)).astype(np.float32)
+    # The mean over a contiguous sum of rows is several times faster than mean(axis=0) of int16.
+    total = values[0].astype(np.float32)
+    for channel in values[1:]:
+        total += channel
+    return total / np.float32(scale * len(values))
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,111 @@
+"""Decoded frames to upright RGB images with square pixels, at the size asked for."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+from av.sidedata.sidedata import SideData, Type
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+_MAX_SIDE = 16_384
+_UNSPECIFIED = 2
+_SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """One of the eight ways to lay a picture: first transposed, then mirrored.
+
+    Example:
+        >>> image = np.array([[1, 2], [3, 4]])
+        >>> Orientation(transpose=True, mirror_y=True).apply(image).tolist()  # 90° left
+        [[2, 4], [1, 3]]
+    """
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Orientation:
+        """From the frame's display matrix; anything but right angles and mirrors is ignored."""
+        for data in cast("list[SideData]", list(frame.side_data)):
+            if data.type is Type.DISPLAYMATRIX:
+                return cls.from_matrix(struct.unpack("=9i", bytes(data)))
+        return cls()
+
+    @classmethod
+    def from_matrix(cls, matrix: tuple[int, ...]) -> Orientation:
+        """A display matrix takes (x, y) to (a x + c y, b x + d y), y pointing down."""
+        a, b, _, c, d = matrix[:5]
+        if a and d and not (b or c):
+            return cls(mirror_x=a < 0, mirror_y=d < 0)
+        if b and c and not (a or d):
+            return cls(transpose=True, mirror_x=c < 0, mirror_y=b < 0)
+        return cls()
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture `[H, W, …]` laid right."""
+        if self.transpose:
+            image = image.swapaxes(0, 1)
+        if self.mirror_x:
+            image = image[:, ::-1]
+        if self.mirror_y:
+            image = image[::-1]
+        return image
+
+
+class Converter:
+    """Frames of one stream to uint8 RGB `[H, W, 3]`, all of one size (that of the first frame).
+
+    Args:
+        short_side: larger frames are shrunk to it; None keeps the file's size.
+        pixel_aspect: width of a pixel over its height, as the stream has it.
+    """
+
+    def __init__(self, short_side: int | None, pixel_aspect: Fraction | None) -> None:
+        self.short_side = short_side
+        sane = pixel_aspect is not None and Fraction(1, 10) <= pixel_aspect <= 10
+        self.pixel_aspect = float(pixel_aspect) if sane and pixel_aspect is not None else 1.0
+        # Keeps the scaling tables from frame to frame; frame.reformat() would build them anew.
+        self.reformatter = VideoReformatter()
+        self.size: tuple[int, int] | None = None
+        self.orientation = Orientation()
+
+    def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The frame, upright and scaled."""
+        if self.size is None:
+            self.orientation = Orientation.of(frame)
+            self.size = scaled_size(frame.width * self.pixel_aspect, frame.height, self.short_side)
+        # Untagged HD is BT.709 by convention, untagged SD BT.601 (swscale's own default).
+        untagged = frame.colorspace == _UNSPECIFIED
+        full = frame.color_range == ColorRange.JPEG
+        image = self.reformatter.reformat(
+            frame,
+            width=self.size[0],
+            height=self.size[1],
+            format="rgb24",
+            src_colorspace=Colorspace.ITU709 if untagged and frame.height >= 720 else None,
+            src_color_range=ColorRange.JPEG if full else None,
+            interpolation=_SCALING,
+            threads=1,
+        ).to_ndarray()
+        return np.ascontiguousarray(self.orientation.apply(cast("NDArray[np.uint8]", image)))
+
+
+def scaled_size(width: float, height: float, short_side: int | None) -> tuple[int, int]:
+    """Width and height in whole pixels, the shorter side at most as asked, proportions kept.
+
+    Example:
+        >>> scaled_size(1920, 1080, 224), scaled_size(160, 120, 224), scaled_size(161.3, 121, None)
+        ((398, 224), (160, 120), (161, 121))
+    """
+    scale = 1.0 if short_side is None else min(1.0, short_side / min(width, height))
+    sides = (min(max(1, round(side * scale)), _MAX_SIDE) for side in (width, height))
+    return next(sides), next(sides)

@@ -1,0 +1,116 @@
+"""`read_clip`: one media file to frames and waveforms, decoded once whatever is asked of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ezav.errors import EzavError
+from ezav.media.clip import Clip, FrameSpec
+from ezav.media.collect import Collector, Converters, Wanted, note_losses
+from ezav.media.container import Source, UnreadableError, open_source
+from ezav.media.decode import Problems, decode
+from ezav.media.scan import Extent, scan
+
+DEFAULT_SPEC = FrameSpec.uniform(8)
+DEFAULT_RATE = 16_000
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    *,
+    video: FrameSpec | Iterable[FrameSpec] | None = DEFAULT_SPEC,
+    audio: int | Iterable[int] | None = DEFAULT_RATE,
+) -> Clip:
+    """Read a file's picture and sound, or the reason why there is none.
+
+    The file is decoded once, whatever the number of frame specs and sample rates. A bad file is no
+    error: what is missing has a reason, what is damaged a warning (:class:`ezav.media.Clip`).
+
+    Args:
+        path: a file in any container that FFmpeg reads.
+        video: which frames (one spec or several); None leaves the picture out.
+        audio: sample rates in Hz (one or several); None leaves the sound out.
+
+    Returns:
+        RGB frames uint8 `[T, H, W, 3]`, upright, with square pixels; the waveform float32 `[S]`,
+        the mean of all channels. Times are seconds from the first picture or sound.
+
+    Raises:
+        EzavError: a sample rate that is not positive, or nothing is asked for.
+
+    Example:
+        >>> read_clip("no/such/clip.mp4").reason
+        'no such file'
+    """
+    wanted = check_wanted(video, audio)
+    try:
+        picture = _scanned(path, wanted)
+        clip, found = _decoded(path, wanted, picture)
+        # A damaged file gives less than its packets promise: choose again from what there is.
+        if clip.video and _differs(picture, found):
+            clip, _ = _decoded(path, wanted, found)
+        return clip
+    except UnreadableError as error:
+        return unreadable(path, wanted, str(error))
+    except MemoryError:
+        return unreadable(path, wanted, "needs more memory than allowed")
+
+
+def check_wanted(
+    video: FrameSpec | Iterable[FrameSpec] | None, audio: int | Iterable[int] | None
+) -> Wanted:
+    """The frame specs and sample rates as tuples without repeats."""
+    specs = (video,) if isinstance(video, FrameSpec) else tuple(dict.fromkeys(video or ()))
+    rates = (audio,) if isinstance(audio, int) else tuple(dict.fromkeys(audio or ()))
+    for rate in rates:
+        if not 0 < rate <= 768_000:
+            raise EzavError(f"cannot give sound at {rate} samples a second", "16000 is usual")
+    if not specs and not rates:
+        raise EzavError("neither frames nor sound are asked for", "give video= or audio=")
+    return Wanted(specs, rates)
+
+
+def unreadable(path: str | os.PathLike[str], wanted: Wanted, reason: str) -> Clip:
+    """A clip that gave nothing at all."""
+    return Clip(
+        path=os.fspath(path),
+        video_missing=reason if wanted.specs else "",
+        audio_missing=reason if wanted.rates else "",
+    )
+
+
+def restrict(source: Source, wanted: Wanted) -> Source:
+    """The source without the streams that nobody asked for."""
+    return Source(
+        source.container,
+        source.video if wanted.specs else None,
+        source.audio if wanted.rates else None,
+    )
+
+
+def _scanned(path: str | os.PathLike[str], wanted: Wanted) -> Extent:
+    """When the picture begins and ends; not looked up where no spec needs it."""
+    if all(spec.every_frame for spec in wanted.specs):
+        return Extent()
+    with open_source(Path(path)) as source:
+        return scan(Source(source.container, source.video, None)).get("video", Extent())
+
+
+def _decoded(path: str | os.PathLike[str], wanted: Wanted, picture: Extent) -> tuple[Clip, Extent]:
+    problems = Problems()
+    with open_source(Path(path)) as source:
+        asked = restrict(source, wanted)
+        collector = Collector(wanted, Converters(asked), picture, problems)
+        for item in decode(asked, problems):
+            collector.add(item)
+        note_losses(collector, asked, problems)
+        return collector.clip(asked, os.fspath(path), problems, collector.first), collector.picture
+
+
+def _differs(promised: Extent, found: Extent) -> bool:
+    """By more than a tenth of a second: the specs would choose other frames."""
+    if promised.length == 0:
+        return False
+    return max(abs(promised.begin - found.begin), abs(promised.end - found.end)) > 0.1

@@ -1,0 +1,65 @@
+"""When the pictures and the sound of a file begin and end, from its packets: nothing is decoded."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from statistics import median
+
+import av
+
+from ezav.media.container import Source
+
+
+@dataclass(slots=True)
+class Extent:
+    """Begin and end in seconds on the file's clock; `end == begin` when there is nothing."""
+
+    begin: float = 0.0
+    end: float = 0.0
+
+    @property
+    def length(self) -> float:
+        """Seconds."""
+        return self.end - self.begin
+
+
+@dataclass(slots=True)
+class _Stamps:
+    times: list[float] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=list)
+
+
+def scan(source: Source) -> dict[str, Extent]:
+    """The extent of "video" and "audio" as the packets have it; the source is read to its end.
+
+    A damaged file may promise more here than can be decoded.
+    """
+    streams = {"video": source.video, "audio": source.audio}
+    found = {stream.index: _Stamps() for stream in streams.values() if stream is not None}
+    if not found:
+        return {}
+    try:
+        for packet in source.container.demux([s for s in streams.values() if s is not None]):
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is None or packet.is_discard:
+                continue
+            stamps = found[packet.stream_index]
+            stamps.times.append(float(stamp * packet.time_base))
+            stamps.lengths.append(float((packet.duration or 0) * packet.time_base))
+    except (av.FFmpegError, ValueError):
+        pass  # decoding comes to the same place and reports it
+    return {
+        name: _extent(found[stream.index]) for name, stream in streams.items() if stream is not None
+    }
+
+
+def _extent(stamps: _Stamps) -> Extent:
+    if not stamps.times:
+        return Extent()
+    last = max(range(len(stamps.times)), key=stamps.times.__getitem__)
+    length = stamps.lengths[last]
+    if not length and len(stamps.times) > 1:
+        times = sorted(stamps.times)
+        length = median(after - before for before, after in itertools.pairwise(times))
+    return Extent(min(stamps.times), stamps.times[last] + length)
