@@ -182,8 +182,7 @@ class TwoStageProtocol:
             done.history.append(ValidationEpoch(log, curve.best_hm, curve.gamma))
             trainer.report(curve.best_hm)
             on_epoch(1, epochs, done.history[-1])
-            outcome = done
-            keeper.save(lambda: {"validated": outcome.state(), "stage_1": trainer.state()})
+            keeper.save(lambda now=done: {"validated": now.state(), "stage_1": trainer.state()})
         done.seconds += time.perf_counter() - started
         return done
 
