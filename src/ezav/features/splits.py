@@ -98,9 +98,7 @@ def draw_splits(
     splits = {clip: "test_unseen" for name in test_unseen for clip in by_class[name]}
     for name in seen:
         mine = _shuffled(by_class[name], seed, name)
-        test = max(1, round(len(mine) * TEST_SEEN_SHARE))
-        # Of two clips one trains and one tests: none is left to validate with.
-        val = max(1, round(len(mine) * VAL_SEEN_SHARE)) if len(mine) > 2 else 0
+        test, val = seen_counts(len(mine))
         for rank, clip in enumerate(mine):
             if rank < test:
                 splits[clip] = "test_seen"
@@ -111,6 +109,18 @@ def draw_splits(
     result = {clip: splits[clip] for clip in clips}
     check_splits(result, dict(zip(clips, classes)))
     return result
+
+
+def seen_counts(clips: int) -> tuple[int, int]:
+    """How many of a training class's clips go to `test_seen` and to `val_seen`.
+
+    Example:
+        >>> seen_counts(24), seen_counts(2)
+        ((5, 4), (1, 0))
+    """
+    # Of two clips one trains and one tests: none is left to validate with.
+    val = max(1, round(clips * VAL_SEEN_SHARE)) if clips > 2 else 0
+    return max(1, round(clips * TEST_SEEN_SHARE)), val
 
 
 def check_splits(splits: Mapping[str, str], classes: Mapping[str, str]) -> None:
