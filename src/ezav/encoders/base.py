@@ -7,14 +7,14 @@ one decoding of a file feeds several encoders (:class:`MediaNeeds`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from ezav.errors import EzavError
+from ezav.media.clip import Frames, FrameSpec, Waveform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,15 +30,14 @@ class MediaNeeds:
     Attributes:
         fps: frames a second, sampled at the middles of equal steps; or
         frames: this many frames of the whole clip, at uniform midpoints (1 is the middle frame).
-        short_side: frames may be shrunk until their short side has this many pixels; they are
-            never enlarged. None asks for the file's own size.
+        short_side: pixels of the frames' short side; None asks for the file's own size.
         sample_rate: mono samples a second of the waveform, in Hz.
 
     Example:
-        >>> MediaNeeds(fps=2).sample_times(2.0).tolist()
-        [0.25, 0.75, 1.25, 1.75]
-        >>> MediaNeeds(frames=1).sample_times(3.0).tolist()
-        [1.5]
+        >>> MediaNeeds(fps=2, short_side=64).frame_spec
+        FrameSpec(count=None, fps=2, short_side=64)
+        >>> MediaNeeds(sample_rate=16000).frame_spec is None
+        True
     """
 
     fps: float | None = None
@@ -47,82 +46,17 @@ class MediaNeeds:
     sample_rate: int | None = None
 
     def __post_init__(self) -> None:
-        if self.fps is not None and self.frames is not None:
-            raise EzavError("an encoder asks for both fps and a number of frames", "give one")
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise EzavError(f"{entry.name} must be a positive number, not {value}")
-
-    def sample_times(self, duration: float) -> np.ndarray:
-        """The times `[F]` in seconds of the frames wanted of a clip of `duration` seconds.
-
-        With `fps`, a clip of any length gives at least one frame; the step is stretched so that
-        a whole number of equal steps covers the clip.
-
-        Raises:
-            EzavError: the encoder asks for no frames, or the duration is not positive.
-        """
-        if not (math.isfinite(duration) and duration > 0):
-            raise EzavError(f"a clip's duration must be positive, not {duration}")
-        if self.frames is not None:
-            count = self.frames
-        elif self.fps is not None:
-            count = max(1, round(duration * self.fps))
-        else:
-            raise EzavError("this encoder asks for no frames", "give fps or frames")
-        return (np.arange(count) + 0.5) * (duration / count)
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """Frames of one clip: `images` uint8 RGB `[F, H, W, 3]`, `times` `[F]` seconds, rising.
-
-    Raises:
-        EzavError: the arrays do not fit together, or there is no frame.
-    """
-
-    images: np.ndarray
-    times: np.ndarray
-
-    def __post_init__(self) -> None:
-        shape = self.images.shape
-        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
-            raise EzavError(f"frames must be uint8 [F, H, W, 3], not {self.images.dtype} {shape}")
-        if 0 in shape or self.times.shape != (shape[0],):
-            raise EzavError(f"{shape[0]} frames with {len(self.times)} times: need one time each")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-@dataclass(frozen=True, slots=True)
-class Waveform:
-    """Mono sound of one clip: `samples` float32 `[S]` in [-1, 1], first sample at `start` seconds.
-
-    Raises:
-        EzavError: the samples are not a finite, non-empty row.
-
-    Example:
-        >>> Waveform(np.zeros(8000, dtype=np.float32), 16000).duration
-        0.5
-    """
-
-    samples: np.ndarray
-    sample_rate: int
-    start: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.samples.ndim != 1 or self.samples.dtype != np.float32 or not len(self.samples):
-            shape = self.samples.shape
-            raise EzavError(f"a waveform must be float32 [S], not {self.samples.dtype} {shape}")
-        if not np.isfinite(self.samples).all():
-            raise EzavError("a waveform holds NaN or infinite samples")
+        if self.frame_spec is None and self.short_side is not None:
+            raise EzavError("a short side without frames", "give fps or frames as well")
+        if self.sample_rate is not None and self.sample_rate <= 0:
+            raise EzavError(f"a sample rate must be positive, not {self.sample_rate}")
 
     @property
-    def duration(self) -> float:
-        """Seconds of sound."""
-        return len(self.samples) / self.sample_rate
+    def frame_spec(self) -> FrameSpec | None:
+        """What to ask `ezav.media.read_clip` for; None without frames."""
+        if self.fps is None and self.frames is None:
+            return None
+        return FrameSpec(count=self.frames, fps=self.fps, short_side=self.short_side)
 
 
 class Encoded(NamedTuple):

@@ -25,7 +25,7 @@ class Entry:
     factory: Callable[..., Any]
 
 
-_MODULES: tuple[str, ...] = ("text",)
+_MODULES: tuple[str, ...] = ("statistics.encoders", "text")
 """Each holds `ENCODERS: tuple[Entry, ...]` and imports nothing heavy at its top."""
 
 

@@ -1,0 +1,1 @@
+"""Statistics of pictures and sounds that need no download: the built-in encoders."""

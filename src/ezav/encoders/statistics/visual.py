@@ -1,0 +1,180 @@
+"""What half a second of video looks like, and how it moves, in a few hundred numbers.
+
+Frames are reduced to a small canvas. Appearance (colour, gradients, the object's outline) is
+described for each window of half a second; movement (path, flow, rhythm) needs longer and is
+described over segments of up to four seconds, whose windows share it. Every block is bounded and
+of comparable size, so that a network needs no tuning.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from ezav.encoders.statistics import motion, shape
+from ezav.encoders.statistics.colour import COLOURS, colour_codes, colour_histogram
+from ezav.encoders.statistics.foreground import moving, off_border
+from ezav.encoders.statistics.scaling import root_histogram, scaled_blocks, squash
+
+VERSION = "1"
+CANVAS = 72
+"""Pixels of the canvas' short side."""
+_WIDEST = 2.0  # longer frames are squeezed to this aspect
+_WINDOW, _SEGMENT = 0.5, 4.0  # seconds
+_LAYOUT = 3  # cells a side for mean colours
+_HARMONICS = len(shape.HARMONICS)
+
+_BLOCKS = {
+    "colour": COLOURS,
+    "colour_off_border": COLOURS,
+    "colour_moving": COLOURS,
+    "layout": 3 * _LAYOUT**2,
+    "gradients": shape.GRID**2 * shape.ORIENTATIONS,
+    "object_gradients": shape.CELLS**2 * shape.ORIENTATIONS,
+    "outline_off_border": _HARMONICS + shape.RINGS + 2,
+    "outline_moving": _HARMONICS + shape.RINGS + 2,
+    "path_off_border": motion.PATH + motion.DIRECTIONS + 1,
+    "path_moving": motion.PATH + motion.DIRECTIONS + 1,
+    "spin": 2 * motion.SPIN,
+    "flow": 2 * motion.FLOW,
+    "rhythm": motion.RHYTHM,
+    "energy": 9,
+}
+DIMENSION = sum(_BLOCKS.values())
+
+
+def describe(images: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of one clip.
+
+    Args:
+        images: uint8 `[F, H, W, 3]`, about 12 a second (fewer say less about movement).
+        times: seconds `[F]`.
+
+    Returns:
+        values float32 `[T, DIMENSION]` and times float32 `[T]`, one token about every half second.
+    """
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    step = max(step, 1e-3)
+    segments = max(1, round(len(images) * step / _SEGMENT))
+    values, middles = [], []
+    for part in np.array_split(np.arange(len(images)), segments):
+        found, token = _segment(to_canvas(images[part]), step)
+        values.append(found)
+        middles.extend(times[part][token == i].mean() for i in range(len(found)))
+    return np.concatenate(values), np.asarray(middles, dtype=np.float32)
+
+
+def to_canvas(images: np.ndarray) -> np.ndarray:
+    """Area-average uint8 `[F, H, W, 3]` to float32 `[F, h, w, 3]` in [0, 1], short side CANVAS."""
+    _, height, width, _ = images.shape
+    aspect = min(max(height, width) / min(height, width), _WIDEST)
+    long = round(CANVAS * aspect)
+    h, w = (CANVAS, long) if height <= width else (long, CANVAS)
+    rows = _area_weights(height, h)
+    columns = _area_weights(width, w)
+    count = len(images)
+    shrunk = rows @ images.reshape(count, height, width * 3).astype(np.float32)
+    shrunk = shrunk.reshape(count * h, width, 3)
+    return np.matmul(columns, shrunk).reshape(count, h, w, 3) / np.float32(255.0)
+
+
+@cache
+def _area_weights(source: int, target: int) -> np.ndarray:
+    """`[target, source]`: the share of each source pixel in each target pixel; rows sum to 1."""
+    edges = np.arange(target + 1) * (source / target)
+    left, right = np.arange(source), np.arange(1, source + 1)
+    overlap = np.minimum(edges[1:, None], right) - np.maximum(edges[:-1, None], left)
+    return (np.maximum(overlap, 0.0) * (target / source)).astype(np.float32)
+
+
+def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens `[T, DIMENSION]` of canvas frames `[F, h, w, 3]`, and the token of each frame `[F]`."""
+    count = len(images)
+    tokens = int(np.clip(round(count * step / _WINDOW), 1, count))
+    token = np.arange(count) * tokens // count
+    grey = images.mean(axis=3)
+    off, move = off_border(images), moving(images)
+    # The object is where both agree; where nothing moves, the border alone decides.
+    still, moved = shape.blob(off), shape.blob(move)
+    edges = shape.gradients(grey)
+    codes = colour_codes(images)
+    own = [token == i for i in range(tokens)]
+
+    def histograms(weights: np.ndarray | None) -> np.ndarray:
+        rows = [colour_histogram(codes[i], None if weights is None else weights[i]) for i in own]
+        return root_histogram(np.stack(rows))
+
+    still_path, still_ways = motion.path(still, step)
+    moved_path, moved_ways = motion.path(moved, step)
+    energy, pace = _energy(images, grey, step)
+    flows = [
+        motion.flow_statistics(motion.affine_flow(grey, weight, step) if count > 1 else grey[:0])
+        for weight in (np.ones_like(off), np.maximum(off, move))
+    ]
+    signals = np.stack(
+        [
+            moved.x * 5,
+            moved.y * 5,
+            np.log(moved.size) * 3,
+            np.log(still.size) * 3,
+            images.mean(axis=(1, 2, 3)) * 10,
+            pace,
+        ]
+    )
+    movement = {
+        "path_off_border": np.concatenate([still_path, still_ways]),
+        "path_moving": np.concatenate([moved_path, moved_ways]),
+        "spin": np.concatenate([motion.spin(still), motion.spin(moved)]),
+        "flow": np.concatenate(flows),
+        "rhythm": motion.rhythm(signals, step),
+        "energy": energy,
+    }
+    appearance = {
+        "colour": histograms(None),
+        "colour_off_border": histograms(still.near),
+        "colour_moving": histograms(moved.near),
+        "layout": np.stack([_layout(images[i]) for i in own]),
+        "gradients": root_histogram(shape.orientation_grid(edges, token, tokens)),
+        "object_gradients": root_histogram(shape.object_orientations(edges, still, token, tokens)),
+        "outline_off_border": _outline(still, own),
+        "outline_moving": _outline(moved, own),
+    }
+    shared = {name: np.tile(block, (tokens, 1)) for name, block in movement.items()}
+    return scaled_blocks(appearance | shared, _BLOCKS), token
+
+
+def _layout(images: np.ndarray) -> np.ndarray:
+    """Mean colours of a coarse grid, [-1, 1]: brightness and two opponent channels a cell."""
+    picture = images.mean(axis=0)
+    height, width, _ = picture.shape
+    rows, columns = _area_weights(height, _LAYOUT), _area_weights(width, _LAYOUT)
+    cells = np.matmul(columns, (rows @ picture.reshape(height, -1)).reshape(_LAYOUT, width, 3))
+    red, green, blue = cells[..., 0], cells[..., 1], cells[..., 2]
+    opponent = [(red + green + blue) / 1.5 - 1, (red - green) * 3, (red + green - 2 * blue) * 1.5]
+    return squash(np.stack(opponent, axis=-1).ravel(), 1.0)
+
+
+def _outline(found: shape.Blob, own: list[np.ndarray]) -> np.ndarray:
+    """The outline's harmonics, rings, size and mass, a row a token."""
+    rows = []
+    for i in own:
+        harmonics = np.abs(found.harmonics[i]).mean(axis=0) * 4
+        size = np.array([found.size[i].mean() * 4, found.mass[i].mean() * 10])
+        rows.append(
+            np.concatenate([squash(harmonics, 1.0), found.rings[i].mean(0) * 2, squash(size, 1.0)])
+        )
+    return np.stack(rows)
+
+
+def _energy(images: np.ndarray, grey: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Frame differences: a 3×3 grid's share of them `[9]`, and their size over time `[F]`."""
+    if len(images) < 2:
+        return np.zeros(9), np.zeros(len(images))
+    change = np.abs(np.diff(grey, axis=0))
+    change = np.maximum(change - np.median(change) - 0.01, 0.0)
+    mean = change.mean(axis=0)
+    rows, columns = _area_weights(mean.shape[0], 3), _area_weights(mean.shape[1], 3)
+    grid = rows @ mean @ columns.T
+    pace = change.mean(axis=(1, 2)) * 30
+    return squash(grid.ravel() * 30, 1.0), np.concatenate([pace[:1], pace])
