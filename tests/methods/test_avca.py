@@ -12,7 +12,7 @@ from ezav.methods.avca.method import AVCA, AVCAConfig
 from ezav.methods.avca.network import Embedded
 from ezav.methods.avca.weights import from_published
 from ezav.methods.base import Batch, Dims
-from tests.methods.fixtures import Fixture, close, without_dropout
+from tests.methods.fixtures import Fixture, close, close_gradients, without_dropout
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +94,7 @@ def test_every_loss_term_equals_the_authors(reference: Fixture, mode: str) -> No
 def test_gradients_equal_the_authors(reference: Fixture) -> None:
     method = load(reference).train()
     method.loss(batch_of(reference)).total.backward()
-    theirs = from_published(reference.under("train0/grad"))
-    ours = dict(method.network.named_parameters())
-    assert set(ours) == set(theirs)
-    for name, gradient in theirs.items():
-        close(ours[name].grad, gradient, name)
+    close_gradients(method.network, from_published(reference.under("train0/grad")))
 
 
 def is_unread_bias(name: str, gradient: torch.Tensor) -> bool:

@@ -1,0 +1,96 @@
+"""TCaF's heads and its three losses, shared by TCaF, ClipClap and the baselines of the former."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ezav.methods.common.embedding_net import EmbeddingNet
+from ezav.methods.common.scoring import negative_distance
+
+
+class AlignmentHead(nn.Module):
+    """Sample and class text meet in a small space, and both are decoded to the text.
+
+    Args:
+        sample_dim: size of a sample's vector o.
+        text_dim: size of the class text w.
+        hidden_dim: hidden size of the sample's projection and decoder.
+        out_dim: size of the shared space.
+        dropout: in the sample's projection and decoder.
+        text_dropout: in the text's projection and decoder.
+
+    Example:
+        >>> head = AlignmentHead(6, 5, hidden_dim=4, out_dim=3).eval()
+        >>> head.scores(torch.ones(2, 6), torch.ones(7, 5)).shape
+        torch.Size([2, 7])
+    """
+
+    def __init__(
+        self,
+        sample_dim: int,
+        text_dim: int,
+        *,
+        hidden_dim: int = 512,
+        out_dim: int = 64,
+        dropout: float = 0.1,
+        text_dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.sample_projection = EmbeddingNet(
+            sample_dim, out_dim, hidden_dim=hidden_dim, dropout=dropout
+        )
+        self.sample_decoder = EmbeddingNet(
+            out_dim, text_dim, hidden_dim=hidden_dim, dropout=dropout
+        )
+        self.text_projection = EmbeddingNet(text_dim, out_dim, dropout=text_dropout)
+        self.text_decoder = EmbeddingNet(out_dim, text_dim, dropout=text_dropout)
+
+    def forward(self, sample: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`o` `[B, sample_dim]` and `w` `[B, text_dim]` to theta_o, theta_w, rho_o, rho_w."""
+        theta_w = self.text_projection(text)
+        rho_w = self.text_decoder(theta_w)
+        theta_o = self.sample_projection(sample)
+        rho_o = self.sample_decoder(theta_o)
+        return theta_o, theta_w, rho_o, rho_w
+
+    def loss_parts(
+        self,
+        sample: Tensor,
+        text: Tensor,
+        class_text: Tensor,
+        labels: Tensor,
+        target: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The three losses, each of weight 1.
+
+        `CE(theta_o Theta^T, y)`, `MSE(theta_o, theta_w)` and
+        `MSE(target, rho_o) + MSE(target, rho_w)`; MSE is the mean over clips and coordinates.
+
+        Args:
+            sample: `[B, sample_dim]`.
+            text: `[B, text_dim]`, the text of each sample's class.
+            class_text: `[C, text_dim]`, the training classes. They pass the projection as a
+                batch of their own, as in the authors' code.
+            labels: long `[B]`, rows of `class_text`.
+            target: what the decoders aim at; by default `text`.
+        """
+        theta_o, theta_w, rho_o, rho_w = self(sample, text)
+        logits = theta_o @ self.text_projection(class_text).T
+        target = text if target is None else target
+        return {
+            "cross_entropy": F.cross_entropy(logits, labels),
+            "regression": F.mse_loss(theta_o, theta_w),
+            "reconstruction": F.mse_loss(rho_o, target) + F.mse_loss(rho_w, target),
+        }
+
+    def scores(self, sample: Tensor, class_text: Tensor) -> Tensor:
+        """`-|theta_o - theta_w|`, `[N, C]`."""
+        return negative_distance(self.sample_projection(sample), self.text_projection(class_text))
+
+    @torch.no_grad()
+    def embed_again(self, sample: Tensor, text: Tensor) -> None:
+        """Project a batch for BatchNorm's running statistics alone."""
+        self.sample_projection(sample)
+        self.text_projection(text)
