@@ -1,0 +1,153 @@
+"""What every layout's reader gives: the clips of one class in one split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ezav.errors import EzavError
+from ezav.features.feature_set import Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class Modality:
+    """One modality of n clips as a file holds it.
+
+    Attributes:
+        clips: n names.
+        values: float32 or float16 `[ΣT, d]`.
+        counts: long `[n]`, tokens of each clip.
+        times: float32 `[ΣT]`, the middle of each token in seconds; 0 where there is one a clip.
+    """
+
+    clips: Sequence[str]
+    values: np.ndarray
+    counts: np.ndarray
+    times: np.ndarray
+
+    def ordered(self, clips: Sequence[str]) -> Modality:
+        """The same clips in another order."""
+        row = {clip: index for index, clip in enumerate(self.clips)}
+        order = np.array([row[clip] for clip in clips], dtype=np.int64)
+        starts = np.concatenate([[0], self.counts.cumsum()])
+        tokens = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in order])
+        return Modality(clips, self.values[tokens], self.counts[order], self.times[tokens])
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The features of the clips of one class in one split.
+
+    Attributes:
+        split: one of `SPLITS`.
+        name: the class, as the file spells it.
+        audio, visual: the features of the same n clips, in the same order.
+    """
+
+    split: str
+    name: str
+    audio: Modality
+    visual: Modality
+
+    @property
+    def clips(self) -> Sequence[str]:
+        """The n clip names."""
+        return self.audio.clips
+
+    @property
+    def bytes(self) -> int:
+        """The size of the features."""
+        return self.audio.values.nbytes + self.visual.values.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Clips of a class that is not in the setting's list: only their number matters."""
+
+    split: str
+    name: str
+    clips: int
+
+
+def pair(audio: Modality, visual: Modality, where: str) -> tuple[Modality, Modality]:
+    """Both modalities in the order of the audio clips.
+
+    Raises:
+        EzavError: a clip twice, or in only one of the two.
+    """
+    names = list(audio.clips)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise EzavError(f"the clip '{twice}' is in '{where}' twice")
+    if names == list(visual.clips):
+        return audio, visual
+    odd = sorted(set(names) ^ set(visual.clips))
+    if odd or len(visual.clips) > len(names):
+        odd = odd or [name for name in visual.clips if list(visual.clips).count(name) > 1]
+        kind = "audio" if odd[0] in set(names) else "video"
+        raise EzavError(
+            f"the clip '{odd[0]}' of '{where}' is only in the {kind} file or in it twice",
+            "audio and video files must hold the same clips",
+        )
+    return audio, visual.ordered(names)
+
+
+def as_float(values: np.ndarray) -> np.ndarray:
+    """Half and single precision stay; bytes (post-processed VGGish) fit half precision exactly."""
+    if values.dtype == np.uint8:
+        return values.astype(np.float16)
+    if values.dtype in (np.float32, np.float16):
+        return values
+    if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
+        raise EzavError(f"features of type {values.dtype} are not numbers")
+    return values.astype(np.float32)
+
+
+def join(parts: Sequence[Modality]) -> Ragged:
+    """Several files' worth of one modality as one."""
+    values = [torch.from_numpy(part.values) for part in parts]
+    dtype = torch.float32 if any(v.dtype == torch.float32 for v in values) else torch.float16
+    counts = torch.from_numpy(np.concatenate([part.counts for part in parts]))
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    times = torch.from_numpy(np.concatenate([part.times for part in parts]))
+    return Ragged(torch.cat([v.to(dtype) for v in values]), offsets, times)
+
+
+def one_token_each(clips: Sequence[str], values: np.ndarray) -> Modality:
+    """A matrix `[n, d]`: one vector a clip."""
+    counts = np.ones(len(values), dtype=np.int64)
+    return Modality(clips, as_float(values), counts, np.zeros(len(values), dtype=np.float32))
+
+
+def tokens_in_time(
+    clips: Sequence[str], arrays: Sequence[np.ndarray], hops: Sequence[float] | None, where: str
+) -> Modality:
+    """Lists of `[d]` or `[T, d]`; `hops` are seconds a token, one a clip.
+
+    Raises:
+        EzavError: the lists differ in length or an array has another shape; the clip is named.
+    """
+    if len(arrays) != len(clips):
+        raise EzavError(f"'{where}' has {len(arrays)} features for {len(clips)} clips")
+    rows = []
+    for clip, array in zip(clips, arrays):
+        row = np.asarray(array)
+        if row.ndim not in (1, 2) or row.shape[-1] == 0:
+            raise EzavError(
+                f"the features of clip '{clip}' in '{where}' have the shape {list(row.shape)}",
+                "a clip has one vector, or a matrix of one row a token",
+            )
+        rows.append(row[None] if row.ndim == 1 else row)
+    if len({row.shape[1] for row in rows}) > 1:
+        raise EzavError(f"the clips in '{where}' have features of different dimensions")
+    counts = np.array([len(row) for row in rows], dtype=np.int64)
+    values = as_float(np.concatenate(rows)) if rows else np.zeros((0, 0), dtype=np.float32)
+    if hops is None:
+        times = np.zeros(len(values), dtype=np.float32)
+    else:
+        middles = [(np.arange(n) + 0.5) * hop for n, hop in zip(counts, hops, strict=True)]
+        times = np.concatenate(middles or [np.zeros(0)]).astype(np.float32)
+    return Modality(clips, values, counts, times)

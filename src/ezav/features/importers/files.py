@@ -1,0 +1,143 @@
+"""Readers of the feature files: HDF5 (AVCA) and pickles (TCaF, ClipClap), one class each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ezav.errors import EzavError
+from ezav.features.importers.blocks import (
+    Block,
+    LeftOut,
+    Modality,
+    one_token_each,
+    pair,
+    tokens_in_time,
+)
+from ezav.features.importers.class_split import LISTS
+from ezav.features.importers.layouts import Features, Layout
+from ezav.features.splits import SPLITS
+from ezav.safe_io import load_data_pickle
+
+if TYPE_CHECKING:
+    import h5py
+
+Wanted = Callable[[str, str], bool]
+"""(split, spelling of a class) -> its features are needed, not only the names of its clips."""
+
+
+def file_blocks(
+    folder: Path, layout: Layout, setting: str, wanted: Wanted
+) -> Iterator[Block | LeftOut]:
+    """Every class file of `folder/{audio,video}/<split>/`, one class in memory at a time.
+
+    Raises:
+        EzavError: a folder or file is missing or damaged, or audio and video do not match.
+    """
+    for split in SPLITS:
+        audio_files = _class_files(folder / "audio" / LISTS[split], layout.suffix)
+        video_files = _class_files(folder / "video" / LISTS[split], layout.suffix)
+        if odd := sorted(set(audio_files) ^ set(video_files)):
+            kind = "audio" if odd[0] in audio_files else "video"
+            raise EzavError(
+                f"the class '{odd[0]}' of {LISTS[split]} has only {kind} features in '{folder}'",
+                "audio and video need the same class files",
+            )
+        for spelling in sorted(audio_files):
+            audio_file, video_file = audio_files[spelling], video_files[spelling]
+            if not wanted(split, spelling):
+                yield LeftOut(split, spelling, len(_names(audio_file, layout)))
+                continue
+            if layout.suffix == ".h5":
+                audio, visual = _read_h5(audio_file), _read_h5(video_file)
+            else:
+                spec = layout.features(setting)
+                audio, visual = _read_pickle(audio_file, spec, 0), _read_pickle(video_file, spec, 1)
+            audio, visual = pair(audio, visual, str(audio_file))
+            yield Block(split, spelling, audio, visual)
+
+
+def _class_files(folder: Path, suffix: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise EzavError(
+            f"no folder '{folder}'",
+            "the features of all five splits are needed: unpack the whole archive",
+        )
+    files = {path.stem: path for path in folder.iterdir() if path.suffix == suffix}
+    if not files:
+        raise EzavError(f"no class file *{suffix} in '{folder}'", "is this another layout?")
+    return files
+
+
+def _names(path: Path, layout: Layout) -> list[str]:
+    if layout.suffix == ".h5":
+        with _open_h5(path) as file:
+            return _h5_names(file, path)
+    return _pickle_names(_load(path), path)
+
+
+def _read_h5(path: Path) -> Modality:
+    with _open_h5(path) as file:
+        clips = _h5_names(file, path)
+        values = file["data"][()]
+    if values.ndim != 2 or len(values) != len(clips):
+        raise EzavError(
+            f"'{path}' holds data of shape {list(values.shape)} for {len(clips)} video_urls"
+        )
+    return one_token_each(clips, values)
+
+
+def _open_h5(path: Path) -> h5py.File:
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise EzavError("reading .h5 files needs h5py", "pip install 'ezav[import]'") from error
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise EzavError(f"'{path}' is not a readable HDF5 file: {error}") from error
+    for name in ("data", "video_urls"):
+        if name not in file:
+            keys = ", ".join(file) or "nothing"
+            file.close()
+            raise EzavError(f"'{path}' has no dataset '{name}'", f"it holds {keys}")
+    return file
+
+
+def _h5_names(file: h5py.File, path: Path) -> list[str]:
+    return [_text(name, path) for name in file["video_urls"][()].tolist()]
+
+
+def _read_pickle(path: Path, spec: Features, which: int) -> Modality:
+    content = _load(path)
+    clips = _pickle_names(content, path)
+    fps = content.get("fps")
+    if fps is not None and len(fps) != len(clips):
+        raise EzavError(f"'{path}' has {len(fps)} fps for {len(clips)} clips")
+    hops = spec.hops(which, len(clips), fps)
+    return tokens_in_time(clips, content["features"], hops, str(path))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = load_data_pickle(path)
+    if not isinstance(content, dict) or not {"features", "video_names"} <= set(content):
+        raise EzavError(f"'{path}' is not a feature pickle: it lacks features and video_names")
+    return content
+
+
+def _pickle_names(content: dict[str, Any], path: Path) -> list[str]:
+    return [_text(name, path) for name in content["video_names"]]
+
+
+def _text(name: Any, path: Path) -> str:
+    if isinstance(name, bytes | np.bytes_):
+        try:
+            return name.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise EzavError(f"a clip name in '{path}' is not UTF-8: {name!r}") from error
+    if not isinstance(name, str):
+        raise EzavError(f"a clip name in '{path}' is not text: {name!r}")
+    return name

@@ -1,0 +1,218 @@
+"""From a published layout to a feature store: streaming, checked, and told what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.errors import EzavError
+from ezav.features.header import EncoderInfo, Header, SplitOrigin
+from ezav.features.importers.blocks import Block, join
+from ezav.features.importers.cached import cached_blocks
+from ezav.features.importers.class_split import DATASETS, ClassSplit, read_class_split
+from ezav.features.importers.files import file_blocks
+from ezav.features.importers.intake import Intake, chunks
+from ezav.features.importers.layouts import LAYOUTS, Layout, LayoutName, feature_folder
+from ezav.features.importers.text import (
+    Alignment,
+    Misassignment,
+    align_text,
+    find_text,
+    misassignments,
+    read_text,
+)
+from ezav.features.writer import StoreWriter
+
+
+@dataclass
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        store: the folder written.
+        dataset, setting, text_alignment: as the store's header says.
+        source: the folder of feature files (or of cached pickles) read.
+        clips, classes: split -> number imported.
+        left_out: class outside the setting -> number of clips not imported.
+        variants: spelling found -> the class it was taken for.
+        misassigned: what the published text order gets wrong, of all classes and by split.
+        notes: anything else worth knowing.
+        bytes: size of the imported features.
+    """
+
+    store: str
+    dataset: str
+    setting: str
+    text_alignment: Alignment
+    source: str
+    clips: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    variants: dict[str, str] = field(default_factory=dict)
+    misassigned: list[Misassignment] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def import_features(
+    layout: LayoutName,
+    root: str | Path,
+    store: str | Path,
+    *,
+    dataset: str,
+    setting: str,
+    text_alignment: Alignment = "by_name",
+    features: str | None = None,
+    class_split: str | Path | None = None,
+    text: str | Path | None = None,
+    cache: str | Path | None = None,
+    simulated: bool = False,
+    progress: Callable[[str, int], None] | None = None,
+) -> ImportReport:
+    """Import published features into a feature store.
+
+    The class lists decide which classes belong to which split; clips of other classes are left
+    out and counted. Text embeddings are matched by name unless the published order is asked for.
+    An import that was stopped goes on when it is called again.
+
+    Args:
+        layout: "avca", "tcaf" or "clipclap".
+        root: the data set's folder, with `class-split/` and `features/`.
+        store: the folder to write.
+        dataset: "ucf", "vggsound" or "activitynet".
+        setting: "main" or "cls": which features and class lists.
+        text_alignment: "by_name", or "published" to reproduce the released loaders' permutation.
+        features: folder under `root/features` (default: the layout's customary name).
+        class_split: the folder of class lists (default `root/class-split`).
+        text: the folder of text embeddings (default `<features>/text`).
+        cache: read the released code's cached pickles in this folder instead of feature files.
+        simulated: the files hold simulated features; the store will say so.
+        progress: called with (split, clips so far).
+
+    Raises:
+        EzavError: files missing or damaged, a class without clips, a clip in two splits, a text
+            row missing or surplus, features of another setting.
+    """
+    root, plan = Path(root), LAYOUTS[layout]
+    if dataset not in DATASETS:
+        raise EzavError(f"no data set '{dataset}'", f"use one of {', '.join(DATASETS)}")
+    spec = plan.features(setting)
+    classes = read_class_split(
+        class_split or root / "class-split", dataset, setting, plan.text_column(dataset)
+    )
+    if cache is None:
+        source = feature_folder(root, plan, setting, features)
+    else:
+        source = Path(cache)
+    text_folder = Path(text) if text else _text_folder(root, plan, setting, features)
+    embeddings = _text_embeddings(plan, dataset, text_folder, classes, text_alignment)
+    report = ImportReport(
+        store=str(store),
+        dataset=DATASETS[dataset].name + (" simulated" if simulated else ""),
+        setting=spec.setting,
+        text_alignment=text_alignment,
+        source=str(source),
+        misassigned=misassignments(classes),
+    )
+    intake = Intake(classes)
+    if cache is None:
+        blocks = file_blocks(source, plan, setting, intake.wanted)
+    else:
+        blocks = cached_blocks(source, plan, setting, classes, intake.wanted)
+    writer: StoreWriter | None = None
+    try:
+        for chunk in chunks(intake.accept(blocks)):
+            if writer is None:
+                header = _header(report, plan, setting, chunk[0], embeddings, simulated)
+                writer = StoreWriter(store, header)
+            _add(writer, chunk)
+            if progress:
+                progress(chunk[-1].split, len(intake.splits))
+        report.clips, report.classes = intake.counts()
+        if writer is not None:  # always: counts() refuses an import without clips
+            origin = SplitOrigin(how="published", detail=f"{setting}_split")
+            writer.finish(intake.splits, embeddings, split_origin=origin)
+    finally:
+        if writer is not None:
+            writer.close()
+    report.left_out, report.variants = dict(intake.left_out), intake.variants
+    report.bytes = intake.bytes
+    return report
+
+
+def _add(writer: StoreWriter, chunk: list[Block]) -> None:
+    """Write the blocks that an earlier, stopped import has not written."""
+    fresh = [block for block in chunk if any(clip not in writer.done for clip in block.clips)]
+    if fresh:
+        writer.add_many(
+            [clip for block in fresh for clip in block.clips],
+            [block.name for block in fresh for _ in block.clips],
+            join([block.audio for block in fresh]),
+            join([block.visual for block in fresh]),
+        )
+
+
+def _header(
+    report: ImportReport,
+    plan: Layout,
+    setting: str,
+    block: Block,
+    text: Sequence[ClassEmbeddings],
+    simulated: bool,
+) -> Header:
+    dims = block.audio.values.shape[1], block.visual.values.shape[1]
+    spec = plan.features(setting)
+    if note := _dimension_note(dims, plan, setting, report.source):
+        report.notes.append(note)
+    encoders = (
+        EncoderInfo(modality="audio", name=spec.audio[0], dimension=dims[0]),
+        EncoderInfo(modality="visual", name=spec.visual[0], dimension=dims[1]),
+        *(EncoderInfo(modality="text", name=one.encoder, dimension=one.dim) for one in text),
+    )
+    return Header(
+        dataset=report.dataset,
+        setting=report.setting,
+        simulated=simulated,
+        text_alignment=report.text_alignment,
+        encoders=encoders,
+    )
+
+
+def _dimension_note(dims: tuple[int, int], plan: Layout, setting: str, source: str) -> str | None:
+    """A note for dimensions nobody published; an error for those of another setting."""
+    spec = plan.features(setting)
+    expected = spec.audio[1], spec.visual[1]
+    if dims == expected:
+        return None
+    found = f"{dims[0]} audio and {dims[1]} visual dimensions"
+    for layout in LAYOUTS.values():
+        for name, other in layout.settings.items():
+            if dims == (other.audio[1], other.visual[1]):
+                raise EzavError(
+                    f"the features in '{source}' have {found}: those of {layout.name} {name}, "
+                    f"not of {plan.name} {setting}",
+                    "choose the other setting, layout or --features folder",
+                )
+    return f"the features have {found}; published ones have {expected[0]} and {expected[1]}"
+
+
+def _text_folder(root: Path, plan: Layout, setting: str, features: str | None) -> Path:
+    return root / "features" / (features or plan.features(setting).folder) / "text"
+
+
+def _text_embeddings(
+    plan: Layout, dataset: str, folder: Path, classes: ClassSplit, alignment: Alignment
+) -> list[ClassEmbeddings]:
+    """The default first; ClipClap's is CLIP and CLAP side by side, then each alone."""
+    each = [
+        align_text(read_text(find_text(folder, files), encoder), classes, alignment)
+        for encoder, files, _ in plan.text_files(dataset)
+    ]
+    return each if len(each) == 1 else [each[0].concatenate(each[1]), *each]

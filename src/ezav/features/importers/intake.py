@@ -1,0 +1,101 @@
+"""What comes into a store and what stays out: class lists applied to blocks, and counts kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ezav.errors import EzavError
+from ezav.features.importers.blocks import Block, LeftOut
+from ezav.features.importers.class_split import ClassSplit
+from ezav.features.splits import SPLITS
+
+_CHUNK_BYTES = 1 << 26
+"""Features gathered before they become a shard; with copies, memory stays near four times this."""
+
+
+class Intake:
+    """Lets the setting's classes in and counts everything.
+
+    Attributes:
+        splits: clip -> split, of the clips let in.
+        left_out: class -> number of clips not let in.
+        variants: spelling found -> the class it was taken for.
+        bytes: size of the features let in.
+    """
+
+    def __init__(self, classes: ClassSplit) -> None:
+        self.classes = classes
+        self.splits: dict[str, str] = {}
+        self.left_out: Counter[str] = Counter()
+        self.variants = dict(classes.variants)
+        self.bytes = 0
+        self._spelled: dict[tuple[str, str], str] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def wanted(self, split: str, spelling: str) -> bool:
+        """The class lists have this class in this split."""
+        return self.classes.resolve(spelling) in self.classes.splits[split]
+
+    def accept(self, blocks: Iterator[Block | LeftOut]) -> Iterator[Block]:
+        """The blocks of the setting, under their classes' own names.
+
+        Raises:
+            EzavError: two files of one class in a split, or a clip in two places.
+        """
+        for block in blocks:
+            name = self.classes.resolve(block.name) or block.name
+            if isinstance(block, LeftOut):
+                self.left_out[name] += block.clips
+                continue
+            if name != block.name:
+                self.variants[block.name] = name
+            other = self._spelled.setdefault((block.split, name), block.name)
+            if other != block.name:
+                raise EzavError(
+                    f"the class '{name}' has two feature files in {block.split}: '{other}' and "
+                    f"'{block.name}'",
+                    "remove one of them",
+                )
+            for clip in block.clips:
+                if clip in self.splits:
+                    raise EzavError(
+                        f"the clip '{clip}' of class '{name}' is in two places: "
+                        f"{self.splits[clip]} and {block.split}",
+                        "a clip is in exactly one split",
+                    )
+                self.splits[clip] = block.split
+            self._counts[block.split, name] += len(block.clips)
+            self.bytes += block.bytes
+            yield replace(block, name=name)
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Split -> number of clips, split -> number of classes.
+
+        Raises:
+            EzavError: a listed class has no clip in its split.
+        """
+        for split in SPLITS:
+            for name in self.classes.splits[split]:
+                if not self._counts[split, name]:
+                    raise EzavError(
+                        f"the class '{name}' has no clip in {split}, where its list has it",
+                        "is the download complete, and are the class lists those of the setting?",
+                    )
+        lists = self.classes.splits
+        clips = {s: sum(self._counts[s, name] for name in lists[s]) for s in SPLITS}
+        return clips, {s: len(lists[s]) for s in SPLITS}
+
+
+def chunks(blocks: Iterator[Block]) -> Iterator[list[Block]]:
+    """Blocks with clips, gathered up to some megabytes."""
+    chunk: list[Block] = []
+    for block in blocks:
+        if block.clips:
+            chunk.append(block)
+        if sum(one.bytes for one in chunk) >= _CHUNK_BYTES:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
