@@ -1,0 +1,233 @@
+"""Each published layout, written small with real or own class lists, through to the store."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from ezav.errors import EzavError
+from ezav.features import FeatureStore
+from ezav.features.importers import ImportReport, import_features
+from ezav.features.importers import intake as intake_module
+from ezav.features.importers.blocks import Block
+from ezav.features.importers.files import file_blocks
+from ezav.features.importers.fixtures import write_cache, write_fixture
+from ezav.features.importers.layouts import LAYOUTS
+from tests.features.importers.small_benchmark import write_class_split
+from tests.shared_data import shared
+
+SPLIT_FOLDERS = {
+    "train": "stage_1_train",
+    "val_seen": "stage_1_val_seen",
+    "val_unseen": "stage_1_val_unseen",
+    "test_seen": "stage_2_test_seen",
+    "test_unseen": "stage_2_test_unseen",
+}
+FEATURES = {"avca": "cls_features", "tcaf": "cls_features_non_averaged"}
+FEATURES["clipclap"] = FEATURES["tcaf"]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[..., Path]:
+    def make(layout: Any, **options: Any) -> Path:
+        lists = write_class_split(tmp_path / "lists")
+        root = tmp_path / "UCF"
+        write_fixture(root, layout, dataset="ucf", setting="cls", class_split=lists, **options)
+        return root
+
+    return make
+
+
+def bring_in(layout: Any, root: Path, **options: Any) -> tuple[ImportReport, FeatureStore]:
+    store = root.parent / f"store-{len(list(root.parent.iterdir()))}"
+    chosen = {"dataset": "ucf", "setting": "cls", **options}
+    return import_features(layout, root, store, **chosen), FeatureStore.open(store)
+
+
+def clip_features(store: FeatureStore) -> dict[str, tuple[str, str, np.ndarray, np.ndarray]]:
+    """clip -> (class, split, audio values, visual values) as the store gives them."""
+    found = {}
+    for split in store.splits:
+        features = store.select(split)
+        for row, clip in enumerate(features.clips):
+            audio = features.audio.subset(torch.tensor([row])).values.numpy()
+            visual = features.visual.subset(torch.tensor([row])).values.numpy()
+            found[clip] = features.classes[features.labels[row]], split, audio, visual
+    return found
+
+
+def read_plainly(root: Path, layout: str) -> dict[str, tuple[str, str, np.ndarray, np.ndarray]]:
+    """The same from the files, with h5py and pickle and nothing else."""
+    found: dict[str, Any] = {}
+    for split, folder in SPLIT_FOLDERS.items():
+        base = root / "features" / FEATURES[layout]
+        for path in (base / "audio" / folder).iterdir():
+            parts = []
+            for kind in ("audio", "video"):
+                file = base / kind / folder / path.name
+                if layout == "avca":
+                    with h5py.File(file) as content:
+                        names = [str(url, "utf-8") for url in content["video_urls"]]
+                        parts.append([content["data"][i][None] for i in range(len(names))])
+                else:
+                    raw = pickle.loads(file.read_bytes())
+                    names = [name.decode() for name in raw["video_names"]]
+                    parts.append([np.atleast_2d(x).astype(np.float32) for x in raw["features"]])
+            name = path.stem.replace("HandStand", "Handstand")
+            for clip, audio, visual in zip(names, *parts, strict=True):
+                found[clip] = name, split, audio, visual
+    return found
+
+
+@pytest.mark.parametrize("layout", ["avca", "tcaf", "clipclap"])
+def test_every_clip_arrives_with_its_features(small: Callable[..., Path], layout: str) -> None:
+    root = small(layout, clips=3, extra=["BandMarching"])
+    report, store = bring_in(layout, root)
+    expected = {c: v for c, v in read_plainly(root, layout).items() if v[0] != "BandMarching"}
+    ours = clip_features(store)
+    assert ours.keys() == expected.keys()
+    for clip, (name, split, audio, visual) in expected.items():
+        assert ours[clip][:2] == (name, split)
+        assert np.array_equal(ours[clip][2], audio)
+        assert np.array_equal(ours[clip][3], visual)
+    assert report.left_out == {"BandMarching": 3}
+    assert report.variants == {"HandStandPushups": "HandstandPushups"}
+    assert report.clips == store.splits
+    assert report.clips == {"train": 9, "val_seen": 9, "val_unseen": 3} | {
+        "test_seen": 12,
+        "test_unseen": 6,
+    }
+    assert store.classes == (
+        "Archery",
+        "CleanAndJerk",
+        "CliffDiving",
+        "HandstandPushups",
+        "IceDancing",
+        "PlayingCello",
+    )
+    assert json.loads(json.dumps(report.as_dict()))["misassigned"][0]["wrong"] == 5
+
+
+def test_temporal_tokens_know_their_time(small: Callable[..., Path]) -> None:
+    _, store = bring_in("tcaf", small("tcaf"))
+    features = store.select("train")
+    assert features.visual.lengths.max() > 1
+    for ragged, hop in ((features.audio, 0.96), (features.visual, 16 / 25)):
+        for row in range(len(features)):
+            times = ragged.subset(torch.tensor([row])).times
+            assert times.tolist() == pytest.approx([(i + 0.5) * hop for i in range(len(times))])
+    assert features.audio.values.max() > 1, "post-processed VGGish stays 0..255"
+
+
+def test_clipclap_brings_both_texts_joined_and_alone(small: Callable[..., Path]) -> None:
+    root = small("clipclap", text_dim=5)
+    _, store = bring_in("clipclap", root)
+    assert store.encoders == ("CLIP ViT-B/32 + CLAP WavCaps", "CLIP ViT-B/32", "CLAP WavCaps")
+    both = store.class_embeddings()
+    clip, clap = (store.class_embeddings(name) for name in store.encoders[1:])
+    assert (both.dim, clip.dim, clap.dim) == (10, 5, 5)
+    joined = torch.cat([clip.vectors, clap.vectors], dim=1)
+    assert torch.allclose(both.vectors, joined / joined.norm(dim=1, keepdim=True), atol=1e-6)
+    assert store.header.setting == "CLIP/CLAP"
+
+
+def test_published_alignment_is_recorded_and_changes_only_the_text(
+    small: Callable[..., Path],
+) -> None:
+    root = small("avca")
+    _, by_name = bring_in("avca", root)
+    report, published = bring_in("avca", root, text_alignment="published")
+    assert by_name.header.text_alignment == "by_name"
+    assert published.header.text_alignment == report.text_alignment == "published"
+    names = by_name.classes
+    # Sorted by manual name, Cliff Diving comes where CleanAndJerk is sorted by its own.
+    theirs = published.class_embeddings().vectors[names.index("CleanAndJerk")]
+    assert torch.equal(theirs, by_name.class_embeddings().vectors[names.index("CliffDiving")])
+    assert torch.equal(by_name.select().visual.values, published.select().visual.values)
+    assert by_name.fingerprint != published.fingerprint
+
+
+@pytest.mark.parametrize("layout", ["avca", "tcaf", "clipclap"])
+def test_cached_pickles_give_the_same_store(small: Callable[..., Path], layout: str) -> None:
+    root = small(layout, extra=["BandMarching"])
+    plan = LAYOUTS[layout]
+    folder = root / "features" / FEATURES[layout]
+    names = sorted((root / "class-split" / "all_class.txt").read_text().split())
+    # A cache holds label ids, so it knows no odd spelling.
+    blocks = [
+        replace(block, name=block.name.replace("HandStand", "Handstand"))
+        for block in file_blocks(folder, plan, "cls", lambda *_: True)
+        if isinstance(block, Block)
+    ]
+    cache = root / "_features_processed" / "features"
+    write_cache(cache, plan, "cls", blocks, names)
+    from_files, one = bring_in(layout, root)
+    from_cache, other = bring_in(layout, root, cache=cache)
+    assert from_cache.clips == from_files.clips
+    assert from_cache.left_out == from_files.left_out == {"BandMarching": 2}
+    ours, theirs = clip_features(one), clip_features(other)
+    assert ours.keys() == theirs.keys()
+    for clip in ours:
+        assert ours[clip][:2] == theirs[clip][:2]
+        assert np.array_equal(ours[clip][2], theirs[clip][2])
+        assert np.array_equal(ours[clip][3], theirs[clip][3])
+
+
+def test_a_cache_that_names_code_is_refused(small: Callable[..., Path], tmp_path: Path) -> None:
+    root = small("avca")
+    (tmp_path / "cache").mkdir()
+    evil = b"cos\nsystem\n(S'touch pwned'\ntR."
+    (tmp_path / "cache" / "trainingcls_split.pkl").write_bytes(evil)
+    with pytest.raises(EzavError, match=r"refused to load 'os\.system'"):
+        bring_in("avca", root, cache=tmp_path / "cache")
+    with pytest.raises(EzavError, match="cannot read"):
+        bring_in("avca", root, cache=tmp_path / "nowhere")
+
+
+def test_a_stopped_import_goes_on(
+    small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = small("avca")
+    _, whole = bring_in("avca", root)
+    monkeypatch.setattr(intake_module, "_CHUNK_BYTES", 200)
+    seen: list[int] = []
+
+    def stop(split: str, clips: int) -> None:
+        seen.append(clips)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    store = root.parent / "stopped"
+    choice: dict[str, Any] = {"dataset": "ucf", "setting": "cls"}
+    with pytest.raises(KeyboardInterrupt):
+        import_features("avca", root, store, **choice, progress=stop)
+    with pytest.raises(EzavError, match="not finished"):
+        FeatureStore.open(store)
+    import_features("avca", root, store, **choice)
+    assert FeatureStore.open(store).fingerprint == whole.fingerprint
+
+
+def test_real_class_lists(tmp_path: Path) -> None:
+    """The 51 classes of UCF's main split and the 48 of cls, out of 101."""
+    lists = shared("data", "official", "UCF", "class-split")
+    options: dict[str, Any] = {"dataset": "ucf", "setting": "main", "class_split": lists}
+    write_fixture(tmp_path / "UCF", "avca", clips=1, **options)
+    report, store = bring_in("avca", tmp_path / "UCF", setting="main")
+    assert len(store.classes) == 51
+    assert report.classes == {"train": 30, "val_seen": 30, "val_unseen": 12} | {
+        "test_seen": 42,
+        "test_unseen": 9,
+    }
+    # The same files under the cls lists: three classes of nine are left out.
+    report, store = bring_in("avca", tmp_path / "UCF", features="main_features")
+    assert report.left_out == {"BandMarching": 1, "BrushingTeeth": 1, "Typing": 1}
+    assert len(store.classes) == 48
