@@ -1,0 +1,104 @@
+"""Frozen zero-shot recognition: class names against encoders that share a space with text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Dims, Method
+from ezav.methods.common.card import Card
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ZeroShotConfig:
+    """How the two modalities are put together."""
+
+    visual_weight: float = 0.5
+    """Share of the visual score, in [0, 1]; the rest is audio's."""
+    fusion: Literal["cosine", "softmax"] = "cosine"
+    """Average cosines; or the probabilities over the candidates, at the scales below."""
+    visual_scale: float = 100.0
+    """Factor on visual cosines before the softmax (CLIP's learned one is 100)."""
+    audio_scale: float = 14.3
+    """Factor on audio cosines before the softmax (a contrastive temperature of 0.07)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.visual_weight <= 1:
+            raise EzavError(f"visual_weight {self.visual_weight} is outside [0, 1]")
+
+
+class ZeroShot(Method):
+    """Cosine of each modality with its text, late fusion. Nothing is learned.
+
+    The class vectors tell by their size which text they are: CLIP and CLAP text side by side
+    (visual first), one text that both modalities share, or the text of one modality.
+
+    Raises:
+        EzavError: the class vectors fit neither modality.
+
+    Example:
+        >>> method = ZeroShot(ZeroShotConfig(), Dims(audio=2, visual=3, text=5))
+        >>> clips = Tokens.pooled(torch.ones(4, 2)), Tokens.pooled(torch.ones(4, 3))
+        >>> method.scores(*clips, torch.ones(6, 5)).shape
+        torch.Size([4, 6])
+    """
+
+    Config = ZeroShotConfig
+    config: ZeroShotConfig
+    trainable = False
+    card: ClassVar[Card] = Card(
+        title="Frozen zero-shot",
+        paper="Radford et al., ICML 2021 (CLIP); Mei et al., TASLP 2024 (WavCaps CLAP)",
+        year=2021,
+        parity="a naive loop over clips and classes",
+        text="text of the encoders' own space",
+    )
+
+    def __init__(self, config: ZeroShotConfig, dims: Dims) -> None:
+        super().__init__(config, dims)
+        both = dims.text == dims.visual + dims.audio
+        self.visual_text: slice | None = None
+        self.audio_text: slice | None = None
+        if both or dims.text == dims.visual:
+            self.visual_text = slice(0, dims.visual)
+        if both or dims.text == dims.audio:
+            self.audio_text = slice(dims.text - dims.audio, None)
+        if self.visual_text is None and self.audio_text is None:
+            raise EzavError(
+                f"class embeddings of {dims.text} dimensions share no space with visual features"
+                f" of {dims.visual} or audio features of {dims.audio}",
+                "zero_shot needs the text of the same encoders (CLIP, CLAP, or both side by side)",
+            )
+
+    def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """Weighted mean of the modalities' scores, `[N, C]`.
+
+        A clip without one modality is scored by the other alone, so that its scores keep their
+        scale; a clip without any gets 0 for every class.
+        """
+        config = self.config
+        total = class_embeddings.new_zeros(len(audio), len(class_embeddings))
+        weights = class_embeddings.new_zeros(len(audio), 1)
+        for tokens, part, weight, scale in (
+            (visual, self.visual_text, config.visual_weight, config.visual_scale),
+            (audio, self.audio_text, 1 - config.visual_weight, config.audio_scale),
+        ):
+            if part is None:
+                continue
+            text = F.normalize(class_embeddings[:, part], dim=1)
+            score = F.normalize(tokens.mean(), dim=1) @ text.T
+            if config.fusion == "softmax":
+                score = (score * scale).softmax(dim=1)
+            share = weight * tokens.present[:, None]
+            total = total + share * score
+            weights = weights + share
+        return torch.where(weights > 0, total / weights.clamp(min=1e-12), 0.0)
+
+
+METHOD = ZeroShot

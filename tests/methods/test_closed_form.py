@@ -1,0 +1,120 @@
+"""ESZSL and frozen zero-shot against independent formulations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ezav.errors import EzavError
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Dims
+from ezav.methods.eszsl.method import ESZSL, ESZSLConfig
+from ezav.methods.eszsl.solution import bilinear_ridge
+from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_eszsl_is_the_minimum_of_its_objective(signed: bool, balanced: bool) -> None:
+    rng = np.random.default_rng(0)
+    n, d, c, a = 30, 5, 4, 3
+    x, s = rng.normal(size=(n, d)), rng.normal(size=(c, a))
+    labels = rng.integers(0, c, n)
+    feature_ridge, class_ridge = 0.7, 0.2
+    y = np.where(np.eye(c)[labels] > 0, 1.0, -1.0 if signed else 0.0)
+    weight = np.ones(n)
+    if balanced:
+        weight = np.array([n / (c * np.sum(labels == label)) for label in labels])
+
+    def objective(v: torch.Tensor) -> torch.Tensor:
+        xs, ss, ys, ws = map(torch.tensor, (x, s, y, weight))
+        fit = (ws[:, None] * (xs @ v @ ss.T - ys) ** 2).sum()
+        return (
+            fit
+            + feature_ridge * (v @ ss.T).square().sum()
+            + class_ridge * (ws[:, None] * (xs @ v) ** 2).sum()
+            + feature_ridge * class_ridge * v.square().sum()
+        )
+
+    ours = bilinear_ridge(
+        torch.tensor(x).float(),
+        torch.tensor(labels),
+        torch.tensor(s).float(),
+        feature_ridge=feature_ridge,
+        class_ridge=class_ridge,
+        signed=signed,
+        balanced=balanced,
+    ).double()
+    ours.requires_grad_(True)
+    objective(ours).backward()
+    # The objective is convex: its only stationary point is the minimum.
+    assert ours.grad.abs().max() < 1e-3
+    assert float(objective(ours * 1.5)) > float(objective(ours)) + 0.01
+
+
+def test_eszsl_scores_are_the_bilinear_form() -> None:
+    rng = np.random.default_rng(1)
+    a, v, w = rng.normal(size=(9, 2)), rng.normal(size=(9, 3)), rng.normal(size=(4, 6))
+    audio, visual = (Tokens.pooled(torch.tensor(x).float()) for x in (a, v))
+    method = ESZSL(ESZSLConfig(alpha=-1, gamma=1), Dims(audio=2, visual=3, text=6))
+    labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0])
+    method.prepare(audio, visual, labels, torch.tensor(w).float())
+    x = np.concatenate([r / np.linalg.norm(r, axis=1, keepdims=True) for r in (v, a)], axis=1)
+    s = w / np.linalg.norm(w, axis=1, keepdims=True)
+    left = np.linalg.inv(x.T @ x + 0.1 * np.eye(5))
+    right = np.linalg.inv(s.T @ s + 10 * np.eye(6))
+    y = np.eye(4)[labels.numpy()]
+    expected = x @ (left @ x.T @ y @ s @ right) @ s.T
+    ours = method.scores(audio, visual, torch.tensor(w).float())
+    np.testing.assert_allclose(ours.numpy(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("fusion", ["cosine", "softmax"])
+def test_zero_shot_against_a_loop(fusion: str) -> None:
+    rng = np.random.default_rng(2)
+    a, v, w = rng.normal(size=(5, 2)), rng.normal(size=(5, 3)), rng.normal(size=(4, 5))
+    has_audio = np.array([True, True, False, True, False])
+    has_visual = np.array([True, False, True, True, False])
+    config = ZeroShotConfig(visual_weight=0.3, fusion=fusion)
+    method = ZeroShot(config, Dims(audio=2, visual=3, text=5))
+
+    def cosines(x: np.ndarray, text: np.ndarray, scale: float) -> np.ndarray:
+        row = np.array([x @ t / np.linalg.norm(x) / np.linalg.norm(t) for t in text])
+        if fusion == "softmax":
+            row = np.exp(row * scale) / np.exp(row * scale).sum()
+        return row
+
+    ours = method.scores(
+        Tokens.pooled(torch.tensor(a).float(), torch.tensor(has_audio)),
+        Tokens.pooled(torch.tensor(v).float(), torch.tensor(has_visual)),
+        torch.tensor(w).float(),
+    )
+    for i in range(5):
+        parts = []
+        if has_visual[i]:
+            parts.append((0.3, cosines(v[i], w[:, :3], 100.0)))
+        if has_audio[i]:
+            parts.append((0.7, cosines(a[i], w[:, 3:], 14.3)))
+        total = sum(share for share, _ in parts)
+        expected = sum((share * row for share, row in parts), np.zeros(4))
+        expected = expected / total if parts else expected
+        np.testing.assert_allclose(ours[i].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dims", "used"),
+    [
+        (Dims(audio=2, visual=2, text=2), (True, True)),
+        (Dims(audio=2, visual=3, text=3), (True, False)),
+        (Dims(audio=2, visual=3, text=2), (False, True)),
+    ],
+)
+def test_zero_shot_reads_the_text_by_its_size(dims: Dims, used: tuple[bool, bool]) -> None:
+    method = ZeroShot(ZeroShotConfig(), dims)
+    assert (method.visual_text is not None, method.audio_text is not None) == used
+
+
+def test_zero_shot_refuses_a_foreign_text() -> None:
+    with pytest.raises(EzavError, match="300 dimensions share no space"):
+        ZeroShot(ZeroShotConfig(), Dims(audio=128, visual=4096, text=300))
