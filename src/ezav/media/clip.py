@@ -153,6 +153,7 @@ class Clip:
         claimed: seconds the file says it has; None if it does not say.
         frames_decoded: frames decoded, before any choice.
         warnings: what was wrong with a file that could still be read (truncation, damage).
+        truncated: picture or sound is much shorter than the file says it is.
         status: "ok", "damaged" (something was read, with warnings) or "failed" (nothing was).
     """
 
@@ -166,6 +167,7 @@ class Clip:
     claimed: float | None = None
     frames_decoded: int = 0
     warnings: tuple[str, ...] = ()
+    truncated: bool = False
 
     @property
     def status(self) -> Status:

@@ -120,6 +120,7 @@ class Collector:
             claimed=source.claimed,
             frames_decoded=self.pictures,
             warnings=tuple(problems.lines()),
+            truncated=problems.truncated,
         )
 
     def _missing(self, source: Source, video: bool, audio: bool) -> tuple[str, str]:
@@ -137,8 +138,11 @@ class Collector:
         return no_video, no_audio
 
 
-def note_losses(collector: Collector, source: Source, problems: Problems) -> None:
-    """Tell `problems` of a stream that gave less than the file says it holds."""
+def note_losses(collector: Collector, source: Source, problems: Problems, promised: Extent) -> None:
+    """Tell `problems` of a stream that gave less than the file says it holds.
+
+    `promised` is the picture's extent as its packets have it, for containers that do not say.
+    """
     wanted = collector.wanted
     sound = collector.sound.reached - collector.sound.start
     lengths = {"picture": max(0.0, collector.picture.length), "sound": sound}
@@ -151,14 +155,18 @@ def note_losses(collector: Collector, source: Source, problems: Problems) -> Non
         if stream is None or not any(lengths.values()):
             continue
         claimed = 0.0
-        if stream.duration and stream.time_base:
+        if exact and stream.duration and stream.time_base:
             claimed = float(stream.duration * stream.time_base)
-        elif source.container.duration and len(source.container.streams) == 1:
+        elif exact and source.container.duration and len(source.container.streams) == 1:
             claimed = source.container.duration / av.time_base
+        elif name == "picture":
+            claimed = promised.length
         if not lengths[name]:
             problems.note(f"{name}: nothing decoded")
-        elif exact and lengths[name] < 0.95 * claimed - 0.1:
+            problems.truncated = True
+        elif lengths[name] < 0.95 * claimed - 0.1:
             problems.note(f"{name} truncated: {seconds(lengths[name])} of {seconds(claimed)}")
+            problems.truncated = True
 
 
 def seconds(value: float) -> str:

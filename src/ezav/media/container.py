@@ -19,70 +19,13 @@ from av.video.stream import VideoStream
 
 # FFmpeg also "plays" playlists that open other files or addresses, devices, single pictures,
 # subtitles and plain text. None of them is a recording, and the first kind is unsafe.
-_NOT_RECORDINGS = [
-    "adf",
-    "alias_pix",
-    "alsa",
-    "aqtitle",
-    "ass",
-    "bin",
-    "brender_pix",
-    "concat",
-    "dash",
-    "data",
-    "dvbsub",
-    "dvbtxt",
-    "fbdev",
-    "ffmetadata",
-    "fifo",
-    "hls",
-    "ico",
-    "idf",
-    "image2",
-    "image2pipe",
-    "imf",
-    "jacosub",
-    "kmsgrab",
-    "lavfi",
-    "lrc",
-    "mcc",
-    "microdvd",
-    "mpl2",
-    "mpsub",
-    "oss",
-    "pjs",
-    "pulse",
-    "rawvideo",
-    "rcwt",
-    "realtext",
-    "rtp",
-    "rtsp",
-    "sami",
-    "sap",
-    "sbg",
-    "scc",
-    "sdp",
-    "srt",
-    "stl",
-    "subviewer",
-    "subviewer1",
-    "sup",
-    "tedcaptions",
-    "tiertexseq",
-    "ttml",
-    "tty",
-    "txd",
-    "v210",
-    "v210x",
-    "vobsub",
-    "vplayer",
-    "webm_dash_manifest",
-    "webp",
-    "webvtt",
-    "x11grab",
-    "xbin",
-    "video4linux2,v4l2",
-]
+_NOT_RECORDINGS = """
+    adf alias_pix alsa aqtitle ass bin brender_pix concat dash data dvbsub dvbtxt fbdev ffmetadata
+    fifo hls ico idf image2 image2pipe imf jacosub kmsgrab lavfi lrc mcc microdvd mpl2 mpsub oss
+    pjs pulse rawvideo rcwt realtext rtp rtsp sami sap sbg scc sdp srt stl subviewer subviewer1 sup
+    tedcaptions tiertexseq ttml tty txd v210 v210x vobsub vplayer webm_dash_manifest webp webvtt
+    x11grab xbin video4linux2,v4l2
+"""
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}
 _MAX_PIXELS = 16_384 * 16_384
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
@@ -115,10 +58,9 @@ class Source:
 
 @cache
 def _readable_formats() -> str:
+    refused = _NOT_RECORDINGS.split()
     names = (
-        name
-        for name in av.formats_available
-        if name not in _NOT_RECORDINGS and not name.endswith("_pipe")
+        name for name in av.formats_available if name not in refused and not name.endswith("_pipe")
     )
     # A demuxer such as "mov,mp4,m4a,…" is allowed when any one of its names is.
     return ",".join(sorted({part for name in names for part in name.split(",")}))

@@ -46,6 +46,7 @@ class Problems:
     errors: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+    truncated: bool = False
 
     def error(self, stream: str, time: float | None, text: str) -> None:
         """An undecodable packet of the picture or the sound."""

@@ -105,7 +105,7 @@ def _decoded(path: str | os.PathLike[str], wanted: Wanted, picture: Extent) -> t
         collector = Collector(wanted, Converters(asked), picture, problems)
         for item in decode(asked, problems):
             collector.add(item)
-        note_losses(collector, asked, problems)
+        note_losses(collector, asked, problems, picture)
         return collector.clip(asked, os.fspath(path), problems, collector.first), collector.picture
 
 

@@ -1,0 +1,170 @@
+"""A folder (or manifest) of labelled videos -> a feature store.
+
+VIDEOS is a folder with one folder of recordings for each class, or a CSV file with the columns
+path,class and perhaps split, its paths relative to it. A second call does only what is missing;
+a kill at any moment loses at most the clips in hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from ezav.cli.common import Command, output, progress
+
+if TYPE_CHECKING:
+    from ezav.extraction.report import Progress
+
+_MOST_FAILURES = 20
+"""Failures listed one by one; all are in the index and in --json."""
+
+
+@dataclass(kw_only=True)
+class ExtractCommand(Command):
+    videos: tyro.conf.Positional[Path]
+    """Folder <class name>/* or CSV manifest path,class[,split]."""
+    out: Path
+    """The feature store to write (a folder)."""
+    visual: str = "statistics"
+    """Visual encoder: a name, or package.module:Class."""
+    audio: str = "statistics"
+    """Audio encoder: a name, or package.module:Class."""
+    text: tuple[str, ...] = ("minilm",)
+    """Text encoders of the class names; the first is the default of later commands."""
+    unseen: tuple[str, ...] = ()
+    """Classes never to be trained on; by default a seeded draw takes a quarter of the classes."""
+    seed: int = 0
+    """Of the drawn splits."""
+    workers: int | None = None
+    """Processes that decode and encode; by default one for each CPU."""
+    retry: bool = False
+    """Try again the clips that could not be read earlier."""
+    use_damaged: bool = False
+    """Use files that are cut short as far as they go, instead of leaving them out."""
+    allow_outside: bool = False
+    """Accept manifest paths that are absolute or lead out of the manifest's folder."""
+    seconds: float = 60.0
+    """Most time for one file, plus a second for every megabyte of it."""
+    memory: int = 2048
+    """Most memory for decoding one file, in MiB."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.extraction.local import extract
+        from ezav.extraction.pool import Limits
+
+        with clip_progress(self.json) as on_progress:
+            report = extract(
+                self.videos,
+                self.out,
+                visual=self.visual,
+                audio=self.audio,
+                text=self.text,
+                unseen=self.unseen or None,
+                seed=self.seed,
+                workers=self.workers,
+                limits=Limits(self.seconds, self.memory << 20),
+                retry=self.retry,
+                use_damaged=self.use_damaged,
+                allow_outside=self.allow_outside,
+                on_progress=on_progress,
+            )
+        return report.to_dict()
+
+    def show(self, result: dict[str, Any]) -> None:
+        show_report(result)
+
+
+CLI = ExtractCommand
+
+
+@contextmanager
+def clip_progress(quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on stderr with clips a second and the time left; gives `on_progress`.
+
+    Where stderr is no terminal a line is written about every tenth of the work instead.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    if quiet or not sys.stderr.isatty():
+        yield _lines if not quiet else _nothing
+        return
+    columns = (
+        TextColumn("extracting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failed]}"),
+    )
+    with Bar(*columns, console=progress) as bar:
+        task = bar.add_task("extracting", total=None, rate="", failed="")
+        failed = 0
+
+        def on_progress(state: Progress) -> None:
+            nonlocal failed
+            failed += state.clip.status != "ok"
+            speed = bar.tasks[0].speed
+            bar.update(
+                task,
+                total=state.total,
+                completed=state.done,
+                rate=f"{speed:.1f} clips/s" if speed else "",
+                failed=f"[yellow]{failed} unreadable[/yellow]" if failed else "",
+            )
+
+        yield on_progress
+
+
+def _nothing(state: Progress) -> None:
+    del state
+
+
+def _lines(state: Progress) -> None:
+    step = max(1, state.total // 10)
+    if state.done % step == 0 or state.done == state.total:
+        progress.print(f"extracted {state.done} of {state.total} clips")
+
+
+def show_report(result: dict[str, Any]) -> None:
+    """The summary for people: splits, what is missing, what failed and why."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if result["added"]:
+        output.print(
+            f"{result['added']} clips in {result['seconds']:.1f} s "
+            f"({result['clips_per_second']:.1f} clips/s, "
+            f"{result['times_real_time']:.0f} × real time)"
+            + (f"; {result['earlier']} were there already" if result["earlier"] else "")
+        )
+    else:
+        output.print(f"nothing to do: all {result['earlier']} clips are there already")
+    table = Table("split", "classes", "clips", box=None, pad_edge=False)
+    for name, split in result["splits"].items():
+        table.add_row(name, str(split["classes"]), str(split["clips"]))
+    output.print(table)
+    lacking = {"sound": result["no_audio"], "picture": result["no_visual"]}
+    for modality, count in lacking.items():
+        if count:
+            output.print(f"{count} clips have no {modality}; the model is told so")
+    if result["notes"]:
+        output.print(f"{len(result['notes'])} clips carry a remark (column reason of the index)")
+    if result["passed_over"]:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in result["passed_over"].items())
+        output.print(f"passed over, not recordings by their names: {escape(kinds)}")
+    if failures := result["failures"]:
+        output.print(f"[yellow]{len(failures)} clips are left out:[/yellow]")
+        for failure in failures[:_MOST_FAILURES]:
+            line = f"  {failure['clip']}: {failure['reason']}"
+            output.print(escape(line))
+        if len(failures) > _MOST_FAILURES:
+            output.print(f"  and {len(failures) - _MOST_FAILURES} more (--json lists them all)")
+    output.print(f"feature store: {escape(str(result['store']))}")

@@ -1,0 +1,215 @@
+"""Which clips there are: class folders, or a CSV manifest."""
+
+from __future__ import annotations
+
+import csv
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ezav.errors import EzavError
+from ezav.features.splits import SPLITS
+
+# Files that lie beside recordings and are none, by their extension.
+_SIDECARS = """
+    7z ass bib bmp bz2 cfg csv db doc docx gz h5 hdf5 htm html info ini jpeg jpg json jsonl lnk log
+    md nfo npy npz parquet part pdf pkl png pt pth py rar sha256 srt ssa sub tar tif tiff tmp tsv
+    txt url vtt webp xls xlsx xml yaml yml zip
+"""
+_COLUMNS = ("path", "class", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A clip to be extracted.
+
+    Attributes:
+        clip: its name in the store, the path relative to the folder or manifest, with `/`.
+        path: where the file is.
+        class_name: its class.
+        split: as the manifest says, or None.
+    """
+
+    clip: str
+    path: Path
+    class_name: str
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All clips, sorted by name.
+
+    Attributes:
+        items: the clips.
+        name: what the collection is called: the folder, or the manifest's folder.
+        passed_over: extension -> number of files that are no recordings by their names.
+    """
+
+    items: tuple[Item, ...]
+    name: str
+    passed_over: dict[str, int]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All class names, sorted."""
+        return tuple(sorted({item.class_name for item in self.items}))
+
+
+def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) -> Listing:
+    """The clips of `videos`: a folder `<class name>/*`, or a CSV file `path,class[,split]`.
+
+    In a folder every file counts that is not hidden and not of a kind that lies beside recordings
+    (`.txt`, `.jpg`, …); folders within a class folder are looked through too. Paths of a manifest
+    are relative to it.
+
+    Args:
+        videos: the folder or the CSV file.
+        allow_outside: accept manifest paths that are absolute or lead out of its folder.
+
+    Raises:
+        EzavError: nothing there, no class folders, an empty class name, a clip listed twice, two
+            names of what must be one class, an unknown split, a split for some clips only.
+    """
+    path = Path(videos)
+    if path.is_dir():
+        listing = _from_folder(path)
+    elif path.is_file():
+        listing = _from_manifest(path, allow_outside)
+    else:
+        raise EzavError(
+            f"there is no folder or manifest '{path}'",
+            "give a folder with one folder a class, or a CSV file path,class[,split]",
+        )
+    _refuse_twins(listing.classes)
+    return listing
+
+
+def _from_folder(root: Path) -> Listing:
+    folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not _hidden(entry)]
+    if not folders:
+        raise EzavError(
+            f"'{root}' has no class folders", "put the clips into <class name>/, one folder a class"
+        )
+    items: list[Item] = []
+    sidecars = set(_SIDECARS.split())
+    passed_over: Counter[str] = Counter()
+    for folder in folders:
+        class_name = _class_name(folder.name, f"the folder '{folder}'")
+        for file in _files(folder):
+            extension = file.suffix.lower()
+            if extension[1:] in sidecars:
+                passed_over[extension] += 1
+            else:
+                items.append(Item(_named(file.relative_to(root)), file, class_name))
+    if not items:
+        raise EzavError(f"the class folders of '{root}' hold no clips", "put recordings into them")
+    items.sort(key=lambda item: item.clip)
+    return Listing(tuple(items), root.resolve().name, dict(passed_over))
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    for entry in sorted(folder.iterdir()):
+        if _hidden(entry):
+            continue
+        # A folder that is called like a recording is listed, so that it is reported as one.
+        if entry.is_dir() and not entry.is_symlink() and not _like_recording(entry):
+            yield from _files(entry)
+        else:
+            yield entry
+
+
+def _named(relative: Path) -> str:
+    """A clip's name: the path with `/`; bytes that are no UTF-8 are written out as `\\xff`."""
+    return os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name in {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+
+def _like_recording(path: Path) -> bool:
+    return path.suffix.lower() in {".mp4", ".mkv", ".webm", ".avi", ".mov", ".wav", ".mp3", ".m4a"}
+
+
+def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
+    items: list[Item] = []
+    for line, row in _rows(manifest):
+        where = f"line {line} of '{manifest}'"
+        if not (text := row["path"].strip()):
+            raise EzavError(f"{where} has an empty path")
+        clip = _inside(text, where, allow_outside)
+        split = row.get("split", "").strip() or None
+        if split is not None and split not in SPLITS:
+            raise EzavError(
+                f"{where} has the unknown split '{split}'", f"the splits are {', '.join(SPLITS)}"
+            )
+        items.append(Item(clip, manifest.parent / clip, _class_name(row["class"], where), split))
+    if not items:
+        raise EzavError(f"the manifest '{manifest}' lists no clips")
+    counts = Counter(item.clip for item in items)
+    if twice := [clip for clip, count in counts.items() if count > 1]:
+        raise EzavError(f"'{manifest}' lists '{twice[0]}' {counts[twice[0]]} times", "list it once")
+    without = [item.clip for item in items if item.split is None]
+    if without and len(without) < len(items):
+        raise EzavError(
+            f"'{manifest}' gives '{without[0]}' no split ({len(without)} of {len(items)} clips)",
+            "give every clip a split, or none and let them be drawn",
+        )
+    items.sort(key=lambda item: item.clip)
+    return Listing(tuple(items), manifest.resolve().parent.name, {})
+
+
+def _rows(manifest: Path) -> Iterable[tuple[int, dict[str, str]]]:
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            dialect = "excel-tab" if manifest.suffix.lower() == ".tsv" else "excel"
+            reader = csv.DictReader(file, dialect=dialect, restval="", strict=True)
+            names = [(name or "").strip().lower() for name in reader.fieldnames or []]
+            if not {"path", "class"} <= set(names):
+                raise EzavError(
+                    f"'{manifest}' does not begin with the columns path,class[,split]",
+                    f"its first line has {', '.join(names) or 'nothing'}",
+                )
+            reader.fieldnames = names
+            for row in reader:
+                if None in row:
+                    raise EzavError(
+                        f"line {reader.line_num} of '{manifest}' has too many columns",
+                        'write names with commas in "quotes"',
+                    )
+                yield reader.line_num, {name: row[name] or "" for name in _COLUMNS if name in row}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise EzavError(f"'{manifest}' is not a CSV file in UTF-8: {error}") from error
+    except OSError as error:
+        raise EzavError(f"cannot read '{manifest}': {error.strerror}") from error
+
+
+def _inside(text: str, where: str, allow_outside: bool) -> str:
+    """The path with `/`, normalised; refused if it leads out of the manifest's folder."""
+    path = PurePosixPath(os.path.normpath(text))
+    if (path.is_absolute() or path.parts[:1] == ("..",)) and not allow_outside:
+        raise EzavError(
+            f"{where} leads out of the manifest's folder: '{text}'",
+            "move the manifest above the clips, or allow it with --allow-outside",
+        )
+    return str(path)
+
+
+def _class_name(text: str, where: str) -> str:
+    # One form of accented letters (macOS writes names in the other), and no stray spaces.
+    name = " ".join(unicodedata.normalize("NFC", text).split())
+    if not name:
+        raise EzavError(f"{where} has an empty class name", "name the class")
+    return name
+
+
+def _refuse_twins(classes: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in classes:
+        twin = seen.setdefault(name.casefold().replace("_", " "), name)
+        if twin != name:
+            raise EzavError(f"'{twin}' and '{name}' are two names of one class", "use one of them")

@@ -1,0 +1,230 @@
+"""`extract`: labelled videos to a feature store, in parallel, resumable at any moment."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.encoders.base import EncoderCard
+from ezav.encoders.registry import load_audio, load_text, load_visual
+from ezav.errors import EzavError
+from ezav.extraction.encode import OK, EncodedClip
+from ezav.extraction.listing import Item, Listing, list_videos
+from ezav.extraction.pool import EncoderSpec, Limits, WorkerPool
+from ezav.extraction.report import ExtractionReport, Progress, read_report
+from ezav.features.header import EncoderInfo, Header, SplitOrigin, parse_header
+from ezav.features.splits import draw_splits, given_splits
+from ezav.features.store import FeatureStore
+from ezav.features.writer import StoreWriter
+
+
+def extract(
+    videos: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    visual: str | EncoderSpec = "statistics",
+    audio: str | EncoderSpec = "statistics",
+    text: str | Sequence[str] = "minilm",
+    unseen: Collection[str] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    limits: Limits = Limits(),  # noqa: B008
+    retry: bool = False,
+    use_damaged: bool = False,
+    allow_outside: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ExtractionReport:
+    """Encode every clip of a folder or manifest and write a feature store.
+
+    A second call does only what is missing. A kill at any moment loses at most the clips in hand.
+    A clip without sound (or picture) has no tokens there, never zeros. A clip that cannot be read
+    stays in the index with the reason.
+
+    Args:
+        videos: a folder `<class name>/*` or a CSV manifest `path,class[,split]`
+            (:func:`ezav.extraction.list_videos`).
+        out: the store's folder.
+        visual, audio: encoders by name or import path.
+        text: text encoders of the class names, the default first.
+        unseen: classes never to be trained on; None draws them, unless the manifest has splits.
+        seed: of the draw.
+        workers: processes; default one for each CPU.
+        limits: time and memory that one file may cost.
+        retry: try again the clips that could not be read earlier.
+        use_damaged: use files that are cut short, with a note, instead of leaving them out.
+        allow_outside: accept manifest paths that lead out of its folder.
+        on_progress: called after every clip.
+
+    Raises:
+        EzavError: a wrong listing, splits that make no benchmark, an encoder that cannot be
+            loaded, a store made with other settings, nothing readable, a full disk.
+
+    Example:
+        >>> extract("no/such/folder", "store")
+        Traceback (most recent call last):
+        ...
+        ezav.errors.EzavError: there is no folder or manifest 'no/such/folder'; give a folder ...
+    """
+    out = Path(out)
+    listing = list_videos(videos, allow_outside=allow_outside)
+    splits_of, origin = _splitter(listing, unseen, seed, Path(videos))
+    splits_of(listing.items)  # what is wrong with the classes is said before hours of work
+    specs = [EncoderSpec(e) if isinstance(e, str) else e for e in (visual, audio)]
+    cards = (
+        load_visual(specs[0].name, **specs[0].options).card,
+        load_audio(specs[1].name, **specs[1].options).card,
+    )
+    classes = class_embeddings(listing.classes, (text,) if isinstance(text, str) else text)
+    header = Header(
+        dataset=listing.name,
+        setting="main",
+        encoders=(_info("visual", cards[0]), _info("audio", cards[1])),
+        splits=origin,
+    )
+    _check_continues(out, origin, listing)
+    with StoreWriter(out, header) as writer:
+        again = writer.failed if retry else {}
+        done = {clip for clip in writer.done if clip not in again}
+        todo = [item for item in listing.items if item.clip not in done]
+        begun = time.monotonic()
+        media_seconds = 0.0
+        if todo:
+            with WorkerPool(
+                specs[0], specs[1], workers=workers, limits=limits, use_damaged=use_damaged
+            ) as pool:
+                finished = pool.encode([item.path for item in todo])
+                for count, (index, clip) in enumerate(finished, start=1):
+                    _add(writer, todo[index], clip)
+                    media_seconds += clip.duration
+                    if on_progress is not None:
+                        on_progress(Progress(count, len(todo), clip))
+        seconds = time.monotonic() - begun
+        listed = {item.clip for item in listing.items}
+        failed = writer.failed
+        readable = [item for item in listing.items if item.clip not in failed]
+        if not readable:
+            raise _nothing_readable(failed, listing)
+        writer.finish(
+            splits_of(readable),
+            classes,
+            split_origin=origin,
+            leave_out=set(writer.done) - listed,
+        )
+    return read_report(
+        out,
+        listed=len(listing.items),
+        earlier=len(listing.items) - len(todo),
+        added=len(todo),
+        passed_over=listing.passed_over,
+        media_seconds=media_seconds,
+        seconds=seconds,
+    )
+
+
+def class_embeddings(names: Sequence[str], encoders: Sequence[str]) -> list[ClassEmbeddings]:
+    """The class names in each text encoder's space; `_` is read as a space.
+
+    Raises:
+        EzavError: no encoder is named, or one cannot be loaded.
+    """
+    if not encoders:
+        raise EzavError("no text encoder is named", "the default is minilm")
+    found = []
+    for name in encoders:
+        encoder = load_text(name)
+        vectors = encoder.encode([name.replace("_", " ") for name in names])
+        prompts = {"templates": list(encoder.card.templates)} if encoder.card.templates else {}
+        found.append(ClassEmbeddings(tuple(names), vectors, encoder.card.label, prompts))
+    return found
+
+
+def _add(writer: StoreWriter, item: Item, clip: EncodedClip) -> None:
+    nothing = clip.status == OK and clip.visual is None and clip.audio is None
+    writer.add(
+        clip=item.clip,
+        class_name=item.class_name,
+        audio=clip.audio,
+        visual=clip.visual,
+        duration=clip.duration or None,
+        path=item.clip,
+        status="unreadable" if nothing else clip.status,
+        reason=(clip.reason or "the encoders gave no tokens") if nothing else clip.reason,
+    )
+
+
+def _splitter(
+    listing: Listing, unseen: Collection[str] | None, seed: int, videos: Path
+) -> tuple[Callable[[Sequence[Item]], dict[str, str]], SplitOrigin]:
+    """How these clips are split, and how to say so."""
+    if listing.items[0].split is not None:
+        if unseen is not None:
+            raise EzavError(
+                f"'{videos}' has a split for every clip, and unseen classes are named as well",
+                "leave out --unseen, or the manifest's column split",
+            )
+        given = {item.clip: item.split or "" for item in listing.items}
+
+        def from_manifest(items: Sequence[Item]) -> dict[str, str]:
+            clips = [item.clip for item in items]
+            names = [item.class_name for item in items]
+            return given_splits(clips, names, [given[clip] for clip in clips])
+
+        return from_manifest, SplitOrigin(how="manifest", detail=videos.name)
+
+    def drawn(items: Sequence[Item]) -> dict[str, str]:
+        names = [item.class_name for item in items]
+        return draw_splits([item.clip for item in items], names, unseen, seed)
+
+    named = "" if unseen is None else "unseen: " + ", ".join(sorted(unseen))
+    return drawn, SplitOrigin(how="drawn", seed=seed, detail=named)
+
+
+def _check_continues(out: Path, origin: SplitOrigin, listing: Listing) -> None:
+    """Refuse to go on with a store that was begun with other splits or other classes."""
+    header = out / "header.json"
+    if header.is_file():
+        before = parse_header(header.read_bytes(), header).splits
+        if before is not None and before != origin:
+            raise EzavError(
+                f"the store '{out}' was begun with other splits: {_told(before)} there, "
+                f"{_told(origin)} now",
+                "use the same settings, or another folder",
+            )
+    if (out / "index.parquet").is_file():
+        index = FeatureStore.open(out).index
+        was = dict(zip(index.column("clip").to_pylist(), index.column("class").to_pylist()))
+        for item in listing.items:
+            if was.get(item.clip, item.class_name) != item.class_name:
+                raise EzavError(
+                    f"clip '{item.clip}' is of class '{was[item.clip]}' in the store '{out}' and "
+                    f"of class '{item.class_name}' now",
+                    "write another store",
+                )
+
+
+def _told(origin: SplitOrigin) -> str:
+    seed = "" if origin.seed is None else f", seed {origin.seed}"
+    return f"{origin.how}{seed}" + (f" ({origin.detail})" if origin.detail else "")
+
+
+def _info(modality: str, card: EncoderCard) -> EncoderInfo:
+    return EncoderInfo.model_validate(
+        {
+            "modality": modality,
+            "name": card.name,
+            "revision": card.revision,
+            "dimension": card.dimension,
+        }
+    )
+
+
+def _nothing_readable(failed: dict[str, str], listing: Listing) -> EzavError:
+    clip = next(item.clip for item in listing.items if item.clip in failed)
+    return EzavError(
+        f"none of {len(listing.items)} clips could be read, the first because: "
+        f"'{clip}': {failed[clip]}",
+        "check that these are recordings; --retry tries them again",
+    )

@@ -1,0 +1,259 @@
+"""A pool of worker processes that outlives hostile files: one such file costs one clip."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from ezav.encoders.base import Encoded
+from ezav.errors import EzavError
+from ezav.extraction.encode import UNREADABLE, EncodedClip
+from ezav.extraction.wire import Arrays, receive, send
+
+_START_SECONDS = 300
+"""For a worker to import its encoders on a slow disk."""
+_BYTES_PER_SECOND = 1e6
+"""A file may take longer than the limit by a second for each so many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """An encoder by name (or import path) with its options, as workers load it."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may cost.
+
+    Attributes:
+        seconds: time for a file, plus a second for every megabyte of it.
+        memory: bytes on top of what the encoders need.
+    """
+
+    seconds: float = 60.0
+    memory: int = 2 << 30
+
+
+class WorkerPool:
+    """Processes that decode and encode files in parallel.
+
+    A worker that dies or does not answer in time is replaced, and the file it had is reported as
+    unreadable with that reason.
+
+    Args:
+        visual, audio: the encoders; None leaves that modality out.
+        workers: number of processes; default one for each CPU that this process may use.
+        limits: time and memory for a file.
+        use_damaged: keep the tokens of files that are cut short.
+
+    Raises:
+        EzavError: an encoder cannot be loaded.
+
+    Example:
+        >>> with WorkerPool(None, EncoderSpec("statistics"), workers=1) as pool:
+        ...     [(index, clip.reason) for index, clip in pool.encode(["no/such.wav"])]
+        [(0, 'no such file')]
+    """
+
+    def __init__(
+        self,
+        visual: EncoderSpec | None,
+        audio: EncoderSpec | None,
+        *,
+        workers: int | None = None,
+        limits: Limits = Limits(),
+        use_damaged: bool = False,
+    ) -> None:
+        self.limits = limits
+        self._setup = {
+            "visual": None if visual is None else _plain(visual),
+            "audio": None if audio is None else _plain(audio),
+            "sys_path": [path or str(Path.cwd()) for path in sys.path],
+            "memory": limits.memory,
+            "use_damaged": use_damaged,
+        }
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(workers or _cpus()):
+                self._workers.append(_Worker(self._setup))
+            for worker in self._workers:
+                worker.await_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def encode(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[int, EncodedClip]]:
+        """Each file's tokens with its place in `paths`, in the order in which they are ready."""
+        waiting = enumerate(paths)
+        while True:
+            for worker in self._workers:
+                if worker.index is None and (entry := next(waiting, None)) is not None:
+                    worker.begin(*entry, self.limits.seconds)
+            busy = [worker for worker in self._workers if worker.index is not None]
+            if not busy:
+                return
+            until = min(worker.deadline for worker in busy)
+            ready = wait([w.connection for w in busy], max(0.0, until - time.monotonic()))
+            for worker in busy:
+                if worker.connection in ready:
+                    yield self._collect(worker)
+                elif time.monotonic() >= worker.deadline:
+                    yield self._replace(worker, f"took longer than {worker.allowed:.0f} s")
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.end()
+        self._workers = []
+
+    def _collect(self, worker: _Worker) -> tuple[int, EncodedClip]:
+        try:
+            head, arrays = receive(worker.connection)
+        except (EOFError, OSError):
+            return self._replace(worker, f"crashed the decoder ({worker.how_it_ended()})")
+        except ValueError as error:
+            return self._replace(worker, f"the worker's answer makes no sense: {error}")
+        index, path = worker.take()
+        if head.get("out_of_memory"):
+            self._restart(worker)
+        return index, _encoded(head, arrays, path)
+
+    def _replace(self, worker: _Worker, reason: str) -> tuple[int, EncodedClip]:
+        index, path = worker.take()
+        self._restart(worker)
+        return index, EncodedClip(status=UNREADABLE, reason=reason, path=path)
+
+    def _restart(self, worker: _Worker) -> None:
+        worker.end()
+        fresh = _Worker(self._setup)
+        self._workers[self._workers.index(worker)] = fresh
+        fresh.await_ready()
+
+
+def _cpus() -> int:
+    """CPUs that this process may use; macOS cannot say it and has all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _plain(spec: EncoderSpec) -> dict[str, Any]:
+    return {"name": spec.name, "options": dict(spec.options)}
+
+
+def _encoded(head: dict[str, Any], arrays: Arrays, path: Path) -> EncodedClip:
+    tokens = {
+        name: Encoded(arrays[f"{name}.values"], arrays[f"{name}.times"])
+        for name in ("visual", "audio")
+        if f"{name}.values" in arrays
+    }
+    return EncodedClip(
+        visual=tokens.get("visual"),
+        audio=tokens.get("audio"),
+        duration=float(head.get("duration", 0.0)),
+        status=str(head["status"]),
+        reason=str(head["reason"]),
+        frames=int(head.get("frames", 0)),
+        path=path,
+    )
+
+
+class _Worker:
+    """One process and the file it has in hand."""
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        mine, theirs = socket.socketpair()
+        # What it prints when it cannot even start.
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ezav.extraction.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            # Parallelism is one process a clip; more threads inside would only get in the way.
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            # A group of its own: Ctrl-C reaches this process alone, which then ends the workers.
+            start_new_session=True,
+        )
+        theirs.close()
+        self.connection = Connection(mine.detach())
+        self.index: int | None = None
+        self.path = Path()
+        self.allowed = self.deadline = 0.0
+        send(self.connection, setup)
+
+    def await_ready(self) -> None:
+        """Wait until the encoders are loaded."""
+        if not self.connection.poll(_START_SECONDS):
+            raise EzavError(f"a worker did not start within {_START_SECONDS} seconds")
+        try:
+            head, _ = receive(self.connection)
+        except (EOFError, OSError):
+            raise EzavError(f"a worker could not start: {self.how_it_ended()}") from None
+        if "error" in head:
+            raise EzavError(head["error"], head["hint"])
+
+    def begin(self, index: int, path: str | os.PathLike[str], seconds: float) -> None:
+        """Give it a file."""
+        self.index, self.path = index, Path(path)
+        try:
+            size = self.path.stat().st_size
+        except OSError:
+            size = 0  # the worker comes to the same end and says why
+        self.allowed = seconds + size / _BYTES_PER_SECOND
+        self.deadline = time.monotonic() + self.allowed
+        with contextlib.suppress(OSError):  # it has died: reading its answer will tell
+            send(self.connection, {"path": str(self.path), "seconds": self.allowed})
+
+    def take(self) -> tuple[int, Path]:
+        """The file that it had; it has none now."""
+        assert self.index is not None
+        index, self.index = self.index, None
+        return index, self.path
+
+    def how_it_ended(self) -> str:
+        """Signal or status, and the last line it printed."""
+        try:
+            status = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "it broke the connection"
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        said = f": {lines[-1]}" if lines else ""
+        if status < 0:
+            return f"signal {signal.Signals(-status).name}{said}"
+        return f"status {status}{said}"
+
+    def end(self) -> None:
+        """Kill it; nothing of value is lost."""
+        self.connection.close()
+        self._process.kill()
+        self._process.wait()
+        self._errors.close()

@@ -1,0 +1,138 @@
+"""What an extraction did, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ezav.extraction.encode import EncodedClip
+from ezav.features.splits import SPLITS
+from ezav.features.store import FeatureStore
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Told after every clip.
+
+    Attributes:
+        done: clips finished in this call.
+        total: clips that this call had to do.
+        clip: the one just finished.
+    """
+
+    done: int
+    total: int
+    clip: EncodedClip
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A clip that gave no features."""
+
+    clip: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionReport:
+    """The result of :func:`ezav.extraction.extract`.
+
+    Attributes:
+        store: the feature store's folder.
+        listed: clips in the folder or manifest.
+        earlier: of these, done by earlier calls.
+        added: done by this call, whatever became of them.
+        readable: clips with features.
+        failures: all clips of the store without, each with its reason.
+        no_audio, no_visual: readable clips that lack a modality.
+        notes: clip -> remark, of readable clips with something wrong.
+        splits: split -> (classes, clips).
+        passed_over: extension -> files that are no recordings by their names.
+        media_seconds: length of what this call decoded.
+        seconds: wall time of decoding and encoding.
+        fingerprint: of the store.
+    """
+
+    store: Path
+    listed: int
+    earlier: int
+    added: int
+    readable: int
+    failures: tuple[Failure, ...]
+    no_audio: int
+    no_visual: int
+    notes: dict[str, str]
+    splits: dict[str, tuple[int, int]]
+    passed_over: dict[str, int]
+    media_seconds: float
+    seconds: float
+    fingerprint: str
+
+    @property
+    def clips_per_second(self) -> float:
+        """Clips that this call did, a second."""
+        return self.added / self.seconds if self.seconds else 0.0
+
+    @property
+    def times_real_time(self) -> float:
+        """Seconds of recordings for each second of work."""
+        return self.media_seconds / self.seconds if self.seconds else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        result = asdict(self)
+        result["store"] = str(self.store)
+        result["splits"] = {
+            name: {"classes": classes, "clips": clips}
+            for name, (classes, clips) in self.splits.items()
+        }
+        return result | {
+            "clips_per_second": self.clips_per_second,
+            "times_real_time": self.times_real_time,
+        }
+
+
+def read_report(
+    path: Path,
+    *,
+    listed: int,
+    earlier: int,
+    added: int,
+    passed_over: dict[str, int],
+    media_seconds: float,
+    seconds: float,
+) -> ExtractionReport:
+    """The report of a finished store; what the index says is read from the index."""
+    store = FeatureStore.open(path)
+    failures: list[Failure] = []
+    notes: dict[str, str] = {}
+    no_audio = no_visual = 0
+    members: dict[str, list[str]] = {split: [] for split in SPLITS}
+    columns = ("clip", "class", "split", "audio_tokens", "visual_tokens", "status", "reason")
+    for row in store.index.select(columns).to_pylist():
+        if row["status"] != "ok":
+            failures.append(Failure(row["clip"], row["status"], row["reason"]))
+            continue
+        no_audio += row["audio_tokens"] == 0
+        no_visual += row["visual_tokens"] == 0
+        if row["reason"]:
+            notes[row["clip"]] = row["reason"]
+        members[row["split"]].append(row["class"])
+    return ExtractionReport(
+        store=path,
+        listed=listed,
+        earlier=earlier,
+        added=added,
+        readable=store.index.num_rows - len(failures),
+        failures=tuple(failures),
+        no_audio=no_audio,
+        no_visual=no_visual,
+        notes=notes,
+        splits={split: (len(set(names)), len(names)) for split, names in members.items()},
+        passed_over=passed_over,
+        media_seconds=media_seconds,
+        seconds=seconds,
+        fingerprint=store.fingerprint,
+    )

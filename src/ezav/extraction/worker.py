@@ -1,0 +1,100 @@
+"""A worker process: decodes and encodes one file after the other under limits of time and memory.
+
+Started by :mod:`ezav.extraction.pool` as `python -m ezav.extraction.worker FD`. It serves requests
+over a socket until the other side goes away.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ezav.errors import EzavError
+from ezav.extraction.wire import Arrays, receive, send
+
+_GRACE = 5
+"""Seconds after its limit at which the kernel ends a worker that nobody is left to end."""
+
+
+def main(descriptor: int) -> None:
+    """Serve until the connection closes."""
+    connection = Connection(descriptor)
+    try:
+        setup, _ = receive(connection)
+        sys.path[:] = setup["sys_path"]
+        try:
+            visual, audio = _load(setup)
+        except EzavError as error:
+            send(connection, {"error": error.message, "hint": error.hint})
+            return
+        _limit_memory(int(setup["memory"]))
+        send(connection, {"ready": True})
+        while True:
+            request, _ = receive(connection)
+            signal.setitimer(signal.ITIMER_REAL, request["seconds"] + _GRACE)
+            head, arrays = _serve(request, visual, audio, setup["use_damaged"])
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            send(connection, head, arrays)
+            if head.get("out_of_memory"):
+                return  # a process that ran out of memory is not trusted with the next file
+    except (EOFError, OSError):
+        return  # the other side has gone
+
+
+def _load(setup: dict[str, Any]) -> tuple[Any, Any]:
+    import av
+
+    from ezav.encoders.registry import load_audio, load_visual
+
+    av.logging.set_level(av.logging.PANIC)  # what matters is in the reason
+    visual, audio = setup["visual"], setup["audio"]
+    return (
+        None if visual is None else load_visual(visual["name"], **visual["options"]),
+        None if audio is None else load_audio(audio["name"], **audio["options"]),
+    )
+
+
+def _limit_memory(extra: int) -> None:
+    """Allow so many bytes on top of what the encoders take (where the system can: Linux)."""
+    import resource
+
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + extra
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _serve(
+    request: dict[str, Any], visual: Any, audio: Any, use_damaged: bool
+) -> tuple[dict[str, Any], Arrays]:
+    from ezav.extraction.encode import UNREADABLE, encode_clip
+
+    try:
+        clip = encode_clip(request["path"], visual, audio, use_damaged=use_damaged)
+    except MemoryError:
+        reason = "needs more memory than allowed"
+        return {"status": UNREADABLE, "reason": reason, "out_of_memory": True}, {}
+    except Exception as error:  # a decoder's surprise must not cost more than this clip
+        text = " ".join(str(error).split())
+        return {"status": UNREADABLE, "reason": f"{type(error).__name__}: {text}"}, {}
+    head = {
+        "status": clip.status,
+        "reason": clip.reason,
+        "duration": clip.duration,
+        "frames": clip.frames,
+    }
+    arrays: Arrays = {}
+    for name, tokens in (("visual", clip.visual), ("audio", clip.audio)):
+        if tokens is not None:
+            arrays[f"{name}.values"], arrays[f"{name}.times"] = tokens
+    return head, arrays
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
