@@ -1,0 +1,123 @@
+"""CJME: coordinated joint multimodal embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.cjme.losses import hinge, surer_modality, weighted_triplet
+from ezav.methods.cjme.network import CJMENetwork
+from ezav.methods.common.card import Card
+from ezav.methods.common.losses import summed
+from ezav.methods.common.pooled import MeanStandIn
+from ezav.methods.common.scoring import negative_distance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CJMEConfig:
+    """Hyper-parameters of CJME; the defaults are those of AVCA's comparison on UCF."""
+
+    hidden_dim: int = 1024
+    """Hidden size of the audio and visual projections."""
+    text_hidden: int = 300
+    """Hidden size of the text projection."""
+    out_dim: int = 64
+    """Size of the joint space."""
+    dropout: float = 0.2
+    """Dropout in the projections."""
+    margin: float = 1.0
+    """Margin of the triplets."""
+    released_broadcast: bool = False
+    """As released: shapes [B, 1] and [B] meet, so the shares no longer belong to their clips."""
+    table_in_training_mode: bool = False
+    """As released: the table of classes passes the text projection in training mode in every
+    batch, with dropout, and moves BatchNorm's statistics."""
+
+
+class CJME(Method):
+    """Audio, visual and text in one space; an attention picks the modality to believe."""
+
+    Config = CJMEConfig
+    config: CJMEConfig
+    needs_negatives = True
+    card: ClassVar[Card] = Card(
+        title="CJME",
+        paper="Parida, Matiyali, Guha, Sharma, WACV 2020",
+        year=2020,
+        parity="a naive formulation of the equations of AVCA's port",
+    )
+
+    def __init__(self, config: CJMEConfig, dims: Dims) -> None:
+        super().__init__(config, dims)
+        self.audio_input = MeanStandIn(dims.audio)
+        self.visual_input = MeanStandIn(dims.visual)
+        self.network = CJMENetwork(
+            dims.audio,
+            dims.visual,
+            dims.text,
+            hidden_dim=config.hidden_dim,
+            text_hidden=config.text_hidden,
+            out_dim=config.out_dim,
+            dropout=config.dropout,
+        )
+
+    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
+        """Learn the stand-ins for a missing modality."""
+        self.audio_input.fit(audio)
+        self.visual_input.fit(visual)
+
+    def loss(self, batch: Batch) -> Loss:
+        """Weighted triplets, agreement of the modalities, supervision of the attention."""
+        negative, network, config = batch.negative, self.network, self.config
+        if negative is None:
+            raise ValueError("CJME's triplets need batch.negative")
+        audio, visual = self.audio_input(batch.audio), self.visual_input(batch.visual)
+        a, a_n = network.audio(audio), network.audio(self.audio_input(negative.audio))
+        v, v_n = network.visual(visual), network.visual(self.visual_input(negative.visual))
+        t = network.text(batch.class_embeddings[batch.labels])
+        share = network.visual_share(audio, visual)
+        target = surer_modality(a, v, self._table(batch.class_embeddings))
+        return summed(
+            {
+                "triplet": weighted_triplet(
+                    hinge(t, a, a_n, config.margin),
+                    hinge(t, v, v_n, config.margin),
+                    share,
+                    broadcast=config.released_broadcast,
+                ),
+                "agreement": F.mse_loss(a, v),
+                "attention": F.mse_loss(share, target),
+            }
+        )
+
+    @torch.no_grad()
+    def _table(self, class_embeddings: Tensor) -> Tensor:
+        text = self.network.text
+        training = text.training
+        text.train(training and self.config.table_in_training_mode)
+        table: Tensor = text(class_embeddings)
+        text.train(training)
+        return table
+
+    def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """Minus the distance of the believed modality, `[N, C]`; the only one if one is missing."""
+        network = self.network
+        pooled_a, pooled_v = self.audio_input(audio), self.visual_input(visual)
+        t = network.text(class_embeddings)
+        believe_visual = network.visual_share(pooled_a, pooled_v) >= 0.5
+        believe_visual = torch.where(audio.present, believe_visual, True)
+        believe_visual = torch.where(visual.present, believe_visual, ~audio.present)
+        return torch.where(
+            believe_visual[:, None],
+            negative_distance(network.visual(pooled_v), t),
+            negative_distance(network.audio(pooled_a), t),
+        )
+
+
+METHOD = CJME
