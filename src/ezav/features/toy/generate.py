@@ -145,7 +145,7 @@ def encode_mp4(path: Path, video: np.ndarray, wave: np.ndarray) -> None:
         picture = container.add_stream("libx264", rate=_FPS)
         picture.height, picture.width = video.shape[1:3]
         picture.pix_fmt = "yuv420p"
-        picture.options = {"preset": "ultrafast", "crf": "26"}
+        picture.options = {"preset": "ultrafast", "crf": "28"}
         picture.codec_context.thread_count = 1
         sound = container.add_stream("aac", rate=_RATE, layout="mono")
         sound.bit_rate = 48_000

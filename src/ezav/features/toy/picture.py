@@ -8,13 +8,13 @@ from functools import cache
 import numpy as np
 from numpy.random import Generator
 
-from ezav.features.toy.design import COLOURS, SHAPES, Parts
+from ezav.features.toy.design import COLOURS, MOTIONS, SHAPES, Parts
 
 Array = np.ndarray
 
 _HUE = {"red": 0.0, "yellow": 54.0, "green": 125.0, "blue": 215.0, "purple": 285.0}
 """Degrees; the widest jitter keeps neighbours 30 degrees apart."""
-_HUE_JITTER = 12.0
+_HUE_JITTER = 14.0
 _NORMALS = {
     "square": (0.0, 90.0, 180.0, 270.0),
     "diamond": (45.0, 135.0, 225.0, 315.0),
@@ -23,7 +23,7 @@ _NORMALS = {
 """Degrees: the directions of a polygon's outward normals (y points down); a circle has none."""
 _INRADIUS = {"square": 0.88, "diamond": 0.88, "triangle": 0.66, "circle": 1.0}
 """Distance of the sides from the centre, for about equal areas at equal size."""
-_TILT = 10.0
+_TILT = 15.0
 """Degrees of rotation either way: a tilted square stays nearer to a square than to a diamond."""
 
 
@@ -32,21 +32,33 @@ def draw_frames(
 ) -> Array:
     """A clip's frames, uint8 `[T, H, W, 3]`.
 
-    Class: shape, colour and motion. Nuisance: size, tilt, place, speed, phase, hue, brightness,
-    background, its drift, distractors of any shape and colour, camera noise.
+    Class: shape, colour and motion of the largest object. Nuisance: size, tilt, proportions,
+    place, speed, phase, hue, light, background and its drift, one or two smaller objects of any
+    shape, colour and motion, camera noise.
     """
     seconds = np.arange(frames, dtype=np.float32) / fps
-    short = min(width, height)
-    size = short * draw.uniform(0.13, 0.22)
-    x, y, scale = _path(parts.motion, seconds, width, height, size, draw)
+    size = min(width, height) * draw.uniform(0.12, 0.2)
     video = _background(width, height, frames, draw)
-    for _ in range(draw.integers(1, 4)):
-        _add_distractor(video, seconds, draw)
-    tilt = draw.uniform(-_TILT, _TILT)
-    _paint(video, parts.shape, _colour(parts.colour, draw), x, y, size * scale, tilt)
-    video *= np.float32(draw.uniform(0.75, 1.1))
-    video += _camera_noise(frames, height, width, draw) * np.float32(draw.uniform(0.01, 0.035))
+    for _ in range(draw.integers(1, 3)):
+        # Another object with parts of its own, smaller than the one that counts.
+        shape, colour, motion = (str(draw.choice(kinds)) for kinds in (SHAPES, COLOURS, MOTIONS))
+        other = size * draw.uniform(0.3, 0.6)
+        _add_object(video, shape, colour, motion, other, seconds, draw)
+    _add_object(video, parts.shape, parts.colour, parts.motion, size, seconds, draw)
+    video *= draw.uniform(0.7, 1.1, 3).astype(np.float32)  # the light's colour
+    video += _camera_noise(frames, height, width, draw) * np.float32(draw.uniform(0.015, 0.05))
     return (np.clip(video, 0, 1) * 255).astype(np.uint8)
+
+
+def _add_object(
+    video: Array, shape: str, colour: str, motion: str, size: float, t: Array, draw: Generator
+) -> None:
+    """Paint one moving object over every frame of `video` `[T, H, W, 3]`."""
+    _, height, width, _ = video.shape
+    x, y, scale = _path(motion, t, width, height, size, draw)
+    stretch = draw.uniform(0.8, 1.25)
+    tilt = draw.uniform(-_TILT, _TILT)
+    _paint(video, shape, _colour(colour, draw), x, y, size * scale, tilt, stretch)
 
 
 def _path(
@@ -83,13 +95,13 @@ def _path(
 
 def _colour(name: str, draw: Generator) -> Array:
     hue = _HUE[name] + draw.uniform(-_HUE_JITTER, _HUE_JITTER)
-    rgb = colorsys.hsv_to_rgb((hue / 360) % 1, draw.uniform(0.65, 1), draw.uniform(0.6, 1))
+    rgb = colorsys.hsv_to_rgb((hue / 360) % 1, draw.uniform(0.5, 1), draw.uniform(0.5, 1))
     return np.array(rgb, dtype=np.float32)
 
 
 def _background(width: int, height: int, frames: int, draw: Generator) -> Array:
     """A soft pattern of dull colours that drifts by some pixels, `[T, H, W, 3]` in 0–1."""
-    drift = draw.uniform(-0.06, 0.06, 2) * (width, height)
+    drift = draw.uniform(-0.1, 0.1, 2) * (width, height)
     pad_x, pad_y = (int(np.ceil(abs(d))) for d in drift)
     grey = draw.uniform(0.15, 0.8)
     coarse = grey + draw.uniform(-0.25, 0.25, (4, 4, 1)) + draw.uniform(-0.13, 0.13, (4, 4, 3))
@@ -110,20 +122,20 @@ def _blend(knots: int, pixels: int) -> Array:
     return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(knots)))
 
 
-def _add_distractor(video: Array, t: Array, draw: Generator) -> None:
-    """A small shape of any kind and colour that wanders slowly."""
-    _, height, width, _ = video.shape
-    x = draw.uniform(0, width) + draw.uniform(-10, 10) * t
-    y = draw.uniform(0, height) + draw.uniform(-10, 10) * t
-    size = np.full_like(t, min(width, height) * draw.uniform(0.04, 0.08))
-    colour = _colour(str(draw.choice(COLOURS)), draw) * np.float32(draw.uniform(0.5, 1))
-    _paint(video, str(draw.choice(SHAPES)), colour, x, y, size, draw.uniform(-30, 30))
-
-
 def _paint(
-    video: Array, shape: str, colour: Array, x: Array, y: Array, size: Array, tilt: float
+    video: Array,
+    shape: str,
+    colour: Array,
+    x: Array,
+    y: Array,
+    size: Array,
+    tilt: float,
+    stretch: float,
 ) -> None:
-    """Lay an antialiased shape over every frame; x, y, size `[T]` in pixels, tilt in degrees."""
+    """Lay an antialiased shape over every frame; x, y, size `[T]` in pixels, tilt in degrees.
+
+    `stretch` is width over height, at equal area.
+    """
     _, height, width, _ = video.shape
     reach = int(np.ceil(size.max() * 1.5)) + 1
     offset = np.arange(-reach, reach + 1)
@@ -133,7 +145,7 @@ def _paint(
         px, py = px[(px >= 0) & (px < width)], py[(py >= 0) & (py < height)]
         if not len(px) or not len(py):
             continue
-        dx, dy = (px - cx)[None, :], (py - cy)[:, None]
+        dx, dy = (px - cx)[None, :] / stretch**0.5, (py - cy)[:, None] * stretch**0.5
         if shape == "circle":
             inside = radius - np.sqrt(dx * dx + dy * dy)
         else:

@@ -16,17 +16,16 @@ def make_sound(sound: str, samples: int, rate: int, draw: Generator) -> Array:
     """A clip's waveform, float32 `[S]` in -1…1.
 
     Class: the kind of sound. Nuisance: pitch, timbre, tempo, phase, loudness, noise of any tint
-    3 to 18 dB below, and in half of the clips a short piece of another kind of sound.
+    10 dB below to 10 dB above, and another kind of sound for a part of the time.
     """
     time = np.arange(samples) / rate
     wave = _level(SOUNDS[sound](time, draw))
-    if draw.random() < 0.5:
-        other = str(draw.choice([kind for kind in SOUNDS if kind != sound]))
-        length = int(rate * draw.uniform(0.25, 0.5))
-        start = draw.integers(0, samples - length)
-        piece = _level(SOUNDS[other](time, draw))[start : start + length] * np.hanning(length)
-        wave[start : start + length] += draw.uniform(0.2, 0.6) * piece
-    wave += _level(_tinted_noise(samples, draw)) * 10 ** (-draw.uniform(3, 18) / 20)
+    other = str(draw.choice([kind for kind in SOUNDS if kind != sound]))
+    length = round(samples * draw.uniform(0.4, 1))
+    start = draw.integers(0, samples - length + 1)
+    piece = _level(SOUNDS[other](time, draw))[start : start + length]
+    wave[start : start + length] += 10 ** (-draw.uniform(1, 10) / 20) * piece
+    wave += _level(_tinted_noise(samples, draw)) * 10 ** (draw.uniform(-10, 10) / 20)
     loudness = 10 ** (draw.uniform(-22, 0) / 20)
     peak = max(1.0, float(np.abs(wave).max()))
     return (wave * (0.9 * loudness / peak)).astype(np.float32)
@@ -51,7 +50,7 @@ def _beat(time: Array, hertz: float, draw: Generator) -> Array:
 
 def _high_beep(time: Array, draw: Generator) -> Array:
     since = _beat(time, draw.uniform(1.4, 2.6), draw)
-    length, pitch = draw.uniform(0.12, 0.25), draw.uniform(1700, 2800)
+    length, pitch = draw.uniform(0.12, 0.25), draw.uniform(1100, 2800)
     envelope = np.clip(np.minimum(since / 0.01, (length - since) / 0.02), 0, 1)
     tone = np.sin(2 * np.pi * pitch * time) + draw.uniform(0, 0.4) * np.sin(
         4 * np.pi * pitch * time
@@ -60,7 +59,7 @@ def _high_beep(time: Array, draw: Generator) -> Array:
 
 
 def _low_hum(time: Array, draw: Generator) -> Array:
-    pitch = draw.uniform(75, 150)
+    pitch = draw.uniform(75, 200)
     tones = [
         draw.uniform(0.2, 1) / k * np.sin(2 * np.pi * (k * pitch * time + draw.uniform()))
         for k in range(1, 6)
