@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ezav.features.tokens import Tokens
 from ezav.methods.avca.losses import loss_parts
-from ezav.methods.avca.network import AVCANetwork
+from ezav.methods.avca.network import AVCANetwork, Embedded
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.common.card import Card
 from ezav.methods.common.losses import summed
@@ -64,6 +64,8 @@ class AVCA(Method):
     """
 
     Config = AVCAConfig
+    config: AVCAConfig
+    network: AVCANetwork
     needs_negatives = True
     card: ClassVar[Card] = Card(
         title="AVCA",
@@ -74,26 +76,33 @@ class AVCA(Method):
 
     def __init__(self, config: AVCAConfig, dims: Dims) -> None:
         super().__init__(config, dims)
-        self.network = AVCANetwork(
-            dims.audio,
-            dims.visual,
-            dims.text,
-            token_dim=config.token_dim,
-            out_dim=config.out_dim,
-            encoder_hidden=config.encoder_hidden,
-            decoder_hidden=config.decoder_hidden,
-            depth=config.depth,
-            heads=config.heads,
-            head_dim=config.head_dim,
-            mlp_dim=config.mlp_dim,
-            encoder_dropout=config.encoder_dropout,
-            decoder_dropout=config.decoder_dropout,
-            text_dropout=config.text_dropout,
-            momentum=config.momentum,
-        )
+        self.network = self.build_network()
         self.network.attention.positions.requires_grad_(config.train_positions)
         self.audio_input = MeanStandIn(dims.audio)
         self.visual_input = MeanStandIn(dims.visual)
+
+    def build_network(self) -> AVCANetwork:
+        """The network of the config; a descendant may return one that has more."""
+        dims = self.dims
+        return AVCANetwork(dims.audio, dims.visual, dims.text, **self.network_settings())
+
+    def network_settings(self) -> dict[str, Any]:
+        """The keyword arguments of `AVCANetwork`."""
+        names = (
+            "token_dim",
+            "out_dim",
+            "encoder_hidden",
+            "decoder_hidden",
+            "depth",
+            "heads",
+            "head_dim",
+            "mlp_dim",
+            "encoder_dropout",
+            "decoder_dropout",
+            "text_dropout",
+            "momentum",
+        )
+        return {name: getattr(self.config, name) for name in names}
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """Learn the stand-ins for a missing modality."""
@@ -102,6 +111,10 @@ class AVCA(Method):
 
     def loss(self, batch: Batch) -> Loss:
         """The sum of AVCA's losses; `batch.negative` is one clip of another class for each clip."""
+        return summed(self.loss_terms(batch)[0])
+
+    def loss_terms(self, batch: Batch) -> tuple[dict[str, Tensor], Embedded, Embedded]:
+        """The parts of the loss, and the embedded positive and negative clips."""
         negative = batch.negative
         if negative is None:
             raise ValueError("AVCA's triplets need batch.negative")
@@ -124,7 +137,7 @@ class AVCA(Method):
             reconstructed=reconstructed if self.config.regression else None,
             additional_triplets=self.config.additional_triplets,
         )
-        return summed(parts)
+        return parts, positive, negatives
 
     @torch.no_grad()
     def _move_running_statistics(
