@@ -1,0 +1,165 @@
+"""From scores to honest probabilities and to "none of these", learned on validation only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.metrics import expected_calibration_error
+from ezav.protocol.two_stage import Evaluation
+
+_STEPS = 80
+"""Halvings by the golden section: e^±7 shrinks below 1e-15."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """How scores become probabilities, and when no candidate is good enough.
+
+    `p(c | clip) = softmax_c(z)`, `z = (score - gamma·seen) / temperature_`, over the candidates
+    (Guo et al., ICML 2017). The evidence for the best candidate is its `z` minus the log of the
+    mean of `exp z` over the run's own classes, so that it does not depend on how many candidates
+    are named; below `reject_threshold_` the answer is "none of these".
+
+    Attributes:
+        gamma: calibrated stacking, learned by the two-stage protocol.
+        temperature_: minimises the negative log likelihood of the validation clips.
+        ece_before_, ece_: expected calibration error on validation (15 bins) at temperature 1
+            and at `temperature_`.
+        nll_before_, nll_: mean negative log likelihood, likewise.
+        reject_threshold_: evidence that best tells validation clips whose class is a candidate
+            from the same clips with their class taken away.
+        reject_accuracy_: balanced accuracy of that decision on validation (0.5 is chance).
+        clips: how many validation clips this was learned from.
+    """
+
+    gamma: float
+    temperature_: float
+    ece_before_: float
+    ece_: float
+    nll_before_: float
+    nll_: float
+    reject_threshold_: float
+    reject_accuracy_: float
+    clips: int
+
+    @classmethod
+    def fit(cls, validation: Evaluation, gamma: float) -> Calibration:
+        """Learn temperature and threshold from stored validation scores.
+
+        Raises:
+            EzavError: there are no validation clips, or their scores are not finite.
+
+        Example:
+            >>> scores = torch.tensor([[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [4.0, 0.0]])
+            >>> targets, seen = torch.tensor([0, 1, 0, 1]), torch.tensor([True, False])
+            >>> names = ("a", "b")
+            >>> fitted = Calibration.fit(Evaluation(scores, targets, seen, names, names * 2), 0.0)
+            >>> round(float(torch.tensor(4 / fitted.temperature_).sigmoid()), 3)  # 3 of 4 right
+            0.75
+        """
+        scores = validation.scores.double() - gamma * validation.seen.double()
+        if not len(scores) or not bool(scores.isfinite().all()):
+            raise EzavError(
+                "the run has no usable validation scores to learn probabilities from",
+                "run it again",
+            )
+        targets = validation.targets
+        temperature = fit_temperature(scores, targets)
+        threshold, accuracy = fit_threshold(scores / temperature, targets)
+        return cls(
+            gamma=gamma,
+            temperature_=temperature,
+            ece_before_=expected_calibration_error(scores.softmax(dim=1), targets),
+            ece_=expected_calibration_error((scores / temperature).softmax(dim=1), targets),
+            nll_before_=_nll(scores, targets),
+            nll_=_nll(scores / temperature, targets),
+            reject_threshold_=threshold,
+            reject_accuracy_=accuracy,
+            clips=len(scores),
+        )
+
+    def stacked(self, scores: Tensor, seen: Tensor) -> Tensor:
+        """Scores `[N, C]` with gamma subtracted from the seen classes (bool `[C]`)."""
+        return scores - self.gamma * seen
+
+    def probabilities(self, stacked: Tensor) -> Tensor:
+        """Softmax over the candidates of stacked scores `[N, C]`."""
+        return (stacked.double() / self.temperature_).softmax(dim=1)
+
+    def evidence(self, stacked: Tensor, reference: Tensor) -> Tensor:
+        """Evidence `[N]` for the best of the candidates `[N, C]`.
+
+        Args:
+            stacked: stacked scores of the candidates.
+            reference: stacked scores `[N, K]` of the run's own classes.
+        """
+        return _evidence(stacked.double(), reference.double(), self.temperature_)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def fit_temperature(scores: Tensor, targets: Tensor) -> float:
+    """The temperature that minimises the mean negative log likelihood of `scores / T`.
+
+    The likelihood is concave in 1/T, so a golden-section search over log T finds its one
+    optimum. The search spans e^±7 (about a thousandfold) around the spread of the scores: scores
+    that are always right, or useless, end at a bound instead of at 0 or infinity.
+    """
+    spread = float(scores.std()) or 1.0
+    low, high = math.log(spread) - 7, math.log(spread) + 7
+    ratio = (math.sqrt(5) - 1) / 2
+    for _ in range(_STEPS):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if _nll(scores / math.exp(left), targets) <= _nll(scores / math.exp(right), targets):
+            high = right
+        else:
+            low = left
+    return math.exp((low + high) / 2)
+
+
+def fit_threshold(z: Tensor, targets: Tensor) -> tuple[float, float]:
+    """The evidence that best separates clips with their class among the candidates from without.
+
+    Args:
+        z: stacked scores over temperature `[N, C]`.
+        targets: long `[N]`.
+
+    Returns:
+        The threshold, midway between two clips, and its balanced accuracy.
+    """
+    with_class = _evidence(z, z, 1.0)
+    own = torch.nn.functional.one_hot(targets, z.shape[1]).bool()
+    others = z.masked_fill(own, -torch.inf)
+    without = others.amax(dim=1) - _log_mean_exp(others, z.shape[1] - 1)
+    values = torch.cat([with_class, without])
+    step = torch.cat([torch.ones_like(with_class), -torch.ones_like(without)])
+    order = values.argsort(descending=True, stable=True)
+    values, gain = values[order], step[order].cumsum(0)
+    # A cut between two equal values cannot be made.
+    gain[:-1][values[:-1] == values[1:]] = -torch.inf
+    best = int(gain.argmax())
+    if float(gain[best]) <= 0:
+        return -math.inf, 0.5
+    below = values[best + 1] if best + 1 < len(values) else values[best] - 1
+    return float((values[best] + below) / 2), 0.5 + float(gain[best]) / len(values)
+
+
+def _evidence(stacked: Tensor, reference: Tensor, temperature: float) -> Tensor:
+    z = stacked / temperature
+    return z.amax(dim=1) - _log_mean_exp(reference / temperature, reference.shape[1])
+
+
+def _log_mean_exp(z: Tensor, count: int) -> Tensor:
+    return z.logsumexp(dim=1) - math.log(max(1, count))
+
+
+def _nll(z: Tensor, targets: Tensor) -> float:
+    return float(torch.nn.functional.cross_entropy(z, targets))

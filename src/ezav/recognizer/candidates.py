@@ -1,0 +1,119 @@
+"""From the names asked for to class embeddings: trained ones kept, new ones extended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.errors import EzavError
+from ezav.recognizer.names import Wanted, read_names
+from ezav.recognizer.prediction import Kind
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """C names to choose from.
+
+    Attributes:
+        names: as asked for.
+        known_as: the run's spelling where it differs, else empty.
+        kinds: seen, unseen or new.
+        seen: bool `[C]`.
+        columns: long `[C]`, the column of each among `[run's K classes…, new names…]`.
+        new_vectors: `[C_new, d]`, class embeddings of the new names.
+    """
+
+    names: tuple[str, ...]
+    known_as: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    seen: Tensor
+    columns: Tensor
+    new_vectors: Tensor
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def all_classes(trained: ClassEmbeddings, seen: Tensor) -> Candidates:
+    """Every class of the run."""
+    return Candidates(
+        names=trained.names,
+        known_as=("",) * len(trained),
+        kinds=tuple("seen" if one else "unseen" for one in seen.tolist()),
+        seen=seen,
+        columns=torch.arange(len(trained)),
+        new_vectors=trained.vectors[:0],
+    )
+
+
+def named_classes(
+    names: Sequence[str],
+    trained: ClassEmbeddings,
+    seen: Tensor,
+    extend: Callable[[list[str]], Tensor],
+) -> Candidates:
+    """Exactly these names; `extend` gives class embeddings `[C_new, d]` of the new ones.
+
+    Raises:
+        EzavError: the list is empty, repeats a class, or holds something that is no name.
+    """
+    wanted = read_names(names, trained.names)
+    new = [one.name for one in wanted if one.row is None]
+    vectors = extend(new) if new else trained.vectors[:0]
+    column = {name: len(trained) + position for position, name in enumerate(new)}
+    return Candidates(
+        names=tuple(one.name for one in wanted),
+        known_as=tuple(_other_spelling(one, trained) for one in wanted),
+        kinds=tuple(_kind(one, seen) for one in wanted),
+        seen=torch.tensor([one.row is not None and bool(seen[one.row]) for one in wanted]),
+        columns=torch.tensor([column[o.name] if o.row is None else o.row for o in wanted]),
+        new_vectors=vectors,
+    )
+
+
+def extend(
+    names: Sequence[str],
+    raw: Tensor,
+    text: ClassEmbeddings,
+    trained: ClassEmbeddings,
+    recipe: ClassEmbeddingRecipe,
+) -> Tensor:
+    """Class embeddings `[C_new, d]` of new names, by the recipe that the run was trained with.
+
+    Args:
+        names: the new names.
+        raw: their raw text embeddings `[C_new, d]`, unit rows.
+        text: raw text embeddings of the run's classes.
+        trained: the class embeddings the run was trained with.
+
+    Raises:
+        EzavError: the run is the shuffled control, whose names mean nothing.
+    """
+    if recipe.shuffle:
+        raise EzavError(
+            "this run is a control experiment: its class embeddings are shuffled among classes",
+            "choose among its classes, or use a run without shuffle",
+        )
+    if recipe.source == "raw":
+        return raw
+    from ezav.classes import extend_class_embeddings
+
+    new = ClassEmbeddings(tuple(names), raw, text.encoder)
+    return extend_class_embeddings(new, text, trained).vectors
+
+
+def _kind(wanted: Wanted, seen: Tensor) -> Kind:
+    if wanted.row is None:
+        return "new"
+    return "seen" if bool(seen[wanted.row]) else "unseen"
+
+
+def _other_spelling(wanted: Wanted, trained: ClassEmbeddings) -> str:
+    if wanted.row is None or trained.names[wanted.row] == wanted.name:
+        return ""
+    return trained.names[wanted.row]

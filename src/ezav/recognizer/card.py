@@ -1,0 +1,131 @@
+"""The model card of a shared recogniser: the run's own numbers, classes, encoders, licences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ezav.encoders import registry
+from ezav.errors import EzavError
+
+if TYPE_CHECKING:
+    from ezav.recognizer.recognizer import Recognizer
+
+_UNKNOWN = "not stated"
+
+
+def model_card(recognizer: Recognizer) -> Any:
+    """A `huggingface_hub.ModelCard`; `str` of it is the README with its metadata."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    data = ModelCardData(
+        library_name="ezav",
+        tags=["audio-visual", "video-classification", "zero-shot", recognizer.result.method],
+        pipeline_tag="video-classification",
+    )
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(recognizer)}")
+
+
+def card_text(recognizer: Recognizer) -> str:
+    """The card without metadata, in Markdown."""
+    result = recognizer.result
+    parts = [
+        f"# {result.label or result.method} on {result.dataset}",
+        "Names what is in a video, by sound and picture, among the classes below or any class "
+        "names you type.",
+    ]
+    if result.simulated:
+        parts.append(
+            "**Trained on simulated features (random numbers of the right shape): its answers "
+            "mean nothing.**"
+        )
+    parts += [
+        "## Use",
+        "```python\nfrom ezav import Recognizer\n\n"
+        'recognizer = Recognizer.from_pretrained("this repository, or its folder")\n'
+        'print(recognizer.predict("clip.mp4", classes=["a dog barking", "rain"])[0].best)\n```',
+        f"## Results\n{_results(recognizer)}",
+        f"## Encoders\n{_encoders(recognizer)}",
+        f"## Classes\n{_classes(recognizer)}",
+        f"## How it was made\n{_provenance(recognizer)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def encoder_rows(recognizer: Recognizer) -> list[dict[str, str]]:
+    """Modality, name, revision, licence and source of the encoders of a run."""
+    named = [(e.modality, e.name, e.revision) for e in recognizer.header.encoders]
+    named = [row for row in named if row[0] != "text"]
+    name, _, revision = recognizer.text.encoder.partition("@")
+    return [_encoder_row(*row) for row in [*named, ("text", name, revision)]]
+
+
+def _encoder_row(kind: Any, name: str, revision: str) -> dict[str, str]:
+    row = {"modality": str(kind), "name": name, "revision": revision or _UNKNOWN}
+    try:
+        card = registry.card(kind, name)
+    except EzavError:
+        return {**row, "licence": _UNKNOWN, "source": _UNKNOWN}
+    return {**row, "licence": card.licence, "source": card.source}
+
+
+def _results(recognizer: Recognizer) -> str:
+    result, learned = recognizer.result, recognizer.calibration
+    names = ("S", "U", "HM", "ZSL", "AUSUC")
+    rows = [
+        (where, *(f"{100 * getattr(metrics, name):.2f}" for name in names))
+        for where, metrics in (
+            ("test", result.metrics),
+            ("validation", result.validation),
+            ("chance", result.chance),
+        )
+    ]
+    return "\n\n".join(
+        [
+            "Mean per-class recall in %, on seen (S) and unseen (U) classes among all candidates, "
+            "their harmonic mean (HM), among unseen candidates only (ZSL), and the area under the "
+            "seen-unseen curve (AUSUC).",
+            _table(("", *names), rows),
+            f"Probabilities: temperature {learned.temperature_:.4g} fitted on {learned.clips} "
+            f"validation clips; expected calibration error {learned.ece_before_:.3f} before, "
+            f'{learned.ece_:.3f} after. "None of these" tells known from unknown with balanced '
+            f"accuracy {learned.reject_accuracy_:.3f} (0.5 is chance).",
+        ]
+    )
+
+
+def _encoders(recognizer: Recognizer) -> str:
+    rows = encoder_rows(recognizer)
+    return _table(tuple(rows[0]), [tuple(row.values()) for row in rows]) + (
+        "\n\nThe encoders are not part of this repository; they are loaded by name and revision, "
+        "under their own licences."
+    )
+
+
+def _classes(recognizer: Recognizer) -> str:
+    seen = set(recognizer.seen)
+    unseen = [name for name in recognizer.classes if name not in seen]
+    return (
+        f"{len(seen)} seen (trained on clips): {', '.join(recognizer.seen)}.\n\n"
+        f"{len(unseen)} unseen (only the names were known): {', '.join(unseen)}."
+    )
+
+
+def _provenance(recognizer: Recognizer) -> str:
+    result = recognizer.result
+    facts = {
+        "method": result.method,
+        "data": f"{result.dataset} ({result.setting})" if result.setting else result.dataset,
+        "text rows": result.text_alignment,
+        "seed": result.seed,
+        "epochs": result.epoch,
+        "gamma": f"{result.gamma:.6g}",
+        "parameters": f"{result.parameters:,}",
+        "store fingerprint": result.store_fingerprint,
+        **{f"version of {name}": version for name, version in result.versions.items()},
+    }
+    return _table(("", ""), [(name, str(value)) for name, value in facts.items()])
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(x.replace("|", "\\|") for x in row) + " |" for row in lines)

@@ -1,0 +1,199 @@
+"""The encoders a run was trained with: found by name and revision, loaded when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.encoders.base import AudioEncoder, EncoderCard, TextEncoder, VisualEncoder
+from ezav.encoders.registry import load_audio, load_text, load_visual
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.header import Header
+from ezav.media import Clip, Frames, Waveform, read_clip
+
+_Encoder = TypeVar("_Encoder")
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedClip:
+    """The tokens (values `[T, d]`, times `[T]`) of one clip.
+
+    Attributes:
+        missing: modality -> why there are no tokens of it.
+        error: why there are none at all.
+    """
+
+    path: str
+    audio: tuple[Tensor, Tensor] | None = None
+    visual: tuple[Tensor, Tensor] | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+class RunEncoders:
+    """Media and names to the features a run was trained on.
+
+    Nothing is loaded before it is needed: stored features need no encoder, and known names no
+    text encoder.
+
+    Args:
+        header: of the feature store that the run was trained on.
+        text: the raw text embeddings of the run's classes; they name the text encoder.
+    """
+
+    def __init__(self, header: Header, text: ClassEmbeddings) -> None:
+        self.header = header
+        self._text_embeddings = text
+
+    @cached_property
+    def visual(self) -> VisualEncoder:
+        """The visual encoder.
+
+        Raises:
+            EzavError: it is not available here, or another revision of it is.
+        """
+        return _load(load_visual, "visual", *self._named("visual"), "give clips as stored features")
+
+    @cached_property
+    def audio(self) -> AudioEncoder:
+        """The audio encoder; raises as `visual`."""
+        return _load(load_audio, "audio", *self._named("audio"), "give clips as stored features")
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        """The text encoder, with the prompts of the run; raises as `visual`."""
+        name, _, revision = self._text_embeddings.encoder.rpartition("@")
+        if not name:
+            name, revision = revision, ""
+        prompts = self._text_embeddings.settings.get("templates")
+        options = {"prompts": tuple(prompts)} if prompts else {}
+        hint = "choose among the classes of the run: it keeps their embeddings"
+        return _load(load_text, "text", name, revision, hint, options)
+
+    def encode_names(self, names: Sequence[str]) -> Tensor:
+        """Raw text embeddings, unit rows `[C, d]`.
+
+        Raises:
+            EzavError: the text encoder is not available, or gives another dimension.
+        """
+        vectors = self.text.encode(names)
+        if vectors.shape[1] != self._text_embeddings.dim:
+            raise EzavError(
+                f"the text encoder gives {vectors.shape[1]} dimensions, the run was trained with "
+                f"{self._text_embeddings.dim}",
+                "choose among the classes of the run",
+            )
+        return vectors
+
+    def read(self, path: str | Path) -> Clip:
+        """Decode a file once, as both encoders need it."""
+        rate = self.audio.card.needs.sample_rate
+        return read_clip(path, video=self.visual.card.needs.frame_spec, audio=rate)
+
+    def encode(self, clip: Clip) -> EncodedClip:
+        """The tokens of a decoded clip, or the reason why there are none.
+
+        Raises:
+            EzavError: the clip was decoded for other needs than these encoders'.
+        """
+        frames = self._frames(clip)
+        sound = self._waveform(clip)
+        if clip.status == "failed":
+            return EncodedClip(clip.path, error=clip.reason or "cannot be read")
+        try:
+            audio = _tokens(self.audio, sound)
+            visual = _tokens(self.visual, frames)
+        except EzavError as error:
+            return EncodedClip(clip.path, error=f"cannot be encoded: {error}")
+        missing = {}
+        if audio is None:
+            missing["audio"] = clip.audio_missing or "too short for the audio encoder"
+        if visual is None:
+            missing["visual"] = clip.video_missing or "too short for the visual encoder"
+        why = "; ".join(missing.values()) if len(missing) == 2 else ""
+        return EncodedClip(clip.path, audio, visual, missing, why)
+
+    def _frames(self, clip: Clip) -> Frames | None:
+        spec = self.visual.card.needs.frame_spec
+        if not clip.video or spec is None:
+            return None
+        if spec not in clip.video:
+            raise EzavError(
+                f"'{clip.path}' was decoded for other frames than the visual encoder's",
+                f"read it with video={spec!r}, or give the path",
+            )
+        return clip.video[spec]
+
+    def _waveform(self, clip: Clip) -> Waveform | None:
+        rate = self.audio.card.needs.sample_rate
+        if not clip.audio or rate is None:
+            return None
+        if rate not in clip.audio:
+            raise EzavError(
+                f"'{clip.path}' was decoded at another sample rate than the audio encoder's",
+                f"read it with audio={rate}, or give the path",
+            )
+        return clip.audio[rate]
+
+    def _named(self, modality: Literal["audio", "visual"]) -> tuple[str, str]:
+        for encoder in self.header.encoders:
+            if encoder.modality == modality:
+                return encoder.name, encoder.revision
+        raise EzavError(
+            f"the run does not say which {modality} encoder made its features",
+            "give clips as stored features",
+        )
+
+
+def _load(
+    load: Callable[..., _Encoder],
+    kind: str,
+    name: str,
+    revision: str,
+    hint: str,
+    options: dict[str, Any] | None = None,
+) -> _Encoder:
+    try:
+        encoder = load(name, **(options or {}))
+    except EzavError as error:
+        raise EzavError(
+            f"the run needs the {kind} encoder '{name}': {error.message}", hint
+        ) from error
+    card: EncoderCard = encoder.card  # type: ignore[attr-defined]
+    if revision and card.revision != revision:
+        raise EzavError(
+            f"the run was made with revision '{revision}' of the {kind} encoder '{name}', here is "
+            f"'{card.revision}'",
+            f"install that revision, extract and run again, or {hint}",
+        )
+    return encoder
+
+
+def join(clips: Sequence[EncodedClip], header: Header) -> FeatureSet:
+    """Encoded clips as a set; its labels are all 0 and mean nothing."""
+    return FeatureSet(
+        audio=Ragged.from_clips([clip.audio for clip in clips], header.dim("audio")),
+        visual=Ragged.from_clips([clip.visual for clip in clips], header.dim("visual")),
+        labels=torch.zeros(len(clips), dtype=torch.long),
+        clips=tuple(clip.path for clip in clips),
+        classes=("",),
+    )
+
+
+def _tokens(encoder: Any, media: Frames | Waveform | None) -> tuple[Tensor, Tensor] | None:
+    """Values `[T, d]` and times `[T]`; None where there is nothing to encode, or no token."""
+    if media is None:
+        return None
+    values, times = encoder.encode([media])[0]
+    values = torch.as_tensor(values, dtype=torch.float32)
+    if not bool(values.isfinite().all()):
+        raise EzavError(f"'{encoder.card.name}' gave features that are not finite")
+    return (values, torch.as_tensor(times, dtype=torch.float32)) if len(values) else None

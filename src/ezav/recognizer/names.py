@@ -1,0 +1,98 @@
+"""The names a user types: checked, and matched with the classes a run knows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ezav.errors import EzavError
+
+MAX_NAMES = 50_000
+"""More candidates than this are a mistake, not a list of classes."""
+MAX_LENGTH = 500
+"""Characters; text encoders read about a hundred words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A name to choose from.
+
+    Attributes:
+        name: as typed, without spaces around it.
+        row: the run's class that it names; None for a new one.
+    """
+
+    name: str
+    row: int | None
+
+
+def same(name: str) -> str:
+    """What two spellings of one class have in common: case, spacing and `_` do not matter.
+
+    Example:
+        >>> same("Playing  Guitar") == same("playing_guitar")
+        True
+    """
+    folded = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
+    return " ".join(folded.split())
+
+
+def read_names(names: Sequence[str], known: Sequence[str]) -> list[Wanted]:
+    """Check candidates and find those that the run knows, whatever their case and spacing.
+
+    Raises:
+        EzavError: no names, too many, one that is no text, empty, overlong or not printable, or
+            the same class twice; the place in the list is told.
+
+    Example:
+        >>> [wanted.row for wanted in read_names(["Dog", "walrus"], ["cat", "dog"])]
+        [1, None]
+    """
+    if isinstance(names, str):
+        raise EzavError(f"the classes must be a list of names, not the text '{names[:60]}'")
+    if not len(names):
+        raise EzavError("the list of classes is empty", "name at least one, or give none at all")
+    if len(names) > MAX_NAMES:
+        raise EzavError(f"{len(names):,} classes are too many", f"name at most {MAX_NAMES:,}")
+    exact = {name: row for row, name in enumerate(known)}
+    loose: dict[str, list[int]] = {}
+    for name, row in exact.items():
+        loose.setdefault(same(name), []).append(row)
+    wanted: list[Wanted] = []
+    first: dict[str | int, int] = {}
+    for position, name in enumerate(names, start=1):
+        name = _checked(name, position, len(names))
+        rows = [exact[name]] if name in exact else loose.get(same(name), [])
+        if len(rows) > 1:
+            both = " and ".join(f"'{known[row]}'" for row in rows[:2])
+            raise EzavError(f"class '{name}' may mean {both}", "write it as the run does")
+        found = rows[0] if rows else None
+        key = same(name) if found is None else found
+        if key in first:
+            earlier = wanted[first[key]].name
+            spelt = f"'{name}' twice" if earlier == name else f"'{earlier}' and '{name}', one class"
+            raise EzavError(
+                f"the list of classes holds {spelt} (numbers {first[key] + 1} and {position})",
+                "name each class once",
+            )
+        first[key] = len(wanted)
+        wanted.append(Wanted(name, found))
+    return wanted
+
+
+def _checked(name: object, position: int, total: int) -> str:
+    if not isinstance(name, str):
+        raise EzavError(f"class {position} of {total} is not a name but {type(name).__name__}")
+    # Cf covers joiners that some scripts need inside a word.
+    if any(unicodedata.category(letter) in {"Cc", "Cs", "Co", "Cn"} for letter in name.strip()):
+        raise EzavError(f"class {position} of {total} holds characters that cannot be printed")
+    name = " ".join(name.split())
+    if not name:
+        raise EzavError(f"class {position} of {total} has an empty name", "remove it or name it")
+    if len(name) > MAX_LENGTH:
+        raise EzavError(
+            f"the name of class {position} of {total} has {len(name)} characters",
+            f"at most {MAX_LENGTH} are read: a name or a short sentence",
+        )
+    return name

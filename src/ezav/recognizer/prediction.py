@@ -1,0 +1,101 @@
+"""What a recogniser says about a clip: plain typed values, ready for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ezav.errors import EzavError
+
+Kind = Literal["seen", "unseen", "new"]
+"""Trained on clips of the class; only its name was known in training; typed by the user."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """What one stretch of a clip says about a class.
+
+    Attributes:
+        start, end: seconds.
+        alone: the class's probability when only this moment is heard and seen.
+        contribution: how much the class's log probability (natural logarithm) falls when this
+            moment is taken out of the clip; negative where it speaks against the class.
+    """
+
+    start: float
+    end: float
+    alone: float
+    contribution: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One class as an answer for a clip.
+
+    Attributes:
+        name: the class, as it was asked for.
+        kind: "seen", "unseen" or "new".
+        score: the method's score after calibrated stacking (gamma is subtracted from seen
+            classes); any real number, higher is better.
+        probability: softmax of score over temperature, among the candidates, 0 to 1.
+        known_as: the run's own spelling where it differs from `name`; empty otherwise.
+        contributions: "audio" and "visual": how much the log probability falls without that
+            modality. Empty when the clip has one modality only, or nothing was explained.
+        moments: the same in time; empty where the features of the clip have no time.
+    """
+
+    name: str
+    kind: Kind
+    score: float
+    probability: float
+    known_as: str = ""
+    contributions: dict[str, float] = field(default_factory=dict)
+    moments: tuple[Moment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """The answer for one clip.
+
+    Attributes:
+        clip: the file, or the name of the stored clip.
+        ranked: the best candidates, best first; empty when the clip could not be read.
+        rejected: "none of these": the evidence is below the threshold learned on validation.
+        evidence: how far the best candidate stands out of the run's classes (see
+            :class:`ezav.recognizer.calibration.Calibration`).
+        modalities: which of "audio" and "visual" the clip has.
+        missing: modality -> why the clip lacks it.
+        duration: seconds, 0 when it is not known.
+        warnings: what was wrong with a file that could still be read.
+        error: why the clip could not be read; empty when it could.
+
+    Example:
+        >>> dog = Candidate(name="dog", kind="new", score=2.0, probability=0.8)
+        >>> Prediction(clip="a.mp4", ranked=(dog,), modalities=("audio",)).best.name
+        'dog'
+    """
+
+    clip: str
+    ranked: tuple[Candidate, ...] = ()
+    rejected: bool = False
+    evidence: float = 0.0
+    modalities: tuple[str, ...] = ()
+    missing: dict[str, str] = field(default_factory=dict)
+    duration: float = 0.0
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def best(self) -> Candidate:
+        """The first candidate, whether it is rejected or not.
+
+        Raises:
+            EzavError: the clip could not be read.
+        """
+        if not self.ranked:
+            raise EzavError(f"'{self.clip}' has no answer: {self.error or 'no candidates'}")
+        return self.ranked[0]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The prediction as JSON-ready data."""
+        return asdict(self)

@@ -1,0 +1,346 @@
+"""The recogniser: a trained run as something that names what is in a clip."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import ModelHubMixin
+from torch import Tensor
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet
+from ezav.features.header import Header
+from ezav.media import Clip
+from ezav.protocol.result import RunResult
+from ezav.protocol.two_stage import StageModel
+from ezav.recognizer.calibration import Calibration
+from ezav.recognizer.candidates import Candidates, all_classes, extend, named_classes
+from ezav.recognizer.encoders import RunEncoders, join
+from ezav.recognizer.explain import Explanation, explain
+from ezav.recognizer.prediction import Candidate, Moment, Prediction
+from ezav.training.scoring import score_all
+
+Media = str | Path | Clip
+"""A clip as a file or as decoded."""
+
+_FILES_AT_ONCE = 16
+_CLIPS_AT_ONCE = 1024
+_CACHED_LISTS = 16
+
+
+class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero-shot"]):
+    """Names what is in clips, among a run's classes or any names.
+
+    Attributes:
+        model: the trained method, its class embeddings `[K, d]`, which classes are seen.
+        text: the raw text embeddings of the same K classes.
+        header: of the feature store that the run was trained on; names the encoders.
+        result: of the run.
+        calibration: temperature and threshold learned on validation.
+
+    Example:
+        >>> Recognizer.load("no/such/run")
+        Traceback (most recent call last):
+        ezav.errors.EzavError: no run at 'no/such/run'; ...
+    """
+
+    def __init__(
+        self,
+        model: StageModel,
+        text: ClassEmbeddings,
+        header: Header,
+        result: RunResult,
+        calibration: Calibration,
+    ) -> None:
+        self.model = model
+        self.text = text
+        self.header = header
+        self.result = result
+        self.calibration = calibration
+        self.encoders = RunEncoders(header, text)
+        # The mixin would write the arguments, tensors and all, as a config; `folder.save` does it.
+        self._hub_mixin_config = None
+        self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
+
+    @classmethod
+    def load(cls, run: str | Path, device: str = "cpu") -> Recognizer:
+        """From a run folder, a folder that `save_pretrained` wrote, or a hub id "owner/name".
+
+        Raises:
+            EzavError: there is none, it is damaged, or of another version.
+        """
+        from ezav.recognizer.folder import load
+
+        return load(cls, run, device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The run's K class names."""
+        return self.model.classes.names
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The classes that clips were trained on."""
+        return tuple(n for n, seen in zip(self.classes, self.model.seen.tolist()) if seen)
+
+    @property
+    def temperature_(self) -> float:
+        """Learned on validation; see :class:`Calibration`."""
+        return self.calibration.temperature_
+
+    @property
+    def ece_(self) -> float:
+        """Expected calibration error on validation, at the learned temperature."""
+        return self.calibration.ece_
+
+    def predict(
+        self,
+        clips: Media | Sequence[Media] | FeatureSet,
+        classes: Sequence[str] | None = None,
+        top_k: int = 5,
+        explain: bool = True,
+    ) -> list[Prediction]:
+        """Rank class names for each clip.
+
+        Args:
+            clips: a file or several, decoded clips, or stored features.
+            classes: exactly these candidates. Names that the run knows (in any case) keep their
+                trained class embedding and, if seen, lose gamma; others are new: their names
+                are encoded and extended to class embeddings. None: all classes of the run.
+            top_k: how many candidates to give for each clip.
+            explain: with the contribution of each modality and moment; costs about 20 times
+                the scoring, which is still little beside reading a file.
+
+        Returns:
+            One prediction a clip, in order. A file that cannot be read has an `error` and no
+            candidates; the others are not affected.
+
+        Raises:
+            EzavError: a bad list of classes, `top_k` below 1, stored features of other
+                dimensions than the run's, or an encoder that is not available.
+        """
+        if top_k < 1:
+            raise EzavError(f"top_k must be at least 1, not {top_k}")
+        candidates = self.candidates(classes)
+        if isinstance(clips, FeatureSet):
+            self._check_dims(clips)
+            return self._predict_stored(clips, candidates, top_k, explain)
+        media = [clips] if isinstance(clips, str | Path | Clip) else list(clips)
+        found: list[Prediction] = []
+        for start in range(0, len(media), _FILES_AT_ONCE):
+            some = media[start : start + _FILES_AT_ONCE]
+            read = [one if isinstance(one, Clip) else self.encoders.read(one) for one in some]
+            found += self._predict_read(read, candidates, top_k, explain)
+        return found
+
+    def candidates(self, classes: Sequence[str] | None = None) -> Candidates:
+        """The names to choose from, with their class embeddings; lists are remembered.
+
+        Raises:
+            EzavError: a bad list, or the text encoder is not available for a new name.
+        """
+        if classes is None:
+            return all_classes(self.model.classes, self.model.seen)
+        key = (classes,) if isinstance(classes, str) else tuple(classes)
+        if key not in self._lists or isinstance(classes, str):
+            self._lists[key] = named_classes(
+                classes, self.model.classes, self.model.seen, self._extend
+            )
+            while len(self._lists) > _CACHED_LISTS:
+                self._lists.popitem(last=False)
+        return self._lists[key]
+
+    def score(self, clips: FeatureSet, candidates: Candidates) -> tuple[Tensor, Tensor]:
+        """Stacked scores `[N, C]` of the candidates, and the evidence `[N]` for the best."""
+        scores = score_all(self.model.method, clips, self._vectors(candidates))
+        stacked, reference = self._stacked(scores, candidates)
+        return stacked, self.calibration.evidence(stacked, reference)
+
+    def _predict_read(
+        self, clips: Sequence[Clip], candidates: Candidates, top_k: int, explain: bool
+    ) -> list[Prediction]:
+        encoded = [self.encoders.encode(clip) for clip in clips]
+        readable = [row for row, one in enumerate(encoded) if not one.error]
+        features = join([encoded[row] for row in readable], self.header)
+        durations = torch.tensor([clips[row].duration for row in readable])
+        answers = iter(self._predict(features, durations, candidates, top_k, explain))
+        return [
+            Prediction(clip=clip.path, error=one.error)
+            if one.error
+            else replace(next(answers), missing=one.missing, warnings=tuple(clip.warnings))
+            for clip, one in zip(clips, encoded)
+        ]
+
+    def _predict_stored(
+        self, clips: FeatureSet, candidates: Candidates, top_k: int, explain: bool
+    ) -> list[Prediction]:
+        found: list[Prediction] = []
+        for start in range(0, len(clips), _CLIPS_AT_ONCE):
+            some = clips.subset(torch.arange(start, min(start + _CLIPS_AT_ONCE, len(clips))))
+            found += self._predict(some, torch.zeros(len(some)), candidates, top_k, explain)
+        return found
+
+    def _predict(
+        self,
+        clips: FeatureSet,
+        durations: Tensor,
+        candidates: Candidates,
+        top_k: int,
+        explained: bool,
+    ) -> list[Prediction]:
+        if not len(clips):
+            return []
+        stacked, evidence = self.score(clips, candidates)
+        probabilities = self.calibration.probabilities(stacked)
+        order = stacked.argsort(dim=1, descending=True, stable=True)[:, :top_k]
+        why: Sequence[Explanation | None] = [None] * len(clips)
+        if explained:
+            why = explain(
+                self.model.method,
+                clips,
+                durations,
+                self._vectors(candidates),
+                self._log_probabilities(candidates),
+            )
+        lengths = {"audio": clips.audio.lengths.tolist(), "visual": clips.visual.lengths.tolist()}
+        answers = []
+        for row, name in enumerate(clips.clips):
+            present = tuple(m for m in ("audio", "visual") if lengths[m][row])
+            if not present:
+                answers.append(Prediction(clip=name, error="neither sound nor picture"))
+                continue
+            ranked = tuple(
+                _candidate(candidates, c, stacked[row], probabilities[row], why[row])
+                for c in order[row].tolist()
+            )
+            answers.append(
+                Prediction(
+                    clip=name,
+                    ranked=ranked,
+                    rejected=float(evidence[row]) < self.calibration.reject_threshold_,
+                    evidence=float(evidence[row]),
+                    modalities=present,
+                    missing={m: "not there" for m in ("audio", "visual") if m not in present},
+                    duration=float(durations[row]),
+                )
+            )
+        return answers
+
+    def _vectors(self, candidates: Candidates) -> Tensor:
+        """The run's K classes, then the new names: `[K + C_new, d]`."""
+        return torch.cat([self.model.classes.vectors, candidates.new_vectors])
+
+    def _stacked(self, scores: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
+        """Of scores `[N, K + C_new]`: stacked scores of the candidates and of the K classes."""
+        stacked = self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
+        known = scores[:, : len(self.model.seen)]
+        return stacked, self.calibration.stacked(known, self.model.seen)
+
+    def _log_probabilities(self, candidates: Candidates) -> Callable[[Tensor], Tensor]:
+        def of(scores: Tensor) -> Tensor:
+            stacked, _ = self._stacked(scores, candidates)
+            return (stacked.double() / self.calibration.temperature_).log_softmax(dim=1)
+
+        return of
+
+    def _extend(self, names: list[str]) -> Tensor:
+        recipe = getattr(self.model.method.config, "classes", None)
+        return extend(
+            names,
+            self.encoders.encode_names(names),
+            self.text,
+            self.model.classes,
+            recipe or ClassEmbeddingRecipe(source="raw"),
+        )
+
+    def _check_dims(self, clips: FeatureSet) -> None:
+        dims = self.model.method.dims
+        for modality, found, wanted in (
+            ("audio", clips.audio.dim, dims.audio),
+            ("visual", clips.visual.dim, dims.visual),
+        ):
+            if found != wanted:
+                raise EzavError(
+                    f"the stored {modality} features have {found} dimensions, the run was trained "
+                    f"on {wanted}",
+                    "extract them with the encoders of the run",
+                )
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        from ezav.recognizer.folder import save
+
+        save(self, save_directory)
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        device: str = "cpu",
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+    ) -> Recognizer:
+        """From a folder that `save_pretrained` wrote, or a hub id "owner/name".
+
+        Raises:
+            EzavError: there is none, no access or network, damaged, or of another version.
+        """
+        from ezav.recognizer.folder import download, read
+
+        if Path(pretrained_model_name_or_path).is_dir():
+            return read(cls, Path(pretrained_model_name_or_path), device)
+        folder = download(
+            str(pretrained_model_name_or_path),
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        return read(cls, folder, device)
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
+        """The model card, with the run's own numbers, classes, encoders and licences."""
+        from ezav.recognizer.card import model_card
+
+        return model_card(self)
+
+
+def _candidate(
+    candidates: Candidates,
+    column: int,
+    stacked: Tensor,
+    probabilities: Tensor,
+    why: Explanation | None,
+) -> Candidate:
+    return Candidate(
+        name=candidates.names[column],
+        kind=candidates.kinds[column],
+        score=float(stacked[column]),
+        probability=float(probabilities[column]),
+        known_as=candidates.known_as[column],
+        contributions={}
+        if why is None
+        else {name: float(value[column]) for name, value in why.modalities.items()},
+        moments=() if why is None else tuple(_moments(why, column)),
+    )
+
+
+def _moments(why: Explanation, column: int) -> Iterator[Moment]:
+    edges = why.edges.tolist()
+    for row, (start, end) in enumerate(pairwise(edges)):
+        alone, contribution = float(why.alone[row, column]), float(why.moments[row, column])
+        # A moment without a token, or the only one with any, has nothing to compare.
+        if alone == alone and contribution == contribution:
+            yield Moment(start=start, end=end, alone=alone, contribution=contribution)

@@ -1,0 +1,274 @@
+"""The recogniser against the same answer computed by hand from the method's scores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.cli.main import main
+from ezav.encoders.registry import load_text
+from ezav.errors import EzavError
+from ezav.features import FeatureStore
+from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.protocol.run_folder import read_evaluation_file, read_model
+from ezav.recognizer import Recognizer
+from ezav.training.scoring import score_all
+from tests.recognizer import small_run
+
+Stored = tuple[FeatureStore, Path]
+
+
+def test_all_classes_agree_with_the_test_scores_of_the_run(stored: Stored) -> None:
+    store, run = stored
+    test = read_evaluation_file(run / "test.safetensors")
+    recognizer = Recognizer.load(run)
+    gamma = recognizer.result.gamma
+    wanted = test.scores - gamma * test.seen
+    clips = store.select("test_seen", "test_unseen")
+    assert clips.clips == test.clips
+    for row, one in enumerate(recognizer.predict(clips, top_k=3)):
+        order = wanted[row].argsort(descending=True)[:3].tolist()
+        assert [c.name for c in one.ranked] == [test.classes[c] for c in order]
+        assert [c.score for c in one.ranked] == pytest.approx(wanted[row, order].tolist(), abs=1e-5)
+        assert [c.kind for c in one.ranked] == ["seen" if test.seen[c] else "unseen" for c in order]
+        z = np.asarray(wanted[row], dtype=np.float64) / recognizer.temperature_
+        softmax = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+        assert [c.probability for c in one.ranked] == pytest.approx(softmax[order], abs=1e-6)
+
+
+def test_named_classes_are_exactly_the_candidates(stored: Stored) -> None:
+    store, run = stored
+    model, result = read_model(run)
+    names = ["a bird that sings", "Dog  Barking", "chopping wood", "鳥のさえずり"]
+    clips = store.select("test_unseen")
+    raw = load_text("minilm").encode(names)
+    rows = {n: i for i, n in enumerate(model.classes.names)}
+    vectors = torch.stack(
+        [
+            raw[0],
+            model.classes.vectors[rows["dog barking"]],
+            model.classes.vectors[rows["chopping wood"]],
+            raw[3],
+        ]
+    )
+    only_seen = torch.tensor([False, True, False, False])
+    wanted = score_all(model.method, clips, vectors) - result.gamma * only_seen
+    for row, one in enumerate(Recognizer.load(run).predict(clips, names, top_k=10)):
+        found = {c.name: c for c in one.ranked}
+        assert set(found) == {"a bird that sings", "Dog Barking", "chopping wood", "鳥のさえずり"}
+        assert [found[n].score for n in found] == sorted(
+            (c.score for c in one.ranked), reverse=True
+        )
+        assert found["Dog Barking"].known_as == "dog barking"
+        assert [found[n].kind for n in ("Dog Barking", "chopping wood", "鳥のさえずり")] == [
+            "seen",
+            "unseen",
+            "new",
+        ]
+        assert found["a bird that sings"].score == pytest.approx(float(wanted[row, 0]), abs=1e-5)
+        assert found["Dog Barking"].score == pytest.approx(float(wanted[row, 1]), abs=1e-5)
+        assert found["鳥のさえずり"].score == pytest.approx(float(wanted[row, 3]), abs=1e-5)
+        assert sum(c.probability for c in one.ranked) == pytest.approx(1)
+
+
+def test_evidence_does_not_depend_on_how_many_names_are_asked_for(stored: Stored) -> None:
+    store, run = stored
+    recognizer = Recognizer.load(run)
+    clips = store.select("test_unseen")
+    every = recognizer.predict(clips, explain=False)
+    for row, one in enumerate(every):
+        alone = recognizer.predict(clips.subset(torch.tensor([row])), [one.best.name])[0]
+        assert alone.best.probability == pytest.approx(1)
+        assert alone.evidence == pytest.approx(one.evidence, abs=1e-5)
+        assert alone.rejected == one.rejected
+
+
+def test_a_missing_modality_is_said_and_only_two_have_contributions(stored: Stored) -> None:
+    store, run = stored
+    clips = store.select()
+    found = {one.clip: one for one in Recognizer.load(run).predict(clips)}
+    silent, dark = found[f"{small_run.NAMES[0]}/0"], found[f"{small_run.NAMES[1]}/0"]
+    assert (silent.modalities, set(silent.missing)) == (("visual",), {"audio"})
+    assert (dark.modalities, set(dark.missing)) == (("audio",), {"visual"})
+    assert silent.best.contributions == {} == dark.best.contributions
+    whole = found[f"{small_run.NAMES[0]}/1"]
+    assert set(whole.best.contributions) == {"audio", "visual"}
+
+
+def test_contribution_is_the_log_probability_lost_without_the_modality(
+    recognizer: Recognizer, stored: Stored
+) -> None:
+    clips = stored[0].select("test_unseen")
+    empty = Ragged.from_clips([None] * len(clips), clips.audio.dim)
+    deaf = FeatureSet(empty, clips.visual, clips.labels, clips.clips, clips.classes)
+    with_sound = recognizer.predict(clips, top_k=99)
+    without = recognizer.predict(deaf, top_k=99, explain=False)
+    for heard, unheard in zip(with_sound, without):
+        after = {c.name: c.probability for c in unheard.ranked}
+        for c in heard.ranked:
+            lost = np.log(c.probability) - np.log(after[c.name])
+            assert c.contributions["audio"] == pytest.approx(lost, abs=1e-3)
+        assert unheard.best.contributions == {}
+
+
+@pytest.mark.parametrize("kind", ["pooled", "temporal"])
+def test_moments_are_answers_for_a_part_of_the_tokens(
+    kind: str, timed: Stored, tmp_path: Path
+) -> None:
+    store, run = timed
+    if kind == "pooled":
+        run = small_run.train(store, tmp_path / "run")
+    clips = store.select("test_unseen").subset(torch.tensor([0]))
+    recognizer = Recognizer.load(run)
+    one = recognizer.predict(clips)[0]
+    assert one.best.moments
+    for moment in one.best.moments:
+        inside = (clips.audio.times >= moment.start) & (clips.audio.times < moment.end)
+        assert inside.any()
+        for keep, wanted in ((inside, moment.alone), (~inside, None)):
+            parts = [
+                Ragged.from_clips([(x.values[keep], x.times[keep])])
+                for x in (clips.audio, clips.visual)
+            ]
+            part = FeatureSet(*parts, clips.labels, clips.clips, clips.classes)
+            answer = recognizer.predict(part, [*recognizer.classes], top_k=99, explain=False)[0]
+            p = {c.name: c.probability for c in answer.ranked}[one.best.name]
+            if wanted is None:
+                lost = np.log(one.best.probability) - np.log(p)
+                assert moment.contribution == pytest.approx(lost, abs=1e-3)
+            elif len(parts[0].values) > 1 or kind == "pooled":
+                assert wanted == pytest.approx(p, abs=1e-4)
+
+
+def test_pooled_features_have_no_moments(recognizer: Recognizer, stored: Stored) -> None:
+    assert not any(c.moments for c in recognizer.predict(stored[0].select("train"))[0].ranked)
+
+
+@pytest.mark.parametrize(
+    ("classes", "word"),
+    [
+        ([], "empty"),
+        (["dog", "  "], "class 2 of 2 has an empty name"),
+        (["dog", "dog"], "'dog' twice (numbers 1 and 2)"),
+        (["walrus", "Walrus"], "'walrus' and 'Walrus', one class"),
+        (["dog barking", "DOG_barking"], "one class"),
+        ("dog", "must be a list"),
+        (["a\x00b"], "cannot be printed"),
+        (["x" * 600], "600 characters"),
+        ([3], "not a name"),
+        (["a"] * 50_001, "too many"),
+    ],
+)
+def test_bad_lists_of_classes(recognizer: Recognizer, classes: list[str], word: str) -> None:
+    with pytest.raises(EzavError) as error:
+        recognizer.candidates(classes)
+    assert word in str(error.value)
+
+
+def test_thousands_of_names(recognizer: Recognizer, stored: Stored) -> None:
+    recognizer.encoders.text = _Hashed(recognizer.text.dim)  # type: ignore[misc, assignment]
+    names = [f"thing number {n}" for n in range(3000)]
+    clips = stored[0].select("test_unseen")
+    one = recognizer.predict(clips, names, explain=False)[0]
+    assert len(one.ranked) == 5
+    assert 0 < sum(c.probability for c in one.ranked) < 1
+
+
+class _Hashed:
+    """A text encoder that is quick: random unit rows."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def encode(self, names: list[str]) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randn(len(names), self.dim, generator=generator)
+        return torch.nn.functional.normalize(rows, dim=1)
+
+
+def test_a_shuffled_control_refuses_new_names_and_keeps_its_own(
+    stored: Stored, tmp_path: Path
+) -> None:
+    recipe = ClassEmbeddingRecipe(source="raw", shuffle=True)
+    run = small_run.train(stored[0], tmp_path / "run", recipe)
+    recognizer = Recognizer.load(run)
+    with pytest.raises(EzavError, match="control experiment"):
+        recognizer.candidates(["walrus"])
+    assert recognizer.candidates(["chopping wood"]).kinds == ("unseen",)
+
+
+def test_stored_features_of_another_encoder(recognizer: Recognizer) -> None:
+    wrong = Ragged.pooled(torch.ones(1, 3))
+    clips = FeatureSet(wrong, wrong, torch.zeros(1, dtype=torch.long), ("a",), ("b",))
+    with pytest.raises(EzavError, match="audio features have 3 dimensions"):
+        recognizer.predict(clips)
+
+
+def test_a_run_without_its_encoders(stored: Stored, tmp_path: Path) -> None:
+    run = shutil.copytree(stored[1], tmp_path / "run")
+    with pytest.raises(EzavError, match="needs the audio encoder 'random'"):
+        Recognizer.load(run).predict("clip.mp4")
+    text = small_run.text_embeddings()
+    type(text)(text.names, text.vectors, "gone@1").save(run / "text.safetensors")
+    with pytest.raises(EzavError, match="needs the text encoder 'gone'"):
+        Recognizer.load(run).candidates(["walrus"])
+    type(text)(text.names, text.vectors, "minilm@2").save(run / "text.safetensors")
+    with pytest.raises(EzavError, match="revision '2' of the text encoder"):
+        Recognizer.load(run).candidates(["walrus"])
+
+
+def test_no_run(tmp_path: Path, stored: Stored) -> None:
+    with pytest.raises(EzavError, match="no run at"):
+        Recognizer.load(tmp_path)
+    with pytest.raises(EzavError, match=f"did you mean '{stored[1]}'"):
+        Recognizer.load(stored[1].parent)
+
+
+def test_files_from_python_and_the_command_line_agree(
+    lights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos, run = lights
+    silent = small_run.write_video(tmp_path / "silent.mp4", [(220, 40, 40)], tone=None)
+    dark = small_run.write_video(tmp_path / "dark.mp4", [(220, 40, 40)], picture=False)
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video at all")
+    good = videos / "green light" / "0.mp4"
+    paths = [silent, broken, dark, good]
+    names = ["green light", "a lamp that shines red", "ein Hund bellt"]
+    found = Recognizer.load(run).predict(paths, names)
+    assert [bool(one.error) for one in found] == [False, True, False, False]
+    assert "not a media file" in found[1].error
+    assert found[0].missing == {"audio": "no audio stream"}
+    assert found[2].missing == {"visual": "no video stream"}
+    assert found[3].best.moments
+
+    arguments = ["predict", str(run), *map(str, paths), "--json", "--classes", *names]
+    assert main(arguments) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["unread"] == [str(broken)]
+    for mine, theirs in zip(found, told["predictions"]):
+        assert [c.name for c in mine.ranked] == [c["name"] for c in theirs["ranked"]]
+        for a, b in zip(mine.ranked, theirs["ranked"]):
+            assert a.score == pytest.approx(b["score"], abs=1e-4)
+            assert a.probability == pytest.approx(b["probability"], abs=1e-4)
+
+    assert main(["predict", str(run), str(good), str(silent)]) == 0
+    text = capsys.readouterr().out
+    assert "seen" in text
+    assert "no sound (no audio stream): answered from the picture alone" in text
+    assert main(["predict", str(run), str(good), "--classes", "a", "a"]) == 1
+    assert "'a' twice" in capsys.readouterr().err
+
+
+def test_a_decoded_clip_is_the_file(lights: tuple[Path, Path]) -> None:
+    videos, run = lights
+    recognizer = Recognizer.load(run)
+    path = videos / "red light" / "1.mp4"
+    clip = recognizer.encoders.read(path)
+    assert recognizer.predict(clip) == recognizer.predict(path)

@@ -1,0 +1,121 @@
+"""Saving, opening elsewhere, the hub (its client stood in for), the card."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ezav.errors import EzavError
+from ezav.features import FeatureStore
+from ezav.recognizer import Recognizer
+from ezav.recognizer.folder import FILES, is_hub_id
+
+Stored = tuple[FeatureStore, Path]
+
+
+def test_saved_and_opened_elsewhere_answers_the_same(
+    stored: Stored, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    clips = stored[0].select("test_unseen")
+    names = ["walrus", "dog barking"]
+    recognizer.save_pretrained(tmp_path / "mine")
+    assert {p.name for p in (tmp_path / "mine").iterdir()} == {*FILES, "README.md"}
+    for opened in (
+        Recognizer.from_pretrained(tmp_path / "mine"),
+        Recognizer.load(tmp_path / "mine"),
+    ):
+        assert opened.calibration == recognizer.calibration
+        assert opened.predict(clips) == recognizer.predict(clips)
+        assert opened.predict(clips, names) == recognizer.predict(clips, names)
+
+
+def test_nothing_shared_names_a_training_clip_or_is_a_pickle(
+    stored: Stored, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    recognizer.save_pretrained(tmp_path)
+    clips = stored[0].select().clips
+    for path in tmp_path.iterdir():
+        data = path.read_bytes()
+        assert not any(clip.encode() in data for clip in clips)
+        with pytest.raises(Exception):  # noqa: B017, PT011
+            pickle.loads(data)
+
+
+def test_the_card_has_the_real_numbers(recognizer: Recognizer, tmp_path: Path) -> None:
+    recognizer.save_pretrained(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    metrics = recognizer.result.metrics
+    assert f"| test | {100 * metrics.S:.2f} | {100 * metrics.U:.2f} |" in text
+    assert all(name in text for name in recognizer.classes)
+    assert "| text | minilm | sha256:" in text
+    assert "Apache-2.0" in text
+    assert "| audio | random | not stated | not stated |" in text
+    assert text.startswith("---\nlibrary_name: ezav\n")
+
+
+def test_push_and_pull(
+    stored: Stored, recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    from huggingface_hub import HfApi, RepoUrl
+
+    def create_repo(self: HfApi, repo_id: str, **_: Any) -> RepoUrl:
+        return RepoUrl(f"https://huggingface.co/{repo_id}")
+
+    def upload_folder(self: HfApi, *, repo_id: str, folder_path: Path, **_: Any) -> str:
+        shutil.copytree(folder_path, tmp_path / repo_id)
+        (tmp_path / repo_id / "weights.pt").write_bytes(pickle.dumps({}))
+        return "done"
+
+    def snapshot_download(repo_id: str, *, allow_patterns: list[str], **_: Any) -> str:
+        got = tmp_path / "cache"
+        got.mkdir()
+        for path in (tmp_path / repo_id).iterdir():
+            if path.name in allow_patterns:
+                shutil.copy(path, got)
+        return str(got)
+
+    monkeypatch.setattr(HfApi, "create_repo", create_repo)
+    monkeypatch.setattr(HfApi, "upload_folder", upload_folder)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert recognizer.push_to_hub("someone/lights") == "done"
+    opened = Recognizer.load("someone/lights")
+    clips = stored[0].select("test_seen")
+    assert opened.predict(clips) == recognizer.predict(clips)
+    assert not (tmp_path / "cache" / "weights.pt").exists()
+
+
+def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EzavError, match="cannot get 'someone/lights' from the hub"):
+        Recognizer.from_pretrained("someone/lights", local_files_only=True, cache_dir=tmp_path)
+
+
+def test_damaged_folders(recognizer: Recognizer, tmp_path: Path) -> None:
+    recognizer.save_pretrained(tmp_path / "whole")
+    for name in FILES:
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / f"without {name}")
+        (folder / name).unlink()
+        with pytest.raises(EzavError):
+            Recognizer.load(folder)
+        (folder / name).write_text("{")
+        with pytest.raises(EzavError):
+            Recognizer.load(folder)
+    future = shutil.copytree(tmp_path / "whole", tmp_path / "future")
+    result = json.loads((future / "result.json").read_text())
+    (future / "result.json").write_text(json.dumps({**result, "version": 99}))
+    with pytest.raises(EzavError, match="version 99"):
+        Recognizer.load(future)
+
+
+def test_what_is_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert is_hub_id("someone/lights")
+    for text in ("lights", "runs/lights", "a/b/c", "../lights", "~/lights", "a b/c", "/lights"):
+        assert not is_hub_id(text)
