@@ -9,5 +9,6 @@ Example:
 
 from ezav.media.clip import Clip, Frames, FrameSpec, Waveform
 from ezav.media.read import read_clip
+from ezav.media.windows import read_windows
 
-__all__ = ["Clip", "FrameSpec", "Frames", "Waveform", "read_clip"]
+__all__ = ["Clip", "FrameSpec", "Frames", "Waveform", "read_clip", "read_windows"]

@@ -72,20 +72,33 @@ class Collector:
         self.pictures = 0
         self.picture = Extent(inf, -inf)
         """From the first to the end of the last picture that was decoded."""
+        self._earlier: Picture | None = None
+        """The last picture that began and, by its own length, ended before `begin`."""
 
     def add(self, item: Picture | Sound) -> None:
         """The next piece, whichever it is."""
         if isinstance(item, Sound):
             self.sound.add(item)
             return
+        if self._earlier is not None and item.time > self.begin:
+            # Shown until now, whatever length it was given: it is seen in this stretch.
+            self._count(self.begin, min(item.time, self.end))
+        self._earlier = None
         if item.time >= self.end:
             return
         for sampler in self.samplers:
-            sampler.add(item)
+            # Of every frame, each belongs to the window in which it begins.
+            if sampler.instants is not None or item.time >= self.begin:
+                sampler.add(item)
         if item.time + item.length > self.begin:
-            self.pictures += 1
-            self.picture.begin = min(self.picture.begin, item.time)
-            self.picture.end = max(self.picture.end, item.time + item.length)
+            self._count(item.time, item.time + item.length)
+        else:
+            self._earlier = item
+
+    def _count(self, begin: float, end: float) -> None:
+        self.pictures += 1
+        self.picture.begin = min(self.picture.begin, begin)
+        self.picture.end = max(self.picture.end, end)
 
     @property
     def first(self) -> float:

@@ -91,7 +91,7 @@ def decode(source: Source, problems: Problems) -> Iterator[Picture | Sound]:
             packet = None
         if packet is None:
             break
-        yield from readers[packet.stream_index].read(packet)
+        yield from readers[packet.stream.index].read(packet)
 
 
 class _Clock:

@@ -44,7 +44,7 @@ def scan(source: Source) -> dict[str, Extent]:
             stamp = packet.dts if packet.pts is None else packet.pts
             if stamp is None or packet.is_discard:
                 continue
-            stamps = found[packet.stream_index]
+            stamps = found[packet.stream.index]
             stamps.times.append(float(stamp * packet.time_base))
             stamps.lengths.append(float((packet.duration or 0) * packet.time_base))
     except (av.FFmpegError, ValueError):

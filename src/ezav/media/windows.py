@@ -1,0 +1,202 @@
+"""`read_windows`: a long recording piece by piece, never the whole of it in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from ezav.errors import EzavError
+from ezav.media.clip import Clip, FrameSpec
+from ezav.media.collect import Collector, Converters, Wanted, seconds
+from ezav.media.container import Source, UnreadableError, open_source
+from ezav.media.decode import Picture, Problems, Sound, decode
+from ezav.media.read import DEFAULT_RATE, DEFAULT_SPEC, check_wanted, restrict, unreadable
+from ezav.media.scan import Extent, scan
+
+_SHORTEST = 0.1
+"""Seconds at the end of a recording that are not worth a window of their own."""
+_HEAD = 16
+"""Pieces looked at, at most, for the first picture and the first sound."""
+_PATIENCE = 10.0
+"""Seconds that one stream may lag behind the other before windows stop waiting for it."""
+
+
+def read_windows(
+    path: str | os.PathLike[str],
+    length: float,
+    hop: float | None = None,
+    *,
+    video: FrameSpec | Iterable[FrameSpec] | None = DEFAULT_SPEC,
+    audio: int | Iterable[int] | None = DEFAULT_RATE,
+) -> Iterator[Clip]:
+    """Read a recording as windows `[k · hop, k · hop + length)`, decoding it once.
+
+    The last window ends with the recording and may be shorter. Only the windows that overlap are
+    in memory. A file that cannot be read gives one clip that says why.
+
+    Args:
+        path: a media file.
+        length: of a window, in seconds.
+        hop: seconds from the beginning of one window to the next; default `length`.
+        video, audio: as for :func:`ezav.media.read_clip`; a spec with a `count` gives so many
+            frames for each window.
+
+    Yields:
+        Clips in order; `start` says where the window lies, its times are counted from there.
+
+    Raises:
+        EzavError: a length or hop that is not positive.
+
+    Example:
+        >>> [clip.reason for clip in read_windows("no/such/film.mkv", 10.0)]
+        ['no such file']
+    """
+    step = length if hop is None else hop
+    if not (0 < length < 1e9 and 0 < step < 1e9):
+        raise EzavError(f"windows of {length} s every {step} s", "both must be more than 0")
+    wanted = check_wanted(video, audio)
+    try:
+        with open_source(Path(path)) as source:
+            extents = scan(restrict(source, wanted))
+        found = [extent for extent in extents.values() if extent.length > 0]
+        if not found:
+            with open_source(Path(path)) as source:
+                empty = Collector(wanted, Converters(source), Extent(), problems := Problems())
+                yield empty.clip(restrict(source, wanted), os.fspath(path), problems, 0.0)
+            return
+        whole = Extent(min(e.begin for e in found), max(e.end for e in found))
+        with open_source(Path(path)) as source:
+            cutter = _Cutter(restrict(source, wanted), os.fspath(path), wanted, extents, whole)
+            yield from cutter.cut(length, step)
+    except UnreadableError as error:
+        yield unreadable(path, wanted, str(error))
+    except MemoryError:
+        yield unreadable(path, wanted, "needs more memory than allowed")
+
+
+@dataclass(slots=True)
+class _Cutter:
+    """Deals the pieces of one recording out to the windows they belong to."""
+
+    source: Source
+    path: str
+    wanted: Wanted
+    extents: dict[str, Extent]
+    whole: Extent
+
+    def cut(self, length: float, hop: float) -> Iterator[Clip]:
+        problems = Problems()
+        items = self._from_first(decode(self.source, problems))
+        converters = Converters(self.source)
+        windows = iter(self._windows(length, hop))
+        coming = next(windows, None)
+        open_windows: list[Collector] = []
+        told = 0
+        reached = dict.fromkeys(self.extents, self.whole.begin)
+        shown: Picture | None = None
+        for item in items:
+            while coming is not None and _ends(item) > coming.begin:
+                picture = _overlap(self.extents.get("video", Extent()), coming)
+                fresh = Collector(
+                    self.wanted, converters, picture, problems, coming.begin, coming.end
+                )
+                if shown is not None:
+                    fresh.add(shown)
+                open_windows.append(fresh)
+                coming = next(windows, None)
+            for window in open_windows:
+                window.add(item)
+            if isinstance(item, Picture):
+                shown = item
+                reached["video"] = item.time
+            else:
+                reached["audio"] = _ends(item)
+            while open_windows and self._passed(open_windows[0], reached):
+                clip = self._clip(open_windows.pop(0), problems, told)
+                told = len(problems.lines())
+                yield clip
+        self._note_early_end(reached, problems)
+        if coming is not None and coming.begin == self.whole.begin:  # nothing was decoded
+            window = Collector(self.wanted, converters, Extent(), problems)
+            yield window.clip(self.source, self.path, problems, 0.0)
+        for window in open_windows:
+            clip = self._clip(window, problems, told)
+            told = len(problems.lines())
+            yield clip
+
+    def _from_first(self, items: Iterator[Picture | Sound]) -> Iterator[Picture | Sound]:
+        """The same items, once the first of each stream has told when the recording begins.
+
+        Packets may begin earlier: codecs put a little padding before the first sound.
+        """
+        firsts: dict[type, float] = {}
+        head: list[Picture | Sound] = []
+        for item in items:
+            head.append(item)
+            firsts.setdefault(type(item), item.time)
+            present = sum(extent.length > 0 for extent in self.extents.values())
+            if len(firsts) == present or len(head) >= _HEAD:
+                break
+        if firsts:
+            self.whole.begin = min(firsts.values())
+        return chain(head, items)
+
+    def _note_early_end(self, reached: dict[str, float], problems: Problems) -> None:
+        for name, extent in self.extents.items():
+            missing = extent.end - reached[name]
+            if missing > 0.05 * extent.length + 0.2:
+                what = "picture" if name == "video" else "sound"
+                problems.note(f"{what} truncated: the last {seconds(missing)} are missing")
+                problems.truncated = True
+
+    def _windows(self, length: float, hop: float) -> Iterator[Extent]:
+        number = 0
+        while True:
+            begin = self.whole.begin + number * hop
+            end = begin + length
+            if number and begin > self.whole.end - _SHORTEST:
+                return
+            yield Extent(begin, min(end, self.whole.end))
+            if end >= self.whole.end - _SHORTEST:
+                return
+            number += 1
+
+    def _passed(self, window: Collector, reached: dict[str, float]) -> bool:
+        """Nothing more of this window is to come."""
+        if max(reached.values()) > window.end + _PATIENCE:
+            return True
+        return all(
+            time >= window.end or self.extents[name].end <= window.begin
+            for name, time in reached.items()
+        )
+
+    def _clip(self, window: Collector, problems: Problems, told: int) -> Clip:
+        clip = window.clip(self.source, self.path, problems, window.begin)
+        start = window.begin - self.whole.begin
+        where = f"between {seconds(start)} and {seconds(window.end - self.whole.begin)}"
+        no_video, no_audio = clip.video_missing, clip.audio_missing
+        if no_video and self.source.video is not None:
+            no_video = f"no frames {where}"
+        if no_audio and self.source.audio is not None:
+            no_audio = f"no sound {where}"
+        return replace(
+            clip,
+            start=start,
+            video_missing=no_video,
+            audio_missing=no_audio,
+            warnings=clip.warnings[told:],
+        )
+
+
+def _ends(item: Picture | Sound) -> float:
+    if isinstance(item, Picture):
+        return item.time + item.length
+    return item.time + len(item.samples) / item.rate
+
+
+def _overlap(extent: Extent, window: Extent) -> Extent:
+    begin = max(extent.begin, window.begin)
+    return Extent(begin, max(begin, min(extent.end, window.end)))

@@ -1,0 +1,97 @@
+"""Windows of a long recording are the recording, cut; only a few are in memory at a time."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ezav.errors import EzavError
+from ezav.media import FrameSpec, read_clip, read_windows
+from tests.media.files import sine, write_clip, write_wav
+from tests.shared_data import shared
+
+EVERY = FrameSpec.every()
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("long") / "r.mkv", frames=70, fps=10, rate=16_000)
+
+
+def test_windows_side_by_side_are_the_whole(recording: Path) -> None:
+    whole = read_clip(recording, video=EVERY, audio=16_000)
+    windows = list(read_windows(recording, 2.0, video=EVERY, audio=16_000))
+    assert [w.start for w in windows] == [0.0, 2.0, 4.0, 6.0]
+    assert whole.frames is not None
+    assert whole.waveform is not None
+    images = [w.frames.images for w in windows if w.frames is not None]
+    times = [w.frames.times + w.start for w in windows if w.frames is not None]
+    assert np.array_equal(np.concatenate(images), whole.frames.images)
+    assert np.concatenate(times) == pytest.approx(whole.frames.times)
+    sound = np.concatenate([w.waveform.samples for w in windows if w.waveform is not None])
+    assert np.array_equal(sound, whole.waveform.samples[: len(sound)])
+    # What is behind the end of the packets is the codec's padding.
+    assert len(sound) >= len(whole.waveform) - 1_024
+
+
+def test_overlapping_windows_sample_what_is_shown(recording: Path) -> None:
+    spec = FrameSpec.uniform(4)
+    every = read_clip(recording, video=EVERY, audio=None).frames
+    assert every is not None
+    windows = list(read_windows(recording, 2.0, 1.0, video=spec, audio=8_000))
+    assert [w.start for w in windows] == [0, 1, 2, 3, 4, 5]
+    for window in windows:
+        assert window.frames is not None
+        assert window.frames.times == pytest.approx([0.25, 0.75, 1.25, 1.75])
+        for image, time in zip(window.frames.images, window.frames.times):
+            shown = np.flatnonzero(every.times <= window.start + time + 1e-6)[-1]
+            assert np.array_equal(image, every.images[shown])
+        assert window.waveform is not None
+        assert len(window.waveform) == pytest.approx(16_000, abs=1)
+
+
+def test_a_long_still_is_seen_in_every_window(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "still.mkv", times=[0.0, 0.1, 6.0, 6.1], tone=None)
+    windows = list(read_windows(path, 1.0, video=FrameSpec.middle(), audio=None))
+    assert [w.frames is not None for w in windows] == [True] * len(windows)
+    assert len(windows) == 7
+
+
+def test_a_window_behind_the_sound_says_so() -> None:
+    path = shared("data", "odd_media", "audio_shorter_0.5s_of_2s.mp4")
+    windows = list(read_windows(path, 1.0))
+    assert [w.audio_missing for w in windows] == ["", "no sound between 1 s and 2 s"]
+    assert all(w.frames is not None for w in windows)
+
+
+def test_bad_files_and_bad_windows(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    assert [w.reason for w in read_windows(tmp_path / "empty.mp4", 5.0)] == ["empty file"]
+    for name in ("index_only_claims_60s.mp4", "mp4parse__no_timescale.mp4"):
+        (only,) = read_windows(shared("data", "odd_media", name), 5.0)
+        assert only.status == "failed"
+        assert "decoded" in only.reason
+    (cut,) = read_windows(shared("data", "odd_media", "corrupt_middle.mp4"), 5.0)
+    assert cut.truncated
+    assert "picture truncated" in cut.reason
+    for length, hop in ((0.0, None), (1.0, 0.0), (-1.0, 1.0)):
+        with pytest.raises(EzavError, match="more than 0"):
+            list(read_windows(tmp_path / "x.mp4", length, hop))
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    rate = 16_000
+
+    def peak(seconds: int) -> int:
+        path = write_wav(tmp_path / f"{seconds}.wav", sine(300, seconds, rate)[None], rate)
+        tracemalloc.start()
+        count = sum(1 for _ in read_windows(path, 2.0, video=None, audio=rate))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert count == seconds // 2
+        return most
+
+    assert peak(120) < 1.5 * peak(20) + 500_000
