@@ -44,17 +44,24 @@ def rich_table(rows: Sequence[SummaryRow], title: str = "") -> RenderableType:
     for table_rows in by_comparison(rows):
         first = table_rows[0]
         heading = escape(title or first.where.title)
+        # A column that says the same in every row costs width; say it once.
+        counts = {len(row.seeds) for row in table_rows}
+        if len(counts) == 1 and max(counts) > 1:
+            heading += f", mean ± sd of {max(counts)} seeds"
         if first.where.simulated:
             heading += "  [bold red]SIMULATED DATA[/bold red]"
         table = Table(title=heading, title_justify="left", title_style="bold", box=None)
-        table.add_column("", no_wrap=False)
-        table.add_column("seeds", justify="right")
+        table.add_column("", overflow="fold", min_width=12)
+        if len(counts) > 1:
+            table.add_column("seeds", justify="right")
         for metric in METRICS:
             table.add_column(metric, justify="right", no_wrap=True)
         for row in table_rows:
-            cells = [row.cell(metric) for metric in METRICS]
-            table.add_row(escape(row.marked_label), str(len(row.seeds)), *cells)
-        table.add_row("chance", "", *_chance_cells(first), style="dim")
+            seeds = [str(len(row.seeds))] if len(counts) > 1 else []
+            cells = [row.cell(metric).replace("± ", "±") for metric in METRICS]
+            table.add_row(escape(row.marked_label), *seeds, *cells)
+        blank = [""] if len(counts) > 1 else []
+        table.add_row("chance", *blank, *_chance_cells(first), style="dim")
         parts.append(table)
         parts.extend(f"[yellow]note:[/yellow] {escape(note)}" for note in notes(table_rows))
     return Group(*parts)

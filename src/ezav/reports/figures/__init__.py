@@ -1,0 +1,1 @@
+"""Figures of a report: each function turns stored results into one panel with its CSV."""

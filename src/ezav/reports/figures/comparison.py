@@ -1,0 +1,130 @@
+"""HM of every row as bars, published numbers marked apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from ezav.benchmarks.published import PublishedResult
+from ezav.reports.figures.style import (
+    BLACK,
+    BLUE,
+    COLUMN,
+    GREEN,
+    GREY,
+    ORANGE,
+    Panel,
+    Picture,
+    display_name,
+    new_figure,
+    styled,
+)
+from ezav.reports.published import Published
+from ezav.reports.summary import SummaryRow, percent
+from ezav.reports.tables import to_csv
+
+_COLOURS = {"trained": BLUE, "frozen": GREEN, "shuffled": ORANGE}
+_WORDS = {"trained": "trained", "frozen": "frozen baseline", "shuffled": "shuffled control"}
+
+
+@styled
+def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
+    """Bars of HM (%), one for each row of a table and each published row beside it.
+
+    Published rows of another text alignment get no bar: they stand in the table below.
+    """
+    first, published = rows[0], found.beside
+    count = len(rows) + len(published)
+    figure = new_figure(COLUMN, 1.25 + 0.33 * count, first.where.simulated)
+    axes = figure.subplots()
+    places = range(count)
+    for place, row in zip(places, rows):
+        error = None if row.sd is None else 100 * row.sd["HM"]
+        value = 100 * row.mean["HM"]
+        axes.barh(place, value, height=0.7, color=_COLOURS[row.kind])
+        if error is not None:
+            axes.errorbar(value, place, xerr=error, color=BLACK, capsize=2.5, lw=1)
+        _number(axes, value + (error or 0), place, row.cell("HM"))
+    for place, other in zip(places[len(rows) :], published):
+        value = 100 * other.HM
+        axes.barh(place, value, height=0.7, color="white", edgecolor=GREY, hatch="////", lw=0.8)
+        _number(axes, value, place, f"{value:.1f}")
+    axes.axvline(100 * first.chance.HM, color=BLACK, ls=":", lw=1.2)
+    if published:
+        axes.axhline(len(rows) - 0.5, color=GREY, lw=0.8)
+    names = [display_name(row.label) for row in rows]
+    axes.set_yticks(places, names + [_published_name(other) for other in published])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    longest = max([100 * row.mean["HM"] for row in rows] + [100 * o.HM for o in published])
+    axes.set_xlim(0, max(longest * 1.3, 140 * first.chance.HM, 1))
+    axes.set_xlabel("HM on the test split (%)")
+    kinds = dict.fromkeys(row.kind for row in rows)
+    handles: list[object] = [Patch(color=_COLOURS[kind], label=_WORDS[kind]) for kind in kinds]
+    if published:
+        hatched = Patch(facecolor="white", edgecolor=GREY, hatch="////", label="published")
+        handles.append(hatched)
+    handles += axes.plot([], [], color=BLACK, ls=":", label="chance")
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+
+    seeds = max(len(row.seeds) for row in rows)
+    spread = "mean and standard deviation over seeds" if seeds > 1 else "one seed"
+    caption = f"Test HM of the runs of this report on {first.where.title} ({spread})."
+    if published:
+        caption += (
+            " Hatched: published numbers of the same data set and setting, not measured here; "
+            "a question mark where the paper's text alignment is unknown."
+        )
+    if found.apart:
+        caption += (
+            " The other published numbers were made with another text alignment (see the table) "
+            "and are not comparable bar by bar."
+        )
+    alt = "Bar chart of HM: " + "; ".join(f"{row.label} {row.cell('HM')}" for row in rows)
+    everything = [*published, *found.apart]
+    return Panel(
+        key="comparison",
+        title="Comparison by harmonic mean",
+        caption=caption,
+        pictures=(Picture("comparison", figure, alt),),
+        csv={"comparison": _csv(rows, everything)},
+        table=_table(everything),
+        table_title="Published numbers of this data set and setting (%), not measured here",
+    )
+
+
+def _csv(rows: Sequence[SummaryRow], published: Sequence[PublishedResult]) -> str:
+    head = ["label", "kind", "seeds", "HM_mean", "HM_sd", "text_alignment", "source"]
+    table: list[list[object]] = [list(head)]
+    for row in rows:
+        hm = [row.mean["HM"], "" if row.sd is None else row.sd["HM"]]
+        alignment = row.where.text_alignment
+        table.append([row.label, row.kind, len(row.seeds), *hm, alignment, "this report"])
+    for other in published:
+        hm = [other.HM, ""]
+        table.append([other.method, "published", "", *hm, other.text_alignment, other.source])
+    table.append(["chance", "chance", "", rows[0].chance.HM, "", "", "computed"])
+    return to_csv(table)
+
+
+def _table(published: Sequence[PublishedResult]) -> list[list[str]]:
+    if not published:
+        return []
+    words = {"by_name": "by name", "published": "permuted", "unknown": "unknown"}
+    table = [["method", "S", "U", "HM", "ZSL", "text alignment", "source"]]
+    for row in published:
+        numbers = ["–" if v is None else percent(v) for v in (row.S, row.U, row.HM, row.ZSL)]
+        name = row.method + (" (temporal)" if row.temporal else "")
+        table.append([name, *numbers, words[row.text_alignment], row.source])
+    return table
+
+
+def _published_name(row: PublishedResult) -> str:
+    name = row.method + (" (temporal)" if row.temporal else "")
+    return display_name(name + (" ?" if row.text_alignment == "unknown" else ""))
+
+
+def _number(axes: Axes, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)

@@ -1,0 +1,93 @@
+"""Square heat maps over classes, legible from 3 to 300 of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ezav.reports.figures.style import (
+    BLACK,
+    SEEN,
+    UNSEEN,
+    display_name,
+    new_figure,
+)
+
+LABELLED = 64
+"""Up to so many classes every row has its name; beyond, names are in the CSV."""
+_ACROSS = 5.0
+
+
+def class_matrix(
+    values: NDArray[np.float64],
+    names: Sequence[str],
+    seen: Sequence[bool],
+    title: str,
+    colours: str,
+    limits: tuple[float, float],
+    colour_label: str,
+    axis_labels: tuple[str, str] | None,
+    simulated: bool,
+) -> Figure:
+    """Draw `[C, C]` values; nan is white. Names are coloured by seen and unseen.
+
+    Args:
+        values: rows and columns in the order of `names`.
+        seen: one entry a class.
+        axis_labels: of rows and columns; None for a symmetric matrix.
+    """
+    count = len(names)
+    labelled = count <= LABELLED
+    size = max(3.0, 0.145 * count) if labelled else _ACROSS
+    fontsize = 7.5
+    margin = 0.085 * max(len(display_name(name)) for name in names) if labelled else 0.5
+    figure = new_figure(size + margin + 0.9, size + margin + 0.5, simulated)
+    axes = figure.subplots()
+    image = axes.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=limits[0], vmax=limits[1])
+    bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02, shrink=0.8)
+    bar.set_label(colour_label, fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    axes.set_title(title)
+    if labelled:
+        shown = [display_name(name) for name in names]
+        axes.set_xticks(range(count), shown, rotation=90, fontsize=fontsize)
+        axes.set_yticks(range(count), shown, fontsize=fontsize)
+        for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+            for tick, one_seen in zip(ticks, seen):
+                tick.set_color(SEEN if one_seen else UNSEEN)
+        axes.tick_params(length=0)
+    else:
+        _mark_sides(axes, seen)
+    if axis_labels:
+        axes.set_ylabel(axis_labels[0])
+        axes.set_xlabel(axis_labels[1])
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_linewidth(0.5)
+    boundary = sum(seen)
+    if axis_labels and 0 < boundary < count:
+        axes.axhline(boundary - 0.5, color=BLACK, lw=0.7)
+        axes.axvline(boundary - 0.5, color=BLACK, lw=0.7)
+    return figure
+
+
+def _mark_sides(axes: Axes, seen: Sequence[bool]) -> None:
+    """Too many names: say where seen and unseen classes are, if they are in two blocks."""
+    count, boundary = len(seen), sum(seen)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if list(seen) != sorted(seen, reverse=True):
+        return
+    sides = [(0, boundary, "seen", SEEN), (boundary, count, "unseen", UNSEEN)]
+    sides = [side for side in sides if side[0] < side[1]]
+    middles = [(low + high - 1) / 2 for low, high, _, _ in sides]
+    words = [f"{high - low} {word}" for low, high, word, _ in sides]
+    axes.set_xticks(middles, words)
+    axes.set_yticks(middles, words, rotation=90, va="center")
+    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+        for tick, side in zip(ticks, sides):
+            tick.set_color(side[3])
+    axes.tick_params(length=0)

@@ -1,0 +1,97 @@
+"""Cosine similarity among class embeddings: as the text encoder gave them, and as trained with."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.reports.figures.matrix import LABELLED, class_matrix
+from ezav.reports.figures.order import cluster_order
+from ezav.reports.figures.style import BLUE, COLUMN, ORANGE, Panel, Picture, new_figure, styled
+from ezav.reports.runs import LabelledRuns
+from ezav.reports.tables import to_csv
+
+
+@styled
+def similarity(group: LabelledRuns) -> Panel:
+    """Similarity before and after, classes in one order, and the distribution of both."""
+    run = group.first
+    before, after = run.text, run.classes.select(run.text.names)
+    order = cluster_order(before.vectors)
+    names = [before.names[c] for c in order]
+    seen_names = set(run.result.candidates["seen"])
+    seen = [name in seen_names for name in names]
+    matrices = [_cosine(one, order) for one in (before, after)]
+    unchanged = torch.equal(before.vectors, after.vectors)
+    off = ~np.eye(len(names), dtype=bool)
+    lowest = min(float(m[off].min(initial=1)) for m in matrices)
+    made = "shuffled among classes" if group.setting.get("shuffle") else "as trained with"
+    titles = ["text embeddings", made]
+    keys = ["similarity-text", "similarity-trained"]
+    shown = 1 if unchanged else 2
+    pictures = [
+        Picture(
+            key,
+            class_matrix(
+                matrix,
+                names,
+                seen,
+                title=title,
+                colours="cividis",
+                limits=(lowest, 1.0),
+                colour_label="cosine similarity",
+                axis_labels=None,
+                simulated=run.result.simulated,
+            ),
+            f"Cosine similarity of class embeddings, {title}: mean {matrix[off].mean():.2f}",
+            scrolls=True,
+        )
+        for key, title, matrix in list(zip(keys, titles, matrices))[:shown]
+    ]
+    pictures.append(_nearest(matrices[:shown], titles, run.result.simulated))
+    means = [f"{matrix[off].mean():.2f} ({title})" for title, matrix in zip(titles, matrices)]
+    caption = (
+        f"Class embeddings of {group.label} (text encoder {before.encoder}), seed "
+        f"{run.result.seed}, in the order of a clustering of the text embeddings. Mean "
+        f"similarity of two classes: {means[0] if unchanged else ', '.join(means)}."
+    )
+    if unchanged:
+        caption += " This run uses the text embeddings as they are."
+    if len(names) > LABELLED:
+        caption += " The names, in this order, are in the CSV (--figures writes it)."
+    return Panel(
+        key="similarity",
+        title="Similarity of class embeddings"
+        if unchanged
+        else "Similarity of class embeddings before and after",
+        caption=caption,
+        pictures=tuple(pictures),
+        csv={key: _csv(names, m) for key, m in list(zip(keys, matrices))[:shown]},
+    )
+
+
+def _cosine(embeddings: ClassEmbeddings, order: list[int]) -> NDArray[np.float64]:
+    vectors = embeddings.vectors[order].double()
+    return (vectors @ vectors.T).numpy()
+
+
+def _nearest(matrices: list[NDArray[np.float64]], titles: list[str], simulated: bool) -> Picture:
+    """How near the nearest other class is: what decides whether two classes can be told apart."""
+    figure = new_figure(COLUMN, 3.2, simulated)
+    axes = figure.subplots()
+    nearest = [np.where(np.eye(len(m), dtype=bool), -2, m).max(1) for m in matrices]
+    bins = np.linspace(min(float(n.min()) for n in nearest) - 0.02, 1.0, 26)
+    for values, title, colour in zip(nearest, titles, (ORANGE, BLUE)):
+        axes.hist(values, bins=bins.tolist(), color=colour, alpha=0.75, label=title)
+    axes.set_xlabel("cosine similarity to the nearest other class")
+    axes.set_ylabel("classes")
+    figure.legend(loc="outside lower center", ncols=2)
+    words = ", ".join(f"{title} {values.mean():.2f}" for title, values in zip(titles, nearest))
+    return Picture("nearest-class", figure, f"Mean similarity to the nearest class: {words}")
+
+
+def _csv(names: list[str], matrix: NDArray[np.float64]) -> str:
+    head: list[object] = ["class", *names]
+    return to_csv([head, *([n, *(f"{v:.5f}" for v in row)] for n, row in zip(names, matrix))])

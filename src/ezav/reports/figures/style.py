@@ -1,0 +1,227 @@
+"""How figures look: colours safe for the colour-blind, fonts, and what a panel of a report is."""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+import warnings
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+from matplotlib.figure import Figure
+
+BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#8A8A8A"
+SERIES = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+"""Okabe & Ito (2008) without the yellow, which is too pale on white."""
+DASHES = ("-", "--", "-.", ":")
+SEEN, UNSEEN = BLUE, VERMILLION
+COLUMN = 4.6
+"""Width in inches of a figure that stays legible on a phone."""
+NAME_LENGTH = 26
+
+_STYLE: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10.0,
+    "axes.titlesize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "figure.facecolor": "white",
+    "image.interpolation": "nearest",
+    # A class may be called "$100 bill": names are never formulas.
+    "text.parse_math": False,
+    # Text stays text: searchable, and shown in any script the reader's machine has fonts for.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ezav",
+}
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_PNG_DPI = 200
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One drawing.
+
+    Attributes:
+        name: of its files, without ending.
+        figure: the matplotlib figure.
+        alt: what it shows, for those who cannot see it.
+        scrolls: on a narrow screen it keeps a legible size and scrolls instead of shrinking.
+    """
+
+    name: str
+    figure: Figure
+    alt: str
+    scrolls: bool = False
+
+    def svg(self) -> str:
+        """The drawing as an SVG document."""
+        with _rendering():
+            buffer = io.StringIO()
+            self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return buffer.getvalue()
+
+    def png(self) -> bytes:
+        """The drawing as PNG, 200 dots an inch."""
+        with _rendering():
+            buffer = io.BytesIO()
+            self.figure.savefig(buffer, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def inline_svg(self, prefix: str) -> str:
+        """An `<svg>` element for a page that holds other drawings: its ids begin with `prefix`."""
+        ElementTree.register_namespace("", _SVG)
+        ElementTree.register_namespace("xlink", _XLINK)
+        root = ElementTree.fromstring(self.svg())
+        for parent in list(root.iter()):
+            for child in list(parent):
+                # A style sheet inside an inline drawing would rule the whole page.
+                if child.tag in {f"{{{_SVG}}}style", f"{{{_SVG}}}metadata"}:
+                    parent.remove(child)
+        for element in root.iter():
+            for key, value in element.attrib.items():
+                if key == "id":
+                    element.set(key, f"{prefix}-{value}")
+                elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
+                    element.set(key, f"#{prefix}-{value[1:]}")
+                elif "url(#" in value:
+                    element.set(key, value.replace("url(#", f"url(#{prefix}-"))
+        root.set("role", "img")
+        root.set("aria-label", self.alt)
+        width = self.figure.get_figwidth() * 96
+        for key in ("width", "height"):
+            root.attrib.pop(key, None)
+        root.set("style", f"width:{width:.0f}px")
+        return ElementTree.tostring(root, encoding="unicode")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture of pixels: its media type, its bytes, and what it shows."""
+
+    mime: str
+    data: bytes
+    alt: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A clip in the gallery: heading, pictures, remarks."""
+
+    heading: str
+    images: tuple[Image, ...]
+    remarks: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure of the report: pictures, a caption that says what data they are from, numbers.
+
+    Attributes:
+        key: name of its files.
+        title: heading.
+        caption: what is shown and what data it is from.
+        pictures: drawings, side by side where there is room.
+        csv: file name without ending -> the numbers shown, as CSV.
+        table: header and rows of a table shown below the pictures.
+        table_title: what the table is.
+        folded: the table is long and opens on demand.
+        cards: clips, below the table.
+    """
+
+    key: str
+    title: str
+    caption: str
+    pictures: tuple[Picture, ...] = ()
+    csv: dict[str, str] = field(default_factory=dict)
+    table: Sequence[Sequence[str]] = ()
+    table_title: str = ""
+    folded: bool = False
+    cards: tuple[Card, ...] = ()
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Draw in the report's style whatever the caller's matplotlib settings are."""
+
+    @wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _rendering():
+            return function(*args, **kwargs)
+
+    return inner
+
+
+def new_figure(width: float, height: float, simulated: bool) -> Figure:
+    """An empty figure (inches); simulated data is stamped across it."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if simulated:
+        figure.text(
+            0.5,
+            0.5,
+            "SIMULATED DATA",
+            rotation=28,
+            ha="center",
+            va="center",
+            fontsize=min(width, height * 1.6) * 6.5,
+            color=VERMILLION,
+            alpha=0.28,
+            weight="bold",
+            zorder=100,
+        )
+    return figure
+
+
+def display_name(name: str, length: int = NAME_LENGTH) -> str:
+    """A name fit for a label: one line, no control characters, not too long.
+
+    Example:
+        >>> display_name("a red square bouncing with a high beep", 16)
+        'a red square bo…'
+        >>> display_name("tab\\there")
+        'tab here'
+    """
+    clean = printable(name)
+    return clean if len(clean) <= length else clean[: length - 1].rstrip() + "…"
+
+
+def printable(text: str) -> str:
+    """One line without characters that XML or HTML forbid.
+
+    Example:
+        >>> printable("bell\\x07  and\\nnewline")
+        'bell\\ufffd and newline'
+    """
+    one_line = " ".join(text.split())
+    forbidden = {"Cc", "Cs", "Cn"}
+    return "".join("\ufffd" if unicodedata.category(c) in forbidden else c for c in one_line)
+
+
+def _full_style() -> Any:
+    style: dict[str, Any] = {}
+    for key, value in matplotlib.rcParamsDefault.items():
+        if key not in _UNTOUCHED:
+            style[key] = value
+    return {**style, **_STYLE}
+
+
+_UNTOUCHED = {"backend", "backend_fallback", "interactive", "toolbar", "timezone", "date.epoch"}
+
+
+@contextmanager
+def _rendering() -> Iterator[None]:
+    with matplotlib.rc_context(_full_style()), warnings.catch_warnings():
+        # DejaVu lacks many scripts; in the SVG the reader's own fonts fill in.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support")
+        yield

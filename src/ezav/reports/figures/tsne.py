@@ -1,0 +1,172 @@
+"""A map of the test clips: t-SNE of their score vectors, a marker for each class."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+from ezav.reports.figures.style import (
+    GREY,
+    SEEN,
+    SERIES,
+    UNSEEN,
+    Panel,
+    Picture,
+    display_name,
+    new_figure,
+    styled,
+)
+from ezav.reports.runs import LabelledRuns
+from ezav.reports.tables import to_csv
+
+MOST_CLIPS = 1200
+"""t-SNE of more clips takes long and shows no more."""
+_COLOURED = 40
+"""Up to so many classes each has a colour and a name; beyond, colours show the side only."""
+_FEWEST = 8
+
+
+@styled
+def clip_map(group: LabelledRuns) -> Panel | None:
+    """t-SNE (van der Maaten & Hinton 2008) of score vectors; None where there is nothing to map.
+
+    A clip's score vector is centred, since adding a constant to all scores changes no decision.
+    """
+    run, test = group.first, group.first.test
+    chosen = _sample(test.targets.numpy())
+    scores = test.scores[chosen].double()
+    scores = scores - scores.mean(dim=1, keepdim=True)
+    spread = float(scores.std()) if len(chosen) >= _FEWEST else 0.0
+    if not spread > 0 or not bool(torch.isfinite(scores).all()):
+        return None
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(chosen) - 1) / 3)
+    model = TSNE(perplexity=perplexity, init="random", random_state=0)
+    places = np.asarray(model.fit_transform((scores / spread).numpy()), dtype=np.float64)
+    targets = test.targets[chosen].numpy()
+    seen = test.seen.numpy()
+    figure, left_out = _draw(places, targets, seen, test.classes, run.result.simulated)
+    some = f"{len(chosen)} of the {len(test.clips)}" if len(chosen) < len(test.clips) else "The"
+    caption = (
+        f"{some} test clips of {run.result.dataset}, placed by t-SNE of their vectors of class "
+        f"scores ({group.label}, seed {run.result.seed}, perplexity {perplexity:.0f}). Circles: "
+        "clips of seen classes; triangles: of unseen ones; a name stands at the median of its "
+        "class's clips. Distances between far groups mean nothing."
+    )
+    if len(np.unique(targets)) > _COLOURED:
+        caption += " Of so many classes only unseen ones are named."
+    if left_out:
+        caption += f" {left_out} names found no room; the CSV has every clip's class."
+    csv: list[list[object]] = [["clip", "class", "seen", "x", "y"]]
+    for row, target, (x, y) in zip(chosen.tolist(), targets, places):
+        csv.append([test.clips[row], test.classes[target], bool(seen[target]), f"{x}", f"{y}"])
+    return Panel(
+        key="tsne",
+        title="Map of the test clips",
+        caption=caption,
+        pictures=(Picture("tsne", figure, f"t-SNE of {len(chosen)} test clips", scrolls=True),),
+        csv={"tsne": to_csv(csv)},
+    )
+
+
+def _sample(targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most MOST_CLIPS clips, every class by its share (at least one), always the same ones."""
+    if len(targets) <= MOST_CLIPS:
+        return np.arange(len(targets))
+    order = np.random.default_rng(0).permutation(len(targets))
+    share = MOST_CLIPS / len(targets)
+    kept = []
+    for target in np.unique(targets):
+        own = order[targets[order] == target]
+        kept.append(own[: max(1, int(share * len(own)))])
+    return np.sort(np.concatenate(kept))
+
+
+def _draw(
+    places: NDArray[np.float64],
+    targets: NDArray[np.int64],
+    seen: NDArray[np.bool_],
+    names: tuple[str, ...],
+    simulated: bool,
+) -> tuple[Figure, int]:
+    figure = new_figure(6.6, 5.8, simulated)
+    axes = figure.subplots()
+    present = np.unique(targets)
+    coloured = len(present) <= _COLOURED
+    for number, target in enumerate(present):
+        own = places[targets == target]
+        side = SEEN if seen[target] else UNSEEN
+        axes.scatter(
+            own[:, 0],
+            own[:, 1],
+            s=13 if seen[target] else 20,
+            marker="o" if seen[target] else "^",
+            color=SERIES[number % len(SERIES)] if coloured else side,
+            alpha=0.6 if coloured else 0.4,
+            linewidths=0,
+        )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.scatter([], [], marker="o", color=GREY, label="seen class")
+    axes.scatter([], [], marker="^", color=GREY, label="unseen class")
+    figure.legend(loc="outside lower center", ncols=2)
+    # Unseen names first: if room is short, theirs are the ones to read.
+    named = sorted((t for t in present if coloured or not seen[t]), key=lambda t: bool(seen[t]))
+    anchors = {int(t): np.median(places[targets == t], axis=0) for t in named}
+    colours = {t: SEEN if seen[t] else UNSEEN for t in anchors}
+    figure.draw_without_rendering()
+    left_out = _place_names(
+        axes, anchors, {t: display_name(names[t], 22) for t in anchors}, colours
+    )
+    return figure, left_out
+
+
+def _place_names(
+    axes: Axes,
+    anchors: dict[int, NDArray[np.float64]],
+    names: dict[int, str],
+    colours: dict[int, str],
+) -> int:
+    """Write each name at or near its anchor without overlap; the number of names left out."""
+    renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()
+    frame = axes.get_window_extent(renderer)
+    taken: list[Bbox] = []
+    left_out = 0
+    ring = [(0.0, 0.0)] + [
+        (radius * np.cos(angle), radius * np.sin(angle))
+        for radius in (9, 16, 24, 34)
+        for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    ]
+    for target, anchor in anchors.items():
+        text = axes.annotate(
+            names[target],
+            (float(anchor[0]), float(anchor[1])),
+            xytext=(0, 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color=colours[target],
+            weight="bold",
+            bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.75},
+            arrowprops={"arrowstyle": "-", "color": colours[target], "lw": 0.5},
+        )
+        for offset in ring:
+            text.set_position(offset)
+            text.update_positions(renderer)
+            box = text.get_bbox_patch().get_window_extent(renderer)  # type: ignore[union-attr]
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
+            if inside and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+        else:
+            text.remove()
+            left_out += 1
+    return left_out

@@ -1,0 +1,69 @@
+"""Where the media file of a clip is: as the store says, or under a folder of videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ezav.errors import EzavError
+
+
+@dataclass(frozen=True)
+class MediaFiles:
+    """Finds clips' files; nothing is found where neither store nor folder is given.
+
+    Attributes:
+        videos: the folder that relative paths start from.
+        paths: clip id -> path, as the store's index has it.
+        fingerprint: of that store; None without a store.
+    """
+
+    videos: Path | None = None
+    paths: dict[str, str] = field(default_factory=dict)
+    fingerprint: str | None = None
+
+    @classmethod
+    def open(
+        cls, store: str | Path | None, videos: str | Path | None, fingerprints: set[str]
+    ) -> MediaFiles:
+        """Read the paths of a store.
+
+        Raises:
+            EzavError: the store is not that of any run, or a folder does not exist.
+        """
+        if videos is not None and not Path(videos).is_dir():
+            raise EzavError(f"there is no folder '{videos}'", "give the folder of the videos")
+        root = None if videos is None else Path(videos).resolve()
+        if store is None:
+            return cls(root)
+        from ezav.features import FeatureStore
+
+        opened = FeatureStore.open(store)
+        if opened.fingerprint not in fingerprints:
+            raise EzavError(
+                f"no run of this report was made on the store '{store}'",
+                "give the store that the runs were trained on, or leave out --store",
+            )
+        clips, paths = (opened.index.column(name).to_pylist() for name in ("clip", "path"))
+        return cls(root, dict(zip(clips, paths)), opened.fingerprint)
+
+    def finder(self, fingerprint: str) -> Callable[[str], Path | None] | None:
+        """For runs on the store with this fingerprint: clip id -> file, or None if there is none.
+
+        None where nothing could be found anyway.
+        """
+        known = fingerprint == self.fingerprint
+        if not known and self.videos is None:
+            return None
+
+        def find(clip: str) -> Path | None:
+            # Without a store the clip's id is its path: extraction names clips so.
+            path = Path(self.paths.get(clip) or clip) if known else Path(clip)
+            if self.videos is None:
+                return path if path.is_file() else None
+            inside = (self.videos / path).resolve()
+            # A store from elsewhere must not lead out of the folder that was named.
+            return inside if inside.is_relative_to(self.videos) and inside.is_file() else None
+
+        return find

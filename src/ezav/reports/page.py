@@ -1,0 +1,178 @@
+"""One self-contained HTML page: escaped text, inline pictures, no network, no script."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from string import Template
+
+import ezav
+from ezav.reports.figures.style import Card, Panel, Picture, printable
+from ezav.reports.summary import METRICS, SummaryRow, notes, percent
+
+_KINDS = {"trained": "", "frozen": "frozen baseline", "shuffled": "shuffled control"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """The results of one data set, setting and text alignment.
+
+    Attributes:
+        title: heading.
+        key: unique prefix of ids on the page.
+        rows: of the headline table.
+        panels: figures, in order.
+        protocol: how the numbers came about, in one paragraph.
+        runs: header and rows of the table of runs.
+        facts: name -> value: versions, fingerprints, encoders.
+    """
+
+    title: str
+    key: str
+    rows: Sequence[SummaryRow]
+    panels: Sequence[Panel]
+    protocol: str
+    runs: Sequence[Sequence[str]]
+    facts: dict[str, str]
+
+    @property
+    def simulated(self) -> bool:
+        """The features are random numbers of the right shape."""
+        return any(row.where.simulated for row in self.rows)
+
+
+def render(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """The page as text; every value is escaped here and nowhere else."""
+    template = resources.files("ezav.reports").joinpath("template.html")
+    simulated = [section.title for section in sections if section.simulated]
+    banner = ""
+    if simulated:
+        where = "" if len(simulated) == len(sections) else f" ({', '.join(simulated)})"
+        banner = (
+            f'<p class="simulated">SIMULATED DATA{_text(where)}: the features are random numbers '
+            "of the right shape. These figures say that the machinery runs, and nothing about "
+            "recognition.</p>"
+        )
+    return Template(template.read_text(encoding="utf-8")).substitute(
+        version=_text(ezav.__version__),
+        title=_text(title),
+        lead=_text(lead),
+        banner=banner,
+        contents=_contents(sections),
+        body="\n".join(_section(section) for section in sections),
+        footer=f"Written by ezav {_text(ezav.__version__)} from stored results; figures were "
+        "drawn from the scores in the run folders, no model was run.",
+    )
+
+
+def _contents(sections: Sequence[Section]) -> str:
+    links = []
+    for section in sections:
+        if len(sections) > 1:
+            links.append(f'<li><a href="#{section.key}"><b>{_text(section.title)}</b></a></li>')
+        links += [
+            f'<li><a href="#{section.key}-{panel.key}">{_text(panel.title)}</a></li>'
+            for panel in section.panels
+        ]
+        links.append(f'<li><a href="#{section.key}-protocol">Protocol and versions</a></li>')
+    return f"<nav><ul>{''.join(links)}</ul></nav>"
+
+
+def _section(section: Section) -> str:
+    parts = [f'<section id="{section.key}"><h2>{_text(section.title)}</h2>']
+    parts.append(_headline(section))
+    parts += [_panel(panel, section) for panel in section.panels]
+    parts.append(f'<h3 id="{section.key}-protocol">Protocol and versions</h3>')
+    parts.append(f"<p>{_text(section.protocol)}</p>")
+    parts.append(_table(section.runs))
+    facts = [["", ""], *([name, value] for name, value in section.facts.items())]
+    parts.append(_table(facts, head=False))
+    parts.append("</section>")
+    return "\n".join(parts)
+
+
+def _headline(section: Section) -> str:
+    rows = section.rows
+    head = "".join(f'<th class="n" scope="col">{metric}</th>' for metric in METRICS)
+    best = max((row for row in rows), key=lambda row: row.mean["HM"])
+    lines = []
+    for row in rows:
+        kind = f'<span class="kind">{_KINDS[row.kind]}</span>' if _KINDS[row.kind] else ""
+        first = ' class="first"' if row is best else ""
+        cells = "".join(f'<td class="n">{_cell(row, metric)}</td>' for metric in METRICS)
+        lines.append(
+            f"<tr><td{first}>{_text(row.label)}{kind}</td>"
+            f'<td class="n">{len(row.seeds)}</td>{cells}</tr>'
+        )
+    chance = "".join(f'<td class="n">{percent(getattr(rows[0].chance, m))}</td>' for m in METRICS)
+    lines.append(f'<tr class="chance"><td>chance</td><td class="n"></td>{chance}</tr>')
+    warnings = "".join(f'<p class="note">{_text(note)}</p>' for note in notes(rows))
+    mark = "SIMULATED DATA. " if section.simulated else ""
+    caption = (
+        f"{mark}Percent on the test clips of {section.title}, γ learned on validation. S, U: mean "
+        "per-class recall of seen and unseen classes; HM: their harmonic mean; ZSL: unseen "
+        "classes among themselves; AUSUC: area under the seen-unseen curve."
+    )
+    if any(row.sd for row in rows):
+        caption += " Mean ± standard deviation over seeds."
+    return (
+        '<div class="scroll"><table class="results"><thead><tr><th scope="col">method</th>'
+        f'<th class="n" scope="col">seeds</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+        f'</table></div>{warnings}<p class="caption">{_text(caption)}</p>'
+    )
+
+
+def _cell(row: SummaryRow, metric: str) -> str:
+    spread = ""
+    if row.sd is not None:
+        spread = f' <span class="sd">±\u202f{percent(row.sd[metric])}</span>'
+    return percent(row.mean[metric]) + spread
+
+
+def _panel(panel: Panel, section: Section) -> str:
+    caption = f"Simulated data. {panel.caption}" if section.simulated else panel.caption
+    pictures = "".join(_picture(picture, section.key) for picture in panel.pictures)
+    table = _table(panel.table) if panel.table else ""
+    if table and panel.folded:
+        table = f"<details><summary>{_text(panel.table_title)}</summary>{table}</details>"
+    elif table and panel.table_title:
+        table = f"<h4>{_text(panel.table_title)}</h4>{table}"
+    cards = "".join(_card(card) for card in panel.cards)
+    return (
+        f'<figure id="{section.key}-{panel.key}"><h3>{_text(panel.title)}</h3>'
+        f'<div class="pictures">{pictures}</div>'
+        f'<figcaption class="caption">{_text(caption)}</figcaption></figure>'
+        f'{table}{f"""<div class="cards">{cards}</div>""" if cards else ""}'
+    )
+
+
+def _picture(picture: Picture, key: str) -> str:
+    kind = "picture wide" if picture.scrolls else "picture"
+    return f'<div class="{kind}">{picture.inline_svg(f"{key}-{picture.name}")}</div>'
+
+
+def _card(card: Card) -> str:
+    images = "".join(
+        f'<img alt="{_text(image.alt)}" '
+        f'src="data:{image.mime};base64,{base64.b64encode(image.data).decode()}">'
+        for image in card.images
+    )
+    words = f"<h4>{_text(card.heading)}</h4>{images}<p>{_text(card.remarks)}</p>"
+    return f'<div class="card">{words}</div>'
+
+
+def _table(table: Sequence[Sequence[str]], head: bool = True) -> str:
+    titles, *rows = table
+    top = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in titles) if head else ""
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    thead = f"<thead><tr>{top}</tr></thead>" if head else ""
+    return f'<div class="scroll"><table>{thead}<tbody>{lines}</tbody></table></div>'
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,151 @@
+"""`write_report`: run folders in, one HTML page out, with figures and their numbers as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ezav.errors import EzavError
+from ezav.reports.facts import facts_of, protocol_of, run_table
+from ezav.reports.figures.comparison import comparison
+from ezav.reports.figures.confusion import confusion
+from ezav.reports.figures.curves import seen_unseen_curves
+from ezav.reports.figures.mistakes import error_gallery
+from ezav.reports.figures.recall import per_class_recall
+from ezav.reports.figures.similarity import similarity
+from ezav.reports.figures.style import Panel
+from ezav.reports.figures.training import training_curves
+from ezav.reports.figures.tsne import clip_map
+from ezav.reports.media_files import MediaFiles
+from ezav.reports.page import Section, render
+from ezav.reports.published import published_for
+from ezav.reports.runs import LabelledRuns, Run, find_runs, label_runs, principal, without_ceo
+from ezav.reports.summary import Comparable, by_comparison, comparable, summary_rows
+from ezav.reports.tables import csv_table, markdown_table
+from ezav.safe_io import atomic_path, write_text
+
+OnProgress = Callable[[str], None]
+
+
+def write_report(
+    runs: Sequence[str | Path],
+    out: str | Path,
+    figures: str | Path | None = None,
+    store: str | Path | None = None,
+    videos: str | Path | None = None,
+    on_progress: OnProgress = lambda step: None,
+) -> Path:
+    """Write one self-contained HTML page about some runs.
+
+    Runs of one label are seeds of one row; several labels on one store are compared. Results on
+    different stores, settings or text alignments get sections of their own and are never mixed.
+
+    Args:
+        runs: run folders, or folders of run folders.
+        out: the HTML file to write; an older report there is replaced.
+        figures: a folder for every figure as SVG and PNG with its CSV, and the headline tables as
+            Markdown and CSV; None writes none.
+        store: the feature store of the runs, which knows where each clip's file is.
+        videos: the folder (or the manifest's folder) that the clips' paths are relative to.
+        on_progress: called with a word before each step.
+
+    Returns:
+        `out`.
+
+    Raises:
+        EzavError: no run, a damaged run, files of two runs in one folder, a store of other runs,
+            or a place that cannot be written.
+
+    Example:
+        >>> write_report([], "report.html")
+        Traceback (most recent call last):
+        ezav.errors.EzavError: no run given; name one or more run folders: ezav report RUN...
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise EzavError(f"'{out}' is a folder", "name the HTML file to write: --out report.html")
+    read = [Run.read(folder) for folder in find_runs(runs)]
+    results = [run.result for run in read]
+    media = MediaFiles.open(store, videos, {result.store_fingerprint for result in results})
+    rows = summary_rows(results)
+    sections = []
+    for number, table in enumerate(by_comparison(rows), start=1):
+        where = table[0].where
+        inside = [run for run in read if comparable(run.result) == where]
+        groups = label_runs(inside)
+        on_progress(where.title)
+        sections.append(
+            Section(
+                title=_title(where, rows),
+                key=f"s{number}",
+                rows=table,
+                panels=_Panels(groups, media.finder(where.store_fingerprint), on_progress).draw(
+                    comparison(table, published_for(groups))
+                ),
+                protocol=protocol_of(groups),
+                runs=run_table(groups),
+                facts=facts_of(groups),
+            )
+        )
+    names = list(dict.fromkeys(row.dataset for row in rows))
+    page = render(
+        title=f"Audio-visual zero-shot recognition: {', '.join(names)}",
+        lead=f"{len(read)} runs, {len(rows)} rows" if len(read) > 1 else "One run",
+        sections=sections,
+    )
+    on_progress("files")
+    if figures is not None:
+        _write_figures(Path(figures), sections)
+    write_text(out, page)
+    return out
+
+
+@dataclass(frozen=True)
+class _Panels:
+    """The figures of one section, in the order of the page."""
+
+    groups: Sequence[LabelledRuns]
+    find: Callable[[str], Path | None] | None
+    on_progress: OnProgress
+
+    def draw(self, first: Panel) -> list[Panel]:
+        shown = principal(self.groups)
+        steps: list[Callable[[], Panel | None]] = [
+            lambda: seen_unseen_curves(self.groups),
+            lambda: per_class_recall(shown),
+            lambda: confusion(shown, without_ceo(shown, self.groups)),
+            lambda: similarity(shown),
+            lambda: training_curves(shown),
+            lambda: clip_map(shown),
+            lambda: error_gallery(shown, self.find),
+        ]
+        panels = [first]
+        for step in steps:
+            panel = step()
+            if panel is not None:
+                panels.append(panel)
+                self.on_progress(panel.title)
+        return panels
+
+
+def _title(where: Comparable, rows: Sequence[object]) -> str:
+    """The section's heading; the store is named where two stores share everything else."""
+    wheres = {row.where for row in rows}  # type: ignore[attr-defined]
+    twins = [other for other in wheres if other[:4] == where[:4]]
+    return f"{where.title}, store {where.store_fingerprint[:8]}" if len(twins) > 1 else where.title
+
+
+def _write_figures(folder: Path, sections: Sequence[Section]) -> None:
+    for section in sections:
+        # One section: its files lie in the folder itself.
+        inside = folder if len(sections) == 1 else folder / section.key
+        write_text(inside / "results.md", markdown_table(section.rows))
+        write_text(inside / "results.csv", csv_table(section.rows))
+        for panel in section.panels:
+            for picture in panel.pictures:
+                write_text(inside / f"{picture.name}.svg", picture.svg())
+                with atomic_path(inside / f"{picture.name}.png") as temporary:
+                    temporary.write_bytes(picture.png())
+            for name, text in panel.csv.items():
+                write_text(inside / f"{name}.csv", text)
