@@ -6,6 +6,8 @@ the loudness entry are independent of the recording level.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ezav.encoders.mel import dct_matrix, mel_filterbank, power_spectrogram
@@ -145,7 +147,7 @@ def _modulation(log_mel: np.ndarray) -> np.ndarray:
     spectrum = np.abs(np.fft.rfft(groups, n=max(256, len(groups)), axis=0)) / len(groups)
     frequency = np.fft.rfftfreq(max(256, len(groups)), 1 / _RATE)
     found = []
-    for low, high in zip(_MODULATION_HZ[:-1], _MODULATION_HZ[1:]):
+    for low, high in pairwise(_MODULATION_HZ):
         chosen = spectrum[(frequency >= low) & (frequency < high)]
         found.append(np.sqrt((chosen**2).sum(axis=0)))
     return squash(np.stack(found, axis=1).ravel(), 0.5)
@@ -153,12 +155,11 @@ def _modulation(log_mel: np.ndarray) -> np.ndarray:
 
 def _pitch(power: np.ndarray, loud: np.ndarray) -> np.ndarray:
     """Where the loudest partial lies (histogram over log frequency), how pure and steady it is."""
-    low, high = np.searchsorted(
-        np.arange(power.shape[1]) * (SAMPLE_RATE / _FFT), _PITCH_HZ[[0, -1]]
-    )
+    hertz = np.arange(power.shape[1]) * (SAMPLE_RATE / _FFT)
+    low, high = np.searchsorted(hertz, _PITCH_HZ[[0, -1]])
     band = power[:, low:high]
     best = band.argmax(axis=1)
-    frequency = (best + low) * (SAMPLE_RATE / _FFT)
+    frequency = hertz[best + low]
     near = np.clip(best[:, None] + np.arange(-2, 3), 0, band.shape[1] - 1)
     purity = np.take_along_axis(band, near, axis=1).sum(axis=1)
     purity = np.minimum(purity / np.maximum(power.sum(axis=1), 1e-12), 1.0)

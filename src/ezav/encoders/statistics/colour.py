@@ -62,4 +62,5 @@ def colour_histogram(codes: np.ndarray, weights: np.ndarray | None = None) -> np
         1
     """
     flat = None if weights is None else weights.ravel()
-    return np.bincount(codes.ravel(), flat, _LEVELS**3) @ _memberships()
+    counts = np.bincount(codes.ravel(), flat, _LEVELS**3).astype(np.float32)
+    return counts @ _memberships()

@@ -22,7 +22,7 @@ VISUAL = EncoderCard(
     name="statistics",
     kind="visual",
     dimension=visual.DIMENSION,
-    needs=MediaNeeds(fps=12.0, short_side=96),
+    needs=MediaNeeds(fps=12.0, short_side=visual.CANVAS),
     source=_SOURCE,
     revision=visual.VERSION,
     licence="MIT",

@@ -27,8 +27,8 @@ def off_border(images: np.ndarray) -> np.ndarray:
     flat = images.reshape(count, height * width, 3)
     ring = flat[:, border]
     weights = np.einsum("kp,fpc->fkc", solve, ring)
-    error = np.abs(ring - basis[border] @ weights).max(axis=2)
-    distance = np.abs(flat - basis @ weights).max(axis=2).reshape(count, height, width)
+    error = largest(np.abs(ring - basis[border] @ weights))
+    distance = largest(np.abs(flat - basis @ weights)).reshape(count, height, width)
     noise = np.quantile(error, 0.8, axis=1)[:, None, None]
     return _soft(distance, 1.5 * noise + 0.03)
 
@@ -38,11 +38,10 @@ def moving(images: np.ndarray) -> np.ndarray:
     count = len(images)
     if count < 2:
         return np.zeros(images.shape[:3], dtype=np.float32)
-    chosen = np.unique(
-        np.linspace(0, count - 1, min(count, _BACKGROUND_FRAMES)).round().astype(int)
-    )
+    few = min(count, _BACKGROUND_FRAMES)
+    chosen = np.linspace(0, count - 1, few).round().astype(int)
     background = np.sort(images[chosen], axis=0)[len(chosen) // 2]
-    distance = np.abs(images - background).max(axis=3)
+    distance = largest(np.abs(images - background))
     noise = float(np.median(distance))
     return _soft(distance, np.float32(3.0 * noise + 0.03))
 
@@ -52,6 +51,11 @@ def _soft(distance: np.ndarray, threshold: np.ndarray | np.float32) -> np.ndarra
     top = np.maximum(np.quantile(distance[:, ::2, ::2], 0.995), threshold + 0.08)
     level = np.clip((distance - threshold) / (0.6 * (top - threshold)), 0.0, 1.0)
     return box3(level)
+
+
+def largest(channels: np.ndarray) -> np.ndarray:
+    """The largest of three channels `[…, 3]`; far faster than `max` over so short an axis."""
+    return np.maximum(np.maximum(channels[..., 0], channels[..., 1]), channels[..., 2])
 
 
 def box3(maps: np.ndarray) -> np.ndarray:
@@ -65,8 +69,8 @@ def box3(maps: np.ndarray) -> np.ndarray:
 def _border_model(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Quadratic basis `[h·w, 6]`, indices of the border, and the border's least-squares solver."""
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    x, y = x.ravel(), y.ravel()
-    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    terms = [np.ones_like(x), x, y, x * x, x * y, y * y]
+    basis = np.stack([term.ravel() for term in terms], axis=1)
     thick = max(1, round(0.09 * min(height, width)))
     row, column = np.divmod(np.arange(height * width), width)
     edge = np.minimum(np.minimum(row, height - 1 - row), np.minimum(column, width - 1 - column))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ezav.encoders.statistics.scaling import root_histogram, squash
@@ -83,6 +85,8 @@ def affine_flow(grey: np.ndarray, weight: np.ndarray, step: float) -> np.ndarray
     a second), divergence, curl and the two shears (1/second), about the region's own centre.
     """
     count, height, width = grey.shape
+    if count < 2:
+        return np.zeros((0, 6), dtype=np.float32)
     short = min(height, width)
     mean = 0.5 * (grey[1:] + grey[:-1])
     dt = (grey[1:] - grey[:-1])[:, 1:-1, 1:-1] / step
@@ -138,7 +142,7 @@ def rhythm(signals: np.ndarray, step: float) -> np.ndarray:
     spectrum = np.abs(np.fft.rfft(rest * window, n=size, axis=1)) * (2 / window.sum())
     frequency = np.fft.rfftfreq(size, step)
     bands = []
-    for low, high in zip(RHYTHM_HZ[:-1], RHYTHM_HZ[1:]):
+    for low, high in pairwise(RHYTHM_HZ):
         inside = (frequency >= low) & (frequency < high)
         found = spectrum[:, inside].max(axis=1) if inside.any() else np.zeros(len(signals))
         bands.append(found)

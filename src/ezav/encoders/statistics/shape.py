@@ -75,9 +75,7 @@ def blob(maps: np.ndarray) -> Blob:
     square_radius = u * u + v * v
     near = maps * (square_radius < 2.6**2)
     radius = np.sqrt(square_radius)
-    turn = np.empty(maps.shape, dtype=np.complex64)
-    turn.real, turn.imag = u, v
-    turn /= np.maximum(radius, np.float32(1e-3))
+    turn = (u + np.complex64(1j) * v) / np.maximum(radius, np.float32(1e-3))
     lever = (near * square_radius).astype(np.complex64)
     scale = lever.real.sum(axis=(1, 2)) + 1e-6
     found = []
@@ -87,7 +85,7 @@ def blob(maps: np.ndarray) -> Blob:
     ring = np.minimum((radius / 0.4).astype(np.int64), RINGS - 1)
     ring += np.arange(count)[:, None, None] * RINGS
     rings = np.bincount(ring.ravel(), near.ravel(), count * RINGS).reshape(count, RINGS)
-    rings /= near.sum(axis=(1, 2))[:, None] + 1e-6
+    rings = rings / (near.sum(axis=(1, 2))[:, None] + 1e-6)
     mass = near.mean(axis=(1, 2))
     return Blob(x, y, size, mass, np.stack(found, axis=1), rings, u, v, near)
 

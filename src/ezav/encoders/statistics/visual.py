@@ -57,7 +57,8 @@ def describe(images: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndar
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     step = max(step, 1e-3)
     segments = max(1, round(len(images) * step / _SEGMENT))
-    values, middles = [], []
+    values: list[np.ndarray] = []
+    middles: list[float] = []
     for part in np.array_split(np.arange(len(images)), segments):
         found, token = _segment(to_canvas(images[part]), step)
         values.append(found)
@@ -68,6 +69,8 @@ def describe(images: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndar
 def to_canvas(images: np.ndarray) -> np.ndarray:
     """Area-average uint8 `[F, H, W, 3]` to float32 `[F, h, w, 3]` in [0, 1], short side CANVAS."""
     _, height, width, _ = images.shape
+    if min(height, width) == CANVAS and max(height, width) <= CANVAS * _WIDEST:
+        return images * np.float32(1 / 255)
     aspect = min(max(height, width) / min(height, width), _WIDEST)
     long = round(CANVAS * aspect)
     h, w = (CANVAS, long) if height <= width else (long, CANVAS)
@@ -89,11 +92,11 @@ def _area_weights(source: int, target: int) -> np.ndarray:
 
 
 def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens `[T, DIMENSION]` of canvas frames `[F, h, w, 3]`, and the token of each frame `[F]`."""
+    """Tokens `[T, DIMENSION]` of canvas frames `[F, h, w, 3]`; the token of each frame `[F]`."""
     count = len(images)
     tokens = int(np.clip(round(count * step / _WINDOW), 1, count))
     token = np.arange(count) * tokens // count
-    grey = images.mean(axis=3)
+    grey = (images[..., 0] + images[..., 1] + images[..., 2]) / np.float32(3.0)
     off, move = off_border(images), moving(images)
     # The object is where both agree; where nothing moves, the border alone decides.
     still, moved = shape.blob(off), shape.blob(move)
@@ -107,10 +110,12 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
 
     still_path, still_ways = motion.path(still, step)
     moved_path, moved_ways = motion.path(moved, step)
-    energy, pace = _energy(images, grey, step)
+    energy, pace = _energy(grey)
+    # At half the size small steps of the object are below a pixel or two, as the flow assumes.
+    coarse = _halve(grey)
     flows = [
-        motion.flow_statistics(motion.affine_flow(grey, weight, step) if count > 1 else grey[:0])
-        for weight in (np.ones_like(off), np.maximum(off, move))
+        motion.flow_statistics(motion.affine_flow(coarse, weight, step))
+        for weight in (np.ones_like(coarse), _halve(np.maximum(off, move)))
     ]
     signals = np.stack(
         [
@@ -118,7 +123,7 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
             moved.y * 5,
             np.log(moved.size) * 3,
             np.log(still.size) * 3,
-            images.mean(axis=(1, 2, 3)) * 10,
+            grey.mean(axis=(1, 2)) * 10,
             pace,
         ]
     )
@@ -144,6 +149,13 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     return scaled_blocks(appearance | shared, _BLOCKS), token
 
 
+def _halve(maps: np.ndarray) -> np.ndarray:
+    """Means of 2×2 pixels of `[F, h, w]`; an odd last row or column is left out."""
+    even = maps[:, : maps.shape[1] // 2 * 2, : maps.shape[2] // 2 * 2]
+    rows = even[:, ::2] + even[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]) * np.float32(0.25)
+
+
 def _layout(images: np.ndarray) -> np.ndarray:
     """Mean colours of a coarse grid, [-1, 1]: brightness and two opponent channels a cell."""
     picture = images.mean(axis=0)
@@ -161,16 +173,15 @@ def _outline(found: shape.Blob, own: list[np.ndarray]) -> np.ndarray:
     for i in own:
         harmonics = np.abs(found.harmonics[i]).mean(axis=0) * 4
         size = np.array([found.size[i].mean() * 4, found.mass[i].mean() * 10])
-        rows.append(
-            np.concatenate([squash(harmonics, 1.0), found.rings[i].mean(0) * 2, squash(size, 1.0)])
-        )
+        rings = found.rings[i].mean(axis=0) * 2
+        rows.append(np.concatenate([squash(harmonics, 1.0), rings, squash(size, 1.0)]))
     return np.stack(rows)
 
 
-def _energy(images: np.ndarray, grey: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+def _energy(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frame differences: a 3×3 grid's share of them `[9]`, and their size over time `[F]`."""
-    if len(images) < 2:
-        return np.zeros(9), np.zeros(len(images))
+    if len(grey) < 2:
+        return np.zeros(9), np.zeros(len(grey))
     change = np.abs(np.diff(grey, axis=0))
     change = np.maximum(change - np.median(change) - 0.01, 0.0)
     mean = change.mean(axis=0)
