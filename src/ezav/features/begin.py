@@ -44,7 +44,7 @@ def begin(path: Path, given: Header) -> None:
     """
     header = path / HEADER_FILE
     if header.exists():
-        _check_same(parse_header(header.read_bytes(), header), given, path)
+        check_same(parse_header(header.read_bytes(), header), given, path)
     else:
         write_text(header, given.model_dump_json(indent=2) + "\n")
 
@@ -59,14 +59,15 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _check_same(found: Header, given: Header, path: Path) -> None:
+def check_same(found: Header, given: Header, path: Path) -> None:
+    """Raise unless two headers describe the same features; `path` is where `found` is."""
     for field in _DESCRIPTION:
         before, now = getattr(found, field), getattr(given, field)
         if field == "encoders":  # class embeddings may be added later
             before, now = ([e for e in info if e.modality != "text"] for info in (before, now))
         if before != now:
             raise EzavError(
-                f"the store '{path}' was begun with another {field.rstrip('s')}: "
+                f"the store '{path}' has another {field.rstrip('s')}: "
                 f"{_brief(before)} there, {_brief(now)} now",
                 "use the same settings, or another folder",
             )

@@ -85,6 +85,8 @@ class Contents(_Record):
     classes: tuple[str, ...]
     splits: dict[str, int]
     unreadable: int
+    whole: bool = True
+    """False for a part of a data set, written to be merged."""
     shards: tuple[str, ...]
     class_files: tuple[ClassFile, ...]
     fingerprint: str

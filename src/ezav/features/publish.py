@@ -44,6 +44,7 @@ def publish(
         classes=names,
         splits=counts,
         unreadable=len(records) - len(classes),
+        whole=whole,
         shards=tuple(shards),
         class_files=files,
         fingerprint=fingerprint(index, (file.checksum for file in files)),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
-from ezav.features.header import Contents, Header
+from ezav.features.header import ClassFile, Contents, Header
 from ezav.features.index import FILE, OK, read_contents, read_index
 from ezav.features.shards import read_shard
 from ezav.features.splits import SPLITS
@@ -145,19 +145,26 @@ class FeatureStore:
         Raises:
             EzavError: the store has none, or none of that encoder.
         """
-        from ezav.classes.embeddings import ClassEmbeddings
-
         files = self.contents.class_files
         if not files:
             raise EzavError(f"the store '{self.path}' has no class embeddings", "add some")
         for file in files:
             if encoder is None or encoder == file.encoder:
-                path = self.path / "classes" / file.file
-                return ClassEmbeddings.load(path).select(self.classes)
+                return self.load_classes(file).select(self.classes)
         raise EzavError(
             f"the store '{self.path}' has no class embeddings of '{encoder}'",
             f"it has those of {', '.join(repr(name) for name in self.encoders)}",
         )
+
+    def load_classes(self, file: ClassFile) -> ClassEmbeddings:
+        """One text encoder's class embeddings as they were given, further names included."""
+        from ezav.classes.embeddings import ClassEmbeddings
+
+        return ClassEmbeddings.load(self.path / "classes" / file.file)
+
+    def shard_path(self, number: int) -> Path:
+        """The file of the shard that the index calls `number`."""
+        return self.path / "shards" / self.contents.shards[number]
 
     def _rows(self, splits: tuple[str, ...]) -> pa.Table:
         for split in splits:
@@ -173,7 +180,7 @@ class FeatureStore:
         offsets = [torch.cat([count.new_zeros(1), count.cumsum(0)]) for count in counts]
         for number in np.unique(shard):
             here = torch.from_numpy(np.flatnonzero(shard == number))
-            for modality, part in enumerate(read_shard(self.path / "shards" / self._file(number))):
+            for modality, part in enumerate(read_shard(self.shard_path(number))):
                 if result[modality] is None:
                     total = int(offsets[modality][-1])
                     values = torch.empty(total, part.dim, dtype=dtype or part.values.dtype)
@@ -189,9 +196,6 @@ class FeatureStore:
             Ragged.from_clips([], dim) if found is None else found
             for found, dim in zip(result, dims)
         ]
-
-    def _file(self, number: int) -> str:
-        return self.contents.shards[number]
 
 
 def _token_rows(offsets: Tensor, clips: Tensor, counts: Tensor) -> Tensor:

@@ -160,8 +160,10 @@ class StoreWriter:
         visual: Ragged,
         durations: Sequence[float | None] | None = None,
         paths: Sequence[str] | None = None,
+        statuses: Sequence[str] | None = None,
+        reasons: Sequence[str] | None = None,
     ) -> None:
-        """Write N clips as one shard, for importers; all of them or none.
+        """Write N clips as one shard, for importers and merging; all of them or none.
 
         Give some thousand clips a call: each call makes one file. A clip with no audio tokens
         lacks that modality; see :class:`Ragged`.
@@ -182,8 +184,8 @@ class StoreWriter:
                 class_names[row],
                 paths[row] if paths else "",
                 durations[row] if durations else None,
-                OK,
-                "",
+                statuses[row] if statuses else OK,
+                reasons[row] if reasons else "",
                 row,
                 audio,
                 visual,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import product
 
 from ezav.errors import EzavError
@@ -38,6 +38,11 @@ class Parts:
     shape: str
     motion: str
     sound: str
+
+    @property
+    def values(self) -> tuple[str, str, str, str]:
+        """Colour, shape, motion, sound."""
+        return self.colour, self.shape, self.motion, self.sound
 
     @property
     def name(self) -> str:
@@ -85,7 +90,7 @@ def design_world(classes: int, seed: int) -> Design:
         train = _balanced(classes - test - val, [], _everything(), draw)
         if train is None:
             continue
-        known = [sorted(set(values)) for values in zip(*map(astuple, train))]
+        known = [sorted(set(values)) for values in zip(*(parts.values for parts in train))]
         combinations = [Parts(*values) for values in product(*known)]
         unseen = _balanced(test + val, train, combinations, draw)
         if unseen is not None:
@@ -130,16 +135,15 @@ def _balanced(
     chosen: list[Parts] = []
     used: Counter[str] = Counter()
     pool = draw.sample(candidates, len(candidates))
-    for _ in range(count):
-        pool = [p for p in pool if _far(p, apart_from) and _far(p, chosen)]
-        if not pool:
-            return None
-        pick = min(pool, key=lambda parts: sum(used[value] ** 2 for value in astuple(parts)))
-        used.update(astuple(pick))
+    for other in apart_from:
+        pool = [parts for parts in pool if _far(parts, other)]
+    while pool and len(chosen) < count:
+        pick = min(pool, key=lambda parts: sum(used[value] ** 2 for value in parts.values))
+        used.update(pick.values)
         chosen.append(pick)
-    return chosen
+        pool = [parts for parts in pool if _far(parts, pick)]
+    return chosen if len(chosen) == count else None
 
 
-def _far(parts: Parts, others: Sequence[Parts]) -> bool:
-    mine = astuple(parts)
-    return all(sum(a != b for a, b in zip(mine, astuple(o))) >= _APART for o in others)
+def _far(one: Parts, other: Parts) -> bool:
+    return sum(a != b for a, b in zip(one.values, other.values)) >= _APART
