@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import pickle
 import shutil
 from collections import defaultdict
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from ezav.features.importers.blocks import Block, Modality, one_token_each, tokens_in_time
-from ezav.features.importers.class_split import LISTS, ClassSplit, read_class_split
+from ezav.features.importers.class_split import DATASETS, LISTS, ClassSplit, read_class_split
 from ezav.features.importers.layouts import LAYOUTS, Features, Layout, LayoutName
 from ezav.features.splits import SPLITS
 from ezav.safe_io import atomic_path
@@ -50,7 +51,7 @@ def write_fixture(
     folder = root / "features" / plan.features(setting).folder
     generator = np.random.default_rng(seed)
     blocks = small_blocks(classes, plan, setting, clips, dims, extra, generator)
-    write_features(folder, plan, blocks)
+    write_features(folder, plan, setting, blocks)
     for _, files, _ in plan.text_files(dataset):
         rows = {
             name: generator.normal(size=text_dim).astype(np.float32)
@@ -96,8 +97,9 @@ def _random(
     return tokens_in_time(clips, arrays, spec.hops(which, len(clips), fps), "random features")
 
 
-def write_features(folder: Path, layout: Layout, blocks: Iterable[Block]) -> None:
+def write_features(folder: Path, layout: Layout, setting: str, blocks: Iterable[Block]) -> None:
     """Class files under `folder/{audio,video}/<split>/`, one pair a block."""
+    spec = layout.features(setting)
     for block in blocks:
         for kind, part in (("audio", block.audio), ("video", block.visual)):
             path = folder / kind / LISTS[block.split] / f"{block.name}{layout.suffix}"
@@ -105,7 +107,27 @@ def write_features(folder: Path, layout: Layout, blocks: Iterable[Block]) -> Non
             if layout.suffix == ".h5":
                 _write_h5(path, part)
             else:
-                _write_pickle(path, part, pooled=layout.name == "clipclap")
+                _write_pickle(path, part, _arrays(part, spec, kind))
+
+
+def write_class_lists(
+    folder: Path, classes: ClassSplit, dataset: str, setting: str, text_column: str
+) -> None:
+    """A `class-split` folder as published: all classes, the name table, the lists of a setting."""
+    lists = folder / f"{setting}_split"
+    lists.mkdir(parents=True, exist_ok=True)
+    (folder / "all_class.txt").write_text("\n".join(classes.names) + "\n", encoding="utf-8")
+    kind, columns = ("w2v", ["original", "manual"])
+    if text_column == "clip_class_name":
+        kind, columns = ("clip", ["original", "manual", text_column])
+    path = folder / f"{DATASETS[dataset].table}_{kind}_class_names.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for name, text in classes.text_names.items():
+            table.writerow([name] + [text] * (len(columns) - 1))
+    for split, names in classes.splits.items():
+        (lists / f"{LISTS[split]}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
 
 
 def write_text_file(path: Path, rows: Mapping[str, np.ndarray]) -> None:
@@ -126,6 +148,7 @@ def write_cache(
     Averaged features are torch tensors, as AVCA caches them; temporal ones lists of arrays with
     names spelled `b'name'`, as TCaF does.
     """
+    spec = layout.features(setting)
     parts: dict[str, list[Block]] = defaultdict(list)
     label = {name: row for row, name in enumerate(label_ids)}
     for block in blocks:
@@ -144,7 +167,7 @@ def write_cache(
                 entry["data"] = torch.from_numpy(np.concatenate([one.values for one in chosen]))
                 entry["url"] = np.array(urls)
             else:
-                entry["data"] = [array for one in chosen for array in _arrays(one)]
+                entry["data"] = [array for one in chosen for array in _arrays(one, spec, kind)]
                 entry["url"] = np.array([f"b'{url}'" for url in urls])
                 entry["fps"] = [25] * len(urls)
             content["video" if kind == "visual" else kind] = entry
@@ -160,8 +183,7 @@ def _write_h5(path: Path, part: Modality) -> None:
         file.create_dataset("video_urls", data=list(part.clips), dtype=h5py.string_dtype())
 
 
-def _write_pickle(path: Path, part: Modality, pooled: bool) -> None:
-    arrays = [array[0] if pooled else array for array in _arrays(part)]
+def _write_pickle(path: Path, part: Modality, arrays: list[np.ndarray]) -> None:
     content = {
         "features": arrays,
         "video_names": [clip.encode() for clip in part.clips],
@@ -171,10 +193,11 @@ def _write_pickle(path: Path, part: Modality, pooled: bool) -> None:
         pickle.dump(content, file)
 
 
-def _arrays(part: Modality) -> list[np.ndarray]:
+def _arrays(part: Modality, spec: Features, kind: str) -> list[np.ndarray]:
+    """One array a clip, as published: vectors, or tokens in time; VGGish tokens are bytes."""
+    if spec.hop is None:
+        return list(part.values)
+    tokens = kind == "audio" and spec.audio[0] == "VGGish"
+    values = part.values.astype(np.uint8) if tokens else part.values
     ends = part.counts.cumsum()
-    arrays = [part.values[end - count : end] for end, count in zip(ends, part.counts)]
-    # Half precision with whole numbers only is what VGGish's bytes become on reading.
-    if part.values.dtype == np.float16 and part.times.any():
-        return [array.astype(np.uint8) for array in arrays]
-    return arrays
+    return [values[end - count : end] for end, count in zip(ends, part.counts)]

@@ -1,0 +1,312 @@
+"""Simulated benchmarks of the real size: the whole pipeline without the real features.
+
+Features are drawn from a class structure that is real (any text embedding file, the official
+class lists): what a class looks and sounds like is a noisy nonlinear function of its text vector.
+So transfer to unseen classes is possible and not perfect. The numbers mean nothing beyond that,
+and everything that holds them says "simulated".
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ezav.benchmarks.simulated_features import FeatureModel, generator
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.errors import EzavError
+from ezav.features.header import EncoderInfo, Header, SplitOrigin
+from ezav.features.importers.blocks import Block, join
+from ezav.features.importers.class_split import (
+    DATASETS,
+    LISTS,
+    ClassSplit,
+    read_class_split,
+)
+from ezav.features.importers.intake import chunks
+from ezav.features.importers.layouts import LAYOUTS, Features, Layout
+from ezav.features.importers.text import align_text
+from ezav.features.splits import SPLITS
+from ezav.features.writer import StoreWriter
+
+_SETTINGS = {
+    "main": ("avca", "main"),
+    "cls": ("avca", "cls"),
+    "temporal": ("tcaf", "cls"),
+    "clipclap": ("clipclap", "cls"),
+}
+"""Setting of a suite -> the published layout and setting it stands for."""
+
+SUITES = tuple(f"{dataset}-{setting}" for dataset in DATASETS for setting in _SETTINGS)
+"""What can be simulated."""
+
+# Official numbers of classes and clips: train, val_seen, val_unseen, test_seen, and test_unseen
+# of the main and of the cls lists.
+_CLASSES = {
+    "vggsound": (138, 138, 69, 207, 69, 64),
+    "ucf": (30, 30, 12, 42, 9, 6),
+    "activitynet": (99, 99, 51, 150, 50, 48),
+}
+_CLIPS = {
+    "vggsound": (70351, 7817, 3102, 9032, 3450, 3200),
+    "ucf": (3174, 353, 1467, 555, 1267, 845),
+    "activitynet": (9204, 1023, 4307, 1615, 4199, 4052),
+}
+_ALL_CLASSES = {"vggsound": 309, "ucf": 101, "activitynet": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Everything that is needed to draw a benchmark; nothing is drawn yet.
+
+    Attributes:
+        suite: one of `SUITES`.
+        layout, setting: the published layout and setting it stands for.
+        classes: names and class lists.
+        text: class embeddings, the default first; the features follow the default's.
+        clips: (split, class) -> number of clips.
+        seed: of everything that is drawn.
+    """
+
+    suite: str
+    layout: Layout
+    setting: str
+    classes: ClassSplit
+    text: tuple[ClassEmbeddings, ...]
+    clips: dict[tuple[str, str], int]
+    seed: int = 0
+
+    @property
+    def features(self) -> Features:
+        """Encoders and dimensions of the setting."""
+        return self.layout.features(self.setting)
+
+    @property
+    def dataset(self) -> str:
+        """The name of the data set, with the word "simulated"."""
+        return DATASETS[self.suite.split("-")[0]].name + " simulated"
+
+    def clips_by_split(self) -> dict[str, int]:
+        """Split -> number of clips."""
+        counts = dict.fromkeys(SPLITS, 0)
+        for (split, _), count in self.clips.items():
+            counts[split] += count
+        return counts
+
+    def blocks(self) -> Iterator[Block]:
+        """The clips of one class in one split after the other; the same whenever it is called."""
+        model = FeatureModel(self.features, self.text, self.seed)
+        for split in SPLITS:
+            for name in self.classes.splits[split]:
+                count = self.clips[split, name]
+                clips = [f"simulated-{name}-{split}-{number:04d}" for number in range(count)]
+                yield Block(split, name, *model.draw(split, name, clips))
+
+
+def plan_simulation(
+    suite: str,
+    *,
+    text: Sequence[str | Path] = (),
+    class_split: str | Path | None = None,
+    scale: float = 1.0,
+    seed: int = 0,
+) -> Simulation:
+    """Settle classes, clip counts and class embeddings of a simulated benchmark.
+
+    Args:
+        suite: `{ucf,vggsound,activitynet}-{main,cls,temporal,clipclap}`.
+        text: text embedding files of the data set's classes; two files (CLIP, CLAP) are also
+            joined. None: class vectors are drawn, in groups of similar classes.
+        class_split: an official class-split folder: its lists and its counts of clips for each
+            class are used. None: class lists of the official sizes are drawn, from the names in
+            the text file or from generated names.
+        scale: share of the official number of clips (at least one for each class and split).
+        seed: of everything that is drawn.
+
+    Raises:
+        EzavError: an unknown suite, files that do not fit each other, too few names.
+
+    Example:
+        >>> plan = plan_simulation("ucf-cls", scale=0.01)
+        >>> len(plan.classes.used), plan.dataset, plan.text[0].dim
+        (48, 'UCF simulated', 300)
+    """
+    if suite not in SUITES:
+        raise EzavError(f"no suite '{suite}' to simulate", f"there are {', '.join(SUITES)}")
+    if not 0 < scale <= 1:
+        raise EzavError(f"--scale must lie in (0, 1], got {scale}")
+    dataset, _, kind = suite.partition("-")
+    layout_name, setting = _SETTINGS[kind]
+    layout = LAYOUTS[layout_name]
+    files = _load_text(text, layout)
+    if class_split is not None:
+        column = layout.text_column(dataset)
+        classes = read_class_split(class_split, dataset, setting, column)
+        given = [align_text(one, classes) for one in files]
+    else:
+        classes = _drawn_classes(dataset, setting, files, seed)
+        given = [one.select(classes.used) for one in files]
+    given = given or [_drawn_text(encoder, dim, classes, seed) for encoder, _, dim in layout.text]
+    if len(given) == 2:
+        given.insert(0, given[0].concatenate(given[1]))
+    counts = _clip_counts(dataset, setting, classes, class_split)
+    counts = {place: max(1, round(count * scale)) for place, count in counts.items()}
+    return Simulation(suite, layout, setting, classes, tuple(given), counts, seed)
+
+
+def write_store(plan: Simulation, path: str | Path) -> dict[str, int]:
+    """Draw the features into a feature store; memory stays at some hundred megabytes.
+
+    A store that a stopped simulation left is gone on with.
+
+    Returns:
+        split -> number of clips.
+
+    Raises:
+        EzavError: the folder holds something else, or the disk is full.
+    """
+    spec = plan.features
+    dims = FeatureModel(spec, plan.text, plan.seed).dims
+    encoders = (
+        EncoderInfo(modality="audio", name=f"simulated {spec.audio[0]}", dimension=dims[0]),
+        EncoderInfo(modality="visual", name=f"simulated {spec.visual[0]}", dimension=dims[1]),
+        *(EncoderInfo(modality="text", name=one.encoder, dimension=one.dim) for one in plan.text),
+    )
+    header = Header(dataset=plan.dataset, setting=spec.setting, simulated=True, encoders=encoders)
+    splits: dict[str, str] = {}
+    with StoreWriter(path, header) as writer:
+        for chunk in chunks(plan.blocks()):
+            clips = [clip for block in chunk for clip in block.clips]
+            splits.update((clip, block.split) for block in chunk for clip in block.clips)
+            if not set(clips) <= writer.done:
+                names = [block.name for block in chunk for _ in block.clips]
+                audio, visual = (
+                    join([block.audio for block in chunk]),
+                    join([block.visual for block in chunk]),
+                )
+                writer.add_many(clips, names, audio, visual)
+        origin = SplitOrigin(how="drawn", seed=plan.seed, detail=f"simulated {plan.suite}")
+        writer.finish(splits, plan.text, split_origin=origin)
+    return plan.clips_by_split()
+
+
+def write_files(plan: Simulation, root: str | Path) -> Path:
+    """Draw the features into files of the published layout, to try the importers at real size.
+
+    Writes `root/class-split` and `root/features/<customary name>`; import them with
+    `simulated=True`. Text rows are written for every class of the data set, as published.
+
+    Returns:
+        the folder of features.
+
+    Raises:
+        EzavError: the folder exists already.
+    """
+    from ezav.features.importers import fixtures
+
+    root = Path(root)
+    if root.exists():
+        raise EzavError(f"'{root}' exists already", "give the name of a new folder")
+    dataset = plan.suite.split("-")[0]
+    column = plan.layout.text_column(dataset)
+    fixtures.write_class_lists(root / "class-split", plan.classes, dataset, plan.setting, column)
+    folder = root / "features" / plan.features.folder
+    fixtures.write_features(folder, plan.layout, plan.setting, plan.blocks())
+    alone = plan.text[1:] if len(plan.text) == 3 else plan.text
+    for one, (_, files, _) in zip(alone, plan.layout.text_files(dataset), strict=True):
+        known = dict(zip(one.names, one.vectors.numpy()))
+        rows = {
+            # Classes of no split have no vector here; published files have a row for them.
+            text: known[name] if name in known else _other_vector(text, one.dim, plan.seed)
+            for name, text in plan.classes.text_names.items()
+        }
+        fixtures.write_text_file(folder / "text" / files[0], rows)
+    return folder
+
+
+def _other_vector(name: str, dim: int, seed: int) -> np.ndarray:
+    vector = generator(seed, "other text", name).standard_normal(dim).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def _load_text(paths: Sequence[str | Path], layout: Layout) -> list[ClassEmbeddings]:
+    """The files, under the layout's encoder names where number and dimensions fit."""
+    if len(paths) > len(layout.text):
+        raise EzavError(
+            f"{len(paths)} text files for the {layout.name} layout, which has {len(layout.text)}"
+        )
+    loaded = [ClassEmbeddings.load(path) for path in paths]
+    if [one.dim for one in loaded] != [dim for _, _, dim in layout.text]:
+        return loaded
+    return [
+        ClassEmbeddings(one.names, one.vectors, encoder, {**one.settings, "file": Path(path).name})
+        for one, path, (encoder, _, _) in zip(loaded, paths, layout.text)
+    ]
+
+
+def _drawn_classes(
+    dataset: str, setting: str, files: Sequence[ClassEmbeddings], seed: int
+) -> ClassSplit:
+    """Class lists of the official sizes over the names at hand."""
+    if files:
+        names = sorted(set.intersection(*(set(one.names) for one in files)))
+    else:
+        names = [f"simulated class {number:03d}" for number in range(_ALL_CLASSES[dataset])]
+    train, _, val, test, main_unseen, cls_unseen = _CLASSES[dataset]
+    unseen = main_unseen if setting == "main" else cls_unseen
+    if len(names) < train + val + unseen:
+        raise EzavError(
+            f"{len(names)} classes in the text embeddings, but {dataset}-{setting} has "
+            f"{train + val + unseen}",
+            "use the text file of a larger data set, or a smaller suite",
+        )
+    order = [names[i] for i in generator(seed, "class lists").permutation(len(names))]
+    seen, rest = order[:test], order[test:]
+    lists = {
+        "train": seen[:train],
+        "val_seen": seen[:train],
+        "val_unseen": seen[train:],
+        "test_seen": seen,
+        "test_unseen": rest[:unseen],
+    }
+    text_names = {name: name for name in names}
+    return ClassSplit(text_names, {s: tuple(sorted(lists[s])) for s in SPLITS}, {})
+
+
+def _drawn_text(encoder: str, dim: int, classes: ClassSplit, seed: int) -> ClassEmbeddings:
+    """Class vectors in groups of about six similar classes, as names of events come."""
+    draw = generator(seed, "text")
+    names = classes.used
+    groups = draw.standard_normal((max(2, len(names) // 6), dim))
+    own = draw.standard_normal((len(names), dim))
+    vectors = groups[draw.integers(0, len(groups), len(names))] + own
+    return ClassEmbeddings(
+        names, torch.from_numpy(vectors).float(), f"simulated {encoder}", {"simulated": True}
+    )
+
+
+def _clip_counts(
+    dataset: str, setting: str, classes: ClassSplit, folder: str | Path | None
+) -> dict[tuple[str, str], int]:
+    """Clips of each class: counted in the official clip list, else the official total, evenly."""
+    counts: dict[tuple[str, str], int] = {}
+    unseen = 4 if setting == "main" else 5
+    for place, split in enumerate(SPLITS):
+        names = classes.splits[split]
+        listed: Counter[str] = Counter()
+        if folder is not None:
+            path = Path(folder) / f"{setting}_split" / f"{LISTS[split]}.csv"
+            if path.is_file():
+                with path.open(encoding="utf-8", newline="") as file:
+                    for row in csv.DictReader(file):
+                        listed[classes.resolve(row["label"]) or ""] += 1
+        total = _CLIPS[dataset][unseen if split == "test_unseen" else place]
+        each, more = divmod(total, len(names))
+        for rank, name in enumerate(names):
+            counts[split, name] = listed[name] or each + (rank < more)
+    return counts

@@ -1,0 +1,83 @@
+"""Make a simulated benchmark of the real size, to exercise everything without real features.
+
+SUITE is `{ucf,vggsound,activitynet}-{main,cls,temporal,clipclap}`. Features are noisy nonlinear
+functions of class vectors: transfer to unseen classes is possible and not perfect. What is made
+says "simulated" in its data set's name, in its header and in every table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from ezav.cli.common import Command, output, progress
+
+_SUITES = Literal[
+    "ucf-main",
+    "ucf-cls",
+    "ucf-temporal",
+    "ucf-clipclap",
+    "activitynet-main",
+    "activitynet-cls",
+    "activitynet-temporal",
+    "activitynet-clipclap",
+    "vggsound-main",
+    "vggsound-cls",
+    "vggsound-temporal",
+    "vggsound-clipclap",
+]
+
+
+@dataclass(kw_only=True)
+class CLI(Command):
+    suite: tyro.conf.Positional[_SUITES]
+    """Which benchmark to imitate."""
+    out: Path
+    """The feature store to write; the word "simulated" is added to its name if it lacks it."""
+    as_files: bool = False
+    """Write files of the published layout instead of a store, to try `ezav import`."""
+    text: tuple[Path, ...] = ()
+    """Text embeddings of the data set's classes (for clipclap: the CLIP, then the CLAP file).
+    Without it class vectors are drawn."""
+    splits: Path | None = None
+    """An official class-split folder. Without it class lists of the official sizes are drawn."""
+    scale: float = 1.0
+    """Share of the official number of clips."""
+    seed: int = 0
+    """Of everything that is drawn."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.benchmarks.simulate import plan_simulation, write_files, write_store
+
+        out = self.out
+        if "simulated" not in out.name:
+            out = out.with_name(f"{out.name}-simulated")
+        plan = plan_simulation(
+            self.suite, text=self.text, class_split=self.splits, scale=self.scale, seed=self.seed
+        )
+        with progress.status(f"drawing {sum(plan.clips.values()):,} clips"):
+            if self.as_files:
+                write_files(plan, out)
+                clips = plan.clips_by_split()
+            else:
+                clips = write_store(plan, out)
+        return {
+            "files" if self.as_files else "store": str(out),
+            "dataset": plan.dataset,
+            "setting": plan.features.setting,
+            "simulated": True,
+            "text": [one.encoder for one in plan.text],
+            "clips": clips,
+            "classes": {split: len(names) for split, names in plan.classes.splits.items()},
+        }
+
+    def show(self, result: dict[str, Any]) -> None:
+        output.print(
+            f"{result['dataset']} ({result['setting']}): {sum(result['clips'].values()):,} "
+            f"simulated clips -> {result.get('store') or result['files']}"
+        )
+        for split, clips in result["clips"].items():
+            output.print(f"  {split}: {result['classes'][split]} classes, {clips:,} clips")
