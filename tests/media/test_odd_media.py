@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from ezav.media import FrameSpec, read_clip
@@ -103,6 +104,21 @@ def test_nothing(name: str) -> None:
     clip = read_clip(shared("data", "odd_media", name), video=EVERY, audio=16_000)
     assert (clip.status, clip.video, clip.audio, clip.duration) == ("failed", {}, {}, 0.0)
     assert NOTHING[name] in clip.reason
+
+
+def test_frames_of_a_damaged_file_are_chosen_from_what_there_is() -> None:
+    path = shared("data", "odd_media", "corrupt_middle.mp4")
+    frames = read_clip(path, video=FrameSpec.uniform(7), audio=None).frames
+    assert frames is not None
+    assert frames.times == pytest.approx(0.04 + 0.08 * np.arange(7))
+    assert len(np.unique(frames.images.reshape(7, -1), axis=0)) == 7
+
+
+def test_times_are_counted_from_the_first() -> None:
+    clip = read_clip(shared("data", "odd_media", "mpeg2_starts_at_1.4s.ts"))
+    assert clip.duration == pytest.approx(2.01, abs=0.01)
+    assert clip.frames is not None
+    assert 0.1 < clip.frames.times[0] < 0.2
 
 
 def test_a_file_that_claims_seconds_is_not_believed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,17 @@ import numpy as np
 
 from ezav.encoders.base import AudioEncoder, Encoded, VisualEncoder
 from ezav.errors import EzavError
-from ezav.media import Clip, FrameSpec, read_clip
+from ezav.media import Clip, FrameSpec, read_clip, read_windows
+from ezav.media.container import UnreadableError, open_source
 
 OK, DAMAGED, UNREADABLE = "ok", "damaged", "unreadable"
+
+_LONG = 150.0
+"""Seconds from which a recording is read and encoded in windows, so that memory stays bounded."""
+_LONG_BYTES = 50 << 20
+"""The same for a file that does not say how long it is."""
+_WINDOW = 60.0
+_MOST_REASONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class EncodedClip:
         status: "ok", "damaged" (cut short, no tokens) or "unreadable" (no tokens).
         reason: what is missing or wrong; empty for a whole clip.
         frames: frames decoded.
+        path: the file.
     """
 
     visual: Encoded | None = None
@@ -46,6 +55,9 @@ def encode_clip(
 ) -> EncodedClip:
     """Decode a file once and encode what is there. A bad file gives a status, never an exception.
 
+    Recordings of more than 150 s are encoded in windows of 60 s, unless the visual encoder asks for
+    a number of frames of the whole.
+
     Args:
         path: the file.
         visual, audio: the encoders; None leaves that modality out.
@@ -59,43 +71,106 @@ def encode_clip(
     rate = None if audio is None else audio.card.needs.sample_rate
     if spec is None and rate is None:
         spec = FrameSpec.middle()
-    clip = read_clip(path, video=spec, audio=rate)
-    path = Path(path)
-    if clip.status == "failed":
-        return EncodedClip(status=UNREADABLE, reason=clip.reason, path=path)
-    if clip.truncated and not use_damaged:
-        return EncodedClip(
-            duration=clip.duration,
-            status=DAMAGED,
-            reason=clip.reason,
-            frames=clip.frames_decoded,
-            path=path,
-        )
+    gathered = _Gathered(Path(path), visual, audio)
     try:
-        view = _visual(clip, visual)
-        sound = _audio(clip, audio)
+        for piece in _pieces(Path(path), spec, rate):
+            gathered.add(piece)
     except EzavError as error:
-        return EncodedClip(status=UNREADABLE, reason=f"not encoded: {error}", path=path)
-    reason = "; ".join(r for r in (clip.video_missing, clip.audio_missing, clip.reason) if r)
-    return EncodedClip(view, sound, clip.duration, OK, reason, clip.frames_decoded, path)
+        return EncodedClip(status=UNREADABLE, reason=f"not encoded: {error}", path=Path(path))
+    return gathered.result(use_damaged)
 
 
-def _visual(clip: Clip, encoder: VisualEncoder | None) -> Encoded | None:
-    frames = clip.frames
-    if encoder is None or frames is None:
+def _pieces(path: Path, spec: FrameSpec | None, rate: int | None) -> Iterator[Clip]:
+    """The whole clip, or its windows where it is long."""
+    if not _is_long(path):
+        yield read_clip(path, video=spec, audio=rate)
+        return
+    if spec is not None and spec.count is not None:
+        yield read_clip(path, video=spec, audio=None)
+        spec = None
+    if spec is not None or rate is not None:
+        yield from read_windows(path, _WINDOW, video=spec, audio=rate)
+
+
+def _is_long(path: Path) -> bool:
+    try:
+        with open_source(path) as source:
+            if source.claimed is None:
+                return path.stat().st_size > _LONG_BYTES
+            return source.claimed > _LONG
+    except UnreadableError:
+        return False  # read_clip says why
+
+
+class _Gathered:
+    """The tokens of the pieces of one recording, and what was wrong with them."""
+
+    def __init__(
+        self, path: Path, visual: VisualEncoder | None, audio: AudioEncoder | None
+    ) -> None:
+        self.path = path
+        self.encoders: dict[str, Any] = {"video": visual, "audio": audio}
+        self.tokens: dict[str, list[Encoded]] = {"video": [], "audio": []}
+        self.missing: dict[str, dict[str, None]] = {"video": {}, "audio": {}}
+        self.warnings: dict[str, None] = {}
+        self.truncated = False
+        self.duration = 0.0
+        self.frames = 0
+
+    def add(self, piece: Clip) -> None:
+        """Encode a piece; its frames and sound are let go."""
+        media = {"video": piece.frames, "audio": piece.waveform}
+        reasons = {"video": piece.video_missing, "audio": piece.audio_missing}
+        for name, encoder in self.encoders.items():
+            if reasons[name]:
+                self.missing[name].setdefault(reasons[name])
+            if encoder is None or media[name] is None:
+                continue
+            values, times = _checked(encoder.encode([media[name]]), encoder)
+            if len(values):
+                self.tokens[name].append(Encoded(values, times + np.float32(piece.start)))
+        self.warnings |= dict.fromkeys(piece.warnings)
+        self.truncated |= piece.truncated
+        self.duration = max(self.duration, piece.start + piece.duration)
+        self.frames += piece.frames_decoded
+
+    def result(self, use_damaged: bool) -> EncodedClip:
+        """What became of the file."""
+        found = {name: _joined(tokens) for name, tokens in self.tokens.items()}
+        reasons = [
+            reason
+            for name, missing in self.missing.items()
+            if found[name] is None
+            for reason in missing
+        ]
+        reasons = list(dict.fromkeys([*reasons, *self.warnings]))[:_MOST_REASONS]
+        status = OK
+        if found["video"] is None and found["audio"] is None:
+            status = UNREADABLE
+            reasons = reasons or ["the encoders gave no tokens"]
+        elif self.truncated and not use_damaged:
+            status = DAMAGED
+            found = {}
+        return EncodedClip(
+            visual=found.get("video"),
+            audio=found.get("audio"),
+            duration=self.duration,
+            status=status,
+            reason="; ".join(reasons),
+            frames=self.frames,
+            path=self.path,
+        )
+
+
+def _joined(tokens: Sequence[Encoded]) -> Encoded | None:
+    if not tokens:
         return None
-    return _checked(encoder.encode([frames]), encoder)
+    values, times = zip(*tokens)
+    return Encoded(np.concatenate(values), np.concatenate(times))
 
 
-def _audio(clip: Clip, encoder: AudioEncoder | None) -> Encoded | None:
-    sound = clip.waveform
-    if encoder is None or sound is None:
-        return None
-    return _checked(encoder.encode([sound]), encoder)
-
-
-def _checked(encoded: Sequence[Encoded], encoder: Any) -> Encoded | None:
-    """One clip's tokens; None if the encoder found nothing to say.
+def _checked(encoded: Sequence[Encoded], encoder: Any) -> Encoded:
+    """One clip's tokens.
 
     Raises:
         EzavError: they are not what the encoder's card promises.
@@ -108,4 +183,4 @@ def _checked(encoded: Sequence[Encoded], encoder: Any) -> Encoded | None:
         )
     if not (np.isfinite(values).all() and np.isfinite(times).all()):
         raise EzavError(f"'{name}' gave features that are not finite")
-    return Encoded(values, times) if len(values) else None
+    return Encoded(values, times)

@@ -11,7 +11,7 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.errors import EzavError
-from ezav.extraction.encode import OK, EncodedClip
+from ezav.extraction.encode import EncodedClip
 from ezav.extraction.listing import Item, Listing, list_videos
 from ezav.extraction.pool import EncoderSpec, Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, read_report
@@ -142,7 +142,6 @@ def class_embeddings(names: Sequence[str], encoders: Sequence[str]) -> list[Clas
 
 
 def _add(writer: StoreWriter, item: Item, clip: EncodedClip) -> None:
-    nothing = clip.status == OK and clip.visual is None and clip.audio is None
     writer.add(
         clip=item.clip,
         class_name=item.class_name,
@@ -150,8 +149,8 @@ def _add(writer: StoreWriter, item: Item, clip: EncodedClip) -> None:
         visual=clip.visual,
         duration=clip.duration or None,
         path=item.clip,
-        status="unreadable" if nothing else clip.status,
-        reason=(clip.reason or "the encoders gave no tokens") if nothing else clip.reason,
+        status=clip.status,
+        reason=clip.reason,
     )
 
 
