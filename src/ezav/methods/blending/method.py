@@ -1,0 +1,137 @@
+"""Blending: a trained method's scores with the frozen ones, the weight learned on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.features.tokens import Tokens
+from ezav.methods import registry
+from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.blending.weight import best_weight, blend
+from ezav.methods.common.card import Card
+from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlendingConfig:
+    """What is blended, and how."""
+
+    trained: str = "clipclap"
+    """Name of the trained method."""
+    trained_config: dict[str, Any] = field(default_factory=dict)
+    """Its hyper-parameters; what is not named has its default."""
+    visual_weight: float = 0.5
+    """Share of the visual score within the frozen one."""
+    weight: float | None = None
+    """Share of the frozen scores, in [0, 1]; None learns it on validation."""
+
+    def __post_init__(self) -> None:
+        if self.trained == "blending":
+            raise EzavError("blending cannot blend itself", "name a trained method")
+        if self.weight is not None and not 0 <= self.weight <= 1:
+            raise EzavError(f"weight {self.weight} is outside [0, 1]")
+
+
+class Blending(Method):
+    """`(1 - w) z(trained) + w z(frozen)`, z being standard scores over the candidates of a clip.
+
+    The protocol calls `learn_on_validation` in stage 1 and carries the buffers named in
+    `from_validation` over to stage 2.
+
+    Raises:
+        EzavError: an unknown method or field; class embeddings that share no space with the
+            features; scores asked for before the weight is learned.
+    """
+
+    Config = BlendingConfig
+    config: BlendingConfig
+    weight_: Tensor
+    from_validation: ClassVar[tuple[str, ...]] = ("weight_",)
+    """Buffers that stage 2 takes from stage 1."""
+    card: ClassVar[Card] = Card(
+        title="Blending",
+        paper="none of its own; late fusion with the frozen encoders",
+        year=2025,
+        parity="a naive loop; the weight against brute force",
+        text="text of the encoders' own space",
+    )
+
+    def __init__(self, config: BlendingConfig, dims: Dims) -> None:
+        super().__init__(config, dims)
+        method = registry.get(config.trained)
+        try:
+            inner = TypeAdapter(method.Config).validate_python(config.trained_config)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise EzavError(f"trained_config.{where}: {first['msg']}") from error
+        self.trained = method(inner, dims)
+        self.frozen = ZeroShot(ZeroShotConfig(visual_weight=config.visual_weight), dims)
+        unknown = float("nan") if config.weight is None else config.weight
+        self.register_buffer("weight_", torch.tensor(unknown))
+
+    # What the loop asks of a method, the trained one answers.
+
+    @property
+    def needs_negatives(self) -> bool:  # type: ignore[override]
+        return self.trained.needs_negatives
+
+    @property
+    def trainable(self) -> bool:  # type: ignore[override]
+        return self.trained.trainable
+
+    @property
+    def scoring_cost(self) -> int:  # type: ignore[override]
+        return self.trained.scoring_cost
+
+    @property
+    def uses_time(self) -> bool:
+        return self.trained.uses_time
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self.trained.parameter_groups()
+
+    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
+        """Prepare the trained method."""
+        self.trained.prepare(audio, visual, labels, classes)
+
+    def loss(self, batch: Batch) -> Loss:
+        """The trained method's loss; the weight has no part in it."""
+        return self.trained.loss(batch)
+
+    def learn_on_validation(
+        self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
+    ) -> None:
+        """Set the weight that gives the best HM over gamma; does nothing if the config fixes it.
+
+        Args:
+            score: gives the scores `[N, C]` that a method has for the validation clips.
+            targets: long `[N]`, rows of the C candidates.
+            seen: bool `[C]`.
+        """
+        if self.config.weight is None:
+            weight = best_weight(score(self.trained), score(self.frozen), targets, seen)
+            self.weight_.fill_(weight)
+
+    def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """The blended scores, `[N, C]`."""
+        if bool(self.weight_.isnan()):
+            raise EzavError(
+                "the weight of blending is not learned yet",
+                "it comes from validation in the two-stage protocol; or fix it: weight: 0.5",
+            )
+        return blend(
+            self.trained.scores(audio, visual, class_embeddings),
+            self.frozen.scores(audio, visual, class_embeddings),
+            self.weight_,
+        )
+
+
+METHOD = Blending

@@ -1,0 +1,109 @@
+"""Blending against a loop, and its weight against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ezav.errors import EzavError
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Dims, Method
+from ezav.methods.blending.method import Blending, BlendingConfig
+from ezav.methods.blending.weight import best_weight, blend
+
+DIMS = Dims(audio=2, visual=3, text=5)
+
+
+def random_scores(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 6, 60)
+    truth = np.eye(6)[targets]
+    trained = truth + rng.normal(size=(60, 6))
+    trained[:, :3] += 1.5
+    frozen = 0.01 * (1.6 * truth + rng.normal(size=(60, 6)))
+    seen = np.array([True] * 3 + [False] * 3)
+    return tuple(map(torch.tensor, (trained, frozen, targets, seen)))
+
+
+def test_blend_clip_by_clip() -> None:
+    trained, frozen, _, _ = random_scores(0)
+    ours = blend(trained, frozen, 0.3).numpy()
+    for i in range(60):
+        t, f = trained[i].numpy(), frozen[i].numpy()
+        expected = 0.7 * (t - t.mean()) / t.std() + 0.3 * (f - f.mean()) / f.std()
+        np.testing.assert_allclose(ours[i], expected)
+
+
+def brute_force_hm(scores: np.ndarray, targets: np.ndarray, seen: np.ndarray) -> float:
+    """The best HM over a grid of gamma so fine that it meets every prediction."""
+    best = 0.0
+    margins = scores[:, seen].max(1) - scores[:, ~seen].max(1)
+    for gamma in np.concatenate([margins - 1e-9, margins + 1e-9]):
+        predicted = (scores - gamma * seen).argmax(1)
+        recall = [(predicted[targets == c] == c).mean() for c in range(6)]
+        s, u = np.mean(np.array(recall)[seen]), np.mean(np.array(recall)[~seen])
+        best = max(best, 2 * s * u / (s + u) if s + u else 0.0)
+    return best
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_weight_is_the_best_of_its_grid(seed: int) -> None:
+    trained, frozen, targets, seen = random_scores(seed)
+    weight = best_weight(trained, frozen, targets, seen)
+    hms = [
+        brute_force_hm(blend(trained, frozen, w / 20).numpy(), targets.numpy(), seen.numpy())
+        for w in range(21)
+    ]
+    assert weight == pytest.approx(int(np.argmax(np.round(hms, 10))) / 20)
+    assert max(hms) > hms[0]
+
+
+def test_weight_is_learned_once_and_needed_before() -> None:
+    config = BlendingConfig(trained="devise", trained_config={"dropout": 0.0})
+    method = Blending(config, DIMS).eval()
+    assert method.trained.config.dropout == 0.0
+    clips = Tokens.pooled(torch.randn(4, 2)), Tokens.pooled(torch.randn(4, 3))
+    with pytest.raises(EzavError, match="not learned yet"):
+        method.scores(*clips, torch.randn(6, 5))
+    trained, frozen, targets, seen = random_scores(1)
+
+    def score(part: Method) -> torch.Tensor:
+        assert part in (method.trained, method.frozen)
+        return trained if part is method.trained else frozen
+
+    method.learn_on_validation(score, targets, seen)
+    assert float(method.weight_) == pytest.approx(best_weight(trained, frozen, targets, seen))
+    classes = torch.randn(6, 5)
+    parts = (part.scores(*clips, classes) for part in (method.trained, method.frozen))
+    torch.testing.assert_close(method.scores(*clips, classes), blend(*parts, method.weight_))
+
+
+def test_a_fixed_weight_is_left_alone() -> None:
+    method = Blending(BlendingConfig(trained="devise", weight=0.25), DIMS)
+    method.learn_on_validation(lambda part: torch.zeros(0), torch.zeros(0), torch.zeros(0))
+    assert float(method.weight_) == 0.25
+
+
+def test_the_trained_method_answers_the_loop() -> None:
+    negatives = Blending(BlendingConfig(trained="avca"), DIMS)
+    assert negatives.needs_negatives
+    assert not negatives.uses_time
+    temporal = Blending(BlendingConfig(trained="tcaf", trained_config={"depth": 1}), DIMS)
+    assert temporal.uses_time
+    assert not temporal.needs_negatives
+    assert not Blending(BlendingConfig(trained="eszsl"), DIMS).trainable
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"trained": "blending"}, "cannot blend itself"),
+        ({"weight": 1.5}, "outside"),
+        ({"trained": "devsie"}, "did you mean 'devise'"),
+        ({"trained": "devise", "trained_config": {"margin": "wide"}}, "trained_config.margin"),
+    ],
+)
+def test_mistakes_are_told(config: dict, words: str) -> None:
+    with pytest.raises(EzavError, match=words):
+        Blending(BlendingConfig(**config), DIMS)
