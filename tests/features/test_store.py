@@ -244,7 +244,7 @@ class TestRefusals:
             StoreWriter(tmp_path, HEADER)
         other = HEADER.encoders[0].model_copy(update={"name": "vggish"})
         changed = Header(dataset="small", encoders=(other, HEADER.encoders[1]))
-        with pytest.raises(EzavError, match=r"begun with another encoder: noise 1 .* vggish 1"):
+        with pytest.raises(EzavError, match=r"has another encoder: noise 1 .* vggish 1"):
             StoreWriter(tmp_path, changed)
 
     @pytest.mark.parametrize(

@@ -1,0 +1,266 @@
+"""Kills, full disks and torn files: nothing lost, nothing twice, nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ezav.errors import EzavError
+from ezav.features import shards
+from ezav.features.store import FeatureStore
+from ezav.features.verify import verify_store
+from ezav.features.writer import StoreWriter
+from tests.features.small_store import HEADER, embeddings, make_clip, splits_of, write_store
+
+ROOT = Path(__file__).parents[2]
+COUNT, KILLS = 120, 25
+STORM = """
+import os, random, signal, sys, time
+from tests.features.small_store import HEADER, embeddings, make_clip, splits_of
+from ezav.features.writer import StoreWriter
+
+store, log, count, kills = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+clips = [make_clip(number) for number in range(count)]
+
+def write():
+    told = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    with StoreWriter(store, HEADER, shard_clips=7) as writer:
+        for clip in clips:
+            if clip["clip"] not in writer.done:
+                writer.add(**clip)
+                os.write(told, (clip["clip"] + " ").encode())
+        writer.finish(splits_of(clips), [embeddings()])
+
+draw, killed = random.Random(0), 0
+for attempt in range(kills):
+    if (pid := os.fork()) == 0:
+        write()
+        os._exit(0)
+    time.sleep(draw.uniform(0, 0.03))
+    os.kill(pid, signal.SIGKILL)
+    killed += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+print(killed)
+"""
+
+
+def run(script: str, *arguments: object) -> str:
+    """Run a script in another process; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_kill_minus_nine_at_random_moments(tmp_path: Path) -> None:
+    """Writers are killed until one gets through: the store is the one of a calm writer."""
+    clips = write_store(tmp_path / "calm", COUNT)
+    store, log = tmp_path / "stormy", tmp_path / "log"
+    killed = int(run(STORM, store, log, COUNT, KILLS))
+    assert killed > 3
+    told = log.read_text().split() if log.exists() else []
+    assert len(told) == len(set(told)), "a clip was written twice"
+    with StoreWriter(store, HEADER, shard_clips=7) as writer:
+        assert set(told) <= set(writer.done), "a clip was lost that add() had returned for"
+        for clip in clips:
+            if clip["clip"] not in writer.done:
+                writer.add(**clip)
+        writer.finish(splits_of(clips), [embeddings()])
+    calm, stormy = FeatureStore.open(tmp_path / "calm"), FeatureStore.open(store)
+    assert stormy.fingerprint == calm.fingerprint
+    assert verify_store(store).problems == ()
+    assert {path.name for path in (store / "shards").iterdir()} == set(stormy.contents.shards)
+    assert not list(store.rglob("*.part"))
+
+
+@pytest.mark.parametrize("cut", [1, 10, 60, 500])
+def test_a_torn_journal_costs_only_the_torn_clips(tmp_path: Path, cut: int) -> None:
+    clips = [make_clip(number) for number in range(10)]
+    with StoreWriter(tmp_path, HEADER) as writer:
+        sizes = []
+        for clip in clips:
+            writer.add(**clip)
+            sizes.append((tmp_path / "shards" / "00000.journal").stat().st_size)
+    journal = tmp_path / "shards" / "00000.journal"
+    os.truncate(journal, sizes[-1] - cut)
+    whole = {clip["clip"] for clip, size in zip(clips, sizes) if size <= sizes[-1] - cut}
+    with StoreWriter(tmp_path, HEADER) as writer:
+        assert set(writer.done) == whole
+        for clip in clips:
+            if clip["clip"] not in writer.done:
+                writer.add(**clip)
+        assert len(writer.done) == len(clips)
+
+
+def test_a_flipped_bit_in_the_journal_is_not_believed(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, HEADER) as writer:
+        for number in range(3):
+            writer.add(**make_clip(number))
+    journal = tmp_path / "shards" / "00000.journal"
+    content = bytearray(journal.read_bytes())
+    content[-5] ^= 1
+    journal.write_bytes(content)
+    with StoreWriter(tmp_path, HEADER) as writer:
+        assert set(writer.done) == {"clip0000", "clip0001"}
+
+
+def test_a_journal_left_beside_its_shard_is_dropped(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, HEADER, shard_clips=3) as writer:
+        for number in range(2):
+            writer.add(**make_clip(number))
+        before = (tmp_path / "shards" / "00000.journal").read_bytes()
+        writer.add(**make_clip(2))
+    # As if killed after the shard appeared and before its journal went.
+    (tmp_path / "shards" / "00000.journal").write_bytes(before)
+    with StoreWriter(tmp_path, HEADER, shard_clips=3) as writer:
+        assert len(writer.done) == 3
+        assert not (tmp_path / "shards" / "00000.journal").exists()
+
+
+def test_a_full_disk_while_a_clip_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with StoreWriter(tmp_path, HEADER) as writer:
+        writer.add(**make_clip(0))
+        size = (tmp_path / "shards" / "00000.journal").stat().st_size
+        real = os.write
+
+        def full(handle: int, data: bytes) -> int:
+            if len(data) > 40:
+                return real(handle, data[:40])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            with pytest.raises(EzavError, match=r"clip0001.*No space left.*free some space"):
+                writer.add(**make_clip(1))
+        assert (tmp_path / "shards" / "00000.journal").stat().st_size == size
+        assert set(writer.done) == {"clip0000"}
+        writer.add(**make_clip(1))
+        assert set(writer.done) == {"clip0000", "clip0001"}
+
+
+@pytest.mark.parametrize("victim", ["shard", "index", "classes"])
+def test_a_full_disk_while_the_store_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    clips = [make_clip(number) for number in range(25)]
+
+    def full(*args: object, **settings: object) -> None:
+        Path(str(args[1])).write_bytes(b"the first part")
+        if victim == "shard":  # safetensors tells it in its own words
+            from safetensors import SafetensorError
+
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    where = {
+        "shard": "safetensors.torch.save_file",
+        "index": "ezav.features.index.pq.write_table",
+        "classes": "safetensors.torch.save_file",
+    }
+    with StoreWriter(tmp_path, HEADER) as writer:
+        for clip in clips:
+            writer.add(**clip)
+        if victim == "classes":
+            writer._compact()
+        with monkeypatch.context() as patch:
+            patch.setattr(where[victim], full)
+            with pytest.raises(EzavError, match="No space left"):
+                writer.finish(splits_of(clips), [embeddings()])
+        assert not (tmp_path / "index.parquet").exists()
+        assert not list(tmp_path.rglob("*.part"))
+        writer.finish(splits_of(clips), [embeddings()])
+    assert verify_store(tmp_path).sound
+
+
+def test_a_limit_of_the_system_is_told_in_one_line(tmp_path: Path) -> None:
+    """A real failing write: the system refuses files above 64 KiB."""
+    script = """
+import resource, signal, sys, torch
+from tests.features.small_store import HEADER, AUDIO
+from ezav.errors import EzavError
+from ezav.features.writer import StoreWriter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+audio = (torch.ones(1000, AUDIO), torch.zeros(1000))
+with StoreWriter(sys.argv[1], HEADER) as writer:
+    try:
+        for number in range(100):
+            writer.add(clip=str(number), class_name="x", audio=audio, visual=None)
+    except EzavError as error:
+        print(len(writer.done), error)
+"""
+    count, message = run(script, tmp_path).split(" ", 1)
+    assert "File too large" in message
+    assert int(count) > 0
+    with StoreWriter(tmp_path, HEADER) as writer:
+        assert len(writer.done) == int(count)
+
+
+def test_readers_see_the_old_store_until_the_new_one_is_finished(tmp_path: Path) -> None:
+    clips = write_store(tmp_path)
+    before = FeatureStore.open(tmp_path)
+    more = [make_clip(number) for number in range(25, 30)]
+    with StoreWriter(tmp_path, HEADER) as writer:
+        for clip in more:
+            writer.add(**clip)
+        during = FeatureStore.open(tmp_path)
+        assert during.fingerprint == before.fingerprint
+        assert len(during.select()) == 25
+        writer.finish(splits_of(clips + more), [embeddings(9)])
+    after = FeatureStore.open(tmp_path)
+    assert len(after.select()) == 30
+    assert after.class_embeddings().vectors.equal(embeddings(9).vectors)
+    assert [file.name for file in (tmp_path / "classes").iterdir()] == [
+        after.contents.class_files[0].file
+    ]
+
+
+def test_an_unreadable_clip_may_be_tried_again(tmp_path: Path) -> None:
+    clip = make_clip(1)
+    failed = {**clip, "audio": None, "visual": None, "status": "unreadable", "reason": "network"}
+    with StoreWriter(tmp_path, HEADER, shard_clips=1) as writer:
+        writer.add(**failed)
+        writer.add(**clip)
+        assert writer.failed == {}
+    with StoreWriter(tmp_path, HEADER) as writer:
+        assert writer.failed == {}
+        writer.finish({"clip0001": "train"}, [], whole=False)
+    store = FeatureStore.open(tmp_path)
+    assert store.select().clips == ("clip0001",)
+    assert verify_store(tmp_path).sound
+
+
+def test_clips_left_out_are_no_longer_shown(tmp_path: Path) -> None:
+    clips = [make_clip(number) for number in range(25)]
+    with StoreWriter(tmp_path, HEADER) as writer:
+        for clip in clips:
+            writer.add(**clip)
+        kept = splits_of(clips[:20])
+        writer.finish(kept, [embeddings()], leave_out=[c["clip"] for c in clips[20:]])
+    assert set(FeatureStore.open(tmp_path).select().clips) == set(kept)
+    assert verify_store(tmp_path).sound
+
+
+def test_shards_are_on_the_disk_before_their_journal_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(shards, "sync", lambda path: synced.append(path.name))
+    with StoreWriter(tmp_path, HEADER, shard_clips=2) as writer:
+        writer.add(**make_clip(0))
+        assert not any("safetensors" in name for name in synced)
+        writer.add(**make_clip(1))
+        assert any("safetensors" in name for name in synced)
+        assert not (tmp_path / "shards" / "00000.journal").exists()
