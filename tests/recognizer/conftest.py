@@ -35,6 +35,14 @@ def lights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "videos", small_run.train(store, folder / "run")
 
 
+@pytest.fixture(scope="session")
+def sure(lights: tuple[Path, Path]) -> Recognizer:
+    """The recogniser of that run after it learned every video by heart."""
+    recognizer = Recognizer.load(lights[1])
+    small_run.learn_by_heart(recognizer, FeatureStore.open(lights[0].parent / "store"))
+    return recognizer
+
+
 @pytest.fixture
 def recognizer(stored: tuple[FeatureStore, Path]) -> Recognizer:
     return Recognizer.load(stored[1])

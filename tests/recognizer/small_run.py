@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,16 @@ import torch
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
-from ezav.encoders.registry import load_audio, load_text, load_visual
+from ezav.encoders.registry import load_text
 from ezav.features import EncoderInfo, FeatureStore, Header, StoreWriter
 from ezav.media import read_clip
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol.run_folder import write_run
 from ezav.protocol.two_stage import TwoStageProtocol
+from ezav.recognizer import Recognizer
 from ezav.training.config import TrainingConfig
+from ezav.training.trainer import Trainer
+from tests.recognizer.tiny_encoders import Bands, Colour
 
 NAMES = (
     "dog barking",
@@ -89,7 +94,10 @@ def _split(row: int, number: int, classes: int = len(NAMES)) -> str:
 
 
 def train(
-    store: FeatureStore, folder: Path, recipe: ClassEmbeddingRecipe | None = None, **config: Any
+    store: FeatureStore,
+    folder: Path,
+    recipe: ClassEmbeddingRecipe | None = None,
+    **config: Any,
 ) -> Path:
     """A run of EZ-AVGZL on the store, small and quick."""
     settings: dict[str, Any] = {"width": 32, "hidden": 32, "heads": 2, "head_dim": 8, "mlp": 16}
@@ -104,58 +112,60 @@ def train(
 
 
 COLOURS = {
-    "red light": (220, 40, 40),
-    "green light": (40, 200, 40),
     "blue light": (40, 60, 220),
-    "yellow light": (220, 210, 40),
-    "white light": (240, 240, 240),
-    "purple light": (160, 40, 200),
-    "orange light": (240, 140, 30),
     "dark room": (10, 10, 10),
+    "green light": (40, 200, 40),
+    "orange light": (240, 140, 30),
+    "purple light": (160, 40, 200),
+    "red light": (220, 40, 40),
+    "white light": (240, 240, 240),
+    "yellow light": (220, 210, 40),
 }
+TONES = {name: 200.0 + 150 * row for row, name in enumerate(sorted(COLOURS))}
+"""Hertz; each light hums in its own tone."""
 
 
 def write_video(
     path: Path,
-    colours: list[tuple[int, int, int]],
+    lights: Sequence[str],
     seconds: float = 1.5,
-    tone: float | None = 440.0,
+    sound: bool = True,
     picture: bool = True,
 ) -> Path:
-    """An mp4 showing each colour for `seconds`, with a tone (None: no sound stream)."""
+    """An mp4 that shows each light for `seconds`, with its hum; without a stream where False."""
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw = np.random.default_rng(abs(hash((path.name, len(colours)))) % 2**32)
+    draw = np.random.default_rng(zlib.crc32(path.name.encode()))
     with av.open(str(path), "w", format="mp4") as container:
         if picture:
             video = container.add_stream("libx264", rate=12)
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
             video.options = {"preset": "ultrafast"}
-        if tone is not None:
-            sound = container.add_stream("aac", rate=16_000, layout="mono")
-        for colour in colours if picture else []:
+        if sound:
+            audio = container.add_stream("aac", rate=16_000, layout="mono")
+        for name in lights if picture else []:
             for _ in range(round(12 * seconds)):
-                image = np.clip(np.array(colour) + draw.normal(0, 12, (48, 64, 3)), 0, 255)
+                image = np.clip(np.array(COLOURS[name]) + draw.normal(0, 12, (48, 64, 3)), 0, 255)
                 frame = av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")
                 container.mux(video.encode(frame))
         if picture:
             container.mux(video.encode(None))
-        if tone is not None:
-            count = round(16_000 * seconds * len(colours))
-            wave = 0.3 * np.sin(2 * np.pi * tone * np.arange(count) / 16_000)
-            wave = (wave + draw.normal(0, 0.01, count)).astype(np.float32)
-            for start in range(0, count, 1024):
+        if sound:
+            times = np.arange(round(16_000 * seconds)) / 16_000
+            wave = np.concatenate([0.3 * np.sin(2 * np.pi * TONES[n] * times) for n in lights])
+            wave = (wave + draw.normal(0, 0.01, len(wave))).astype(np.float32)
+            for start in range(0, len(wave), 1024):
                 block = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], "fltp", "mono")
                 block.sample_rate, block.pts, block.time_base = 16_000, start, Fraction(1, 16_000)
-                container.mux(sound.encode(block))
-            container.mux(sound.encode(None))
+                container.mux(audio.encode(block))
+            container.mux(audio.encode(None))
     return path
 
 
 def media_store(folder: Path, videos: Path, clips_per_class: int = 6) -> FeatureStore:
-    """A store of generated videos, through the built-in encoders."""
-    visual, audio = load_visual(), load_audio()
+    """A store of generated videos, through encoders of our own."""
+    visual, audio = Colour(), Bands()
     encoders = tuple(
         EncoderInfo(
             modality=modality,  # type: ignore[arg-type]
@@ -171,7 +181,7 @@ def media_store(folder: Path, videos: Path, clips_per_class: int = 6) -> Feature
     for row, name in enumerate(names):
         for number in range(clips_per_class):
             path = videos / name / f"{number}.mp4"
-            write_video(path, [COLOURS[name]], tone=200.0 + 150 * row)
+            write_video(path, [name])
             clip = read_clip(
                 path, video=visual.card.needs.frame_spec, audio=audio.card.needs.sample_rate
             )
@@ -187,3 +197,13 @@ def media_store(folder: Path, videos: Path, clips_per_class: int = 6) -> Feature
             splits[key] = _split(row, number, len(names))
     writer.finish(splits, [text_embeddings(names)])
     return FeatureStore.open(folder)
+
+
+def learn_by_heart(recognizer: Recognizer, store: FeatureStore) -> None:
+    """Train the run's method on every clip of the store until it knows them all."""
+    training = TrainingConfig(epochs=12, schedule="constant", batches_per_epoch=10)
+    classes = recognizer.model.classes.select(store.classes)
+    trainer = Trainer(recognizer.model.method, store.select(), classes.vectors, training)
+    for _ in range(training.epochs):
+        trainer.run_epoch()
+    recognizer.model.method.eval()

@@ -234,8 +234,8 @@ def test_files_from_python_and_the_command_line_agree(
     lights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     videos, run = lights
-    silent = small_run.write_video(tmp_path / "silent.mp4", [(220, 40, 40)], tone=None)
-    dark = small_run.write_video(tmp_path / "dark.mp4", [(220, 40, 40)], picture=False)
+    silent = small_run.write_video(tmp_path / "silent.mp4", ["red light"], sound=False)
+    dark = small_run.write_video(tmp_path / "dark.mp4", ["red light"], picture=False)
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video at all")
     good = videos / "green light" / "0.mp4"

@@ -1,0 +1,115 @@
+"""Find events in a long video: which class, from when to when.
+
+Slides a window over the whole recording and writes events as JSON, CSV, or subtitles (WebVTT,
+SRT) that a video player shows. Memory does not grow with the length of the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.markup import escape
+
+from ezav.cli.common import Command, output, progress
+from ezav.cli.predict import load_recognizer, read_classes
+from ezav.errors import EzavError
+
+
+@dataclass(kw_only=True)
+class Windows:
+    """How the recording is cut and what counts as an event."""
+
+    window: float = 2.0
+    """Seconds recognised together; about the length of the training clips."""
+    hop: float = 0.5
+    """Seconds from one window to the next."""
+    min_probability: float = 0.0
+    """Moments whose best class is less probable belong to no event."""
+    reject: bool = True
+    """Leave out moments where no class stands out ("none of these", learned on validation)."""
+    shortest: float = 1.0
+    """Events shorter than this many seconds are left out."""
+
+
+@dataclass(kw_only=True)
+class ScanCommand(Command):
+    run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run folder, a saved recogniser, or a hub id 'owner/name'."""
+    video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
+    """The recording."""
+    classes: tuple[str, ...] | None = None
+    """Exactly these candidates, each name in quotes; by default all classes of the run."""
+    class_file: Path | None = None
+    """A text file with one class name a line, instead of --classes."""
+    out: tuple[Path, ...] = ()
+    """Files to write, each in the format of its ending: .json .csv .vtt .srt."""
+    windows: Annotated[Windows, tyro.conf.arg(name="")] = field(default_factory=Windows)
+    """How the recording is cut and what counts as an event."""
+    device: str = "cpu"
+    """cpu, cuda, or auto."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.recognizer.event_files import check_suffix, write_events
+        from ezav.recognizer.scan import ScanSettings, scan
+
+        for path in self.out:
+            check_suffix(path)
+            if path.resolve() == self.video.resolve():
+                raise EzavError(f"--out '{path}' is the recording itself", "name another file")
+        settings = ScanSettings(**vars(self.windows))
+        classes = read_classes(self.classes, self.class_file)
+        recognizer = load_recognizer(self.run_folder, self.device)
+        with seconds_progress(self.video.name) as on_progress:
+            events = list(scan(recognizer, self.video, classes, settings, on_progress))
+        for path in self.out:
+            write_events(events, path)
+        return {
+            "video": str(self.video),
+            "events": [event.as_dict() for event in events],
+            "files": [str(path) for path in self.out],
+        }
+
+    def show(self, result: dict[str, Any]) -> None:
+        from ezav.recognizer.event_files import clock
+
+        for event in result["events"]:
+            output.print(
+                f"{clock(event['start'], '.')} - {clock(event['end'], '.')}  "
+                f"{event['probability']:>4.0%}  {event['kind']:<6}  {escape(event['name'])}"
+            )
+        if not result["events"]:
+            output.print("no events: no class stands out for long enough")
+        for path in result["files"]:
+            output.print(f"written: {escape(path)}")
+
+
+CLI = ScanCommand
+
+
+@contextmanager
+def seconds_progress(name: str) -> Iterator[Callable[[float, float | None], None]]:
+    """A bar over the seconds of a recording, with the time left."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.fields[claimed]} s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=progress, transient=True) as bar:
+        task = bar.add_task(escape(name), total=None, claimed="?")
+
+        def on_progress(done: float, claimed: float | None) -> None:
+            known = {} if claimed is None else {"total": claimed, "claimed": f"{claimed:.0f}"}
+            bar.update(task, completed=done, **known)  # type: ignore[arg-type]
+
+        yield on_progress
+
+
+__all__ = ["CLI", "ScanCommand", "Windows", "seconds_progress"]

@@ -1,0 +1,109 @@
+"""Events as files: JSON, CSV, and subtitles (WebVTT, SRT) that a video player shows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ezav.errors import EzavError
+from ezav.recognizer.scan import Event
+from ezav.safe_io import write_text
+
+
+def as_json(events: Iterable[Event]) -> str:
+    """A list of objects."""
+    return json.dumps([event.as_dict() for event in events], indent=2, ensure_ascii=False) + "\n"
+
+
+def as_csv(events: Iterable[Event]) -> str:
+    """A header and one line an event."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("start", "end", "class", "kind", "probability", "score"))
+    for e in events:
+        table.writerow(
+            (
+                f"{e.start:.3f}",
+                f"{e.end:.3f}",
+                e.name,
+                e.kind,
+                f"{e.probability:.6f}",
+                f"{e.score:.6f}",
+            )
+        )
+    return text.getvalue()
+
+
+def as_vtt(events: Iterable[Event]) -> str:
+    """WebVTT (W3C); `&` and `<` are escaped, so a name cannot become markup or a cue.
+
+    Example:
+        >>> dog = Event(start=1, end=2.5, name="dog <3", kind="new", probability=0.5, score=1)
+        >>> print(as_vtt([dog]))
+        WEBVTT
+        <BLANKLINE>
+        00:00:01.000 --> 00:00:02.500
+        dog &lt;3 (new, 50%)
+        <BLANKLINE>
+    """
+    cues = [
+        f"{clock(e.start, '.')} --> {clock(e.end, '.')}\n"
+        + _cue(e).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        + "\n"
+        for e in events
+    ]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def as_srt(events: Iterable[Event]) -> str:
+    """SubRip: numbered cues, a comma before the milliseconds."""
+    cues = [
+        f"{number}\n{clock(e.start, ',')} --> {clock(e.end, ',')}\n{_cue(e)}\n"
+        for number, e in enumerate(events, start=1)
+    ]
+    return "\n".join(cues)
+
+
+WRITERS: dict[str, Callable[[Iterable[Event]], str]] = {
+    ".json": as_json,
+    ".csv": as_csv,
+    ".vtt": as_vtt,
+    ".srt": as_srt,
+}
+
+
+def check_suffix(path: Path) -> None:
+    """Raises EzavError unless the file's ending is one of `WRITERS`."""
+    if path.suffix.lower() not in WRITERS:
+        raise EzavError(
+            f"'{path}': events cannot be written as '{path.suffix or path.name}'",
+            f"end the name with {', '.join(WRITERS)}",
+        )
+
+
+def write_events(events: list[Event], path: Path) -> None:
+    """Write events in the format that the file's ending names; in one step."""
+    check_suffix(path)
+    write_text(path, WRITERS[path.suffix.lower()](events))
+
+
+def clock(seconds: float, point: str) -> str:
+    """Hours, minutes, seconds, milliseconds.
+
+    Example:
+        >>> clock(3661.5, ","), clock(359999.9996, ".")
+        ('01:01:01,500', '100:00:00.000')
+    """
+    total = round(seconds * 1000)
+    hours, rest = divmod(total, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"
+
+
+def _cue(event: Event) -> str:
+    # "-->" would end the cue's text and start another in SRT.
+    name = event.name.replace("-->", "→")
+    return f"{name} ({event.kind}, {event.probability:.0%})"
