@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,6 +14,9 @@ import ezav
 from ezav.reports.figures.style import Card, Panel, Picture, printable
 from ezav.reports.summary import METRICS, SummaryRow, notes, percent
 
+_NUMBER = re.compile(r"[-–]?[\d.,e+-]*")
+_PAIRED = 7.8
+"""Pictures up to so many inches wide stay legible side by side."""
 _KINDS = {"trained": "", "frozen": "frozen baseline", "shuffled": "shuffled control"}
 
 
@@ -84,7 +88,8 @@ def _contents(sections: Sequence[Section]) -> str:
 def _section(section: Section) -> str:
     parts = [f'<section id="{section.key}"><h2>{_text(section.title)}</h2>']
     parts.append(_headline(section))
-    parts += [_panel(panel, section) for panel in section.panels]
+    panels = "\n".join(_panel(panel, section) for panel in section.panels)
+    parts.append(f'<div class="panels">{panels}</div>')
     parts.append(f'<h3 id="{section.key}-protocol">Protocol and versions</h3>')
     parts.append(f"<p>{_text(section.protocol)}</p>")
     parts.append(_table(section.runs))
@@ -134,18 +139,28 @@ def _cell(row: SummaryRow, metric: str) -> str:
 
 def _panel(panel: Panel, section: Section) -> str:
     caption = f"Simulated data. {panel.caption}" if section.simulated else panel.caption
-    pictures = "".join(_picture(picture, section.key) for picture in panel.pictures)
+    # Large pictures come in pairs where there is room; small ones flow.
+    large = [_picture(picture, section.key) for picture in panel.pictures if picture.scrolls]
+    small = [_picture(picture, section.key) for picture in panel.pictures if not picture.scrolls]
+    widest = max((picture.figure.get_figwidth() for picture in panel.pictures), default=0.0)
+    pair = " pair" if len(large) == 2 and widest <= _PAIRED else ""
+    pictures = "".join(
+        f'<div class="pictures{kind}">{"".join(some)}</div>'
+        for kind, some in ((pair, large), ("", small))
+        if some
+    )
     table = _table(panel.table) if panel.table else ""
     if table and panel.folded:
         table = f"<details><summary>{_text(panel.table_title)}</summary>{table}</details>"
     elif table and panel.table_title:
         table = f"<h4>{_text(panel.table_title)}</h4>{table}"
     cards = "".join(_card(card) for card in panel.cards)
+    if cards:
+        cards = f'<div class="cards">{cards}</div>'
     return (
-        f'<figure id="{section.key}-{panel.key}"><h3>{_text(panel.title)}</h3>'
-        f'<div class="pictures">{pictures}</div>'
-        f'<figcaption class="caption">{_text(caption)}</figcaption></figure>'
-        f'{table}{f"""<div class="cards">{cards}</div>""" if cards else ""}'
+        f'<div class="panel{" half" if panel.half else ""}" id="{section.key}-{panel.key}">'
+        f"<figure><h3>{_text(panel.title)}</h3>{pictures}"
+        f'<figcaption class="caption">{_text(caption)}</figcaption></figure>{table}{cards}</div>'
     )
 
 
@@ -166,9 +181,13 @@ def _card(card: Card) -> str:
 
 def _table(table: Sequence[Sequence[str]], head: bool = True) -> str:
     titles, *rows = table
-    top = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in titles) if head else ""
+    # A column of numbers is set to the right, its heading with it.
+    number = [all(_NUMBER.fullmatch(row[at]) for row in rows) for at in range(len(titles))]
+    kinds = [' class="n"' if one and rows else "" for one in number]
+    top = "".join(f'<th{k} scope="col">{_text(cell)}</th>' for k, cell in zip(kinds, titles))
     lines = "".join(
-        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows
+        f"<tr>{''.join(f'<td{k}>{_text(cell)}</td>' for k, cell in zip(kinds, row))}</tr>"
+        for row in rows
     )
     thead = f"<thead><tr>{top}</tr></thead>" if head else ""
     return f'<div class="scroll"><table>{thead}<tbody>{lines}</tbody></table></div>'

@@ -21,7 +21,7 @@ from ezav.reports.media_files import MediaFiles
 from ezav.reports.page import Section, render
 from ezav.reports.published import published_for
 from ezav.reports.runs import LabelledRuns, Run, find_runs, label_runs, principal, without_ceo
-from ezav.reports.summary import Comparable, by_comparison, comparable, summary_rows
+from ezav.reports.summary import Comparable, SummaryRow, by_comparison, comparable, summary_rows
 from ezav.reports.tables import csv_table, markdown_table
 from ezav.safe_io import atomic_path, write_text
 
@@ -91,7 +91,7 @@ def write_report(
     names = list(dict.fromkeys(row.dataset for row in rows))
     page = render(
         title=f"Audio-visual zero-shot recognition: {', '.join(names)}",
-        lead=f"{len(read)} runs, {len(rows)} rows" if len(read) > 1 else "One run",
+        lead=_lead(len(read), rows),
         sections=sections,
     )
     on_progress("files")
@@ -114,9 +114,9 @@ class _Panels:
         steps: list[Callable[[], Panel | None]] = [
             lambda: seen_unseen_curves(self.groups),
             lambda: per_class_recall(shown),
+            lambda: training_curves(shown),
             lambda: confusion(shown, without_ceo(shown, self.groups)),
             lambda: similarity(shown),
-            lambda: training_curves(shown),
             lambda: clip_map(shown),
             lambda: error_gallery(shown, self.find),
         ]
@@ -129,9 +129,17 @@ class _Panels:
         return panels
 
 
-def _title(where: Comparable, rows: Sequence[object]) -> str:
+def _lead(runs: int, rows: Sequence[SummaryRow]) -> str:
+    if runs == 1:
+        return f"One run of {rows[0].label}."
+    most = max(len(row.seeds) for row in rows)
+    seeds = f", up to {most} seeds each" if most > 1 else ""
+    return f"{runs} runs: {', '.join(dict.fromkeys(row.label for row in rows))}{seeds}."
+
+
+def _title(where: Comparable, rows: Sequence[SummaryRow]) -> str:
     """The section's heading; the store is named where two stores share everything else."""
-    wheres = {row.where for row in rows}  # type: ignore[attr-defined]
+    wheres = {row.where for row in rows}
     twins = [other for other in wheres if other[:4] == where[:4]]
     return f"{where.title}, store {where.store_fingerprint[:8]}" if len(twins) > 1 else where.title
 
@@ -144,7 +152,7 @@ def _write_figures(folder: Path, sections: Sequence[Section]) -> None:
         write_text(inside / "results.csv", csv_table(section.rows))
         for panel in section.panels:
             for picture in panel.pictures:
-                write_text(inside / f"{picture.name}.svg", picture.svg())
+                write_text(inside / f"{picture.name}.svg", picture.svg)
                 with atomic_path(inside / f"{picture.name}.png") as temporary:
                     temporary.write_bytes(picture.png())
             for name, text in panel.csv.items():

@@ -90,8 +90,10 @@ def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
         caption=caption,
         pictures=(Picture("comparison", figure, alt),),
         csv={"comparison": _csv(rows, everything)},
+        half=True,
         table=_table(everything),
         table_title="Published numbers of this data set and setting (%), not measured here",
+        folded=True,
     )
 
 

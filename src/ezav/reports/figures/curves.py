@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ezav.reports.figures.style import (
     BLACK,
@@ -84,17 +85,18 @@ def seen_unseen_curves(groups: Sequence[LabelledRuns]) -> Panel:
             ),
         ),
         csv={"seen-unseen": to_csv(table)},
+        half=True,
     )
 
 
-def _equal_hm(axes, limit_s: float, limit_u: float) -> None:  # type: ignore[no-untyped-def]
+def _equal_hm(axes: Axes, limit_s: float, limit_u: float) -> None:
     s, u = np.meshgrid(np.linspace(1e-3, limit_s, 120), np.linspace(1e-3, limit_u, 120))
     highest = 2 * limit_s * limit_u / (limit_s + limit_u)
     step = next(step for step in (1, 2, 5, 10, 20) if highest / step <= 6 or step == 20)
     levels = np.arange(step, highest, step)
     if len(levels):
         lines = axes.contour(s, u, 2 * s * u / (s + u), levels, colors=GREY, linewidths=0.5)
-        axes.clabel(lines, fmt="HM %g", fontsize=7)
+        axes.clabel(lines, fmt="HM %g", fontsize=8, colors="#606060")
 
 
 def _rows(label: str, run: Run) -> list[list[object]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -13,13 +14,13 @@ from ezav.reports.figures.style import (
     BLACK,
     SEEN,
     UNSEEN,
-    display_name,
+    display_names,
     new_figure,
 )
 
 LABELLED = 64
 """Up to so many classes every row has its name; beyond, names are in the CSV."""
-_ACROSS = 5.0
+_ACROSS = 5.6
 
 
 def class_matrix(
@@ -42,18 +43,20 @@ def class_matrix(
     """
     count = len(names)
     labelled = count <= LABELLED
-    size = max(3.0, 0.145 * count) if labelled else _ACROSS
+    size = max(3.0, 0.155 * count) if labelled else _ACROSS
     fontsize = 7.5
-    margin = 0.085 * max(len(display_name(name)) for name in names) if labelled else 0.5
+    shown = display_names(names) if labelled else []
+    margin = max((0.065 * len(name) for name in shown), default=0.5)
     figure = new_figure(size + margin + 0.9, size + margin + 0.5, simulated)
     axes = figure.subplots()
-    image = axes.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=limits[0], vmax=limits[1])
+    # Among hundreds of classes most cells of a confusion are pale: a square root shows them.
+    scale = PowerNorm(0.5 if axis_labels and not labelled else 1.0, *limits)
+    image = axes.imshow(np.ma.masked_invalid(values), cmap=colours, norm=scale)
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02, shrink=0.8)
     bar.set_label(colour_label, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     axes.set_title(title)
     if labelled:
-        shown = [display_name(name) for name in names]
         axes.set_xticks(range(count), shown, rotation=90, fontsize=fontsize)
         axes.set_yticks(range(count), shown, fontsize=fontsize)
         for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):

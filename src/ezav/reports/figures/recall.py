@@ -5,7 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ezav.reports.figures.style import (
@@ -15,7 +17,7 @@ from ezav.reports.figures.style import (
     UNSEEN,
     Panel,
     Picture,
-    display_name,
+    display_names,
     new_figure,
     printable,
     styled,
@@ -79,6 +81,7 @@ def per_class_recall(group: LabelledRuns) -> Panel:
         table=[head, *rows],
         table_title="All classes",
         folded=True,
+        half=True,
     )
 
 
@@ -86,8 +89,8 @@ def _colours(bars: Sequence[_Bar]) -> list[str]:
     return [SEEN if bar.seen else UNSEEN for bar in bars]
 
 
-def _named(bars: Sequence[_Bar], simulated: bool):  # type: ignore[no-untyped-def]
-    figure = new_figure(COLUMN, 1.0 + 0.19 * len(bars), simulated)
+def _named(bars: Sequence[_Bar], simulated: bool) -> Figure:
+    figure = new_figure(1.1 * COLUMN, 1.0 + 0.19 * len(bars), simulated)
     axes = figure.subplots()
     places = list(range(len(bars)))
     hatches = ["" if bar.seen else "////" for bar in bars]
@@ -103,7 +106,7 @@ def _named(bars: Sequence[_Bar], simulated: bool):  # type: ignore[no-untyped-de
     for place, bar in zip(places, bars):
         if bar.sd is not None:
             axes.errorbar(100 * bar.mean, place, xerr=100 * bar.sd, color=BLACK, lw=0.8)
-    axes.set_yticks(places, [display_name(bar.name) for bar in bars], fontsize=8)
+    axes.set_yticks(places, display_names([bar.name for bar in bars]), fontsize=8)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.tick_params(axis="y", length=0)
@@ -112,10 +115,14 @@ def _named(bars: Sequence[_Bar], simulated: bool):  # type: ignore[no-untyped-de
     return figure
 
 
-def _crowd(bars: Sequence[_Bar], simulated: bool):  # type: ignore[no-untyped-def]
+def _crowd(bars: Sequence[_Bar], simulated: bool) -> Figure:
     figure = new_figure(COLUMN, 3.6, simulated)
     axes: Axes = figure.subplots()
-    axes.bar(range(len(bars)), [100 * bar.mean for bar in bars], width=1.0, color=_colours(bars))
+    boundary = sum(bar.seen for bar in bars)
+    values = [100 * bar.mean for bar in bars]
+    for low, high, colour in ((0, boundary, SEEN), (boundary, len(bars), UNSEEN)):
+        if low < high:
+            axes.stairs(values[low:high], np.arange(low, high + 1) - 0.5, color=colour, fill=True)
     axes.set_xlim(-0.5, len(bars) - 0.5)
     axes.set_ylim(0, 100)
     axes.set_xticks([])
@@ -125,7 +132,7 @@ def _crowd(bars: Sequence[_Bar], simulated: bool):  # type: ignore[no-untyped-de
     return figure
 
 
-def _legend(figure, hatch: str = "////") -> None:  # type: ignore[no-untyped-def]
+def _legend(figure: Figure, hatch: str = "////") -> None:
     patches = [
         Patch(facecolor=SEEN, label="seen"),
         Patch(facecolor=UNSEEN, label="unseen", hatch=hatch, edgecolor="white", lw=0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ezav.classes.embeddings import ClassEmbeddings
@@ -84,7 +85,16 @@ def _nearest(matrices: list[NDArray[np.float64]], titles: list[str], simulated: 
     nearest = [np.where(np.eye(len(m), dtype=bool), -2, m).max(1) for m in matrices]
     bins = np.linspace(min(float(n.min()) for n in nearest) - 0.02, 1.0, 26)
     for values, title, colour in zip(nearest, titles, (ORANGE, BLUE)):
-        axes.hist(values, bins=bins.tolist(), color=colour, alpha=0.75, label=title)
+        axes.hist(
+            values,
+            bins=bins.tolist(),
+            histtype="stepfilled",
+            facecolor=(colour, 0.35),
+            edgecolor=colour,
+            lw=1.5,
+            label=title,
+        )
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("cosine similarity to the nearest other class")
     axes.set_ylabel("classes")
     figure.legend(loc="outside lower center", ncols=2)

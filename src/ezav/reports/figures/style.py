@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import unicodedata
 import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -23,7 +24,7 @@ DASHES = ("-", "--", "-.", ":")
 SEEN, UNSEEN = BLUE, VERMILLION
 COLUMN = 4.6
 """Width in inches of a figure that stays legible on a phone."""
-NAME_LENGTH = 26
+NAME_LENGTH = 32
 
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -65,6 +66,7 @@ class Picture:
     alt: str
     scrolls: bool = False
 
+    @cached_property
     def svg(self) -> str:
         """The drawing as an SVG document."""
         with _rendering():
@@ -83,7 +85,7 @@ class Picture:
         """An `<svg>` element for a page that holds other drawings: its ids begin with `prefix`."""
         ElementTree.register_namespace("", _SVG)
         ElementTree.register_namespace("xlink", _XLINK)
-        root = ElementTree.fromstring(self.svg())
+        root = ElementTree.fromstring(self.svg)
         for parent in list(root.iter()):
             for child in list(parent):
                 # A style sheet inside an inline drawing would rule the whole page.
@@ -138,6 +140,7 @@ class Panel:
         table_title: what the table is.
         folded: the table is long and opens on demand.
         cards: clips, below the table.
+        half: it stands beside its neighbour where the screen is wide.
     """
 
     key: str
@@ -149,6 +152,7 @@ class Panel:
     table_title: str = ""
     folded: bool = False
     cards: tuple[Card, ...] = ()
+    half: bool = False
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
@@ -170,10 +174,10 @@ def new_figure(width: float, height: float, simulated: bool) -> Figure:
             0.5,
             0.5,
             "SIMULATED DATA",
-            rotation=28,
+            rotation=0.8 * math.degrees(math.atan2(height, width)),
             ha="center",
             va="center",
-            fontsize=min(width, height * 1.6) * 6.5,
+            fontsize=min(width * 6.5, height * 9),
             color=VERMILLION,
             alpha=0.28,
             weight="bold",
@@ -183,16 +187,36 @@ def new_figure(width: float, height: float, simulated: bool) -> Figure:
 
 
 def display_name(name: str, length: int = NAME_LENGTH) -> str:
-    """A name fit for a label: one line, no control characters, not too long.
+    """A name fit for a label: one line, no control characters, shortened in the middle.
+
+    Names of one set often share their beginning or their end, so both are kept.
 
     Example:
         >>> display_name("a red square bouncing with a high beep", 16)
-        'a red square bo…'
+        'a red squ…h beep'
         >>> display_name("tab\\there")
         'tab here'
     """
     clean = printable(name)
-    return clean if len(clean) <= length else clean[: length - 1].rstrip() + "…"
+    if len(clean) <= length:
+        return clean
+    tail = (length - 1) * 2 // 5
+    return clean[: length - 1 - tail].rstrip() + "…" + clean[-tail:].lstrip()
+
+
+def display_names(names: Sequence[str], length: int = NAME_LENGTH) -> list[str]:
+    """Labels for a set of names, longer where shortening would make two of them equal.
+
+    Example:
+        >>> display_names(["a dog that barks loudly", "a dog that barks slowly"], 12)
+        ['a dog t…udly', 'a dog t…owly']
+    """
+    shown = [display_name(name, length) for name in names]
+    for longer in (length + 8, length + 20, length + 40):
+        if len(set(shown)) == len(set(names)):
+            break
+        shown = [display_name(name, longer) for name in names]
+    return shown
 
 
 def printable(text: str) -> str:

@@ -55,4 +55,5 @@ def training_curves(group: LabelledRuns) -> Panel | None:
         ),
         pictures=tuple(pictures),
         csv={"training": to_csv(csv)},
+        half=True,
     )

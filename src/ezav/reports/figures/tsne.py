@@ -7,6 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from ezav.reports.figures.style import (
     UNSEEN,
     Panel,
     Picture,
-    display_name,
+    display_names,
     new_figure,
     styled,
 )
@@ -122,9 +123,8 @@ def _draw(
     anchors = {int(t): np.median(places[targets == t], axis=0) for t in named}
     colours = {t: SEEN if seen[t] else UNSEEN for t in anchors}
     figure.draw_without_rendering()
-    left_out = _place_names(
-        axes, anchors, {t: display_name(names[t], 22) for t in anchors}, colours
-    )
+    shown = display_names([names[t] for t in anchors], 24)
+    left_out = _place_names(axes, anchors, dict(zip(anchors, shown)), colours)
     return figure, left_out
 
 
@@ -159,9 +159,10 @@ def _place_names(
             arrowprops={"arrowstyle": "-", "color": colours[target], "lw": 0.5},
         )
         for offset in ring:
-            text.set_position(offset)
+            text.xyann = offset
             text.update_positions(renderer)
-            box = text.get_bbox_patch().get_window_extent(renderer)  # type: ignore[union-attr]
+            # Not the annotation's own extent: that includes its line to the anchor.
+            box = Text.get_window_extent(text, renderer).padded(1.5)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
             if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
