@@ -92,7 +92,7 @@ def test_evidence_does_not_depend_on_how_many_names_are_asked_for(stored: Stored
 def test_a_missing_modality_is_said_and_only_two_have_contributions(stored: Stored) -> None:
     store, run = stored
     clips = store.select()
-    found = {one.clip: one for one in Recognizer.load(run).predict(clips)}
+    found = {one.clip: one for one in Recognizer.load(run).predict(clips, explain=True)}
     silent, dark = found[f"{small_run.NAMES[0]}/0"], found[f"{small_run.NAMES[1]}/0"]
     assert (silent.modalities, set(silent.missing)) == (("visual",), {"audio"})
     assert (dark.modalities, set(dark.missing)) == (("audio",), {"visual"})
@@ -107,7 +107,7 @@ def test_contribution_is_the_log_probability_lost_without_the_modality(
     clips = stored[0].select("test_unseen")
     empty = Ragged.from_clips([None] * len(clips), clips.audio.dim)
     deaf = FeatureSet(empty, clips.visual, clips.labels, clips.clips, clips.classes)
-    with_sound = recognizer.predict(clips, top_k=99)
+    with_sound = recognizer.predict(clips, top_k=99, explain=True)
     without = recognizer.predict(deaf, top_k=99, explain=False)
     for heard, unheard in zip(with_sound, without):
         after = {c.name: c.probability for c in unheard.ranked}
@@ -126,7 +126,7 @@ def test_moments_are_answers_for_a_part_of_the_tokens(
         run = small_run.train(store, tmp_path / "run")
     clips = store.select("test_unseen").subset(torch.tensor([0]))
     recognizer = Recognizer.load(run)
-    one = recognizer.predict(clips)[0]
+    one = recognizer.predict(clips, explain=True)[0]
     assert one.best.moments
     for moment in one.best.moments:
         inside = (clips.audio.times >= moment.start) & (clips.audio.times < moment.end)
@@ -147,7 +147,8 @@ def test_moments_are_answers_for_a_part_of_the_tokens(
 
 
 def test_pooled_features_have_no_moments(recognizer: Recognizer, stored: Stored) -> None:
-    assert not any(c.moments for c in recognizer.predict(stored[0].select("train"))[0].ranked)
+    clips = stored[0].select("train")
+    assert not any(c.moments for c in recognizer.predict(clips, explain=True)[0].ranked)
 
 
 @pytest.mark.parametrize(
