@@ -58,27 +58,25 @@ def ranking_value_and_gradient(
     """The sum of (3) over the anchors of `target`, and its gradient `[R, C]` by `d_w`."""
     from ezav.classes.ranking_cpu import rank_rows
 
-    rows, classes = d_w.shape
     x = np.ascontiguousarray(d_w.detach().numpy())
     order = target.order.numpy()
     tied = np.zeros((0, 0), bool) if target.tied is None else target.tied.numpy()
-    counts = np.zeros((rows, classes), np.int32)
-    values = np.empty(rows, np.float64)
+    gradient = np.zeros_like(x)
+    values = np.empty(len(x), np.float64)
     typed_margin = x.dtype.type(margin)
 
     def work(start: int, end: int) -> None:
         part = tied[start:end] if len(tied) else tied
-        rank_rows(
-            x[start:end], order[start:end], part, typed_margin, counts[start:end], values[start:end]
-        )
+        rows = slice(start, end)
+        rank_rows(x[rows], order[rows], part, typed_margin, gradient[rows], values[rows])
 
     threads = torch.get_num_threads()
-    if threads == 1 or rows * classes < 50_000:
-        work(0, rows)
+    if threads == 1 or x.size < 50_000:
+        work(0, len(x))
     else:
-        edges = np.linspace(0, rows, 4 * threads + 1).astype(int)
+        edges = np.linspace(0, len(x), 4 * threads + 1).astype(int)
         list(_pool(threads).map(work, edges[:-1], edges[1:]))
-    return float(values.sum()), torch.from_numpy(counts).to(d_w.dtype).mul_(2)
+    return float(values.sum()), torch.from_numpy(gradient)
 
 
 @lru_cache(maxsize=1)
