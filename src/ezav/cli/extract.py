@@ -43,6 +43,9 @@ class ExtractCommand(Command):
     """Of the drawn splits."""
     workers: int | None = None
     """Processes that decode and encode; by default one for each CPU."""
+    shard: str | None = None
+    """i/n: only the i-th of n parts (1/n to n/n), for job arrays. Once the parts are done, the same
+    command without it puts them together."""
     retry: bool = False
     """Try again the clips that could not be read earlier."""
     use_damaged: bool = False
@@ -68,6 +71,7 @@ class ExtractCommand(Command):
                 unseen=self.unseen or None,
                 seed=self.seed,
                 workers=self.workers,
+                shard=self.shard,
                 limits=Limits(self.seconds, self.memory << 20),
                 retry=self.retry,
                 use_damaged=self.use_damaged,
@@ -147,6 +151,8 @@ def show_report(result: dict[str, Any]) -> None:
         )
     else:
         output.print(f"nothing to do: all {result['earlier']} clips are there already")
+    if result["gone"]:
+        output.print(f"{result['gone']} clips of the store are listed no more and left out now")
     table = Table("split", "classes", "clips", box=None, pad_edge=False)
     for name, split in result["splits"].items():
         table.add_row(name, str(split["classes"]), str(split["clips"]))

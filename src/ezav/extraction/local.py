@@ -13,10 +13,11 @@ from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.errors import EzavError
 from ezav.extraction.encode import EncodedClip
 from ezav.extraction.listing import Item, Listing, list_videos
+from ezav.extraction.parts import Shard, take_parts
 from ezav.extraction.pool import EncoderSpec, Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, read_report
 from ezav.features.header import EncoderInfo, Header, SplitOrigin, parse_header
-from ezav.features.splits import draw_splits, given_splits
+from ezav.features.splits import check_splits, draw_splits, given_splits
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
 
@@ -31,6 +32,7 @@ def extract(
     unseen: Collection[str] | None = None,
     seed: int = 0,
     workers: int | None = None,
+    shard: str | None = None,
     limits: Limits = Limits(),  # noqa: B008
     retry: bool = False,
     use_damaged: bool = False,
@@ -52,6 +54,8 @@ def extract(
         unseen: classes never to be trained on; None draws them, unless the manifest has splits.
         seed: of the draw.
         workers: processes; default one for each CPU.
+        shard: "i/n" does only the i-th of n parts, into `OUT.parts/i-of-n`; a call without it
+            takes the finished parts over and does what they lack.
         limits: time and memory that one file may cost.
         retry: try again the clips that could not be read earlier.
         use_damaged: use files that are cut short, with a note, instead of leaving them out.
@@ -72,6 +76,10 @@ def extract(
     listing = list_videos(videos, allow_outside=allow_outside)
     splits_of, origin = _splitter(listing, unseen, seed, Path(videos))
     splits_of(listing.items)  # what is wrong with the classes is said before hours of work
+    part = None if shard is None else Shard.parse(shard)
+    items = listing.items if part is None else part.of(listing.items)
+    if not items:
+        raise EzavError(f"shard {shard} has no clips", f"there are {len(listing.items)} in all")
     specs = [EncoderSpec(e) if isinstance(e, str) else e for e in (visual, audio)]
     cards = (
         load_visual(specs[0].name, **specs[0].options).card,
@@ -84,11 +92,15 @@ def extract(
         encoders=(_info("visual", cards[0]), _info("audio", cards[1])),
         splits=origin,
     )
+    if part is not None:
+        out = part.folder(out)
     _check_continues(out, origin, listing)
+    if part is None:
+        take_parts(out, header)
     with StoreWriter(out, header) as writer:
         again = writer.failed if retry else {}
         done = {clip for clip in writer.done if clip not in again}
-        todo = [item for item in listing.items if item.clip not in done]
+        todo = [item for item in items if item.clip not in done]
         begun = time.monotonic()
         media_seconds = 0.0
         if todo:
@@ -102,22 +114,25 @@ def extract(
                     if on_progress is not None:
                         on_progress(Progress(count, len(todo), clip))
         seconds = time.monotonic() - begun
-        listed = {item.clip for item in listing.items}
         failed = writer.failed
-        readable = [item for item in listing.items if item.clip not in failed]
+        readable = [item for item in items if item.clip not in failed]
         if not readable:
-            raise _nothing_readable(failed, listing)
+            raise _nothing_readable(failed, items)
+        splits, origin = _final_splits(splits_of, origin, listing, readable, part is None)
+        gone = set(writer.done) - {item.clip for item in items}
         writer.finish(
-            splits_of(readable),
+            splits,
             classes,
             split_origin=origin,
-            leave_out=set(writer.done) - listed,
+            leave_out=gone,
+            whole=part is None,
         )
     return read_report(
         out,
-        listed=len(listing.items),
-        earlier=len(listing.items) - len(todo),
+        listed=len(items),
+        earlier=len(items) - len(todo),
         added=len(todo),
+        gone=len(gone),
         passed_over=listing.passed_over,
         media_seconds=media_seconds,
         seconds=seconds,
@@ -181,6 +196,31 @@ def _splitter(
     return drawn, SplitOrigin(how="drawn", seed=seed, detail=named)
 
 
+def _final_splits(
+    splits_of: Callable[[Sequence[Item]], dict[str, str]],
+    origin: SplitOrigin,
+    listing: Listing,
+    readable: Sequence[Item],
+    whole: bool,
+) -> tuple[dict[str, str], SplitOrigin]:
+    """The splits of the readable clips.
+
+    They are drawn over all clips, so that they do not depend on the parts; only where that leaves
+    no benchmark (a class all of whose training clips are broken) are they drawn again.
+    """
+    every = splits_of(listing.items)
+    splits = {item.clip: every[item.clip] for item in readable}
+    if whole:
+        try:
+            check_splits(splits, {item.clip: item.class_name for item in readable})
+        except EzavError:
+            if origin.how != "drawn":
+                raise
+            detail = "; ".join(part for part in (origin.detail, "without unreadable clips") if part)
+            return splits_of(readable), origin.model_copy(update={"detail": detail})
+    return splits, origin
+
+
 def _check_continues(out: Path, origin: SplitOrigin, listing: Listing) -> None:
     """Refuse to go on with a store that was begun with other splits or other classes."""
     header = out / "header.json"
@@ -220,10 +260,9 @@ def _info(modality: str, card: EncoderCard) -> EncoderInfo:
     )
 
 
-def _nothing_readable(failed: dict[str, str], listing: Listing) -> EzavError:
-    clip = next(item.clip for item in listing.items if item.clip in failed)
+def _nothing_readable(failed: dict[str, str], items: Sequence[Item]) -> EzavError:
+    clip = next(item.clip for item in items if item.clip in failed)
     return EzavError(
-        f"none of {len(listing.items)} clips could be read, the first because: "
-        f"'{clip}': {failed[clip]}",
+        f"none of {len(items)} clips could be read, the first because: '{clip}': {failed[clip]}",
         "check that these are recordings; --retry tries them again",
     )

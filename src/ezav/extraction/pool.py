@@ -92,7 +92,7 @@ class WorkerPool:
             for _ in range(workers or _cpus()):
                 self._workers.append(_Worker(self._setup))
             for worker in self._workers:
-                worker.await_ready()
+                worker.finish_start(wait=True)
         except BaseException:
             self.close()
             raise
@@ -111,17 +111,22 @@ class WorkerPool:
     def encode(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[int, EncodedClip]]:
         """Each file's tokens with its place in `paths`, in the order in which they are ready."""
         waiting = enumerate(paths)
+        entry = next(waiting, None)
         while True:
             for worker in self._workers:
-                if worker.index is None and (entry := next(waiting, None)) is not None:
+                if entry is not None and worker.idle:
                     worker.begin(*entry, self.limits.seconds)
+                    entry = next(waiting, None)
             busy = [worker for worker in self._workers if worker.index is not None]
-            if not busy:
+            if not busy and entry is None:
                 return
-            until = min(worker.deadline for worker in busy)
-            ready = wait([w.connection for w in busy], max(0.0, until - time.monotonic()))
-            for worker in busy:
-                if worker.connection in ready:
+            awaited = busy + [worker for worker in self._workers if not worker.started]
+            until = min(worker.deadline for worker in awaited)
+            wait([w.connection for w in awaited], max(0.0, until - time.monotonic()))
+            for worker in awaited:
+                if not worker.started:
+                    worker.finish_start()
+                elif worker.connection.poll():
                     yield self._collect(worker)
                 elif time.monotonic() >= worker.deadline:
                     yield self._replace(worker, f"took longer than {worker.allowed:.0f} s")
@@ -151,9 +156,7 @@ class WorkerPool:
 
     def _restart(self, worker: _Worker) -> None:
         worker.end()
-        fresh = _Worker(self._setup)
-        self._workers[self._workers.index(worker)] = fresh
-        fresh.await_ready()
+        self._workers[self._workers.index(worker)] = _Worker(self._setup)
 
 
 def _cpus() -> int:
@@ -206,19 +209,33 @@ class _Worker:
         self.connection = Connection(mine.detach())
         self.index: int | None = None
         self.path = Path()
-        self.allowed = self.deadline = 0.0
+        self.started = False
+        self.allowed = float(_START_SECONDS)
+        self.deadline = time.monotonic() + self.allowed
         send(self.connection, setup)
 
-    def await_ready(self) -> None:
-        """Wait until the encoders are loaded."""
-        if not self.connection.poll(_START_SECONDS):
-            raise EzavError(f"a worker did not start within {_START_SECONDS} seconds")
+    @property
+    def idle(self) -> bool:
+        """It waits for a file."""
+        return self.started and self.index is None
+
+    def finish_start(self, wait: bool = False) -> None:
+        """Take note that it is ready; with `wait`, not before it is.
+
+        Raises:
+            EzavError: it could not load its encoders.
+        """
+        if not self.connection.poll(max(0.0, self.deadline - time.monotonic()) if wait else 0):
+            if time.monotonic() >= self.deadline:
+                raise EzavError(f"a worker did not start within {_START_SECONDS} seconds")
+            return
         try:
             head, _ = receive(self.connection)
         except (EOFError, OSError):
             raise EzavError(f"a worker could not start: {self.how_it_ended()}") from None
         if "error" in head:
             raise EzavError(head["error"], head["hint"])
+        self.started = True
 
     def begin(self, index: int, path: str | os.PathLike[str], seconds: float) -> None:
         """Give it a file."""

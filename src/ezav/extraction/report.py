@@ -44,6 +44,7 @@ class ExtractionReport:
         listed: clips in the folder or manifest.
         earlier: of these, done by earlier calls.
         added: done by this call, whatever became of them.
+        gone: clips of the store that are listed no more; it does not show them any longer.
         readable: clips with features.
         failures: all clips of the store without, each with its reason.
         no_audio, no_visual: readable clips that lack a modality.
@@ -59,6 +60,7 @@ class ExtractionReport:
     listed: int
     earlier: int
     added: int
+    gone: int
     readable: int
     failures: tuple[Failure, ...]
     no_audio: int
@@ -100,6 +102,7 @@ def read_report(
     listed: int,
     earlier: int,
     added: int,
+    gone: int,
     passed_over: dict[str, int],
     media_seconds: float,
     seconds: float,
@@ -125,6 +128,7 @@ def read_report(
         listed=listed,
         earlier=earlier,
         added=added,
+        gone=gone,
         readable=store.index.num_rows - len(failures),
         failures=tuple(failures),
         no_audio=no_audio,

@@ -1,0 +1,119 @@
+"""Encoders for tests, loaded by import path as a user's own would be."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
+from ezav.media import Frames, Waveform
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HERE = "tests.extraction.encoders"
+
+
+class MeanColour:
+    """Two frames, their mean colours; `pause` seconds of work for each clip."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause = pause
+        self.card = EncoderCard(
+            name=f"{HERE}:MeanColour",
+            kind="visual",
+            dimension=3,
+            needs=MediaNeeds(frames=2, short_side=16),
+            source="tests",
+            revision="1",
+            licence="MIT",
+        )
+
+    def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
+        time.sleep(self.pause)
+        return [
+            Encoded(c.images.mean(axis=(1, 2)).astype(np.float32) / 255, c.times.astype(np.float32))
+            for c in clips
+        ]
+
+
+class Slow(MeanColour):
+    """Wide enough a target for a kill."""
+
+    def __init__(self) -> None:
+        super().__init__(pause=0.04)
+
+
+class Hostile(MeanColour):
+    """Does to its process what a hostile file might: chosen by the number of frames' height."""
+
+    def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
+        height = clips[0].images.shape[1]
+        if height == 10:
+            time.sleep(3600)
+        if height == 12:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if height == 14:
+            ctypes.create_string_buffer(8 << 30)
+        if height == 6:
+            raise RuntimeError("a surprise\nin two lines")
+        if height == 8:
+            return [Encoded(np.full((1, 3), np.nan, np.float32), np.zeros(1, np.float32))]
+        return super().encode(clips)
+
+
+class Level:
+    """One token: the loudness of the sound."""
+
+    def __init__(self) -> None:
+        self.card = EncoderCard(
+            name=f"{HERE}:Level",
+            kind="audio",
+            dimension=1,
+            needs=MediaNeeds(sample_rate=8_000),
+            source="tests",
+            revision="1",
+            licence="MIT",
+        )
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        return [
+            Encoded(
+                np.array([[np.sqrt((c.samples**2).mean())]], np.float32),
+                np.array([c.start + c.duration / 2], np.float32),
+            )
+            for c in clips
+        ]
+
+
+class HashText:
+    """A vector for a name, from its hash: light, and the same everywhere."""
+
+    def __init__(self) -> None:
+        self.card = EncoderCard(
+            name=f"{HERE}:HashText",
+            kind="text",
+            dimension=8,
+            source="tests",
+            revision="1",
+            licence="MIT",
+        )
+
+    def encode(self, names: Sequence[str]) -> Tensor:
+        import torch  # not above: workers load this file too, and should start fast
+
+        rows = [np.frombuffer(hashlib.sha256(n.encode()).digest(), np.uint32) for n in names]
+        vectors = torch.tensor(np.array(rows, dtype=np.float64) / 2**32 - 0.5, dtype=torch.float32)
+        return torch.nn.functional.normalize(vectors, dim=1)
+
+
+VISUAL, SLOW, HOSTILE = f"{HERE}:MeanColour", f"{HERE}:Slow", f"{HERE}:Hostile"
+AUDIO, TEXT = f"{HERE}:Level", f"{HERE}:HashText"
+LIGHT = {"visual": VISUAL, "audio": AUDIO, "text": TEXT}

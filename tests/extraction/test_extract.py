@@ -1,0 +1,234 @@
+"""Videos to a store: what is there, what is missing, what a second call does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ezav.cli.main import main
+from ezav.errors import EzavError
+from ezav.extraction import ExtractionReport, Progress, encode_clip, extract
+from ezav.features import FeatureStore
+from tests.extraction.conftest import CLASSES
+from tests.extraction.encoders import HERE, LIGHT, Level, MeanColour
+from tests.media.files import write_clip
+from tests.shared_data import shared
+
+
+def light(videos: Path, out: Path, **more: Any) -> ExtractionReport:
+    return extract(videos, out, **{**LIGHT, "workers": 1, **more})
+
+
+def test_the_store_holds_what_the_encoders_say(videos: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    report = light(videos, tmp_path / "s", workers=2, on_progress=told.append)
+    assert (report.listed, report.added, report.earlier, report.readable) == (30, 30, 0, 30)
+    assert [(state.done, state.total) for state in told] == [(n, 30) for n in range(1, 31)]
+    store = FeatureStore.open(tmp_path / "s")
+    assert store.classes == ("bell", "cat", "dog", "rain", "sea waves")
+    features = store.select()
+    assert len(features) == 30
+    for row, clip in enumerate(features.clips):
+        alone = encode_clip(videos / clip, MeanColour(), Level())
+        assert alone.visual is not None
+        assert alone.audio is not None
+        assert store.classes[int(features.labels[row])] == clip.split("/")[0]
+        for modality, expected in ((features.visual, alone.visual), (features.audio, alone.audio)):
+            tokens = modality.gather(torch.tensor([row]))
+            assert np.array_equal(tokens.values[0].numpy(), expected.values)
+            assert np.array_equal(tokens.times[0].numpy(), expected.times)
+    text = store.class_embeddings()
+    assert text.names == store.classes
+    assert text.encoder == f"{HERE}:HashText@1"
+    assert sum(clips for _, clips in report.splits.values()) == 30
+
+
+def test_a_second_call_does_only_what_is_missing(own_videos: Path, tmp_path: Path) -> None:
+    first = light(own_videos, tmp_path / "s")
+    again = light(own_videos, tmp_path / "s")
+    assert (again.added, again.earlier, again.fingerprint) == (0, 30, first.fingerprint)
+    write_clip(own_videos / "dog" / "new.mp4", frames=2, tone=None)
+    more = light(own_videos, tmp_path / "s")
+    assert (more.added, more.earlier, more.no_audio) == (1, 30, 1)
+    (own_videos / "dog" / "new.mp4").unlink()
+    fewer = light(own_videos, tmp_path / "s")
+    assert (fewer.added, fewer.gone, fewer.fingerprint) == (0, 1, first.fingerprint)
+
+
+def test_missing_is_missing_and_bad_files_are_listed(own_videos: Path, tmp_path: Path) -> None:
+    write_clip(own_videos / "dog" / "silent.mp4", frames=3, tone=None)
+    (own_videos / "dog" / "empty.mp4").touch()
+    (own_videos / "cat" / "folder.mp4").mkdir()
+    (own_videos / "cat" / "broken.mp4").symlink_to("gone")
+    (own_videos / "cat" / "text.mp4").write_text("not a video\n" * 50)
+    report = light(own_videos, tmp_path / "s")
+    assert {(f.clip, f.status, f.reason) for f in report.failures} == {
+        ("dog/empty.mp4", "unreadable", "empty file"),
+        ("cat/folder.mp4", "unreadable", "a folder, not a file"),
+        ("cat/broken.mp4", "unreadable", "broken link"),
+        ("cat/text.mp4", "unreadable", "not a media file"),
+    }
+    assert (report.readable, report.no_audio, report.no_visual) == (31, 1, 0)
+    assert report.notes == {"dog/silent.mp4": "no audio stream"}
+    features = FeatureStore.open(tmp_path / "s").select()
+    row = features.clips.index("dog/silent.mp4")
+    assert features.audio.lengths[row] == 0
+    assert features.visual.lengths[row] == 2
+    assert len(features) == 31
+    # Mended, it is read when asked to.
+    write_clip(own_videos / "dog" / "mended.mp4", frames=3).replace(
+        own_videos / "dog" / "empty.mp4"
+    )
+    assert light(own_videos, tmp_path / "s").added == 0
+    retried = light(own_videos, tmp_path / "s", retry=True)
+    assert (retried.added, retried.readable, len(retried.failures)) == (4, 32, 3)
+
+
+def test_a_cut_clip_is_used_only_when_asked(own_videos: Path, tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "w.mp4", frames=40, faststart=True, options={"g": "5"})
+    data = whole.read_bytes()
+    (own_videos / "dog" / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
+    (failure,) = light(own_videos, tmp_path / "s").failures
+    assert (failure.clip, failure.status) == ("dog/cut.mp4", "damaged")
+    assert "truncated" in failure.reason
+    used = light(own_videos, tmp_path / "used", use_damaged=True)
+    assert used.failures == ()
+    assert "truncated" in used.notes["dog/cut.mp4"]
+
+
+def test_another_encoder_or_split_needs_another_store(videos: Path, tmp_path: Path) -> None:
+    light(videos, tmp_path / "s")
+    before = FeatureStore.open(tmp_path / "s").fingerprint
+    with pytest.raises(EzavError, match=r"another encoder.*statistics"):
+        light(videos, tmp_path / "s", visual="statistics")
+    with pytest.raises(EzavError, match=r"begun with other splits: drawn, seed 0 there, .* seed 1"):
+        light(videos, tmp_path / "s", seed=1)
+    with pytest.raises(EzavError, match=r"other splits: .*unseen: dog"):
+        light(videos, tmp_path / "s", unseen=["dog"])
+    assert FeatureStore.open(tmp_path / "s").fingerprint == before
+
+
+def test_splits(videos: Path, tmp_path: Path) -> None:
+    light(videos, tmp_path / "named", unseen=["rain"])
+    named = FeatureStore.open(tmp_path / "named")
+    assert named.split_classes("test_unseen") == ("rain",)
+    with pytest.raises(EzavError, match="no clip has the unseen class 'rian'"):
+        light(videos, tmp_path / "wrong", unseen=["rian"])
+    assert not (tmp_path / "wrong").exists()
+
+    def split_of(class_name: str, take: int) -> str:
+        if class_name in {"rain", "bell"}:
+            return "test_unseen" if class_name == "rain" else "val_unseen"
+        return ("train", "train", "train", "val_seen", "test_seen", "test_seen")[take]
+
+    rows = [
+        ",".join((f"{name}/{take}.mp4", name, split_of(name, take)))
+        for name in CLASSES
+        for take in range(6)
+    ]
+    manifest = videos / "manifest.csv"
+    manifest.write_text("\n".join(["path,class,split", *rows]) + "\n")
+    try:
+        report = light(manifest, tmp_path / "given")
+        with pytest.raises(EzavError, match="split for every clip, and unseen classes"):
+            light(manifest, tmp_path / "both", unseen=["rain"])
+    finally:
+        manifest.unlink()
+    assert report.splits == {
+        "train": (3, 9),
+        "val_seen": (3, 3),
+        "val_unseen": (1, 6),
+        "test_seen": (3, 6),
+        "test_unseen": (1, 6),
+    }
+    origin = FeatureStore.open(tmp_path / "given").header.splits
+    assert origin is not None
+    assert (origin.how, origin.detail) == ("manifest", "manifest.csv")
+
+
+def test_a_manifest_that_changes_a_class_is_refused(own_videos: Path, tmp_path: Path) -> None:
+    manifest = own_videos / "m.csv"
+    rows = [f"{c.relative_to(own_videos)},{c.parent.name}" for c in own_videos.glob("*/*.mp4")]
+    manifest.write_text("\n".join(["path,class", *rows]))
+    light(manifest, tmp_path / "s")
+    manifest.write_text(manifest.read_text().replace("dog/3.mp4,dog", "dog/3.mp4,cat"))
+    with pytest.raises(EzavError, match=r"'dog/3.mp4' is of class 'dog' in the store .* 'cat' now"):
+        light(manifest, tmp_path / "s")
+
+
+def test_nothing_readable_is_an_error(videos: Path, tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / "bad" / name).mkdir(parents=True)
+        for take in range(3):
+            (tmp_path / "bad" / name / f"{take}.mp4").touch()
+    with pytest.raises(EzavError, match=r"none of 12 clips could be read.*'a/0.mp4': empty file"):
+        light(tmp_path / "bad", tmp_path / "s")
+    with pytest.raises(EzavError, match="not finished"):
+        FeatureStore.open(tmp_path / "s")
+
+
+def test_splits_are_drawn_again_when_broken_clips_leave_no_benchmark(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    for take in range(1, 5):
+        for clip in own_videos.glob(f"*/{take}.mp4"):
+            if clip.parent.name in {"dog", "cat", "bell"}:
+                clip.write_bytes(b"")
+    report = light(own_videos, tmp_path / "s", unseen=["rain"])
+    assert (report.readable, len(report.failures)) == (18, 12)
+    assert sum(clips for _, clips in report.splits.values()) == 18
+    assert light(own_videos, tmp_path / "s", unseen=["rain"]).fingerprint == report.fingerprint
+
+
+def test_shards_together_are_the_whole(videos: Path, tmp_path: Path) -> None:
+    whole = light(videos, tmp_path / "whole")
+    for number in (1, 2, 3):
+        part = light(videos, tmp_path / "s", shard=f"{number}/3")
+        assert (part.listed, part.added) == (10, 10)
+    joined = light(videos, tmp_path / "s")
+    assert (joined.added, joined.earlier) == (0, 30)
+    assert joined.fingerprint == whole.fingerprint
+    assert joined.splits == whole.splits
+    assert light(videos, tmp_path / "s").fingerprint == whole.fingerprint
+    # A part that was never run is made up for.
+    light(videos, tmp_path / "t", shard="2/3")
+    assert light(videos, tmp_path / "t").added == 20
+    assert FeatureStore.open(tmp_path / "t").fingerprint == whole.fingerprint
+
+
+def test_the_command(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    encoders = [part for kind, name in LIGHT.items() for part in (f"--{kind}", name)]
+    out = str(tmp_path / "s")
+    assert main(["extract", str(videos), "--out", out, "--json", *encoders]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["added"], result["readable"], result["failures"]) == (30, 30, [])
+    assert main(["extract", str(videos), "--out", out, *encoders]) == 0
+    shown = capsys.readouterr()
+    assert "nothing to do: all 30 clips are there already" in shown.out
+    assert "test_unseen" in shown.out
+    assert main(["extract", str(tmp_path / "none"), "--out", out]) == 1
+    assert "there is no folder or manifest" in capsys.readouterr().err
+
+
+def test_real_clips_with_the_built_in_encoders(tmp_path: Path) -> None:
+    real = shared("data", "real")
+    rows = (real / "manifest.csv").read_text().splitlines()
+    # Four clips of each class and split.
+    kept: dict[tuple[str, str], list[str]] = {}
+    for row in rows[1:]:
+        path, name, split = row.rsplit(",", 2)
+        kept.setdefault((name, split), []).append(f"{real / path},{name},{split}")
+    manifest = tmp_path / "m.csv"
+    lines = [row for some in kept.values() for row in some[:2]]
+    manifest.write_text("\n".join([rows[0], *lines]))
+    report = extract(manifest, tmp_path / "s", allow_outside=True, text=LIGHT["text"])
+    assert report.readable == len(lines) == 44
+    assert (report.failures, report.no_audio, report.no_visual) == ((), 0, 0)
+    features = FeatureStore.open(tmp_path / "s").select()
+    assert (features.audio.lengths > 0).all()
+    assert (features.visual.lengths > 0).all()

@@ -1,0 +1,103 @@
+"""A kill at any moment: nothing lost but the clips in hand, nothing twice, the same store."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ezav.extraction import extract
+from ezav.features import FeatureStore
+from ezav.features.verify import verify_store
+from tests.extraction.encoders import AUDIO, SLOW, TEXT
+
+
+def killed(videos: Path, out: Path, after: float) -> bool:
+    """Extract in a forked process and kill it so many seconds later; True if it had finished."""
+    child = os.fork()
+    if child == 0:
+        try:
+            extract(videos, out, visual=SLOW, audio=AUDIO, text=TEXT, workers=2)
+        finally:
+            os._exit(0)
+    time.sleep(after)
+    finished, _ = os.waitpid(child, os.WNOHANG)
+    if not finished:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return bool(finished)
+
+
+def test_kills_at_random_moments_change_nothing(videos: Path, tmp_path: Path) -> None:
+    undisturbed = extract(
+        videos, tmp_path / "quiet", visual=SLOW, audio=AUDIO, text=TEXT, workers=2
+    )
+    rng = random.Random(0)
+    out = tmp_path / "killed"
+    kills = sum(not killed(videos, out, rng.uniform(0.1, 2.0)) for _ in range(6))
+    assert kills >= 1
+    report = extract(videos, out, visual=SLOW, audio=AUDIO, text=TEXT, workers=2)
+    assert report.fingerprint == undisturbed.fingerprint
+    assert report.earlier + report.added == 30
+    one, other = (FeatureStore.open(path).index for path in (tmp_path / "quiet", out))
+    for column in ("clip", "class", "split", "checksum", "duration", "status", "reason"):
+        assert one.column(column).to_pylist() == other.column(column).to_pylist()
+    verify_store(out)
+    left = [path.name for path in out.rglob("*") if path.suffix in {".part", ".journal"}]
+    assert left == []
+
+
+def test_an_interrupt_keeps_what_is_finished(videos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ezav", "extract", str(videos), "--out", str(tmp_path / "s")]
+    command += ["--visual", SLOW, "--audio", AUDIO, "--text", TEXT, "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    shards = tmp_path / "s" / "shards"
+    for _ in range(600):
+        journals = list(shards.glob("*.journal"))
+        if journals and journals[0].stat().st_size > 3_000:
+            break
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is kept" in errors
+    assert "Traceback" not in errors
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    report = extract(videos, tmp_path / "s", visual=SLOW, audio=AUDIO, text=TEXT, workers=2)
+    assert report.earlier >= 3
+    assert report.earlier + report.added == 30
+
+
+def test_a_full_disk_is_one_line(videos: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    script = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))\n"
+        "from ezav.cli.main import main\n"
+        "import sys; sys.exit(main(sys.argv[1:]))\n"
+    )
+    arguments = ["extract", str(videos), "--out", str(tmp_path / "s"), "--workers", "1"]
+    arguments += ["--visual", SLOW, "--audio", AUDIO, "--text", TEXT]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "cannot write" in line]
+    assert len(lines) == 1
+    assert "free some space" in lines[0]
+    assert "Traceback" not in done.stderr
+    report = extract(videos, tmp_path / "s", visual=SLOW, audio=AUDIO, text=TEXT, workers=2)
+    assert report.readable == 30
+    if not report.earlier:
+        pytest.fail("what was written before the disk was full is lost")

@@ -1,0 +1,141 @@
+"""What counts as a clip, and one clear line for every listing that is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ezav.errors import EzavError
+from ezav.extraction import list_videos
+from ezav.extraction.parts import Shard
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return root
+
+
+def manifest(folder: Path, text: str, name: str = "m.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "dog/a.mp4",
+        "dog/B.MOV",
+        "dog/takes/c.webm",
+        "dog/notes.txt",
+        "dog/a.JPG",
+        "dog/.DS_Store",
+        "cat/noextension",
+        "manifest.csv",
+        ".git/x.mp4",
+    )
+    (tmp_path / "dog" / "folder.mp4").mkdir()
+    (tmp_path / "dog" / "gone.mp4").symlink_to("nowhere")
+    listing = list_videos(tmp_path)
+    assert [(item.clip, item.class_name) for item in listing.items] == [
+        ("cat/noextension", "cat"),
+        ("dog/B.MOV", "dog"),
+        ("dog/a.mp4", "dog"),
+        ("dog/folder.mp4", "dog"),
+        ("dog/gone.mp4", "dog"),
+        ("dog/takes/c.webm", "dog"),
+    ]
+    assert listing.classes == ("cat", "dog")
+    assert listing.passed_over == {".txt": 1, ".jpg": 1}
+    assert listing.name == tmp_path.name
+
+
+def test_names_in_any_alphabet(tmp_path: Path) -> None:
+    touch(tmp_path, "cafe\u0301 bar/x.mp4", '狗/it\'s "odd".mp4')
+    assert list_videos(tmp_path).classes == ("café bar", "狗")
+    raw = os.fsencode(tmp_path / "狗") + b"/\xff.mp4"
+    with open(raw, "wb"):
+        pass
+    listing = list_videos(tmp_path)
+    (odd,) = [item for item in listing.items if "xff" in item.clip]
+    assert odd.clip == "狗/\\xff.mp4"
+    assert odd.path.exists()
+
+
+def test_manifest(tmp_path: Path) -> None:
+    path = manifest(
+        tmp_path, '\ufeffPath,Class,Split\n./b/x.mp4,dog,train\n"a,b.mp4", cat ,train\n'
+    )
+    listing = list_videos(path)
+    assert [(i.clip, i.class_name, i.split) for i in listing.items] == [
+        ("a,b.mp4", "cat", "train"),
+        ("b/x.mp4", "dog", "train"),
+    ]
+    assert listing.items[1].path == tmp_path / "b" / "x.mp4"
+    tabs = manifest(tmp_path, "path\tclass\nx.mp4\tdog\n", "m.tsv")
+    assert list_videos(tabs).items[0].split is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "does not begin with the columns path,class"),
+        ("file,label\nx.mp4,dog\n", "does not begin with the columns path,class"),
+        ("path,class\n", "lists no clips"),
+        ("path,class\n,dog\n", "line 2 .* has an empty path"),
+        ("path,class\nx.mp4,\n", "line 2 .* has an empty class name"),
+        ("path,class\nx.mp4,  \n", "line 2 .* has an empty class name"),
+        ("path,class\nx.mp4,dog\nb/../x.mp4,dog\n", "lists 'x.mp4' 2 times"),
+        ("path,class,split\nx.mp4,dog,test\n", "unknown split 'test'; the splits are train"),
+        ("path,class,split\nx.mp4,dog,train\ny.mp4,dog,\n", "gives 'y.mp4' no split"),
+        ("path,class\n/etc/passwd,dog\n", "line 2 .* leads out of the manifest's folder"),
+        ("path,class\na/../../x.mp4,dog\n", "line 2 .* leads out of the manifest's folder"),
+        ("path,class\nx.mp4,dog,train,more\n", "line 2 .* has too many columns"),
+        ("path,class\nx.mp4,Dog\ny.mp4,dog\n", "'Dog' and 'dog' are two names of one class"),
+        ("path,class\nx.mp4,sea_waves\ny.mp4,sea waves\n", "two names of one class"),
+    ],
+)
+def test_wrong_manifests(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(EzavError, match=words) as caught:
+        list_videos(manifest(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_outside_only_when_allowed(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "path,class\n../x.mp4,dog\n/data/y.mp4,dog\n")
+    listing = list_videos(path, allow_outside=True)
+    assert [item.clip for item in listing.items] == ["../x.mp4", "/data/y.mp4"]
+    assert listing.items[1].path == Path("/data/y.mp4")
+
+
+def test_wrong_folders(tmp_path: Path) -> None:
+    with pytest.raises(EzavError, match="there is no folder or manifest"):
+        list_videos(tmp_path / "none")
+    with pytest.raises(EzavError, match="has no class folders"):
+        list_videos(touch(tmp_path / "flat", "a.mp4"))
+    (tmp_path / "bare" / "dog").mkdir(parents=True)
+    with pytest.raises(EzavError, match="hold no clips"):
+        list_videos(tmp_path / "bare")
+    with pytest.raises(EzavError, match="empty class name"):
+        list_videos(touch(tmp_path / "blank", "  /a.mp4"))
+    with pytest.raises(EzavError, match="two names of one class"):
+        list_videos(touch(tmp_path / "twins", "dog/a.mp4", "Dog/a.mp4"))
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"path,class\n\xff\xfe,dog\n")
+    with pytest.raises(EzavError, match="not a CSV file in UTF-8"):
+        list_videos(binary)
+
+
+def test_shards_share_the_clips_out() -> None:
+    clips = tuple(range(17))
+    parts = [Shard(n, 5).of(clips) for n in range(1, 6)]  # type: ignore[arg-type]
+    assert sorted(clip for part in parts for clip in part) == list(clips)  # type: ignore[type-var]
+    assert {len(part) for part in parts} == {3, 4}
+    for text in ("0/4", "5/4", "1", "a/b", "1/0", "-1/4"):
+        with pytest.raises(EzavError, match="shard"):
+            Shard.parse(text)

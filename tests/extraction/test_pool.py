@@ -1,0 +1,96 @@
+"""A file that hangs, crashes or eats memory costs one clip; the pool goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ezav.errors import EzavError
+from ezav.extraction import EncoderSpec, Limits, WorkerPool, encode_clip
+from ezav.extraction.encode import EncodedClip
+from tests.extraction.encoders import AUDIO, HOSTILE, VISUAL, Level, MeanColour
+from tests.media.files import sine, write_clip, write_wav
+
+
+def encoded(pool: WorkerPool, paths: list[Path]) -> dict[str, EncodedClip]:
+    return {paths[index].name: clip for index, clip in pool.encode(paths)}
+
+
+def test_hostile_files_cost_one_clip_each(tmp_path: Path) -> None:
+    heights = {"hangs": 10, "crashes": 12, "hoards": 14, "raises": 6, "nan": 8}
+    paths = []
+    for name, height in heights.items():
+        paths.append(write_clip(tmp_path / f"{name}.mp4", frames=2, size=(32, height), tone=None))
+        paths.append(write_clip(tmp_path / f"after {name}.mp4", frames=2, tone=None))
+    limits = Limits(seconds=3.0, memory=1 << 30)
+    with WorkerPool(EncoderSpec(HOSTILE), None, workers=2, limits=limits) as pool:
+        found = encoded(pool, paths)
+        again = encoded(pool, paths[1:2])
+    assert set(found) == {path.name for path in paths}
+    reasons = {name: found[f"{name}.mp4"].reason for name in heights}
+    assert reasons == {
+        "hangs": "took longer than 3 s",
+        "crashes": "crashed the decoder (signal SIGSEGV)",
+        "hoards": "needs more memory than allowed",
+        "raises": "RuntimeError: a surprise in two lines",
+        "nan": f"not encoded: '{VISUAL}' gave features that are not finite",
+    }
+    for name in heights:
+        assert found[f"{name}.mp4"].status == "unreadable"
+        assert found[f"after {name}.mp4"].status == "ok"
+    assert again[paths[1].name].status == "ok"
+
+
+def test_workers_give_what_this_process_would(videos: Path) -> None:
+    paths = sorted(videos.glob("*/*.mp4"))[:8]
+    with WorkerPool(EncoderSpec(VISUAL), EncoderSpec(AUDIO), workers=2) as pool:
+        found = dict(pool.encode(paths))
+        children = [worker._process.pid for worker in pool._workers]
+    for index, path in enumerate(paths):
+        alone = encode_clip(path, MeanColour(), Level())
+        assert found[index].visual is not None
+        assert found[index].audio is not None
+        assert alone.visual is not None
+        assert alone.audio is not None
+        for ours, theirs in zip(found[index].visual, alone.visual):
+            assert np.array_equal(ours, theirs)
+        for ours, theirs in zip(found[index].audio, alone.audio):
+            assert np.array_equal(ours, theirs)
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_workers_end_when_their_master_is_gone(tmp_path: Path) -> None:
+    pool = WorkerPool(EncoderSpec(VISUAL), None, workers=1)
+    worker = pool._workers[0]
+    worker.connection.close()  # what the death of this process does
+    assert worker._process.wait(timeout=20) == 0
+    pool.close()
+
+
+def test_an_encoder_that_cannot_be_loaded_is_one_line() -> None:
+    with pytest.raises(EzavError, match=r"no visual encoder named 'statistic'.*did you mean"):
+        WorkerPool(EncoderSpec("statistic"), None, workers=1)
+    with pytest.raises(EzavError, match="cannot import the encoder"):
+        WorkerPool(EncoderSpec("no.such:Thing"), None, workers=1)
+    with pytest.raises(EzavError, match="unexpected"):
+        WorkerPool(EncoderSpec(VISUAL, {"colour": 1}), None, workers=1)
+
+
+def test_a_long_recording_is_encoded_in_windows(tmp_path: Path) -> None:
+    rate = 8_000
+    loud = np.concatenate([sine(300, 100, rate, 0.1), sine(300, 100, rate, 0.8)])
+    path = write_wav(tmp_path / "long.wav", loud[None], rate)
+    begun = time.monotonic()
+    clip = encode_clip(path, None, Level())
+    assert time.monotonic() - begun < 60
+    assert clip.audio is not None
+    assert clip.audio.times.tolist() == [30, 90, 150, 190]
+    quiet, middle, high = (a / np.sqrt(2) for a in (0.1, np.sqrt((0.01 * 2 + 0.64) / 3), 0.8))
+    assert clip.audio.values[:, 0] == pytest.approx([quiet, middle, high, high], rel=0.01)
+    assert clip.duration == pytest.approx(200)
