@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
+from ezav.features.feature_set import Ragged
 from ezav.features.header import EncoderInfo, Header, SplitOrigin
 from ezav.features.importers.blocks import Block, join
 from ezav.features.importers.cached import cached_blocks
@@ -127,19 +129,28 @@ def import_features(
     else:
         blocks = cached_blocks(source, plan, setting, classes, intake.wanted)
     writer: StoreWriter | None = None
+    # One thread writes and hashes a chunk while the next one is read.
+    thread = ThreadPoolExecutor(1)
+    written: Future[None] | None = None
     try:
         for chunk in chunks(intake.accept(blocks)):
             if writer is None:
                 header = _header(report, plan, setting, chunk[0], embeddings, simulated)
                 writer = StoreWriter(store, header)
-            _add(writer, chunk)
+            fresh = _fresh(chunk, writer)
+            if written is not None:
+                written.result()
+            written = thread.submit(writer.add_many, *fresh) if fresh else None
             if progress:
                 progress(chunk[-1].split, len(intake.splits))
         report.clips, report.classes = intake.counts()
+        if written is not None:
+            written.result()
         if writer is not None:  # always: counts() refuses an import without clips
             origin = SplitOrigin(how="published", detail=f"{setting}_split")
             writer.finish(intake.splits, embeddings, split_origin=origin)
     finally:
+        thread.shutdown()
         if writer is not None:
             writer.close()
     report.left_out, report.variants = dict(intake.left_out), intake.variants
@@ -147,16 +158,16 @@ def import_features(
     return report
 
 
-def _add(writer: StoreWriter, chunk: list[Block]) -> None:
-    """Write the blocks that an earlier, stopped import has not written."""
+def _fresh(
+    chunk: list[Block], writer: StoreWriter
+) -> tuple[list[str], list[str], Ragged, Ragged] | None:
+    """What an earlier, stopped import has not written: clips, classes, audio and visual."""
     fresh = [block for block in chunk if any(clip not in writer.done for clip in block.clips)]
-    if fresh:
-        writer.add_many(
-            [clip for block in fresh for clip in block.clips],
-            [block.name for block in fresh for _ in block.clips],
-            join([block.audio for block in fresh]),
-            join([block.visual for block in fresh]),
-        )
+    if not fresh:
+        return None
+    clips = [clip for block in fresh for clip in block.clips]
+    names = [block.name for block in fresh for _ in block.clips]
+    return clips, names, join([b.audio for b in fresh]), join([b.visual for b in fresh])
 
 
 def _header(

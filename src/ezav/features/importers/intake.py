@@ -11,8 +11,9 @@ from ezav.features.importers.blocks import Block, LeftOut
 from ezav.features.importers.class_split import ClassSplit
 from ezav.features.splits import SPLITS
 
-_CHUNK_BYTES = 1 << 26
-"""Features gathered before they become a shard; with copies, memory stays near four times this."""
+_CHUNK_BYTES = 1 << 25
+"""Features gathered before they become a shard; with copies and one chunk being written while the
+next is read, memory stays near six times this."""
 
 
 class Intake:
