@@ -60,13 +60,36 @@ class Hostile(MeanColour):
             time.sleep(3600)
         if height == 12:
             os.kill(os.getpid(), signal.SIGSEGV)
-        if height == 14:
+        if height == 14:  # addresses, all at once
             ctypes.create_string_buffer(8 << 30)
         if height == 6:
             raise RuntimeError("a surprise\nin two lines")
         if height == 8:
             return [Encoded(np.full((1, 3), np.nan, np.float32), np.zeros(1, np.float32))]
         return super().encode(clips)
+
+
+class Hoarder(MeanColour):
+    """Takes 40 MB more every twentieth of a second; with torch loaded nothing limits addresses."""
+
+    def __init__(self) -> None:
+        import torch  # noqa: F401
+
+        super().__init__()
+
+    def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
+        hoard = []
+        while len(hoard) < 200:
+            hoard.append(np.ones(40 << 20, np.uint8))
+            time.sleep(0.05)
+        return super().encode(clips)
+
+
+class Broken(MeanColour):
+    """Fails on every clip: not the clips' fault."""
+
+    def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
+        raise AttributeError("no weights")
 
 
 class Level:

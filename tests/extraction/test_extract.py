@@ -172,6 +172,12 @@ def test_nothing_readable_is_an_error(videos: Path, tmp_path: Path) -> None:
         FeatureStore.open(tmp_path / "s")
 
 
+def test_an_encoder_that_never_works_is_not_the_clips_fault(videos: Path, tmp_path: Path) -> None:
+    with pytest.raises(EzavError, match=r"an encoder does not work: .*AttributeError: no weights"):
+        light(videos, tmp_path / "s", visual=f"{HERE}:Broken")
+    assert light(videos, tmp_path / "s").added == 30
+
+
 def test_splits_are_drawn_again_when_broken_clips_leave_no_benchmark(
     own_videos: Path, tmp_path: Path
 ) -> None:

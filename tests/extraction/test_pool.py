@@ -12,7 +12,7 @@ import pytest
 from ezav.errors import EzavError
 from ezav.extraction import EncoderSpec, Limits, WorkerPool, encode_clip
 from ezav.extraction.encode import EncodedClip
-from tests.extraction.encoders import AUDIO, HOSTILE, VISUAL, Level, MeanColour
+from tests.extraction.encoders import AUDIO, HERE, HOSTILE, VISUAL, Level, MeanColour
 from tests.media.files import sine, write_clip, write_wav
 
 
@@ -36,13 +36,20 @@ def test_hostile_files_cost_one_clip_each(tmp_path: Path) -> None:
         "hangs": "took longer than 3 s",
         "crashes": "crashed the decoder (signal SIGSEGV)",
         "hoards": "needs more memory than allowed",
-        "raises": "RuntimeError: a surprise in two lines",
-        "nan": f"not encoded: '{VISUAL}' gave features that are not finite",
+        "raises": f"'{VISUAL}' failed: RuntimeError: a surprise in two lines",
+        "nan": f"'{VISUAL}' failed: it gave features that are not finite",
     }
     for name in heights:
         assert found[f"{name}.mp4"].status == "unreadable"
         assert found[f"after {name}.mp4"].status == "ok"
     assert again[paths[1].name].status == "ok"
+
+
+def test_memory_in_use_is_watched(videos: Path) -> None:
+    limits = Limits(seconds=60.0, memory=200 << 20)
+    with WorkerPool(EncoderSpec(f"{HERE}:Hoarder"), None, workers=1, limits=limits) as pool:
+        ((_, clip),) = pool.encode([videos / "dog" / "0.mp4"])
+    assert (clip.status, clip.reason) == ("unreadable", "needs more memory than allowed")
 
 
 def test_workers_give_what_this_process_would(videos: Path) -> None:

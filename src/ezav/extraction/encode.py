@@ -15,6 +15,7 @@ from ezav.media import Clip, FrameSpec, read_clip, read_windows
 from ezav.media.container import UnreadableError, open_source
 
 OK, DAMAGED, UNREADABLE = "ok", "damaged", "unreadable"
+OUT_OF_MEMORY = "needs more memory than allowed"
 
 _LONG = 150.0
 """Seconds from which a recording is read and encoded in windows, so that memory stays bounded."""
@@ -35,6 +36,7 @@ class EncodedClip:
         reason: what is missing or wrong; empty for a whole clip.
         frames: frames decoded.
         path: the file.
+        encoder_failed: it is unreadable because an encoder raised an exception.
     """
 
     visual: Encoded | None = None
@@ -44,6 +46,7 @@ class EncodedClip:
     reason: str = ""
     frames: int = 0
     path: Path = field(default=Path())
+    encoder_failed: bool = False
 
 
 def encode_clip(
@@ -75,8 +78,10 @@ def encode_clip(
     try:
         for piece in _pieces(Path(path), spec, rate):
             gathered.add(piece)
-    except EzavError as error:
-        return EncodedClip(status=UNREADABLE, reason=f"not encoded: {error}", path=Path(path))
+    except _EncoderError as error:
+        return EncodedClip(
+            status=UNREADABLE, reason=str(error), path=Path(path), encoder_failed=True
+        )
     return gathered.result(use_damaged)
 
 
@@ -100,6 +105,10 @@ def _is_long(path: Path) -> bool:
             return source.claimed > _LONG
     except UnreadableError:
         return False  # read_clip says why
+
+
+class _EncoderError(Exception):
+    """An encoder raised; the text says which and why."""
 
 
 class _Gathered:
@@ -126,7 +135,14 @@ class _Gathered:
                 self.missing[name].setdefault(reasons[name])
             if encoder is None or media[name] is None:
                 continue
-            values, times = _checked(encoder.encode([media[name]]), encoder)
+            try:
+                values, times = _checked(encoder.encode([media[name]]), encoder)
+            except MemoryError:
+                raise
+            except Exception as error:
+                kind = "" if isinstance(error, EzavError) else f"{type(error).__name__}: "
+                text = " ".join(str(error).split())
+                raise _EncoderError(f"'{encoder.card.name}' failed: {kind}{text}") from error
             if len(values):
                 self.tokens[name].append(Encoded(values, times + np.float32(piece.start)))
         self.warnings |= dict.fromkeys(piece.warnings)
@@ -176,11 +192,11 @@ def _checked(encoded: Sequence[Encoded], encoder: Any) -> Encoded:
         EzavError: they are not what the encoder's card promises.
     """
     values, times = (np.asarray(part, dtype=np.float32) for part in encoded[0])
-    name, dim = encoder.card.name, encoder.card.dimension
+    dim = encoder.card.dimension
     if values.ndim != 2 or values.shape[1] != dim or times.shape != (len(values),):
         raise EzavError(
-            f"'{name}' gave tokens {values.shape} with times {times.shape}, expected [T, {dim}]"
+            f"it gave tokens {values.shape} with times {times.shape}, expected [T, {dim}]"
         )
     if not (np.isfinite(values).all() and np.isfinite(times).all()):
-        raise EzavError(f"'{name}' gave features that are not finite")
+        raise EzavError("it gave features that are not finite")
     return Encoded(values, times)

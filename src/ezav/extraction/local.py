@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.errors import EzavError
-from ezav.extraction.encode import EncodedClip
+from ezav.extraction.encode import OK, EncodedClip
 from ezav.extraction.listing import Item, Listing, list_videos
 from ezav.extraction.parts import Shard, take_parts
 from ezav.extraction.pool import EncoderSpec, Limits, WorkerPool
@@ -20,6 +20,9 @@ from ezav.features.header import EncoderInfo, Header, SplitOrigin, parse_header
 from ezav.features.splits import check_splits, draw_splits, given_splits
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
+
+_SUSPECTS = 3
+"""Clips on which an encoder may fail before it has encoded any."""
 
 
 def extract(
@@ -108,6 +111,7 @@ def extract(
                 specs[0], specs[1], workers=workers, limits=limits, use_damaged=use_damaged
             ) as pool:
                 finished = pool.encode([item.path for item in todo])
+                finished = _encoders_work(finished)
                 for count, (index, clip) in enumerate(finished, start=1):
                     _add(writer, todo[index], clip)
                     media_seconds += clip.duration
@@ -154,6 +158,33 @@ def class_embeddings(names: Sequence[str], encoders: Sequence[str]) -> list[Clas
         prompts = {"templates": list(encoder.card.templates)} if encoder.card.templates else {}
         found.append(ClassEmbeddings(tuple(names), vectors, encoder.card.label, prompts))
     return found
+
+
+def _encoders_work(
+    finished: Iterator[tuple[int, EncodedClip]],
+) -> Iterator[tuple[int, EncodedClip]]:
+    """Pass the clips on; but an encoder that fails on all of them is an error, not their fault.
+
+    Raises:
+        EzavError: an encoder failed on the first clips; nothing is recorded of them.
+    """
+    suspects: list[tuple[int, EncodedClip]] = []
+    for index, clip in finished:
+        if clip.encoder_failed:
+            suspects.append((index, clip))
+            if len(suspects) >= _SUSPECTS:
+                break
+        else:
+            yield index, clip
+        if clip.status == OK:
+            yield from suspects
+            yield from finished
+            return
+    if suspects:
+        raise EzavError(
+            f"an encoder does not work: {suspects[0][1].reason} (clip '{suspects[0][1].path}')",
+            "mend it or choose another; these clips were not recorded",
+        )
 
 
 def _add(writer: StoreWriter, item: Item, clip: EncodedClip) -> None:

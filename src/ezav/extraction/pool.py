@@ -19,11 +19,13 @@ from typing import IO, Any
 
 from ezav.encoders.base import Encoded
 from ezav.errors import EzavError
-from ezav.extraction.encode import UNREADABLE, EncodedClip
+from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip
 from ezav.extraction.wire import Arrays, receive, send
 
 _START_SECONDS = 300
 """For a worker to import its encoders on a slow disk."""
+_WATCH_SECONDS = 0.25
+"""Between two looks at the memory of the workers."""
 _BYTES_PER_SECOND = 1e6
 """A file may take longer than the limit by a second for each so many bytes."""
 
@@ -121,13 +123,15 @@ class WorkerPool:
             if not busy and entry is None:
                 return
             awaited = busy + [worker for worker in self._workers if not worker.started]
-            until = min(worker.deadline for worker in awaited)
-            wait([w.connection for w in awaited], max(0.0, until - time.monotonic()))
+            until = min(worker.deadline for worker in awaited) - time.monotonic()
+            wait([w.connection for w in awaited], min(max(0.0, until), _WATCH_SECONDS))
             for worker in awaited:
                 if not worker.started:
                     worker.finish_start()
                 elif worker.connection.poll():
                     yield self._collect(worker)
+                elif worker.memory() > worker.memory_at_start + self.limits.memory:
+                    yield self._replace(worker, OUT_OF_MEMORY)
                 elif time.monotonic() >= worker.deadline:
                     yield self._replace(worker, f"took longer than {worker.allowed:.0f} s")
 
@@ -183,6 +187,7 @@ def _encoded(head: dict[str, Any], arrays: Arrays, path: Path) -> EncodedClip:
         status=str(head["status"]),
         reason=str(head["reason"]),
         frames=int(head.get("frames", 0)),
+        encoder_failed=bool(head.get("encoder_failed", False)),
         path=path,
     )
 
@@ -210,6 +215,7 @@ class _Worker:
         self.index: int | None = None
         self.path = Path()
         self.started = False
+        self.memory_at_start = 0
         self.allowed = float(_START_SECONDS)
         self.deadline = time.monotonic() + self.allowed
         send(self.connection, setup)
@@ -235,7 +241,16 @@ class _Worker:
             raise EzavError(f"a worker could not start: {self.how_it_ended()}") from None
         if "error" in head:
             raise EzavError(head["error"], head["hint"])
+        self.memory_at_start = self.memory()
         self.started = True
+
+    def memory(self) -> int:
+        """Bytes in use; 0 where the system does not tell (it is Linux that does)."""
+        try:
+            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def begin(self, index: int, path: str | os.PathLike[str], seconds: float) -> None:
         """Give it a file."""

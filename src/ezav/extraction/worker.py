@@ -59,9 +59,15 @@ def _load(setup: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _limit_memory(extra: int) -> None:
-    """Allow so many bytes on top of what the encoders take (where the system can: Linux)."""
+    """Allow so many bytes of addresses on top of what the encoders take (Linux).
+
+    Not with torch: it reserves addresses far beyond the memory it uses. The pool watches the
+    memory in use in any case.
+    """
     import resource
 
+    if "torch" in sys.modules:
+        return
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:
@@ -73,13 +79,12 @@ def _limit_memory(extra: int) -> None:
 def _serve(
     request: dict[str, Any], visual: Any, audio: Any, use_damaged: bool
 ) -> tuple[dict[str, Any], Arrays]:
-    from ezav.extraction.encode import UNREADABLE, encode_clip
+    from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, encode_clip
 
     try:
         clip = encode_clip(request["path"], visual, audio, use_damaged=use_damaged)
     except MemoryError:
-        reason = "needs more memory than allowed"
-        return {"status": UNREADABLE, "reason": reason, "out_of_memory": True}, {}
+        return {"status": UNREADABLE, "reason": OUT_OF_MEMORY, "out_of_memory": True}, {}
     except Exception as error:  # a decoder's surprise must not cost more than this clip
         text = " ".join(str(error).split())
         return {"status": UNREADABLE, "reason": f"{type(error).__name__}: {text}"}, {}
@@ -88,6 +93,7 @@ def _serve(
         "reason": clip.reason,
         "duration": clip.duration,
         "frames": clip.frames,
+        "encoder_failed": clip.encoder_failed,
     }
     arrays: Arrays = {}
     for name, tokens in (("visual", clip.visual), ("audio", clip.audio)):
