@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ezav.encoders.statistics.place import Place
 from ezav.encoders.statistics.scaling import root_histogram, squash
-from ezav.encoders.statistics.shape import HARMONICS, Blob
+from ezav.encoders.statistics.shape import HARMONICS
 
 RHYTHM_HZ = (0.3, 0.7, 1.1, 1.6, 2.2, 3.0, 4.2, 6.1)
 DIRECTIONS = 8
@@ -18,13 +19,13 @@ SPIN = 2 * len(_TURNS)
 RHYTHM = 6 * (len(RHYTHM_HZ) - 1)
 
 
-def path(blobs: Blob, step: float) -> tuple[np.ndarray, np.ndarray]:
+def path(place: Place, step: float) -> tuple[np.ndarray, np.ndarray]:
     """Statistics `[PATH]` of the object's centre and size over F frames `step` seconds apart.
 
     Returns the statistics and a histogram `[DIRECTIONS + 1]` of directions of movement (the last
     entry: standing still). Speeds are in short sides a second.
     """
-    x, y, size = blobs.x, blobs.y, np.log(blobs.size)
+    x, y, size = place.x, place.y, np.log(place.size)
     if len(x) < 3:
         return np.zeros(PATH), np.zeros(DIRECTIONS + 1)
     vx, vy, growth = np.diff(x) / step, np.diff(y) / step, np.diff(size) / step
@@ -68,12 +69,16 @@ def path(blobs: Blob, step: float) -> tuple[np.ndarray, np.ndarray]:
     return squash(np.array(statistics), 1.0), root_histogram(histogram)
 
 
-def spin(blobs: Blob) -> np.ndarray:
-    """Turn of the outline from frame to frame `[SPIN]`: mean of `h_k(t+1) h_k(t)*`, normalised."""
-    if len(blobs.x) < 2:
+def spin(harmonics: np.ndarray) -> np.ndarray:
+    """Turn of the outline from frame to frame `[SPIN]`: mean of `h_k(t+1) h_k(t)*`, normalised.
+
+    Args:
+        harmonics: complex `[F, 8]` of :func:`ezav.encoders.statistics.shape.outline`.
+    """
+    if len(harmonics) < 2:
         return np.zeros(SPIN)
     columns = [HARMONICS.index(k) for k in _TURNS]
-    h = blobs.harmonics[:, columns]
+    h = harmonics[:, columns]
     mean = (h[1:] * h[:-1].conj()).mean(axis=0) / ((np.abs(h) ** 2).mean(axis=0) + 1e-4)
     return np.concatenate([mean.real, mean.imag])
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ezav.encoders.statistics.place import Place
+
 HARMONICS = (1, 2, 3, 4, 5, 6, 7, 8)
 RINGS = 6
 ORIENTATIONS = 8
@@ -19,75 +21,42 @@ GRID = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
-    """The object in each of F frames, in units of the frame's short side.
+class Outline:
+    """The object's form in each of F frames.
 
     Attributes:
-        x, y: centre `[F]`, from the frame's middle, y downwards.
-        size: root mean square radius `[F]`.
+        harmonics: complex `[F, len(HARMONICS)]`; see :func:`outline`.
+        rings: `[F, RINGS]`, share of the mass by distance from the centre.
         mass: share of the frame that is object `[F]`.
-        harmonics: complex `[F, len(HARMONICS)]`; see :func:`blob`.
-        rings: `[F, RINGS]`, mass by distance from the centre in units of `size`.
-        u, v: every pixel in the object's coordinates `[F, h, w]`.
-        near: the object map within reach of its centre `[F, h, w]`.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    size: np.ndarray
-    mass: np.ndarray
     harmonics: np.ndarray
     rings: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    near: np.ndarray
+    mass: np.ndarray
 
 
-def blob(maps: np.ndarray) -> Blob:
-    """The main object of each frame from soft maps `[F, h, w]`.
+def outline(place: Place) -> Outline:
+    """Moments of the object about its centre.
 
-    The harmonics are `h_k = Σ w r² e^{ikθ} / Σ w r²` about the centre: |h_k| does not change when
-    the object is moved, scaled or turned, and a turn by φ multiplies h_k by e^{ikφ}.
+    The harmonics are `h_k = Σ w r² e^{ikθ} / Σ w r²`: |h_k| does not change when the object is
+    moved, scaled or turned, and a turn by φ multiplies h_k by e^{ikφ}. A regular n-gon has h_n.
     """
-    count, height, width = maps.shape
-    short = min(height, width)
-    grid_x = ((np.arange(width, dtype=np.float32) + 0.5) - width / 2) / short
-    grid_y = ((np.arange(height, dtype=np.float32) + 0.5) - height / 2) / short
-    weight = maps * maps
-    x = y = np.zeros(count, dtype=np.float32)
-    size = np.full(count, 0.5, dtype=np.float32)
-    for step in range(4):  # a robust mean: what lies far from the centre counts less each time
-        if step:
-            reach = 2 * (2.0 * size) ** 2
-            near_x = np.exp(-((grid_x - x[:, None]) ** 2) / reach[:, None])
-            near_y = np.exp(-((grid_y - y[:, None]) ** 2) / reach[:, None])
-            local = weight * near_y[:, :, None] * near_x[:, None, :]
-        else:
-            local = weight
-        total = local.sum(axis=(1, 2)) + np.float32(1e-6)
-        columns, rows = local.sum(axis=1), local.sum(axis=2)
-        x = (columns @ grid_x) / total
-        y = (rows @ grid_y) / total
-        square = (columns @ grid_x**2 + rows @ grid_y**2) / total - x**2 - y**2
-        size = np.sqrt(np.maximum(square, 0.02**2))
-    u = np.broadcast_to(((grid_x - x[:, None]) / size[:, None])[:, None, :], maps.shape)
-    v = np.broadcast_to(((grid_y - y[:, None]) / size[:, None])[:, :, None], maps.shape)
-    square_radius = u * u + v * v
-    near = maps * (square_radius < 2.6**2)
-    radius = np.sqrt(square_radius)
-    turn = (u + np.complex64(1j) * v) / np.maximum(radius, np.float32(1e-3))
-    lever = (near * square_radius).astype(np.complex64)
-    scale = lever.real.sum(axis=(1, 2)) + 1e-6
+    count = len(place.map)
+    square = place.u * place.u + place.v * place.v
+    radius = np.sqrt(square)
+    turn = (place.u + np.complex64(1j) * place.v) / np.maximum(radius, np.float32(1e-3))
+    lever = (place.map * square).astype(np.complex64)
+    scale = lever.real.sum(axis=(1, 2)) + np.float32(1e-6)
     found = []
     for _ in HARMONICS:
         lever = lever * turn
         found.append(lever.sum(axis=(1, 2)) / scale)
-    ring = np.minimum((radius / 0.4).astype(np.int64), RINGS - 1)
+    ring = np.minimum((radius / np.float32(0.4)).astype(np.int64), RINGS - 1)
     ring += np.arange(count)[:, None, None] * RINGS
-    rings = np.bincount(ring.ravel(), near.ravel(), count * RINGS).reshape(count, RINGS)
-    rings = rings / (near.sum(axis=(1, 2))[:, None] + 1e-6)
-    mass = near.mean(axis=(1, 2))
-    return Blob(x, y, size, mass, np.stack(found, axis=1), rings, u, v, near)
+    rings = np.bincount(ring.ravel(), place.map.ravel(), count * RINGS).reshape(count, RINGS)
+    total = place.map.sum(axis=(1, 2))
+    rings = rings / (total[:, None] + 1e-6)
+    return Outline(np.stack(found, axis=1), rings, place.map.mean(axis=(1, 2)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +94,13 @@ def orientation_grid(found: Gradients, token: np.ndarray, tokens: int) -> np.nda
 
 
 def object_orientations(
-    found: Gradients, blobs: Blob, token: np.ndarray, tokens: int
+    found: Gradients, place: Place, token: np.ndarray, tokens: int
 ) -> np.ndarray:
     """Histograms `[tokens, CELLS² · ORIENTATIONS]` in the object's own coordinates."""
     half = 1.8
-    column = np.clip((blobs.u + half) * (CELLS / (2 * half)), 0, CELLS - 1).astype(np.int64)
-    row = np.clip((blobs.v + half) * (CELLS / (2 * half)), 0, CELLS - 1).astype(np.int64)
-    inside = (np.abs(blobs.u) < half + 0.4) & (np.abs(blobs.v) < half + 0.4)
+    column = np.clip((place.u + half) * (CELLS / (2 * half)), 0, CELLS - 1).astype(np.int64)
+    row = np.clip((place.v + half) * (CELLS / (2 * half)), 0, CELLS - 1).astype(np.int64)
+    inside = (np.abs(place.u) < half + 0.4) & (np.abs(place.v) < half + 0.4)
     return _count(found, row * CELLS + column, found.magnitude * inside, token, tokens, CELLS**2)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from ezav.encoders.statistics import motion, shape
 from ezav.encoders.statistics.colour import COLOURS, colour_codes, colour_histogram
 from ezav.encoders.statistics.foreground import moving, off_border
+from ezav.encoders.statistics.place import by_colour, locate
 from ezav.encoders.statistics.scaling import root_histogram, scaled_blocks, squash
 
 VERSION = "1"
@@ -27,16 +28,15 @@ _HARMONICS = len(shape.HARMONICS)
 
 _BLOCKS = {
     "colour": COLOURS,
-    "colour_off_border": COLOURS,
+    "colour_object": COLOURS,
     "colour_moving": COLOURS,
     "layout": 3 * _LAYOUT**2,
     "gradients": shape.GRID**2 * shape.ORIENTATIONS,
     "object_gradients": shape.CELLS**2 * shape.ORIENTATIONS,
-    "outline_off_border": _HARMONICS + shape.RINGS + 2,
-    "outline_moving": _HARMONICS + shape.RINGS + 2,
-    "path_off_border": motion.PATH + motion.DIRECTIONS + 1,
+    "outline": 3 * _HARMONICS + shape.RINGS + 2,
+    "path_object": motion.PATH + motion.DIRECTIONS + 1,
     "path_moving": motion.PATH + motion.DIRECTIONS + 1,
-    "spin": 2 * motion.SPIN,
+    "spin": motion.SPIN,
     "flow": 2 * motion.FLOW,
     "rhythm": motion.RHYTHM,
     "energy": 9,
@@ -98,8 +98,10 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     token = np.arange(count) * tokens // count
     grey = (images[..., 0] + images[..., 1] + images[..., 2]) / np.float32(3.0)
     off, move = off_border(images), moving(images)
-    # The object is where both agree; where nothing moves, the border alone decides.
-    still, moved = shape.blob(off), shape.blob(move)
+    thing, mover = locate(np.maximum(off, move)), locate(move)
+    for _ in range(2):
+        thing = by_colour(images, thing)
+    form = shape.outline(thing)
     edges = shape.gradients(grey)
     codes = colour_codes(images)
     own = [token == i for i in range(tokens)]
@@ -108,8 +110,8 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
         rows = [colour_histogram(codes[i], None if weights is None else weights[i]) for i in own]
         return root_histogram(np.stack(rows))
 
-    still_path, still_ways = motion.path(still, step)
-    moved_path, moved_ways = motion.path(moved, step)
+    thing_path, thing_ways = motion.path(thing, step)
+    mover_path, mover_ways = motion.path(mover, step)
     energy, pace = _energy(grey)
     # At half the size small steps of the object are below a pixel or two, as the flow assumes.
     coarse = _halve(grey)
@@ -119,31 +121,30 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     ]
     signals = np.stack(
         [
-            moved.x * 5,
-            moved.y * 5,
-            np.log(moved.size) * 3,
-            np.log(still.size) * 3,
+            thing.x * 5,
+            thing.y * 5,
+            np.log(thing.size) * 3,
+            np.log(mover.size) * 3,
             grey.mean(axis=(1, 2)) * 10,
             pace,
         ]
     )
     movement = {
-        "path_off_border": np.concatenate([still_path, still_ways]),
-        "path_moving": np.concatenate([moved_path, moved_ways]),
-        "spin": np.concatenate([motion.spin(still), motion.spin(moved)]),
+        "path_object": np.concatenate([thing_path, thing_ways]),
+        "path_moving": np.concatenate([mover_path, mover_ways]),
+        "spin": motion.spin(form.harmonics),
         "flow": np.concatenate(flows),
         "rhythm": motion.rhythm(signals, step),
         "energy": energy,
     }
     appearance = {
         "colour": histograms(None),
-        "colour_off_border": histograms(still.near),
-        "colour_moving": histograms(moved.near),
+        "colour_object": histograms(thing.map),
+        "colour_moving": histograms(mover.map),
         "layout": np.stack([_layout(images[i]) for i in own]),
         "gradients": root_histogram(shape.orientation_grid(edges, token, tokens)),
-        "object_gradients": root_histogram(shape.object_orientations(edges, still, token, tokens)),
-        "outline_off_border": _outline(still, own),
-        "outline_moving": _outline(moved, own),
+        "object_gradients": root_histogram(shape.object_orientations(edges, thing, token, tokens)),
+        "outline": np.stack([_outline(form, thing.size, i) for i in own]),
     }
     shared = {name: np.tile(block, (tokens, 1)) for name, block in movement.items()}
     return scaled_blocks(appearance | shared, _BLOCKS), token
@@ -167,15 +168,15 @@ def _layout(images: np.ndarray) -> np.ndarray:
     return squash(np.stack(opponent, axis=-1).ravel(), 1.0)
 
 
-def _outline(found: shape.Blob, own: list[np.ndarray]) -> np.ndarray:
-    """The outline's harmonics, rings, size and mass, a row a token."""
-    rows = []
-    for i in own:
-        harmonics = np.abs(found.harmonics[i]).mean(axis=0) * 4
-        size = np.array([found.size[i].mean() * 4, found.mass[i].mean() * 10])
-        rings = found.rings[i].mean(axis=0) * 2
-        rows.append(np.concatenate([squash(harmonics, 1.0), rings, squash(size, 1.0)]))
-    return np.stack(rows)
+def _outline(form: shape.Outline, size: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The outline of the frames `own`: harmonics (as they stand and turned freely), rings, size."""
+    harmonics = form.harmonics[own]
+    steady = harmonics.mean(axis=0)
+    turned = np.concatenate([np.abs(harmonics).mean(axis=0), steady.real, steady.imag])
+    extent = np.array([size[own].mean() * 4, form.mass[own].mean() * 10])
+    return np.concatenate(
+        [squash(turned * 4, 1.0), form.rings[own].mean(axis=0) * 2, squash(extent, 1.0)]
+    )
 
 
 def _energy(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
