@@ -141,21 +141,19 @@ class AVCANetwork(nn.Module):
         The two sides pass every BatchNorm as batches of their own, positive first, as the
         authors do: with one joint batch the normalisation would differ.
         """
-        phi_a = _each(self.audio_encoder, audio)
-        phi_v = _each(self.visual_encoder, visual)
-        theta_w = _each(self.text_projection, text)
-        attended = [self.attend(a, v) for a, v in zip(phi_a, phi_v)]
-        theta_a = _each(self.audio_projection, (attended[0][0], attended[1][0]))
-        theta_v = _each(self.visual_projection, (attended[0][1], attended[1][1]))
-        rho_w = _each(self.decoder, theta_w)
-        rho_a = _each(self.decoder, theta_a)
-        rho_v = _each(self.decoder, theta_v)
+        phi_a = self.audio_encoder.pair(*audio)
+        phi_v = self.visual_encoder.pair(*visual)
+        theta_w = self.text_projection.pair(*text)
+        # The attention has no BatchNorm: both sides are one batch for it.
+        attended_a, attended_v = self.attend(torch.cat(phi_a), torch.cat(phi_v))
+        sides = [len(phi_a[0]), len(phi_a[1])]
+        theta_a = self.audio_projection.pair(*attended_a.split(sides))
+        theta_v = self.visual_projection.pair(*attended_v.split(sides))
+        rho_w = self.decoder.pair(*theta_w)
+        rho_a = self.decoder.pair(*theta_a)
+        rho_v = self.decoder.pair(*theta_v)
         positive, negative = (
             Embedded(*side)
             for side in zip(phi_a, phi_v, theta_a, theta_v, theta_w, rho_a, rho_v, rho_w)
         )
         return positive, negative
-
-
-def _each(net: nn.Module, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return net(inputs[0]), net(inputs[1])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from ezav.methods.common.dropout import Dropout
 
 
 class EmbeddingNet(nn.Sequential):
@@ -19,7 +22,6 @@ class EmbeddingNet(nn.Sequential):
             as in the authors' code.
 
     Example:
-        >>> import torch
         >>> EmbeddingNet(8, 3, hidden_dim=5)(torch.ones(4, 8)).shape
         torch.Size([4, 3])
     """
@@ -38,13 +40,27 @@ class EmbeddingNet(nn.Sequential):
             nn.Linear(in_dim, first_dim),
             nn.BatchNorm1d(first_dim),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         ]
         if hidden_dim is not None:
             layers += [
                 nn.Linear(hidden_dim, out_dim),
                 nn.BatchNorm1d(out_dim, momentum=momentum),
                 nn.ReLU(),
-                nn.Dropout(dropout),
+                Dropout(dropout),
             ]
         super().__init__(*layers)
+
+    def pair(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Two batches at once, `[N, in_dim]` each: the same as one call after the other.
+
+        Each batch has BatchNorm's statistics of its own, `first` moving the running ones before
+        `second`; all else is done for both together, which is quicker.
+        """
+        both = torch.cat([first, second])
+        for layer in self:
+            if isinstance(layer, nn.BatchNorm1d):
+                both = torch.cat([layer(part) for part in both.split([len(first), len(second)])])
+            else:
+                both = layer(both)
+        return both[: len(first)], both[len(first) :]

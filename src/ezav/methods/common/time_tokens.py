@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
+from ezav.methods.common.dropout import Dropout
 from ezav.methods.common.embedding_net import EmbeddingNet
 
 
@@ -62,7 +63,7 @@ class TimeTokens(nn.Module):
         self.encoder = EmbeddingNet(in_dim, dim, hidden_dim=hidden_dim, dropout=dropout)
         self.modality = nn.Parameter(torch.randn(code_dim))
         self.out = nn.Linear(dim + code_dim, dim)
-        self.dropout = nn.Dropout(token_dropout)
+        self.dropout = Dropout(token_dropout)
 
     def forward(self, tokens: Tokens, time: FourierTime, encode_padding: bool = False) -> Tensor:
         """`[B, T, in_dim]` to `[B, T, dim]`, zero where padded.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
 from ezav.methods.common.alignment_head import AlignmentHead
+from ezav.methods.common.dropout import Dropout
 from ezav.methods.common.time_tokens import FourierTime, TimeTokens
 
 
@@ -50,25 +51,25 @@ class CrossModalLayer(nn.Module):
         self.query = nn.Linear(dim, inner, bias=False)
         self.key = nn.Linear(dim, inner, bias=False)
         self.value = nn.Linear(dim, inner, bias=False)
-        self.out = nn.Sequential(nn.Linear(inner, dim), nn.Dropout(dropout))
+        self.out = nn.Sequential(nn.Linear(inner, dim), Dropout(dropout))
         self.mlp = nn.Sequential(
             nn.Linear(dim, mlp_dim),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(mlp_dim, dim),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """`x` `[B, S, dim]`, `mask` `[B, 1, S, S]`."""
+    def forward(self, x: Tensor, mask: Tensor, rows: int) -> Tensor:
+        """The first `rows` tokens after the layer: `x` `[B, S, dim]`, `mask` `[B, 1, S, S]`."""
         y = self.norm(x)
         # [B, S, H * h] -> [B, H, S, h]
         q, k, v = (
-            part(y).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (self.query, self.key, self.value)
+            part(z).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part, z in ((self.query, y[:, :rows]), (self.key, y), (self.value, y))
         )
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, :, :rows])
+        x = x[:, :rows] + self.out(attended.transpose(1, 2).flatten(2))
         return x + self.mlp(self.norm(x))
 
 
@@ -146,6 +147,8 @@ class TCaFNetwork(nn.Module):
         v = self.visual_tokens(visual, self.time, encode_padding)
         x = torch.cat([self.class_token.expand(len(audio), -1, -1), a, v], dim=1)  # [B, S, dim]
         mask = cross_modal_mask(audio.mask, visual.mask)
-        for layer in self.layers:
-            x = layer(x, mask)
+        last = len(self.layers) - 1
+        for i, layer in enumerate(self.layers):
+            # After the last layer only the class token is read.
+            x = layer(x, mask, rows=1 if i == last else x.shape[1])
         return x[:, 0]
