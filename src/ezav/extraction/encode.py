@@ -11,16 +11,13 @@ import numpy as np
 
 from ezav.encoders.base import AudioEncoder, Encoded, VisualEncoder
 from ezav.errors import EzavError
-from ezav.media import Clip, FrameSpec, read_clip, read_windows
-from ezav.media.container import UnreadableError, open_source
+from ezav.media import Clip, FrameSpec, TooLongError, read_clip, read_windows
 
 OK, DAMAGED, UNREADABLE = "ok", "damaged", "unreadable"
 OUT_OF_MEMORY = "needs more memory than allowed"
 
 _LONG = 150.0
 """Seconds from which a recording is read and encoded in windows, so that memory stays bounded."""
-_LONG_BYTES = 50 << 20
-"""The same for a file that does not say how long it is."""
 _WINDOW = 60.0
 _MOST_REASONS = 5
 
@@ -87,24 +84,16 @@ def encode_clip(
 
 def _pieces(path: Path, spec: FrameSpec | None, rate: int | None) -> Iterator[Clip]:
     """The whole clip, or its windows where it is long."""
-    if not _is_long(path):
-        yield read_clip(path, video=spec, audio=rate)
+    try:
+        yield read_clip(path, video=spec, audio=rate, longest=_LONG)
         return
+    except TooLongError:
+        pass
     if spec is not None and spec.count is not None:
         yield read_clip(path, video=spec, audio=None)
         spec = None
     if spec is not None or rate is not None:
         yield from read_windows(path, _WINDOW, video=spec, audio=rate)
-
-
-def _is_long(path: Path) -> bool:
-    try:
-        with open_source(path) as source:
-            if source.claimed is None:
-                return path.stat().st_size > _LONG_BYTES
-            return source.claimed > _LONG
-    except UnreadableError:
-        return False  # read_clip says why
 
 
 class _EncoderError(Exception):

@@ -8,7 +8,7 @@ Example:
 """
 
 from ezav.media.clip import Clip, Frames, FrameSpec, Waveform
-from ezav.media.read import read_clip
+from ezav.media.read import TooLongError, read_clip
 from ezav.media.windows import read_windows
 
-__all__ = ["Clip", "FrameSpec", "Frames", "Waveform", "read_clip", "read_windows"]
+__all__ = ["Clip", "FrameSpec", "Frames", "TooLongError", "Waveform", "read_clip", "read_windows"]

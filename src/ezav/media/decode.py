@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import av
@@ -67,11 +67,38 @@ class Problems:
         return lines + list(self.notes)
 
 
-def decode(source: Source, problems: Problems) -> Iterator[Picture | Sound]:
+def packets(source: Source, problems: Problems) -> Iterator[Packet]:
+    """What the file holds of the source's streams, still encoded; at the end one empty packet each.
+
+    A file that breaks off is told to `problems`.
+    """
+    streams = [stream for stream in (source.video, source.audio) if stream is not None]
+    if not streams:
+        return
+    found = source.container.demux(streams)
+    while True:
+        try:
+            packet = next(found, None)
+        except (av.FFmpegError, ValueError) as error:
+            problems.note(f"reading stopped: {_text(error)}")
+            return
+        if packet is None:
+            return
+        yield packet
+
+
+def decode(
+    source: Source, problems: Problems, given: Iterable[Packet] | None = None
+) -> Iterator[Picture | Sound]:
     """Every picture and every piece of sound, in the order of the file.
 
     A damaged packet of sound is left out; after a damaged picture nothing is given until the next
     key frame, because what depends on the lost one would be smeared.
+
+    Args:
+        source: the open file.
+        problems: told what is damaged.
+        given: the packets, where they have been read already.
     """
     readers: dict[int, _Reader] = {}
     if source.video is not None:
@@ -80,17 +107,7 @@ def decode(source: Source, problems: Problems) -> Iterator[Picture | Sound]:
         readers[source.video.index] = _Reader("picture", _Clock(step), problems)
     if source.audio is not None:
         readers[source.audio.index] = _Reader("sound", _Clock(0.0), problems)
-    if not readers:
-        return
-    packets = source.container.demux([stream for stream in (source.video, source.audio) if stream])
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, ValueError) as error:
-            problems.note(f"reading stopped: {_text(error)}")
-            packet = None
-        if packet is None:
-            break
+    for packet in packets(source, problems) if given is None else given:
         yield from readers[packet.stream.index].read(packet)
 
 

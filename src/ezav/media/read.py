@@ -6,15 +6,23 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from av.packet import Packet
+
 from ezav.errors import EzavError
 from ezav.media.clip import Clip, FrameSpec
 from ezav.media.collect import Collector, Converters, Wanted, note_losses
 from ezav.media.container import Source, UnreadableError, open_source
-from ezav.media.decode import Problems, decode
+from ezav.media.decode import Problems, decode, packets
 from ezav.media.scan import Extent, scan
 
 DEFAULT_SPEC = FrameSpec.uniform(8)
 DEFAULT_RATE = 16_000
+_IN_MEMORY = 50 << 20
+"""Bytes up to which a file is read once and kept, encoded, until its frames are chosen."""
+
+
+class TooLongError(EzavError):
+    """A recording too long to be read as a whole."""
 
 
 def read_clip(
@@ -22,6 +30,7 @@ def read_clip(
     *,
     video: FrameSpec | Iterable[FrameSpec] | None = DEFAULT_SPEC,
     audio: int | Iterable[int] | None = DEFAULT_RATE,
+    longest: float | None = None,
 ) -> Clip:
     """Read a file's picture and sound, or the reason why there is none.
 
@@ -32,6 +41,8 @@ def read_clip(
         path: a file in any container that FFmpeg reads.
         video: which frames (one spec or several); None leaves the picture out.
         audio: sample rates in Hz (one or several); None leaves the sound out.
+        longest: refuse a recording that says it has more seconds, before anything is decoded
+            (a file of more than 50 MB that says nothing is refused as well).
 
     Returns:
         RGB frames uint8 `[T, H, W, 3]`, upright, with square pixels; the waveform float32 `[S]`,
@@ -39,6 +50,7 @@ def read_clip(
 
     Raises:
         EzavError: a sample rate that is not positive, or nothing is asked for.
+        TooLongError: it is longer than `longest`; :func:`ezav.media.read_windows` reads it.
 
     Example:
         >>> read_clip("no/such/clip.mp4").reason
@@ -46,11 +58,10 @@ def read_clip(
     """
     wanted = check_wanted(video, audio)
     try:
-        picture = _scanned(path, wanted)
-        clip, found = _decoded(path, wanted, picture)
+        clip, promised, found = _read(path, wanted, longest)
         # A damaged file gives less than its packets promise: choose again from what there is.
-        if clip.video and _differs(picture, found):
-            clip, _ = _decoded(path, wanted, found)
+        if clip.video and promised is not None and _differs(promised, found):
+            clip = _decoded_again(path, wanted, found)
         return clip
     except UnreadableError as error:
         return unreadable(path, wanted, str(error))
@@ -90,23 +101,56 @@ def restrict(source: Source, wanted: Wanted) -> Source:
     )
 
 
-def _scanned(path: str | os.PathLike[str], wanted: Wanted) -> Extent:
-    """When the picture begins and ends; not looked up where no spec needs it."""
-    if all(spec.every_frame for spec in wanted.specs):
-        return Extent()
+def _read(
+    path: str | os.PathLike[str], wanted: Wanted, longest: float | None
+) -> tuple[Clip, Extent | None, Extent]:
+    """The clip, the picture's extent as its packets promise (None: not needed) and as decoded."""
     with open_source(Path(path)) as source:
-        return scan(Source(source.container, source.video, None)).get("video", Extent())
-
-
-def _decoded(path: str | os.PathLike[str], wanted: Wanted, picture: Extent) -> tuple[Clip, Extent]:
-    problems = Problems()
-    with open_source(Path(path)) as source:
+        if longest is not None:
+            _refuse_long(source, os.path.getsize(path), longest)
         asked = restrict(source, wanted)
-        collector = Collector(wanted, Converters(asked), picture, problems)
-        for item in decode(asked, problems):
-            collector.add(item)
-        note_losses(collector, asked, problems, picture)
-        return collector.clip(asked, os.fspath(path), problems, collector.first), collector.picture
+        if all(spec.every_frame for spec in wanted.specs):
+            clip, found = _collect(path, asked, wanted, Extent(), Problems())
+            return clip, None, found
+        if os.path.getsize(path) <= _IN_MEMORY:
+            problems = Problems()
+            read = list(packets(asked, problems))
+            promised = scan(asked, read).get("video", Extent())
+            clip, found = _collect(path, asked, wanted, promised, problems, read)
+            return clip, promised, found
+        promised = scan(Source(source.container, source.video, None)).get("video", Extent())
+    with open_source(Path(path)) as source:
+        clip, found = _collect(path, restrict(source, wanted), wanted, promised, Problems())
+        return clip, promised, found
+
+
+def _decoded_again(path: str | os.PathLike[str], wanted: Wanted, picture: Extent) -> Clip:
+    with open_source(Path(path)) as source:
+        return _collect(path, restrict(source, wanted), wanted, picture, Problems())[0]
+
+
+def _collect(
+    path: str | os.PathLike[str],
+    source: Source,
+    wanted: Wanted,
+    picture: Extent,
+    problems: Problems,
+    given: Iterable[Packet] | None = None,
+) -> tuple[Clip, Extent]:
+    collector = Collector(wanted, Converters(source), picture, problems)
+    for item in decode(source, problems, given):
+        collector.add(item)
+    note_losses(collector, source, problems, picture)
+    return collector.clip(source, os.fspath(path), problems, collector.first), collector.picture
+
+
+def _refuse_long(source: Source, size: int, longest: float) -> None:
+    claimed = source.claimed
+    if claimed is None:
+        if size > _IN_MEMORY:
+            raise TooLongError(f"{size / 1e6:.0f} MB of unknown length")
+    elif claimed > longest:
+        raise TooLongError(f"{claimed:.0f} s, more than {longest:.0f} s")
 
 
 def _differs(promised: Extent, found: Extent) -> bool:

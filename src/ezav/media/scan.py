@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-import av
+from av.packet import Packet
 
 from ezav.media.container import Source
+from ezav.media.decode import Problems, packets
 
 
 @dataclass(slots=True)
@@ -30,25 +32,25 @@ class _Stamps:
     lengths: list[float] = field(default_factory=list)
 
 
-def scan(source: Source) -> dict[str, Extent]:
-    """The extent of "video" and "audio" as the packets have it; the source is read to its end.
+def scan(source: Source, given: Iterable[Packet] | None = None) -> dict[str, Extent]:
+    """The extent of "video" and "audio" as the packets have it.
 
     A damaged file may promise more here than can be decoded.
+
+    Args:
+        source: an open file; it is read to its end unless the packets are given.
+        given: its packets.
     """
     streams = {"video": source.video, "audio": source.audio}
     found = {stream.index: _Stamps() for stream in streams.values() if stream is not None}
-    if not found:
-        return {}
-    try:
-        for packet in source.container.demux([s for s in streams.values() if s is not None]):
-            stamp = packet.dts if packet.pts is None else packet.pts
-            if stamp is None or packet.is_discard:
-                continue
-            stamps = found[packet.stream.index]
-            stamps.times.append(float(stamp * packet.time_base))
-            stamps.lengths.append(float((packet.duration or 0) * packet.time_base))
-    except (av.FFmpegError, ValueError):
-        pass  # decoding comes to the same place and reports it
+    # Where it breaks off, decoding comes to the same place and reports it.
+    for packet in packets(source, Problems()) if given is None else given:
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None or packet.is_discard:
+            continue
+        stamps = found[packet.stream.index]
+        stamps.times.append(float(stamp * packet.time_base))
+        stamps.lengths.append(float((packet.duration or 0) * packet.time_base))
     return {
         name: _extent(found[stream.index]) for name, stream in streams.items() if stream is not None
     }
