@@ -39,7 +39,7 @@ class Info(Command):
         lines = [
             ("data set", " ".join(filter(None, (header["dataset"], header["setting"])))),
             *((e["modality"], f"{e['name']} {e['revision']} ({e['dimension']}-d)")
-              for e in header["encoders"]),
+              for e in header["encoders"] if e["modality"] != "text"),
             ("text", ", ".join(result["class_embeddings"]) or "none"),
             ("splits made", _origin(header["splits"])),
             ("tokens a clip", ", ".join(f"{m} {t}" for m, t in result["tokens"].items())),
