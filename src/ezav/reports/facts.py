@@ -57,7 +57,7 @@ def run_table(groups: Sequence[LabelledRuns]) -> list[list[str]]:
                     percent(result.validation.HM),
                     f"{result.parameters:,}",
                     f"{sum(result.timing.values()):.1f}",
-                    run.folder.name,
+                    "/".join(run.folder.resolve().parts[-2:]),
                 ]
             )
     return rows

@@ -14,7 +14,7 @@ import ezav
 from ezav.reports.figures.style import Card, Panel, Picture, printable
 from ezav.reports.summary import METRICS, SummaryRow, notes, percent
 
-_NUMBER = re.compile(r"[-–]?[\d.,e+-]*")
+_NUMBER = re.compile(r"[-–]?[\d.,e+-]*|\d+ of \d+")
 _PAIRED = 7.8
 """Pictures up to so many inches wide stay legible side by side."""
 _KINDS = {"trained": "", "frozen": "frozen baseline", "shuffled": "shuffled control"}
@@ -186,11 +186,16 @@ def _table(table: Sequence[Sequence[str]], head: bool = True) -> str:
     kinds = [' class="n"' if one and rows else "" for one in number]
     top = "".join(f'<th{k} scope="col">{_text(cell)}</th>' for k, cell in zip(kinds, titles))
     lines = "".join(
-        f"<tr>{''.join(f'<td{k}>{_text(cell)}</td>' for k, cell in zip(kinds, row))}</tr>"
+        f"<tr>{''.join(f'<td{k}>{_breakable(cell)}</td>' for k, cell in zip(kinds, row))}</tr>"
         for row in rows
     )
     thead = f"<thead><tr>{top}</tr></thead>" if head else ""
     return f'<div class="scroll"><table>{thead}<tbody>{lines}</tbody></table></div>'
+
+
+def _breakable(text: str) -> str:
+    """Paths and long names may break after a slash or an underscore."""
+    return _text(text).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 
 def _text(text: str) -> str:

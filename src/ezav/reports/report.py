@@ -134,7 +134,7 @@ def _lead(runs: int, rows: Sequence[SummaryRow]) -> str:
         return f"One run of {rows[0].label}."
     most = max(len(row.seeds) for row in rows)
     seeds = f", up to {most} seeds each" if most > 1 else ""
-    return f"{runs} runs: {', '.join(dict.fromkeys(row.label for row in rows))}{seeds}."
+    return f"{runs} runs{seeds}: {' · '.join(dict.fromkeys(row.label for row in rows))}"
 
 
 def _title(where: Comparable, rows: Sequence[SummaryRow]) -> str:

@@ -79,7 +79,8 @@ class SummaryRow:
     @property
     def marked_label(self) -> str:
         """The label, and what is special about the row."""
-        return self.label + _KIND_MARKS[self.kind]
+        told = self.kind == "trained" or self.kind in self.label.lower()
+        return self.label if told else self.label + _KIND_MARKS[self.kind]
 
     def cell(self, metric: str) -> str:
         """Mean ± standard deviation in percent.
@@ -180,14 +181,14 @@ def notes(rows: Sequence[SummaryRow]) -> list[str]:
 
 def _warnings(row: SummaryRow, table: Sequence[SummaryRow]) -> list[str]:
     hm = row.mean["HM"]
-    mine = f"{row.label} (HM {percent(hm)})"
+    mine = f"'{row.label}' (HM {percent(hm)})"
     found = []
     if row.kind != "shuffled" and hm < row.chance.HM:
         found.append(f"{mine} is below chance ({percent(row.chance.HM)}).")
     if row.kind != "trained":
         return found
     for other in table:
-        theirs = f"{other.label} (HM {percent(other.mean['HM'])})"
+        theirs = f"'{other.label}' (HM {percent(other.mean['HM'])})"
         if other.kind == "frozen" and hm < other.mean["HM"]:
             found.append(f"{mine} is trained, yet below the frozen baseline {theirs}.")
         same_method = other.kind == "shuffled" and other.method == row.method

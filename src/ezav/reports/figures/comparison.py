@@ -58,8 +58,9 @@ def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
     axes.set_yticks(places, names + [_published_name(other) for other in published])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    longest = max([100 * row.mean["HM"] for row in rows] + [100 * o.HM for o in published])
-    axes.set_xlim(0, max(longest * 1.3, 140 * first.chance.HM, 1))
+    spreads = [row.mean["HM"] + (row.sd["HM"] if row.sd else 0.0) for row in rows]
+    longest = 100 * max([*spreads, *(other.HM for other in published), first.chance.HM])
+    axes.set_xlim(0, max(longest * 1.35, 1))  # room for the numbers
     axes.set_xlabel("HM on the test split (%)")
     kinds = dict.fromkeys(row.kind for row in rows)
     handles: list[object] = [Patch(color=_COLOURS[kind], label=_WORDS[kind]) for kind in kinds]

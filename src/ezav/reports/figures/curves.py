@@ -58,7 +58,7 @@ def seen_unseen_curves(groups: Sequence[LabelledRuns]) -> Panel:
             table += _rows(group.label, run)
     seen, unseen = (len(result.candidates[side]) for side in ("seen", "unseen"))
     axes.plot([0, 100 / seen], [100 / unseen, 0], color=BLACK, ls=":", lw=1.5, label="chance")
-    limit_s, limit_u = min(1.06 * limit_s, 103) or 1, max(1.1 * limit_u, 110 / unseen)
+    limit_s, limit_u = min(1.06 * limit_s, 103) or 1, min(max(1.1 * limit_u, 110 / unseen), 103)
     _equal_hm(axes, limit_s, limit_u)
     axes.set_xlim(0, limit_s)
     axes.set_ylim(0, limit_u)

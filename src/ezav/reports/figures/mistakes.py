@@ -159,7 +159,7 @@ def _spectrogram(sound: Waveform) -> bytes:
     level = 10 * np.log10(np.maximum(bands, 1e-10))
     shade = np.clip((level - level.max()) / _RANGE_DB + 1, 0, 1).T[::-1]
     pixels = (colormaps["cividis"](shade)[..., :3] * 255).astype(np.uint8)
-    return _encoded(Pillow.fromarray(pixels).resize((260, _HEIGHT)), "PNG")
+    return _encoded(Pillow.fromarray(pixels).resize((360, _HEIGHT)), "PNG")
 
 
 def _encoded(picture: Any, kind: str, **options: int) -> bytes:

@@ -51,7 +51,10 @@ def similarity(group: LabelledRuns) -> Panel:
         )
         for key, title, matrix in list(zip(keys, titles, matrices))[:shown]
     ]
-    pictures.append(_nearest(matrices[:shown], titles, run.result.simulated))
+    nearest = [np.where(off, matrix, -2).max(1) for matrix in matrices[:shown]]
+    pictures.append(_nearest(nearest, titles, run.result.simulated))
+    rows = [[name, *(f"{n[row]:.5f}" for n in nearest)] for row, name in enumerate(names)]
+    nearest_csv = to_csv([["class", *titles[:shown]], *rows])
     means = [f"{matrix[off].mean():.2f} ({title})" for title, matrix in zip(titles, matrices)]
     caption = (
         f"Class embeddings of {group.label} (text encoder {before.encoder}), seed "
@@ -69,7 +72,10 @@ def similarity(group: LabelledRuns) -> Panel:
         else "Similarity of class embeddings before and after",
         caption=caption,
         pictures=tuple(pictures),
-        csv={key: _csv(names, m) for key, m in list(zip(keys, matrices))[:shown]},
+        csv={
+            **{key: _csv(names, matrix) for key, matrix in list(zip(keys, matrices))[:shown]},
+            "nearest-class": nearest_csv,
+        },
     )
 
 
@@ -78,12 +84,12 @@ def _cosine(embeddings: ClassEmbeddings, order: list[int]) -> NDArray[np.float64
     return (vectors @ vectors.T).numpy()
 
 
-def _nearest(matrices: list[NDArray[np.float64]], titles: list[str], simulated: bool) -> Picture:
+def _nearest(nearest: list[NDArray[np.float64]], titles: list[str], simulated: bool) -> Picture:
     """How near the nearest other class is: what decides whether two classes can be told apart."""
     figure = new_figure(COLUMN, 3.2, simulated)
     axes = figure.subplots()
-    nearest = [np.where(np.eye(len(m), dtype=bool), -2, m).max(1) for m in matrices]
-    bins = np.linspace(min(float(n.min()) for n in nearest) - 0.02, 1.0, 26)
+    lowest, highest = min(n.min() for n in nearest), max(n.max() for n in nearest)
+    bins = np.linspace(lowest - 0.01, max(highest, lowest) + 0.01, 24)
     for values, title, colour in zip(nearest, titles, (ORANGE, BLUE)):
         axes.hist(
             values,
