@@ -1,0 +1,79 @@
+"""Write a run as ONNX and torch.export, with an example that needs no torch.
+
+Batch, number of classes and time are free in the graph. It is compared with torch in ONNX Runtime
+on random inputs, and on real ones where clips are given; a difference above 1e-4 is an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.markup import escape
+
+from ezav.cli.common import Command, output, progress
+from ezav.cli.predict import load_recognizer, read_classes
+from ezav.errors import EzavError
+
+
+@dataclass(kw_only=True)
+class ExportCommand(Command):
+    run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run folder, a saved recogniser, or a hub id 'owner/name'."""
+    out: Path
+    """The folder to write: a new or an empty one."""
+    classes: tuple[str, ...] | None = None
+    """Candidates whose class embeddings are written; by default all classes of the run."""
+    class_file: Path | None = None
+    """A text file with one class name a line, instead of --classes."""
+    clips: tuple[Path, ...] = ()
+    """Video or sound files to compare on; the first becomes the example's clip."""
+    store: Path | None = None
+    """A feature store to compare on (its test clips), instead of --clips."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.export import export
+
+        recognizer = load_recognizer(self.run_folder)
+        classes = read_classes(self.classes, self.class_file)
+        with progress.status("exporting (about a minute)"):
+            made = export(recognizer, self.out, classes, self._real_inputs(recognizer))
+        return {
+            "folder": str(made.folder),
+            "files": list(made.files),
+            "parity": [asdict(one) for one in made.parity],
+        }
+
+    def _real_inputs(self, recognizer: Any) -> Any:
+        from ezav.features.store import FeatureStore
+        from ezav.recognizer.encoders import join
+
+        if self.clips and self.store is not None:
+            raise EzavError("both --clips and --store are given", "give one of them")
+        if self.store is not None:
+            return FeatureStore.open(self.store).select("test_seen", "test_unseen")
+        if not self.clips:
+            return None
+        encoders = recognizer.encoders
+        encoded = [encoders.encode(encoders.read(path)) for path in self.clips]
+        for one in encoded:
+            if one.error:
+                raise EzavError(f"'{one.path}' cannot be read: {one.error}", "give other --clips")
+        return join(encoded, recognizer.header)
+
+    def show(self, result: dict[str, Any]) -> None:
+        for one in result["parity"]:
+            output.print(
+                f"{one['runtime']}: largest difference from torch {one['scores']:.1e} in scores, "
+                f"{one['probabilities']:.1e} in probabilities ({one['inputs']} batches)"
+            )
+        folder = escape(result["folder"])
+        output.print(f"written to {folder}: {', '.join(result['files'])}")
+        output.print(f"\n  python {folder}/example.py      ranks names with ONNX Runtime alone")
+
+
+CLI = ExportCommand
+
+__all__ = ["CLI", "ExportCommand"]

@@ -1,0 +1,333 @@
+"""Write a recogniser as ONNX and `torch.export`, and prove that both give torch's numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.export.graph import INPUTS, OUTPUTS, Graph
+from ezav.features.feature_set import FeatureSet
+from ezav.features.tokens import Tokens
+from ezav.recognizer import Recognizer
+from ezav.recognizer.candidates import Candidates
+from ezav.safe_io import atomic_path, write_text
+
+TOLERANCE = 1e-4
+"""Largest difference from torch, as a fraction of the largest score (at least 1)."""
+ONNX, PROGRAM, CLASSES, EMBEDDINGS, CLIP, EXAMPLE, RECORD = (
+    "model.onnx",
+    "model.pt2",
+    "classes.json",
+    "class_embeddings.npy",
+    "clip.npz",
+    "example.py",
+    "export.json",
+)
+_OPSET = 20
+_SHAPES = ((3, 4, 5, 6), (1, 1, 1, 1), (1, 7, 2, 30), (5, 1, 3, 2), (2, 3, 1, 11))
+"""Clips, sound tokens, picture tokens, classes of the random inputs that are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """The largest differences from torch over all inputs compared.
+
+    Attributes:
+        inputs: how many batches were compared.
+        scores, probabilities: largest absolute differences.
+    """
+
+    runtime: str
+    inputs: int
+    scores: float
+    probabilities: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was written, and how near it is to torch."""
+
+    folder: Path
+    files: tuple[str, ...]
+    parity: tuple[Parity, ...]
+
+
+def export(
+    recognizer: Recognizer,
+    folder: str | Path,
+    classes: Sequence[str] | None = None,
+    clips: FeatureSet | None = None,
+) -> Exported:
+    """Write `model.onnx`, `model.pt2`, the class embeddings and an example that needs no torch.
+
+    Batch, number of classes and both numbers of tokens are free in either graph. Both are
+    compared with torch on random inputs of several shapes, on clips that lack a modality, and
+    on `clips`; a difference above 1e-4 is an error and nothing stays in the folder.
+
+    Args:
+        folder: a new or an empty one.
+        classes: candidates whose class embeddings are written; None is all classes of the run.
+            Other embeddings may be given to the graph later.
+        clips: real features to compare on; the first is written as the example's clip.
+
+    Raises:
+        EzavError: the folder is not empty, a package of `ezav[export]` is missing, the method
+            cannot be traced, or the graph differs from torch.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise EzavError(f"'{folder}' exists already", "choose another --out, or remove it first")
+    _check_packages()
+    candidates = recognizer.candidates(classes)
+    graph = Graph(recognizer.model.method.cpu(), recognizer.calibration).eval()
+    vectors = _vectors(recognizer, candidates)
+    inputs = [_random(recognizer, shape, seed) for seed, shape in enumerate(_SHAPES)]
+    if clips is not None and len(clips):
+        inputs += _real(clips, vectors, candidates.seen)
+    program = _program(graph, inputs[0], recognizer.result.method)
+    onnx = _onnx(program)
+    parity = (
+        compare("ONNX Runtime", graph, _session(onnx), inputs),
+        compare("torch.export", graph, _reload(program), inputs),
+    )
+    clip = inputs[-1] if clips is not None and len(clips) else inputs[2]
+    texts = {
+        CLASSES: json.dumps(_classes(candidates), indent=2, ensure_ascii=False) + "\n",
+        EXAMPLE: (Path(__file__).parent / "example_without_torch.py").read_text(encoding="utf-8"),
+        RECORD: json.dumps(_record(recognizer, parity, clips is not None), indent=2) + "\n",
+    }
+    with atomic_path(folder / ONNX) as path:
+        path.write_bytes(onnx)
+    with atomic_path(folder / PROGRAM) as path:
+        path.write_bytes(_bytes(program))
+    with atomic_path(folder / EMBEDDINGS) as path, path.open("wb") as file:
+        np.save(file, vectors.numpy(), allow_pickle=False)
+    with atomic_path(folder / CLIP) as path, path.open("wb") as file:
+        first = {name: value[:1].numpy() for name, value in zip(INPUTS[:6], clip)}
+        np.savez(file, allow_pickle=False, **first)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    names = (ONNX, PROGRAM, CLASSES, EMBEDDINGS, CLIP, EXAMPLE, RECORD)
+    return Exported(folder=folder, files=names, parity=parity)
+
+
+def compare(runtime: str, graph: Graph, run: Any, inputs: Sequence[tuple[Tensor, ...]]) -> Parity:
+    """The largest differences between `run` and the method's own scores.
+
+    Raises:
+        EzavError: a difference is above `TOLERANCE`.
+    """
+    worst = [0.0, 0.0]
+    for one in inputs:
+        wanted = reference(graph, one)
+        allowed = TOLERANCE * max(1.0, float(wanted[0].abs().max()))
+        for place, (found, right) in enumerate(zip(run(one), wanted)):
+            difference = float((found - right).abs().max())
+            worst[place] = max(worst[place], difference)
+            if not difference <= (allowed if place == 0 else TOLERANCE):
+                raise EzavError(
+                    f"the exported graph differs from torch by {difference:.2g} in {runtime} "
+                    f"(input of shape {tuple(one[0].shape)}, {OUTPUTS[place]})",
+                    "this method cannot be exported faithfully; report it",
+                )
+    return Parity(runtime=runtime, inputs=len(inputs), scores=worst[0], probabilities=worst[1])
+
+
+@torch.inference_mode()
+def reference(graph: Graph, one: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Scores and probabilities by the method's own `scores`, as `score_all` calls it."""
+    method = graph.method
+    sound, picture = Tokens(*one[0:3]), Tokens(*one[3:6])
+    if not method.uses_time:
+        sound, picture = (Tokens.pooled(x.mean(), x.present) for x in (sound, picture))
+    scores = method.scores(sound, picture, one[6])
+    scores = scores - graph.gamma * one[7]
+    return scores, (scores.double() / graph.temperature).softmax(dim=1).float()
+
+
+def _program(graph: Graph, example: tuple[Tensor, ...], method: str) -> Any:
+    from torch.export import Dim
+    from torch.export import export as trace
+
+    batch, sound, picture, classes = (
+        Dim(name) for name in ("batch", "sound", "picture", "classes")
+    )
+    shapes = (
+        *({0: batch, 1: sound},) * 3,
+        *({0: batch, 1: picture},) * 3,
+        {0: classes},
+        {0: classes},
+    )
+    try:
+        with torch.no_grad(), _quiet():
+            return trace(graph, example, dynamic_shapes=shapes, strict=False)
+    except Exception as error:
+        # torch raises many kinds, none of them documented; what failed is in the first line.
+        raise EzavError(
+            f"the method '{method}' cannot be traced: {str(error).strip().splitlines()[0][:200]}",
+            "ez_avgzl can; others only if their scores do not branch on the values of tensors",
+        ) from error
+
+
+def _onnx(program: Any) -> bytes:
+    with _quiet():
+        made = torch.onnx.export(
+            program,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert made is not None
+    return bytes(made.model_proto.SerializeToString())
+
+
+def _session(onnx: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    wanted = {one.name for one in session.get_inputs()}
+
+    def run(inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        named = {n: x.numpy() for n, x in zip(INPUTS, inputs) if n in wanted}
+        return [torch.from_numpy(x) for x in session.run(list(OUTPUTS), named)]
+
+    return run
+
+
+def _bytes(program: Any) -> bytes:
+    file = io.BytesIO()
+    # The example inputs would be saved as a pickle, the one thing in the file that is none.
+    program.example_inputs = None
+    with _quiet():
+        torch.export.save(program, file)
+    return file.getvalue()
+
+
+def _reload(program: Any) -> Any:
+    """What a reader of the file gets, not what is in memory."""
+    with _quiet():
+        module = torch.export.load(io.BytesIO(_bytes(program))).module()
+
+    def run(inputs: tuple[Tensor, ...]) -> Any:
+        with torch.no_grad():
+            return module(*inputs)
+
+    return run
+
+
+def _vectors(recognizer: Recognizer, candidates: Candidates) -> Tensor:
+    """Class embeddings `[C, d]` of the candidates, in their order."""
+    every = torch.cat([recognizer.model.classes.vectors, candidates.new_vectors])
+    return every[candidates.columns].contiguous()
+
+
+def _random(
+    recognizer: Recognizer, shape: tuple[int, int, int, int], seed: int
+) -> tuple[Tensor, ...]:
+    """Random tokens about as large as the run's, some padded, some clips without a modality."""
+    clips, sound, picture, classes = shape
+    draw = torch.Generator().manual_seed(seed)
+    dims = recognizer.model.method.dims
+    parts: list[Tensor] = []
+    for number, (length, dim) in enumerate(((sound, dims.audio), (picture, dims.visual))):
+        mask = torch.arange(length) < torch.randint(1, length + 1, (clips, 1), generator=draw)
+        if clips > 2:
+            mask[number] = False
+        values = torch.randn(clips, length, dim, generator=draw) * mask[..., None]
+        times = torch.arange(length).expand(clips, length) * 0.5 * mask
+        parts += [values, mask, times]
+    vectors = torch.nn.functional.normalize(torch.randn(classes, dims.text, generator=draw), dim=1)
+    return (*parts, vectors, torch.arange(classes) % 2 == 0)
+
+
+def _real(clips: FeatureSet, vectors: Tensor, seen: Tensor) -> list[tuple[Tensor, ...]]:
+    """All clips as one padded batch (at most 64), then the first alone."""
+    found: list[tuple[Tensor, ...]] = []
+    for index in (torch.arange(min(64, len(clips))), torch.arange(1)):
+        sound, picture = clips.audio.gather(index), clips.visual.gather(index)
+        found.append(
+            (
+                sound.values,
+                sound.mask,
+                sound.times,
+                picture.values,
+                picture.mask,
+                picture.times,
+                vectors,
+                seen,
+            )
+        )
+    return found
+
+
+def _classes(candidates: Candidates) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "kind": kind, "seen": seen}
+        for name, kind, seen in zip(candidates.names, candidates.kinds, candidates.seen.tolist())
+    ]
+
+
+def _record(recognizer: Recognizer, parity: Sequence[Parity], real: bool) -> dict[str, Any]:
+    import onnxruntime
+
+    result, dims = recognizer.result, recognizer.model.method.dims
+    return {
+        "method": result.method,
+        "dataset": result.dataset,
+        "dimensions": asdict(dims),
+        "encoders": [e.model_dump() for e in recognizer.header.encoders if e.modality != "text"],
+        "text_encoder": recognizer.text.encoder,
+        "gamma": recognizer.calibration.gamma,
+        "temperature": recognizer.calibration.temperature_,
+        "reject_threshold": recognizer.calibration.reject_threshold_,
+        "inputs": list(INPUTS),
+        "outputs": list(OUTPUTS),
+        "compared_on": "random and real inputs" if real else "random inputs",
+        "parity": [asdict(one) for one in parity],
+        "versions": {
+            **result.versions,
+            "torch": str(torch.__version__),
+            "onnxruntime": onnxruntime.__version__,
+        },
+    }
+
+
+def _check_packages() -> None:
+    import importlib.util
+
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(name) is None:
+            raise EzavError(f"export needs the package '{name}'", "pip install 'ezav[export]'")
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """The exporter talks on stdout, in warnings and in logs; what matters is raised."""
+    import logging
+
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
