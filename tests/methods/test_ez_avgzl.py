@@ -16,6 +16,7 @@ from ezav.methods.ez_avgzl.network import (
     CLASS,
     VISUAL,
     AttentionSimilarity,
+    Fused,
     cross_modal_mask,
 )
 
@@ -43,29 +44,33 @@ def temporal(batch: int = 4, seed: int = 0) -> tuple[Tokens, Tokens]:
     return tokens(5, 4), tokens(7, 6)
 
 
-def naive_attention_score(similarity: AttentionSimilarity, x, classes):
+def naive_attention_score(similarity: AttentionSimilarity, x, kinds, classes):
     """Multi-head attention of class queries over tokens, then p: one clip, one class at a time."""
-    heads, width = similarity.heads, similarity.head_dim
+    heads = similarity.heads
+    width = similarity.to_key.out_features // heads
     scores = torch.zeros(len(classes))
     for c, w in enumerate(classes):
-        q, k = similarity.to_query(w), similarity.to_key(x)
+        q, k = similarity.to_query(w / w.norm()), similarity.to_key(x)
         for h in range(heads):
             part = slice(h * width, (h + 1) * width)
-            logits = torch.stack([q[part] @ row[part] / math.sqrt(width) for row in k])
+            logits = torch.stack([q[part] @ row[part] for row in k])
             weight = logits.exp() / logits.exp().sum()
-            value = similarity.to_value.weight[h] @ x.T + similarity.to_value.bias[h]
-            scores[c] += (weight * value).sum()
+            value = similarity.to_value.weight[h] @ x.T + similarity.kind_value[kinds, h]
+            scores[c] += similarity.log_scale.exp() * (weight * value).sum()
     return scores
 
 
 def test_attention_similarity_is_the_papers_formula():
     torch.manual_seed(1)
     similarity = AttentionSimilarity(width=8, text_dim=6, heads=3, head_dim=4)
+    torch.nn.init.normal_(similarity.to_value.weight)
     x, classes = torch.randn(2, 5, 8), torch.randn(4, 6)
+    kinds = torch.tensor([CLASS, AUDIO, AUDIO, VISUAL, VISUAL])
     real = torch.tensor([[True] * 5, [True, True, False, True, False]])
-    scores = similarity(x, real, classes)
+    scores = similarity(Fused(x, real, kinds), classes)
     for clip in range(2):
-        expected = naive_attention_score(similarity, x[clip][real[clip]], classes)
+        kept = real[clip]
+        expected = naive_attention_score(similarity, x[clip][kept], kinds[kept], classes)
         assert torch.allclose(scores[clip], expected, atol=1e-5)
 
 
@@ -186,3 +191,15 @@ def test_depth(layers):
     assert len(model.fusion.layers) == layers
     audio, visual = Tokens.pooled(torch.randn(2, 5)), Tokens.pooled(torch.randn(2, 7))
     assert bool(torch.isfinite(model.scores(audio, visual, torch.randn(3, 6))).all())
+
+
+def test_queries_keep_the_geometry_of_class_embeddings():
+    """With heads x head_dim >= text_dim the query map is an isometry up to one factor."""
+    similarity = AttentionSimilarity(width=8, text_dim=6, heads=3, head_dim=4)
+    w = F.normalize(torch.randn(7, 6), dim=1)
+    distance = torch.cdist(similarity.to_query(w), similarity.to_query(w)) / torch.cdist(w, w)
+    off = ~torch.eye(7, dtype=torch.bool)
+    assert torch.allclose(distance[off], distance[0, 1].expand(42), rtol=1e-4)
+    assert not any(p.requires_grad for p in similarity.to_query.parameters())
+    learned = AttentionSimilarity(8, 6, 3, 4, learned_query=True)
+    assert all(p.requires_grad for p in learned.to_query.parameters())

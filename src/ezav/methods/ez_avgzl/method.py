@@ -16,6 +16,7 @@ from ezav.methods.ez_avgzl.network import (
     AttentionSimilarity,
     CosineSimilarity,
     DecoderSimilarity,
+    Fused,
     Fusion,
 )
 
@@ -39,11 +40,14 @@ class EzAvgzlConfig:
     """Hidden width of the embedding nets of the two modalities."""
     heads: int = 8
     """Attention heads, in the fusion and in the similarity."""
-    head_dim: int = 32
-    """Dimension of a head."""
+    head_dim: int = 48
+    """Dimension of a head; heads x head_dim at least the dimension of the class embeddings keeps
+    their geometry exactly in the queries."""
+    learned_query: bool = False
+    """Learn the query map of the similarity; by default it is a fixed random isometry."""
     mlp: int = 128
     """Hidden width of the feed-forward blocks."""
-    norm: Literal["batch", "layer"] = "batch"
+    norm: Literal["batch", "layer"] = "layer"
     """Normalisation inside the embedding nets."""
     dropout: float = 0.3
     """Dropout in the embedding nets and the fusion, in [0, 1)."""
@@ -90,10 +94,13 @@ class EzAvgzl(Method):
             mlp=c.mlp,
             norm=c.norm,
             dropout=c.dropout,
+            time=c.temporal,
         )
         self.similarity: AttentionSimilarity | DecoderSimilarity | CosineSimilarity
         if c.similarity == "attention":
-            self.similarity = AttentionSimilarity(c.width, dims.text, c.heads, c.head_dim)
+            self.similarity = AttentionSimilarity(
+                c.width, dims.text, c.heads, c.head_dim, c.learned_query
+            )
         elif c.similarity == "decoder":
             self.similarity = DecoderSimilarity(
                 c.width, dims.text, c.heads, c.head_dim, c.mlp, c.dropout
@@ -113,19 +120,19 @@ class EzAvgzl(Method):
         self.fusion.audio.standardize.learn(audio.values[audio.mask])
         self.fusion.visual.standardize.learn(visual.values[visual.mask])
 
-    def fuse(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, Tensor]:
-        """Fused tokens `[B, T, d]`, class token first, and which are real `[B, T]`."""
+    def fuse(self, audio: Tokens, visual: Tokens) -> Fused:
+        """The clips' tokens after fusion."""
         if self.config.modalities == "audio":
             visual = visual.without()
         elif self.config.modalities == "visual":
             audio = audio.without()
-        tokens: tuple[Tensor, Tensor] = self.fusion(
+        fused: Fused = self.fusion(
             audio.values, audio.mask, audio.times, visual.values, visual.mask, visual.times
         )
-        return tokens
+        return fused
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
-        result: Tensor = self.similarity(*self.fuse(audio, visual), class_embeddings)
+        result: Tensor = self.similarity(self.fuse(audio, visual), class_embeddings)
         return result
 
     def loss(self, batch: Batch) -> Loss:

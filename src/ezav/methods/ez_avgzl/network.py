@@ -7,6 +7,7 @@ annotated. Only torch is needed: the file can be lifted out of the project.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,10 +45,7 @@ class Standardize(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """(Linear, norm, ReLU, dropout) twice, from feature dimension to width.
-
-    Only real tokens pass through: padding would shift batch statistics.
-    """
+    """(Linear, norm, ReLU, dropout) twice, from feature dimension to width; padding stays zero."""
 
     def __init__(self, dim: int, hidden: int, width: int, norm: str, dropout: float) -> None:
         super().__init__()
@@ -63,23 +61,26 @@ class TokenEmbedding(nn.Module):
             nn.ReLU(),
             nn.Dropout(dropout),
         )
-        self.width = width
+        self.batch_norm = norm == "batch"
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:  # [B, T, dim], [B, T] -> [B, T, d]
-        if bool(mask.all()):
-            batch, tokens, dim = values.shape
-            return self.layers(self.standardize(values.reshape(-1, dim))).view(batch, tokens, -1)
-        out = values.new_zeros(*mask.shape, self.width)
-        if bool(mask.any()):
-            rows = self.standardize(values[mask])  # [real tokens, dim]
-            if self.training and len(rows) == 1:
-                # Batch statistics of a single row would be zero variance: use the running ones.
-                self.layers.eval()
-                embedded = self.layers(rows)
-                self.layers.train()
-            else:
-                embedded = self.layers(rows)
-            out[mask] = embedded.to(out.dtype)
+        if self.training and self.batch_norm:
+            return self._with_batch_statistics(values, mask)
+        rows = values.flatten(0, 1)  # [B·T, dim]
+        embedded = self.layers(self.standardize(rows)).unflatten(0, mask.shape)
+        return embedded * mask[..., None]
+
+    def _with_batch_statistics(self, values: Tensor, mask: Tensor) -> Tensor:
+        # Padding would shift the statistics: only real tokens pass through.
+        rows = self.standardize(values[mask])  # [real tokens, dim]
+        if len(rows) < 2:  # no variance in one row: the running statistics serve
+            self.layers.eval()
+            embedded = self.layers(rows)
+            self.layers.train()
+        else:
+            embedded = self.layers(rows)
+        out = embedded.new_zeros(*mask.shape, embedded.shape[-1])
+        out[mask] = embedded
         return out
 
 
@@ -144,6 +145,14 @@ class FusionLayer(nn.Module):
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 
+class Fused(NamedTuple):
+    """What fusion gives: tokens `[B, T, d]` (class token first), real `[B, T]`, kinds `[T]`."""
+
+    tokens: Tensor
+    real: Tensor
+    kinds: Tensor
+
+
 class Fusion(nn.Module):
     """`f_av`: audio and visual tokens and a class token, mixed across modalities only."""
 
@@ -160,13 +169,14 @@ class Fusion(nn.Module):
         mlp: int,
         norm: str,
         dropout: float,
+        time: bool,
     ) -> None:
         super().__init__()
         self.audio = TokenEmbedding(audio_dim, hidden, width, norm, dropout)
         self.visual = TokenEmbedding(visual_dim, hidden, width, norm, dropout)
         self.class_token = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.kind = nn.Parameter(torch.randn(3, width) / math.sqrt(width))
-        self.time = TimeEmbedding(width)
+        self.time = TimeEmbedding(width) if time else None  # pooled tokens have no time
         self.layers = nn.ModuleList(
             FusionLayer(width, heads, head_dim, mlp, dropout) for _ in range(layers)
         )
@@ -180,12 +190,12 @@ class Fusion(nn.Module):
         visual: Tensor,
         visual_mask: Tensor,
         visual_times: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Tokens `[B, 1 + T_a + T_v, d]` (class token first) and which of them are real."""
+    ) -> Fused:
+        """The clip's 1 + T_a + T_v tokens, each having seen the other modality."""
         batch = len(audio)
         a = self.audio(audio, audio_mask) + self.kind[AUDIO]
         v = self.visual(visual, visual_mask) + self.kind[VISUAL]
-        if audio.shape[1] > 1 or visual.shape[1] > 1:  # a pooled token has no time
+        if self.time is not None:
             a, v = a + self.time(audio_times), v + self.time(visual_times)
         head = (self.class_token + self.kind[CLASS]).expand(batch, 1, -1)
         x = torch.cat([head, a, v], dim=1)
@@ -196,7 +206,7 @@ class Fusion(nn.Module):
         allowed = cross_modal_mask(kinds, real)
         for layer in self.layers:
             x = layer(x, allowed)
-        return self.norm(x), real
+        return Fused(self.norm(x), real, kinds)
 
 
 class AttentionSimilarity(nn.Module):
@@ -208,31 +218,49 @@ class AttentionSimilarity(nn.Module):
 
     so `p_h · v_ht` is one number per head and token and no `[B, C, d]` tensor is ever built:
     memory is O(B·H·C·T).
+
+    Two choices decide how well it transfers to classes never seen:
+
+    - Queries are a fixed random isometry of the class embeddings. A learned query map is fitted on
+      the few seen classes and leaves the unseen ones wherever they fall; what is known about them
+      is their distance to the seen ones, and an isometry keeps it. `learned_query` lets it learn.
+    - A value has a part that depends on the kind of token only. While the logits are small,
+      softmax is linear and the score begins as a bilinear form of clip and class; without that
+      part it is a product of two functions of the clip, and learns slowly.
     """
 
-    def __init__(self, width: int, text_dim: int, heads: int, head_dim: int) -> None:
+    def __init__(
+        self, width: int, text_dim: int, heads: int, head_dim: int, learned_query: bool = False
+    ) -> None:
         super().__init__()
         self.heads = heads
-        self.head_dim = head_dim
-        self.to_query = nn.Linear(text_dim, heads * head_dim)
+        self.to_query = nn.Linear(text_dim, heads * head_dim, bias=learned_query)
+        # An isometry up to its scale: a unit class embedding gives logits of about 0.3 · |k|.
+        nn.init.orthogonal_(self.to_query.weight, gain=0.3 * math.sqrt(heads))
+        self.to_query.requires_grad_(learned_query)
         self.to_key = nn.Linear(width, heads * head_dim)
         # p·v is linear in the token, so the value map and p are one map of H outputs.
-        self.to_value = nn.Linear(width, heads)
+        self.to_value = nn.Linear(width, heads, bias=False)
+        nn.init.zeros_(self.to_value.weight)
+        self.kind_value = nn.Parameter(torch.randn(3, heads) / math.sqrt(heads))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
 
-    def attention(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:
+    def attention(self, fused: Fused, classes: Tensor) -> Tensor:
         """Attention `[H, T, B, C]` of each class over the clip's tokens; sums to 1 over T."""
-        batch = len(tokens)
-        query = self.to_query(classes).unflatten(-1, (self.heads, -1)).permute(1, 2, 0)
-        query = query / math.sqrt(self.head_dim)  # [H, dh, C]
-        key = self.to_key(tokens).unflatten(-1, (self.heads, -1)).permute(2, 1, 0, 3)
-        logits = (key.flatten(1, 2) @ query).unflatten(1, (-1, batch))  # [H, T, B, C]
-        if not bool(real.all()):
-            logits = logits.masked_fill(~real.T[None, :, :, None], -torch.inf)
-        return logits.softmax(dim=1)
+        query = self.to_query(F.normalize(classes, dim=-1))
+        query = query.unflatten(-1, (self.heads, -1)).permute(1, 2, 0)  # [H, dh, C]
+        key = self.to_key(fused.tokens).unflatten(-1, (self.heads, -1)).permute(2, 1, 0, 3)
+        logits = (key.flatten(1, 2) @ query).unflatten(1, key.shape[1:3])  # [H, T, B, C]
+        return logits.masked_fill(~fused.real.T[None, :, :, None], -torch.inf).softmax(dim=1)
 
-    def forward(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:  # -> [B, C]
-        value = self.to_value(tokens).permute(2, 1, 0)[..., None]  # [H, T, B, 1]
-        return (self.attention(tokens, real, classes) * value).sum(dim=(0, 1))
+    def value(self, fused: Fused) -> Tensor:
+        """`p_h · v_ht` for every clip, `[H, T, B]`."""
+        value = self.to_value(fused.tokens) + self.kind_value[fused.kinds]  # [B, T, H]
+        return value.permute(2, 1, 0)
+
+    def forward(self, fused: Fused, classes: Tensor) -> Tensor:  # -> [B, C]
+        weighted = self.attention(fused, classes) * self.value(fused)[..., None]
+        return self.log_scale.exp() * weighted.sum(dim=(0, 1))
 
 
 class DecoderSimilarity(nn.Module):
@@ -255,7 +283,8 @@ class DecoderSimilarity(nn.Module):
         self.score_norm = nn.LayerNorm(width)
         self.to_score = nn.Linear(width, 1)
 
-    def forward(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:  # -> [B, C]
+    def forward(self, fused: Fused, classes: Tensor) -> Tensor:  # -> [B, C]
+        tokens, real = fused.tokens, fused.real
         x = self.embed(classes)  # [C, d]
         query = self.to_query(self.query_norm(x)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
         key, value = (
@@ -277,8 +306,8 @@ class CosineSimilarity(nn.Module):
         self.project = nn.Linear(width, text_dim)
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
 
-    def forward(self, tokens: Tensor, real: Tensor, classes: Tensor) -> Tensor:  # -> [B, C]
-        clip = F.normalize(self.project(tokens[:, 0]), dim=-1)
+    def forward(self, fused: Fused, classes: Tensor) -> Tensor:  # -> [B, C]
+        clip = F.normalize(self.project(fused.tokens[:, 0]), dim=-1)
         # At most 100, as in CLIP: an unbounded scale lets the loss fall without learning.
         scale = self.log_scale.clamp(max=math.log(100.0)).exp()
         return scale * clip @ F.normalize(classes, dim=-1).T
