@@ -104,9 +104,10 @@ def decode(
     if source.video is not None:
         rate = source.video.average_rate or source.video.guessed_rate
         step = 1 / float(rate) if rate else 0.04
-        readers[source.video.index] = _Reader("picture", _Clock(step), problems)
+        tick = float(source.video.time_base or 0)
+        readers[source.video.index] = _Reader("picture", _Clock(step), tick, problems)
     if source.audio is not None:
-        readers[source.audio.index] = _Reader("sound", _Clock(0.0), problems)
+        readers[source.audio.index] = _Reader("sound", _Clock(0.0), 0.0, problems)
     for packet in packets(source, problems) if given is None else given:
         yield from readers[packet.stream.index].read(packet)
 
@@ -132,9 +133,10 @@ class _Clock:
 
 
 class _Reader:
-    def __init__(self, name: str, clock: _Clock, problems: Problems) -> None:
+    def __init__(self, name: str, clock: _Clock, tick: float, problems: Problems) -> None:
         self.name = name
         self.clock = clock
+        self.tick = tick
         self.problems = problems
         self.waiting = False
         self.given_up = False
@@ -178,20 +180,14 @@ class _Reader:
             self.problems.error(self.name, frame.time, "incomplete frame")
             self.waiting = True
             return None
-        length = self.clock.step
-        if frame.duration and frame.time_base:
-            length = float(frame.duration * frame.time_base)
+        length = frame.duration * self.tick if frame.duration and self.tick else self.clock.step
         return Picture(frame, self._time(frame.time, length), length)
 
     def _sound(self, frame: AudioFrame) -> Sound | None:
         if not frame.samples or not frame.sample_rate:
             return None
-        samples = mono(frame)
-        if not np.isfinite(samples).all():
-            self.problems.note("sound damaged: samples that are not numbers, set to 0")
-            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
         time = self._time(frame.time, frame.samples / frame.sample_rate)
-        return Sound(samples, frame.sample_rate, time)
+        return Sound(mono(frame), frame.sample_rate, time)
 
     def _time(self, stamp: float | None, length: float) -> float:
         time, mended = self.clock.tell(stamp, length)
@@ -210,6 +206,12 @@ def mono(frame: AudioFrame) -> NDArray[np.float32]:
         >>> mono(frame).tolist()
         [-0.5, 0.5]
     """
+    if frame.format.name == "fltp":  # what most codecs give, read where it lies
+        planes = [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
+        total = planes[0].copy()
+        for plane in planes[1:]:
+            total += plane
+        return total if len(planes) == 1 else total / np.float32(len(planes))
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T

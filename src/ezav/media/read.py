@@ -112,13 +112,14 @@ def _read(
         if all(spec.every_frame for spec in wanted.specs):
             clip, found = _collect(path, asked, wanted, Extent(), Problems())
             return clip, None, found
+        view = Source(source.container, source.video, None)
         if os.path.getsize(path) <= _IN_MEMORY:
             problems = Problems()
             read = list(packets(asked, problems))
-            promised = scan(asked, read).get("video", Extent())
+            promised = scan(view, read).get("video", Extent())
             clip, found = _collect(path, asked, wanted, promised, problems, read)
             return clip, promised, found
-        promised = scan(Source(source.container, source.video, None)).get("video", Extent())
+        promised = scan(view).get("video", Extent())
     with open_source(Path(path)) as source:
         clip, found = _collect(path, restrict(source, wanted), wanted, promised, Problems())
         return clip, promised, found

@@ -28,6 +28,8 @@ class Extent:
 
 @dataclass(slots=True)
 class _Stamps:
+    tick: float
+    """Seconds a unit of time stamps (a float: fractions are slow)."""
     times: list[float] = field(default_factory=list)
     lengths: list[float] = field(default_factory=list)
 
@@ -42,15 +44,19 @@ def scan(source: Source, given: Iterable[Packet] | None = None) -> dict[str, Ext
         given: its packets.
     """
     streams = {"video": source.video, "audio": source.audio}
-    found = {stream.index: _Stamps() for stream in streams.values() if stream is not None}
+    found = {
+        stream.index: _Stamps(float(stream.time_base or 0))
+        for stream in streams.values()
+        if stream is not None
+    }
     # Where it breaks off, decoding comes to the same place and reports it.
     for packet in packets(source, Problems()) if given is None else given:
+        stamps = found.get(packet.stream.index)
         stamp = packet.dts if packet.pts is None else packet.pts
-        if stamp is None or packet.is_discard:
+        if stamps is None or stamp is None or packet.is_discard:
             continue
-        stamps = found[packet.stream.index]
-        stamps.times.append(float(stamp * packet.time_base))
-        stamps.lengths.append(float((packet.duration or 0) * packet.time_base))
+        stamps.times.append(stamp * stamps.tick)
+        stamps.lengths.append((packet.duration or 0) * stamps.tick)
     return {
         name: _extent(found[stream.index]) for name, stream in streams.items() if stream is not None
     }

@@ -72,7 +72,11 @@ class Timeline:
         """All of it at `rate`, begun so many seconds after `origin`; None if there was nothing."""
         if not self.count:
             return None
-        self.pieces = [np.concatenate(self.pieces)]
+        samples = np.concatenate(self.pieces)
+        if not np.isfinite(samples).all():
+            self.problems.note("sound damaged: samples that are not numbers, set to 0")
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        self.pieces = [samples]
         start = max(0.0, self.start - origin)
         return Waveform(resample(self.pieces[0], self.rate, rate), rate, start)
 
