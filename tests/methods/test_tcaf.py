@@ -187,6 +187,9 @@ def test_crop_keeps_a_common_window() -> None:
         assert int(visual.mask[1].sum()) == 10
         starts = [float(cut.values[0, 0, 0] - cut.times[0, 0]) for cut in (audio, visual)]
         assert starts[0] == pytest.approx(starts[1], abs=1e-4)
+        if not random:
+            # The long clip lasts 48 s by its audio: the middle 12 s begin at 18 s.
+            assert starts[0] == pytest.approx(18.0, abs=1e-4)
         scaled, _ = crop(*tokens, 12.0, random=False, audio_scale=0.5)
         assert int(scaled.mask[0].sum()) in (6, 7)
 

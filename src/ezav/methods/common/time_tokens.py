@@ -66,7 +66,7 @@ class TimeTokens(nn.Module):
         self.dropout = Dropout(token_dropout)
 
     def forward(self, tokens: Tokens, time: FourierTime, encode_padding: bool = False) -> Tensor:
-        """`[B, T, in_dim]` to `[B, T, dim]`, zero where padded.
+        """`[B, T, in_dim]` to `[B, T, dim]`; what stands where padded is for nobody to read.
 
         `encode_padding` passes padded steps (all zero) through the encoder too, as the authors do.
         """
@@ -78,4 +78,4 @@ class TimeTokens(nn.Module):
         made = self.dropout(self.out(torch.cat([self.encoder(tokens.values[read]), code], dim=-1)))
         padded = made.new_zeros(*tokens.mask.shape, made.shape[-1])
         padded[read] = made
-        return padded * tokens.mask[..., None]
+        return padded
