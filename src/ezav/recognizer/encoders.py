@@ -29,6 +29,8 @@ class EncodedClip:
     Attributes:
         missing: modality -> why there are no tokens of it.
         error: why there are none at all.
+        duration: seconds.
+        warnings: what was wrong with a file that could still be read.
     """
 
     path: str
@@ -36,6 +38,8 @@ class EncodedClip:
     visual: tuple[Tensor, Tensor] | None = None
     missing: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    duration: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 class RunEncoders:
@@ -118,8 +122,15 @@ class RunEncoders:
             missing["audio"] = clip.audio_missing or "too short for the audio encoder"
         if visual is None:
             missing["visual"] = clip.video_missing or "too short for the visual encoder"
-        why = "; ".join(missing.values()) if len(missing) == 2 else ""
-        return EncodedClip(clip.path, audio, visual, missing, why)
+        return EncodedClip(
+            clip.path,
+            audio,
+            visual,
+            missing,
+            "; ".join(missing.values()) if len(missing) == 2 else "",
+            clip.duration,
+            tuple(clip.warnings),
+        )
 
     def _frames(self, clip: Clip) -> Frames | None:
         spec = self.visual.card.needs.frame_spec

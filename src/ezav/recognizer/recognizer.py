@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,13 @@ from ezav.protocol.result import RunResult
 from ezav.protocol.two_stage import StageModel
 from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.candidates import Candidates, all_classes, extend, named_classes
-from ezav.recognizer.encoders import RunEncoders, join
+from ezav.recognizer.encoders import EncodedClip, RunEncoders, join
 from ezav.recognizer.explain import Explanation, explain
-from ezav.recognizer.prediction import Candidate, Moment, Prediction
+from ezav.recognizer.prediction import Prediction
 from ezav.training.scoring import score_all
 
-Media = str | Path | Clip
-"""A clip as a file or as decoded."""
+Media = str | Path | Clip | EncodedClip
+"""A clip as a file, as decoded, or as encoded by `Recognizer.encoders`."""
 
 _FILES_AT_ONCE = 16
 _CLIPS_AT_ONCE = 1024
@@ -134,12 +133,12 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         if isinstance(clips, FeatureSet):
             self._check_dims(clips)
             return self._predict_stored(clips, candidates, top_k, bool(explain))
-        media = [clips] if isinstance(clips, str | Path | Clip) else list(clips)
+        media = [clips] if isinstance(clips, Media) else list(clips)
         found: list[Prediction] = []
         for start in range(0, len(media), _FILES_AT_ONCE):
             some = media[start : start + _FILES_AT_ONCE]
-            read = [one if isinstance(one, Clip) else self.encoders.read(one) for one in some]
-            found += self._predict_read(read, candidates, top_k, explain is not False)
+            encoded = [self._encode(one) for one in some]
+            found += self._predict_encoded(encoded, candidates, top_k, explain is not False)
         return found
 
     def candidates(self, classes: Sequence[str] | None = None) -> Candidates:
@@ -165,19 +164,23 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         stacked, reference = self._stacked(scores, candidates)
         return stacked, self.calibration.evidence(stacked, reference)
 
-    def _predict_read(
-        self, clips: Sequence[Clip], candidates: Candidates, top_k: int, explain: bool
+    def _encode(self, clip: Media) -> EncodedClip:
+        if isinstance(clip, EncodedClip):
+            return clip
+        return self.encoders.encode(clip if isinstance(clip, Clip) else self.encoders.read(clip))
+
+    def _predict_encoded(
+        self, clips: Sequence[EncodedClip], candidates: Candidates, top_k: int, explain: bool
     ) -> list[Prediction]:
-        encoded = [self.encoders.encode(clip) for clip in clips]
-        readable = [row for row, one in enumerate(encoded) if not one.error]
-        features = join([encoded[row] for row in readable], self.header)
-        durations = torch.tensor([clips[row].duration for row in readable])
+        readable = [clip for clip in clips if not clip.error]
+        features = join(readable, self.header)
+        durations = torch.tensor([clip.duration for clip in readable])
         answers = iter(self._predict(features, durations, candidates, top_k, explain))
         return [
-            Prediction(clip=clip.path, error=one.error)
-            if one.error
-            else replace(next(answers), missing=one.missing, warnings=tuple(clip.warnings))
-            for clip, one in zip(clips, encoded)
+            Prediction(clip=clip.path, error=clip.error)
+            if clip.error
+            else replace(next(answers), missing=clip.missing, warnings=clip.warnings)
+            for clip in clips
         ]
 
     def _predict_stored(
@@ -313,42 +316,3 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         from ezav.recognizer.card import model_card
 
         return model_card(self)
-
-
-def _ranked(
-    candidates: Candidates,
-    columns: Tensor,
-    stacked: Tensor,
-    probabilities: Tensor,
-    why: Explanation | None,
-) -> tuple[Candidate, ...]:
-    """The candidates of these columns, as typed values (whole rows to lists: many times faster)."""
-    scores, chances = stacked[columns].tolist(), probabilities[columns].tolist()
-    modalities = {} if why is None else {m: x[columns].tolist() for m, x in why.modalities.items()}
-    moments = [()] * len(columns) if why is None else _moments(why, columns)
-    return tuple(
-        Candidate(
-            name=candidates.names[column],
-            kind=candidates.kinds[column],
-            score=scores[place],
-            probability=chances[place],
-            known_as=candidates.known_as[column],
-            contributions={name: values[place] for name, values in modalities.items()},
-            moments=tuple(moments[place]),
-        )
-        for place, column in enumerate(columns.tolist())
-    )
-
-
-def _moments(why: Explanation, columns: Tensor) -> list[list[Moment]]:
-    """Of each column. A moment without a token, or the only one with any, is left out."""
-    spans = list(pairwise(why.edges.tolist()))
-    alone, lost = why.alone[:, columns].T.tolist(), why.moments[:, columns].T.tolist()
-    return [
-        [
-            Moment(start=start, end=end, alone=probability, contribution=contribution)
-            for (start, end), probability, contribution in zip(spans, *rows)
-            if probability == probability and contribution == contribution
-        ]
-        for rows in zip(alone, lost)
-    ]
