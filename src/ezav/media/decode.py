@@ -207,7 +207,9 @@ def mono(frame: AudioFrame) -> NDArray[np.float32]:
         [-0.5, 0.5]
     """
     if frame.format.name == "fltp":  # what most codecs give, read where it lies
-        planes = [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
+        planes = [
+            np.frombuffer(memoryview(plane), np.float32, frame.samples) for plane in frame.planes
+        ]
         total = planes[0].copy()
         for plane in planes[1:]:
             total += plane
