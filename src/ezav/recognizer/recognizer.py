@@ -225,7 +225,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             answers.append(
                 Prediction(
                     clip=name,
-                    ranked=_ranked(candidates, columns, stacked[row], probabilities[row], why[row]),
+                    ranked=ranked(candidates, columns, stacked[row], probabilities[row], why[row]),
                     rejected=float(evidence[row]) < self.calibration.reject_threshold_,
                     evidence=float(evidence[row]),
                     modalities=present,
