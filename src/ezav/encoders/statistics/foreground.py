@@ -42,7 +42,7 @@ def moving(images: np.ndarray) -> np.ndarray:
     chosen = np.linspace(0, count - 1, few).round().astype(int)
     background = np.sort(images[chosen], axis=0)[len(chosen) // 2]
     distance = largest(np.abs(images - background))
-    noise = float(np.median(distance))
+    noise = float(np.median(distance[:, ::2, ::2]))
     return _soft(distance, np.float32(3.0 * noise + 0.03))
 
 

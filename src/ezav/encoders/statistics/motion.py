@@ -16,7 +16,7 @@ _TURNS = (2, 3, 4, 5)  # harmonics whose phase tells a turn
 PATH = 19
 FLOW = 18
 SPIN = 2 * len(_TURNS)
-RHYTHM = 6 * (len(RHYTHM_HZ) - 1)
+RHYTHM = 5 * (len(RHYTHM_HZ) - 1)
 
 
 def path(place: Place, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +132,7 @@ def flow_statistics(flow: np.ndarray) -> np.ndarray:
 
 
 def rhythm(signals: np.ndarray, step: float) -> np.ndarray:
-    """Amplitudes in bands of temporal frequency of signals `[6, F]`, each detrended: `[RHYTHM]`.
+    """Amplitudes in bands of temporal frequency of signals `[5, F]`, each detrended: `[RHYTHM]`.
 
     Signals come scaled so that a typical movement has amplitude 1.
     """

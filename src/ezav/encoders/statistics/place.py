@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -97,8 +98,12 @@ def _mean_colour(images: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def _window_sums(maps: np.ndarray, side: int) -> np.ndarray:
     """Sums of `[F, h, w]` over square windows about every pixel, flattened to `[F, h·w]`."""
     count, height, width = maps.shape
-    before, after = side // 2 + 1, side - side // 2 - 1
-    padded = np.pad(maps, ((0, 0), (before, after), (before, after)))
-    table = padded.cumsum(axis=1).cumsum(axis=2)
-    rows = table[:, side:] - table[:, :-side]
-    return (rows[:, :, side:] - rows[:, :, :-side]).reshape(count, height * width)
+    sums = np.matmul(_band(height, side), np.matmul(maps, _band(width, side)))
+    return sums.reshape(count, height * width)
+
+
+@cache
+def _band(length: int, side: int) -> np.ndarray:
+    """`[length, length]`: 1 where two places are within half of `side` of each other."""
+    place = np.arange(length)
+    return (np.abs(place[:, None] - place[None, :]) <= side // 2).astype(np.float32)

@@ -112,10 +112,12 @@ def _count(
     tokens: int,
     cells: int,
 ) -> np.ndarray:
-    first = (token[:, None, None] * cells + cell) * ORIENTATIONS
+    flat = np.flatnonzero(weight)  # few pixels have an edge, fewer are the object's
+    first = (np.broadcast_to(token[:, None, None], cell.shape).take(flat) * cells).astype(np.int64)
+    first = (first + cell.take(flat)) * ORIENTATIONS
+    lower, share, mass = found.bin.take(flat), found.share.take(flat), weight.take(flat)
+    above = np.where(lower == ORIENTATIONS - 1, 0, lower + 1)
     size = tokens * cells * ORIENTATIONS
-    above = (found.bin + 1) % ORIENTATIONS
-    upper = weight * found.share
-    counts = np.bincount((first + found.bin).ravel(), (weight - upper).ravel(), size)
-    counts += np.bincount((first + above).ravel(), upper.ravel(), size)
+    counts = np.bincount(first + lower, mass * (1 - share), size)
+    counts += np.bincount(first + above, mass * share, size)
     return counts.reshape(tokens, cells * ORIENTATIONS)

@@ -34,12 +34,11 @@ _BLOCKS = {
     "gradients": shape.GRID**2 * shape.ORIENTATIONS,
     "object_gradients": shape.CELLS**2 * shape.ORIENTATIONS,
     "outline": 3 * _HARMONICS + shape.RINGS + 2,
-    "path_object": motion.PATH + motion.DIRECTIONS + 1,
-    "path_moving": motion.PATH + motion.DIRECTIONS + 1,
+    "path": motion.PATH + motion.DIRECTIONS + 1,
     "spin": motion.SPIN,
-    "flow": 2 * motion.FLOW,
+    "flow_object": motion.FLOW,
+    "flow_frame": motion.FLOW,
     "rhythm": motion.RHYTHM,
-    "energy": 9,
 }
 DIMENSION = sum(_BLOCKS.values())
 
@@ -111,31 +110,26 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
         return root_histogram(np.stack(rows))
 
     thing_path, thing_ways = motion.path(thing, step)
-    mover_path, mover_ways = motion.path(mover, step)
-    energy, pace = _energy(grey)
+    pace = np.abs(np.diff(grey, axis=0, prepend=grey[:1])).mean(axis=(1, 2)) * 10
     # At half the size small steps of the object are below a pixel or two, as the flow assumes.
     coarse = _halve(grey)
-    flows = [
-        motion.flow_statistics(motion.affine_flow(coarse, weight, step))
-        for weight in (np.ones_like(coarse), _halve(np.maximum(off, move)))
-    ]
+    own_flow = motion.affine_flow(coarse, _halve(np.maximum(off, move)), step)
+    frame_flow = motion.affine_flow(coarse, np.ones_like(coarse), step)
     signals = np.stack(
         [
             thing.x * 5,
             thing.y * 5,
             np.log(thing.size) * 3,
-            np.log(mover.size) * 3,
             grey.mean(axis=(1, 2)) * 10,
             pace,
         ]
     )
     movement = {
-        "path_object": np.concatenate([thing_path, thing_ways]),
-        "path_moving": np.concatenate([mover_path, mover_ways]),
+        "path": np.concatenate([thing_path, thing_ways]),
         "spin": motion.spin(form.harmonics),
-        "flow": np.concatenate(flows),
+        "flow_object": motion.flow_statistics(own_flow),
+        "flow_frame": motion.flow_statistics(frame_flow),
         "rhythm": motion.rhythm(signals, step),
-        "energy": energy,
     }
     appearance = {
         "colour": histograms(None),
@@ -177,16 +171,3 @@ def _outline(form: shape.Outline, size: np.ndarray, own: np.ndarray) -> np.ndarr
     return np.concatenate(
         [squash(turned * 4, 1.0), form.rings[own].mean(axis=0) * 2, squash(extent, 1.0)]
     )
-
-
-def _energy(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frame differences: a 3×3 grid's share of them `[9]`, and their size over time `[F]`."""
-    if len(grey) < 2:
-        return np.zeros(9), np.zeros(len(grey))
-    change = np.abs(np.diff(grey, axis=0))
-    change = np.maximum(change - np.median(change) - 0.01, 0.0)
-    mean = change.mean(axis=0)
-    rows, columns = _area_weights(mean.shape[0], 3), _area_weights(mean.shape[1], 3)
-    grid = rows @ mean @ columns.T
-    pace = change.mean(axis=(1, 2)) * 30
-    return squash(grid.ravel() * 30, 1.0), np.concatenate([pace[:1], pace])
