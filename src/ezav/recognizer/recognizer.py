@@ -25,6 +25,7 @@ from ezav.recognizer.candidates import Candidates, all_classes, extend, named_cl
 from ezav.recognizer.encoders import EncodedClip, RunEncoders, join
 from ezav.recognizer.explain import Explanation, explain
 from ezav.recognizer.prediction import Prediction
+from ezav.recognizer.ranked import ranked
 from ezav.training.scoring import score_all
 
 Media = str | Path | Clip | EncodedClip
