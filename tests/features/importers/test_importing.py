@@ -231,3 +231,23 @@ def test_real_class_lists(tmp_path: Path) -> None:
     report, store = bring_in("avca", tmp_path / "UCF", features="main_features")
     assert report.left_out == {"BandMarching": 1, "BrushingTeeth": 1, "Typing": 1}
     assert len(store.classes) == 48
+
+
+def test_the_command_reports_what_it_did(
+    small: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tyro
+
+    from ezav.cli.import_ import CLI
+
+    root = small("avca", extra=["BandMarching"])
+    words = ["avca", str(root), "--dataset", "ucf", "--out", str(root.parent / "store")]
+    command: Any = tyro.cli(CLI, args=[*words, "--text-alignment", "published"])
+    result = command.run()
+    assert json.loads(json.dumps(result))["clips"]["test_unseen"] == 4
+    command.show(result)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "PUBLISHED order" in shown
+    assert "5 of 8" in shown
+    assert "left out: 2 clips of 'BandMarching'" in shown
+    assert "'HandStandPushups' is taken for 'HandstandPushups'" in shown
