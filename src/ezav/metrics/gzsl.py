@@ -105,7 +105,7 @@ def gzsl_scores(scores: Tensor, targets: Tensor, seen: Tensor, gamma: float) -> 
         GZSLScores(S=1.0, U=1.0, HM=1.0, ZSL=1.0)
     """
     check_scores(scores, targets, seen)
-    seen = seen.to(scores.device)
+    seen, targets = seen.to(scores.device), targets.to(scores.device)
     predictions = calibrated_predictions(scores, seen, gamma)
     recall = per_class_recall(predictions, targets, len(seen))
     s, u = mean_recall(recall, seen), mean_recall(recall, ~seen)
