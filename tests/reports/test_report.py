@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,9 @@ def test_class_names_from_users_are_escaped(tmp_path: Path) -> None:
     assert "鳥のさえずり" in page.text
     assert "$\\frac{1}{2}$ price" in page.text
     assert "%s {title} $title" in page.text
+    drawn = list(ElementTree.parse(tmp_path / "f/recall.svg").getroot().itertext())
+    assert "$\\frac{1}{2}$ price" in drawn
+    assert "鳥のさえずり" in drawn
     assert "\x07" not in html
     assert "\x00" not in html
     # The CSV keeps names as they are.
