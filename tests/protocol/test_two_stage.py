@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezav.errors import EzavError
+from ezav.methods import registry
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol import two_stage as module
@@ -173,7 +174,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(
     protocol = TwoStageProtocol(
         method="ez_avgzl",
         config=dataclasses.replace(CONFIG, dropout=0.3),
-        training=dataclasses.replace(TRAINING, learning_rate=3e-3),
+        training=dataclasses.replace(TRAINING, learning_rate=3e-4),
         seed=2,
     )
     undisturbed = protocol.fit(store)
@@ -219,3 +220,35 @@ def test_a_checkpoint_of_another_run_is_ignored(store, tmp_path):
         protocol.fit(store, checkpoint=tmp_path / "state").test().scores,
         protocol.fit(store).test().scores,
     )
+
+
+def test_what_a_method_learns_on_validation_goes_into_stage_2(store):
+    protocol = TwoStageProtocol(
+        method="blending",
+        config=registry.get("blending").Config(
+            trained="ale", trained_config={}, weight=None, visual_weight=0.5
+        ),
+        training=TRAINING,
+    )
+    with pytest.raises(EzavError):  # the features of this store share no space with its text
+        protocol.fit(store)
+
+
+def test_buffers_from_validation_are_those_of_the_best_epoch(store, monkeypatch):
+    """A method that numbers its evaluations: stage 2 must hold the number of the best epoch."""
+    from ezav.methods.ez_avgzl.method import EzAvgzl
+
+    class Counting(EzAvgzl):
+        from_validation = ("count_",)
+
+        def __init__(self, config, dims):
+            super().__init__(config, dims)
+            self.register_buffer("count_", torch.zeros(()))
+
+        def learn_on_validation(self, score, targets, seen):
+            assert score(self).shape == (len(targets), len(seen))
+            self.count_ += 1
+
+    monkeypatch.setattr(module.registry, "get", lambda name: Counting)
+    fitted = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING).fit(store)
+    assert float(fitted.model_.method.count_) == fitted.epoch_

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +60,32 @@ def resolve(job: Job) -> tuple[Any, Any]:
     Raises:
         EzavError: an unknown method or field.
     """
+    return typed_settings(job.method, job.config, job.training)
+
+
+def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]) -> Any:
+    """A method's config and the training settings from plain data, checked field by field.
+
+    Raises:
+        EzavError: an unknown method or field, or a value of the wrong kind.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     from ezav.methods import registry
     from ezav.protocol.run_folder import parse_config
     from ezav.training.config import TrainingConfig
 
-    config = parse_config(registry.get(job.method), job.config)
+    typed_config = parse_config(registry.get(method), config)
+    unknown = sorted(set(training) - {field.name for field in fields(TrainingConfig)})
+    if unknown:
+        raise EzavError(f"the training settings have no field '{unknown[0]}'")
     try:
-        training = TypeAdapter(TrainingConfig).validate_python(job.training)
+        typed_training = TypeAdapter(TrainingConfig).validate_python(training)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise EzavError(f"training.{where}: {first['msg']}") from error
-    return config, training
+    return typed_config, typed_training
 
 
 def _plain(config: Any) -> Any:

@@ -19,7 +19,18 @@ COMMANDS: dict[str, str] = {
     "extract": "a folder (or manifest) of labelled videos -> a feature store",
     "run": "train and test a method on a feature store under the two-stage protocol",
     "predict": "name what is in clips, among the known classes or any names you type",
+    "scan": "find events in long recordings",
+    "report": "tables and figures of runs, as one HTML page",
+    "export": "a run as ONNX and torch.export, with an example that needs no torch",
+    "bench": "methods x seeds on feature stores, under one protocol, into one table",
+    "compare": "is one run better than another? A paired bootstrap over clips",
+    "import": "the published feature files (AVCA, TCaF, ClipClap) -> a feature store",
+    "simulate": "a simulated benchmark of the real size",
+    "features": "inspect, verify and merge feature stores",
+    "methods": "the methods, their papers and what they are checked against",
+    "encoders": "the encoders, their sources, licences and training data",
     "classes": "optimise, inspect and compare class embeddings",
+    "serve": "a web page for a run: drop a clip, edit the class names",
 }
 """Command name -> one line of help. `ezav.cli.<name>` holds its `CLI`."""
 

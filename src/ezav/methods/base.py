@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
+from ezav.methods.common.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,8 @@ class Method(nn.Module):
 
     Class attributes:
         Config: a keyword-only frozen dataclass of hyper-parameters, each with a docstring.
+        card: its row in the table of methods.
+        from_validation: buffers that `learn_on_validation` sets and stage 2 takes over.
         needs_negatives: the shared loop adds `batch.negative`.
         temporal: True uses all tokens, False gets one mean token a modality.
         trainable: False for frozen methods; the loop then only calls `prepare`.
@@ -65,6 +69,8 @@ class Method(nn.Module):
     """
 
     Config: ClassVar[type[Any]]
+    card: ClassVar[Card]
+    from_validation: ClassVar[tuple[str, ...]] = ()
     needs_negatives: ClassVar[bool] = False
     temporal: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
@@ -80,6 +86,15 @@ class Method(nn.Module):
 
         `audio` and `visual` hold one token a clip (the mean over time); `labels` `[N]` are rows of
         `classes` `[C, d]`, the training classes. The default does nothing.
+        """
+
+    def learn_on_validation(
+        self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
+    ) -> None:
+        """Learn what only validation can tell (a blending weight), before each of its evaluations.
+
+        `score(part)` gives the scores `[N, C]` of a method for the validation clips, `targets`
+        `[N]` are rows of the C candidates, `seen` is bool `[C]`. The default does nothing.
         """
 
     def loss(self, batch: Batch) -> Loss:
@@ -102,4 +117,5 @@ class Method(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
-        return next((p.device for p in self.parameters()), torch.device("cpu"))
+        held = (*self.parameters(), *self.buffers())
+        return held[0].device if held else torch.device("cpu")

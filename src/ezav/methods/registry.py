@@ -1,4 +1,4 @@
-"""Every method by name: a folder of `ezav/methods` with a `method.py` that names its class `METHOD`."""
+"""Every method by name: a folder of `ezav/methods` whose `method.py` names its class `METHOD`."""
 
 from __future__ import annotations
 

@@ -71,6 +71,18 @@ class StageModel:
     classes: ClassEmbeddings
     seen: Tensor
 
+    def learn_on(self, validation: FeatureSet) -> None:
+        """Let the method learn what only validation can tell."""
+        self.method.learn_on_validation(
+            lambda part: score_all(part, validation, self.classes.vectors),
+            validation.labels.cpu(),
+            self.seen,
+        )
+
+    def learned(self) -> dict[str, Tensor]:
+        """What the method has learned on validation."""
+        return {name: self.method.get_buffer(name).clone() for name in self.method.from_validation}
+
     def evaluate(self, clips: FeatureSet) -> Evaluation:
         scores = score_all(self.method, clips, self.classes.vectors)
         return Evaluation(scores, clips.labels.cpu(), self.seen, self.classes.names, clips.clips)
@@ -172,13 +184,16 @@ class TwoStageProtocol:
         epochs = self.training.epochs if model.method.trainable else 1
         while done is None or not self._is_over(done, epochs):
             log = trainer.run_epoch()
+            model.learn_on(clips)
             evaluation = model.evaluate(clips)
             curve = evaluation.curve()
             if done is None:
-                done = _Validated(evaluation, curve.gamma, curve.best_hm, log.epoch, [], 0.0)
+                done = _Validated(evaluation, curve.gamma, curve.best_hm, log.epoch, [], 0.0, {})
+                done.learned = model.learned()
             elif curve.best_hm > done.HM:
                 done.evaluation, done.gamma = evaluation, curve.gamma
                 done.HM, done.epoch = curve.best_hm, log.epoch
+                done.learned = model.learned()
             done.history.append(ValidationEpoch(log, curve.best_hm, curve.gamma))
             trainer.report(curve.best_hm)
             on_epoch(1, epochs, done.history[-1])
@@ -207,6 +222,8 @@ class TwoStageProtocol:
             rate = validated.history[trainer.epoch].log.learning_rate
             on_epoch(2, validated.epoch, trainer.run_epoch(rate))
             keeper.save(lambda: {"validated": validated.state(), "stage_2": trainer.state()})
+        for name, value in validated.learned.items():
+            model.method.get_buffer(name).copy_(value)
         return model, time.perf_counter() - started
 
     def _key(self, store: FeatureStore) -> str:
@@ -217,7 +234,10 @@ class TwoStageProtocol:
 
 @dataclass
 class _Validated:
-    """What stage 1 has found so far: the best epoch, its gamma and scores, all epochs."""
+    """What stage 1 has found so far: the best epoch, its gamma and scores, all epochs.
+
+    `learned` holds what the method itself learned on validation, at the best epoch.
+    """
 
     evaluation: Evaluation
     gamma: float
@@ -225,10 +245,12 @@ class _Validated:
     epoch: int
     history: list[ValidationEpoch]
     seconds: float
+    learned: dict[str, Tensor]
 
     def state(self) -> dict[str, Any]:
         return {
             "scores": self.evaluation.scores,
+            "learned": self.learned,
             "best": [self.gamma, self.HM, self.epoch, self.seconds],
             "history": [[asdict(e.log), e.HM, e.gamma] for e in self.history],
         }
@@ -244,7 +266,7 @@ class _Validated:
         )
         gamma, hm, epoch, seconds = state["best"]
         history = [ValidationEpoch(EpochLog(**log), h, g) for log, h, g in state["history"]]
-        return cls(evaluation, gamma, hm, epoch, history, seconds)
+        return cls(evaluation, gamma, hm, epoch, history, seconds, state["learned"])
 
 
 _VALIDATION = object()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +12,7 @@ from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.common.card import Card
 from ezav.methods.ez_avgzl.network import (
     AttentionSimilarity,
     CosineSimilarity,
@@ -78,6 +79,12 @@ class EzAvgzl(Method):
     """
 
     Config = EzAvgzlConfig
+    card: ClassVar[Card] = Card(
+        title="EZ-AVGZL",
+        paper="Mo & Morgado, ECCV 2024",
+        year=2024,
+        parity="naive formulations of the paper's equations (no code was released)",
+    )
     config: EzAvgzlConfig
 
     def __init__(self, config: EzAvgzlConfig, dims: Dims) -> None:

@@ -1,0 +1,160 @@
+"""Methods x seeds on a store: jobs from recipes, one results table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ezav.benchmarks.published import PublishedResult, published_results, suite_name
+from ezav.benchmarks.recipe import load_recipe
+from ezav.benchmarks.runner import Job
+from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
+from ezav.protocol.result import RunResult
+from ezav.safe_io import atomic_path, write_text
+
+
+def plan(
+    store: FeatureStore,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    training: dict[str, Any] | None = None,
+    text_encoder: str | None = None,
+    device: str = "cpu",
+) -> list[Job]:
+    """The jobs of a benchmark, method by method, each with its recipe for the store's suite.
+
+    Args:
+        methods: names of methods, or paths of recipe files; a file's runs are labelled by its name.
+        training: overrides of the recipes' training settings, for all methods alike.
+
+    Raises:
+        EzavError: an unknown method or recipe.
+    """
+    suite = suite_name(store.header.dataset, store.header.setting)
+    jobs = []
+    for name in methods:
+        recipe = load_recipe(name)
+        setting = recipe.setting(suite)
+        label = Path(name).stem
+        for seed in seeds:
+            jobs.append(
+                Job(
+                    store=store.path,
+                    folder=out / "runs" / _folder_name(label) / f"seed-{seed}",
+                    method=recipe.method,
+                    label=label,
+                    seed=seed,
+                    config=setting.config,
+                    training={**setting.training, **(training or {})},
+                    text_encoder=text_encoder,
+                    device=device,
+                )
+            )
+    return jobs
+
+
+def _folder_name(label: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", label)
+
+
+def published_rows(store: FeatureStore) -> Sequence[PublishedResult]:
+    """What papers report on the store's suite; none for data of one's own."""
+    return published_results(suite_name(store.header.dataset, store.header.setting))
+
+
+def write_tables(results: Sequence[RunResult], store: FeatureStore, out: Path) -> Path:
+    """Write `results.parquet` and `results.csv` (a row a run) and `results.md`; returns the last.
+
+    The Markdown table holds mean ± sd over seeds with chance, then the published rows apart, each
+    with its source and text alignment: they are not ours and are never mixed in.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from ezav.reports.tables import markdown_table, summary_rows
+
+    table = pa.Table.from_pylist([_row(result) for result in results])
+    with atomic_path(out / "results.parquet") as path:
+        pa.parquet.write_table(table, path)
+    with atomic_path(out / "results.csv") as path:
+        pa.csv.write_csv(table, path)
+    text = [f"# {store.header.dataset} · {store.header.setting}", "", _counts(store), ""]
+    if store.header.simulated:
+        text += ["**SIMULATED DATA: random features, nothing here says how good a method is.**", ""]
+    text += [markdown_table(summary_rows(results)), ""]
+    text += _published_markdown(published_rows(store))
+    write_text(out / "results.md", "\n".join(text))
+    return out / "results.md"
+
+
+def _row(result: RunResult) -> dict[str, Any]:
+    return {
+        "label": result.label,
+        "method": result.method,
+        "dataset": result.dataset,
+        "setting": result.setting,
+        "simulated": result.simulated,
+        "text_alignment": result.text_alignment,
+        "seed": result.seed,
+        "gamma": result.gamma,
+        "epoch": result.epoch,
+        **result.metrics.model_dump(),
+        **{f"validation_{k}": v for k, v in result.validation.model_dump().items()},
+        **{f"chance_{k}": v for k, v in result.chance.model_dump().items()},
+        "parameters": result.parameters,
+        "seconds": sum(result.timing.values()),
+        "store_fingerprint": result.store_fingerprint,
+        "ezav": result.versions.get("ezav", ""),
+    }
+
+
+def _counts(store: FeatureStore) -> str:
+    parts = [
+        f"{split} {len(store.split_classes(split))} / {count}"
+        for split, count in store.splits.items()
+    ]
+    alignment = store.header.text_alignment.replace("_", " ")
+    return f"Classes / clips: {' · '.join(parts)}. Text alignment: {alignment}."
+
+
+def _published_markdown(rows: Sequence[PublishedResult]) -> list[str]:
+    if not rows:
+        return []
+
+    def percent(value: float | None) -> str:
+        return "" if value is None else f"{100 * value:.2f}"
+
+    lines = [
+        "Published rows (other people's numbers, on the real features, percent):",
+        "",
+        "| method | S | U | HM | ZSL | text alignment | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.method} | {percent(row.S)} | {percent(row.U)} | {percent(row.HM)} | "
+        f"{percent(row.ZSL)} | {row.text_alignment.replace('_', ' ')} | {row.source} |"
+        for row in rows
+    ]
+    return [*lines, ""]
+
+
+def find_store(target: str, stores: Path) -> FeatureStore:
+    """A store by its path, or by the name of a suite inside the folder `stores`.
+
+    Raises:
+        EzavError: neither is there.
+    """
+    candidates = [Path(target), stores / target, stores / f"{target}-simulated"]
+    for path in candidates:
+        if path.is_dir():
+            return FeatureStore.open(path)
+    raise EzavError(
+        f"no feature store '{target}', nor '{stores / target}'",
+        "'ezav import' makes one from published files, 'ezav simulate' a simulated one",
+    )

@@ -1,0 +1,78 @@
+"""Recipes: hyper-parameters, published numbers and their source, as validated data."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ezav.errors import EzavError
+
+DEFAULT = "default"
+
+
+class RecipeSetting(BaseModel):
+    """One method on one suite: fields of its `Config`, of `TrainingConfig`, published percent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    published: dict[str, float] = Field(default_factory=dict)
+
+
+class Recipe(BaseModel):
+    """A recipe file: a method, where its numbers come from, and its settings by suite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    source: str
+    settings: dict[str, RecipeSetting]
+
+    def setting(self, suite: str) -> RecipeSetting:
+        """The setting of a suite ("ucf-cls"), or the default where the recipe has none."""
+        return self.settings.get(suite) or self.settings.get(DEFAULT) or RecipeSetting()
+
+
+@cache
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """The recipe that comes with a method, or one from a file.
+
+    Raises:
+        EzavError: no such recipe, no YAML, an unknown field, or a method or hyper-parameter that
+            does not exist.
+
+    Example:
+        >>> load_recipe("ez_avgzl").setting("toy").training["epochs"] > 0
+        True
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = Path(__file__).with_name("recipes") / f"{name_or_path}.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        recipe = Recipe.model_validate(data)
+    except OSError as error:
+        raise EzavError(f"no recipe '{name_or_path}': {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise EzavError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise EzavError(f"recipe '{path}': {where}: {first['msg']}") from error
+    _check_fields(recipe, path)
+    return recipe
+
+
+def _check_fields(recipe: Recipe, path: Path) -> None:
+    from ezav.benchmarks.runner import typed_settings
+
+    for suite, setting in recipe.settings.items():
+        try:
+            typed_settings(recipe.method, setting.config, setting.training)
+        except EzavError as error:
+            raise EzavError(f"recipe '{path}', {suite}: {error.message}", error.hint) from error

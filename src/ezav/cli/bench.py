@@ -1,0 +1,96 @@
+"""Methods x seeds on feature stores, under one protocol, into one table.
+
+A target is a store folder, or the name of a suite (ucf-cls, vggsound-main, …) inside --stores.
+What is done already (same store, settings, version) is kept; a kill loses the runs in hand only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ezav.cli.common import Command, output, progress
+
+
+@dataclass(kw_only=True)
+class BenchCommand(Command):
+    targets: tyro.conf.Positional[tuple[str, ...]]
+    """Stores or suites."""
+    methods: tuple[str, ...]
+    """Methods by name, or recipe files."""
+    out: Path
+    """The folder for runs and tables; with several targets, one folder inside for each."""
+    seeds: int = 5
+    """Seeds for each method, from 0."""
+    stores: Path = Path("stores")
+    """Where suites are looked for."""
+    processes: int | None = None
+    """Runs in parallel; by default one for each CPU."""
+    epochs: int | None = None
+    """Overrides the recipes' number of epochs, for all methods."""
+    batches_per_epoch: int | None = None
+    """Overrides the recipes' batches an epoch, for all methods."""
+    text_encoder: str | None = None
+    """Which of the store's class embeddings to use; by default its first."""
+    device: str = "cpu"
+    """cpu, cuda, or auto."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.benchmarks.bench import find_store, plan, write_tables
+        from ezav.benchmarks.runner import run_jobs
+        from ezav.cli.run import choose_device
+
+        overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
+        done: dict[str, Any] = {}
+        planned = []
+        for target in self.targets:  # what is wrong is said before hours of work
+            store = find_store(target, self.stores)
+            out = self.out if len(self.targets) == 1 else self.out / store.path.name
+            jobs = plan(
+                store,
+                self.methods,
+                range(self.seeds),
+                out,
+                training={k: v for k, v in overrides.items() if v is not None},
+                text_encoder=self.text_encoder,
+                device=choose_device(self.device),
+            )
+            planned.append((store, out, jobs))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[news]}"),
+        )
+        for store, out, jobs in planned:
+            with Progress(*columns, console=progress) as bar:
+                task = bar.add_task(f"{store.header.dataset}", total=len(jobs), news="")
+
+                def on_done(job: Any, result: Any, bar: Any = bar, task: Any = task) -> None:
+                    news = f"{job.label} seed {job.seed}: HM {result.metrics.HM:.1%}"
+                    bar.update(task, advance=1, news=news)
+
+                results = run_jobs(jobs, self.processes, on_done)
+            table = write_tables(results, store, out)
+            done[str(store.path)] = {
+                "table": str(table),
+                "results": [result.model_dump(mode="json") for result in results],
+            }
+        return {"targets": done}
+
+    def show(self, result: dict[str, Any]) -> None:
+        from ezav.protocol.result import RunResult
+        from ezav.reports.tables import rich_table, summary_rows
+
+        for one in result["targets"].values():
+            rows = summary_rows([RunResult.model_validate(run) for run in one["results"]])
+            output.print(rich_table(rows))
+            output.print(f"tables with published rows: {one['table']}\n")
+
+
+CLI = BenchCommand

@@ -1,0 +1,126 @@
+"""Is one run better than another? A paired bootstrap over the test clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.metrics import calibrated_predictions
+from ezav.protocol.two_stage import Evaluation
+
+NUMBERS = ("S", "U", "HM", "ZSL")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One number of run A minus that of run B, as fractions.
+
+    Attributes:
+        value: on the test clips as they are.
+        low, high: 95 % interval of the bootstrap.
+        share_better: share of resamples in which A is strictly better.
+    """
+
+    value: float
+    low: float
+    high: float
+    share_better: float
+
+
+def paired_bootstrap(
+    a: Evaluation, b: Evaluation, gammas: tuple[float, float], draws: int = 2000, seed: int = 0
+) -> dict[str, Difference]:
+    """S, U, HM and ZSL of run A minus run B, with intervals over resampled clips.
+
+    Clips are drawn with replacement within each class, the same ones for both runs: classes stay
+    as they are, so the interval says what other clips of these classes would have given.
+
+    Args:
+        a, b: test evaluations of the same clips.
+        gammas: the runs' calibration constants.
+        draws: number of resamples.
+
+    Raises:
+        EzavError: the runs were not tested on the same clips and classes.
+    """
+    b = _aligned(a, b)
+    rights = [
+        torch.stack([_gzsl_right(e, gamma), _zsl_right(e)]) for e, gamma in zip((a, b), gammas)
+    ]  # per run [2, N]
+    point = _numbers(torch.stack(rights).double()[None], a)[0]  # [run, number]
+    generator = torch.Generator().manual_seed(seed)
+    samples = []
+    for _ in range(draws):
+        index = _draw(a.targets, generator)
+        samples.append(torch.stack([right[:, index] for right in rights]))
+    resampled = _numbers(torch.stack(samples).double(), _reordered(a))  # [draws, run, number]
+    difference = resampled[:, 0] - resampled[:, 1]
+    low, high = torch.quantile(difference, torch.tensor([0.025, 0.975]).double(), dim=0)
+    return {
+        name: Difference(
+            value=float(point[0, n] - point[1, n]),
+            low=float(low[n]),
+            high=float(high[n]),
+            share_better=float((difference[:, n] > 0).double().mean()),
+        )
+        for n, name in enumerate(NUMBERS)
+    }
+
+
+def _aligned(a: Evaluation, b: Evaluation) -> Evaluation:
+    if set(a.clips) != set(b.clips) or set(a.classes) != set(b.classes):
+        raise EzavError(
+            "the two runs were tested on different clips or classes",
+            "compare runs of one feature store",
+        )
+    clip = {name: row for row, name in enumerate(b.clips)}
+    name = {name: row for row, name in enumerate(b.classes)}
+    rows = torch.tensor([clip[c] for c in a.clips])
+    columns = torch.tensor([name[c] for c in a.classes])
+    if not torch.equal(a.seen, b.seen[columns]):
+        raise EzavError("the two runs have different seen classes")
+    return Evaluation(b.scores[rows][:, columns], a.targets, a.seen, a.classes, a.clips)
+
+
+def _gzsl_right(e: Evaluation, gamma: float) -> Tensor:
+    return calibrated_predictions(e.scores, e.seen, gamma) == e.targets
+
+
+def _zsl_right(e: Evaluation) -> Tensor:
+    return e.scores.masked_fill(e.seen, -torch.inf).argmax(1) == e.targets
+
+
+def _draw(targets: Tensor, generator: torch.Generator) -> Tensor:
+    """Clip indices, drawn with replacement within each class, sorted by class."""
+    order = targets.argsort(stable=True)
+    count = torch.bincount(targets)
+    count = count[count > 0]
+    sizes = count.repeat_interleave(count)
+    starts = (count.cumsum(0) - count).repeat_interleave(count)
+    draw = torch.rand(len(targets), generator=generator, dtype=torch.float64)
+    return order[starts + (draw * sizes).long().clamp(max=sizes - 1)]
+
+
+def _reordered(e: Evaluation) -> Evaluation:
+    order = e.targets.argsort(stable=True)
+    clips = tuple(e.clips[i] for i in order.tolist())
+    return Evaluation(e.scores[order], e.targets[order], e.seen, e.classes, clips)
+
+
+def _numbers(right: Tensor, e: Evaluation) -> Tensor:
+    """S, U, HM, ZSL `[draws, run, 4]` from what is right `[draws, run, 2, N]`."""
+    count = torch.bincount(e.targets, minlength=len(e.classes)).double()
+    filled = count > 0
+    per_clip = 1 / count[e.targets]
+
+    def mean(kind: int, side: Tensor) -> Tensor:
+        clips = side[e.targets]
+        classes = (side & filled).sum()
+        return (right[..., kind, :] * per_clip * clips).sum(-1) / classes
+
+    s, u, zsl = mean(0, e.seen), mean(0, ~e.seen), mean(1, ~e.seen)
+    hm = torch.where(s + u > 0, 2 * s * u / (s + u).clamp(min=1e-300), 0.0)
+    return torch.stack([s, u, hm, zsl], dim=-1)
