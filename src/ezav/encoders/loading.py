@@ -1,20 +1,106 @@
 """Loading pretrained models: offline from a folder, pinned from the hub, every weight accounted.
 
 A checkpoint whose weights do not fit the architecture loads in silence elsewhere: the missing
-ones stay random. Here that is an error, and no file that could run code is ever opened.
+ones stay random. Here that is an error, and no file that could run code is ever opened: weights
+come from safetensors, or from older files read as tensors only.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
+from ezav.encoders.base import EncoderCard
 from ezav.errors import EzavError
 
-if TYPE_CHECKING:
-    import torch
+_Json = TypeVar("_Json", dict[str, Any], list[dict[str, Any]])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model's files are: a local `folder`, or the hub's `repo` at `revision`."""
+
+    repo: str
+    revision: str
+    folder: Path | None = None
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Arguments of `from_pretrained`; a folder never goes online."""
+        if self.folder is not None:
+            return {
+                "pretrained_model_name_or_path": str(self.folder),
+                "local_files_only": True,
+            }
+        return {"pretrained_model_name_or_path": self.repo, "revision": self.revision}
+
+    def __str__(self) -> str:
+        return str(self.folder) if self.folder is not None else f"{self.repo}@{self.revision}"
+
+
+def find_source(
+    card: EncoderCard, source: str | Path | None, revision: str | None
+) -> tuple[Source, EncoderCard]:
+    """Where to load from, and the card that tells it truly.
+
+    Without `source` it is the card's own, at the card's revision. A folder is described by the
+    hash of its weights. What a model of another name was trained on is not known here, so the
+    card then says nothing about it.
+
+    Raises:
+        EzavError: no such folder, or a hub model without a revision.
+    """
+    if source is None:
+        source, revision = card.source, revision or card.revision
+        if revision == UNPINNED:
+            raise EzavError(
+                f"the encoder '{card.name}' ({card.source}) has no pinned revision",
+                "give revision= (a commit, or 'main' for whatever is newest), or source= a folder",
+            )
+        return Source(str(source), str(revision)), card.but(revision=revision)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        found = Source(str(source), revision or weights_hash(folder), folder)
+    elif isinstance(source, str) and source.count("/") == 1 and source[0] not in "./~":
+        if revision is None:
+            raise EzavError(
+                f"the hub model '{source}' was given without a revision",
+                "give revision= as well (a commit, or 'main' for whatever is newest)",
+            )
+        found = Source(source, revision)
+    else:
+        raise EzavError(f"no folder '{source}'", "give a model folder or a hub id 'owner/name'")
+    own = card.source.rsplit("/", 1)[-1]
+    if own not in str(source).replace("--", "/").split("/"):  # the hub's cache writes a--b
+        card = card.but(licence="unknown", trained_on=())
+    return found, card.but(source=str(source), revision=found.revision)
+
+
+UNPINNED = "unpinned"
+"""A card's revision where no commit of the hub could be verified; the user has to name one."""
+
+
+@cache
+def weights_hash(folder: Path) -> str:
+    """`sha256:…` over the weight files of a folder, in the order of their names.
+
+    Raises:
+        EzavError: there are no weights.
+    """
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not files:
+        raise EzavError(f"no weights in '{folder}'", "it needs a model.safetensors")
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:12]}"
 
 
 @contextmanager
@@ -36,101 +122,167 @@ def _quiet() -> Iterator[None]:
 
 def load_pretrained(
     model_class: str,
-    source: str | Path,
+    source: Source,
     *,
-    revision: str | None = None,
     device: str = "cpu",
-    dtype: torch.dtype | None = None,
     ignore: Sequence[str] = (),
+    unused: Sequence[str] = (),
 ) -> Any:
-    """A frozen transformers model in eval mode, with no weight missing or unexpected.
+    """A frozen transformers model in eval mode, float32, with no weight missing or unexpected.
 
     Args:
         model_class: a class of transformers, by name ("CLIPModel").
-        source: a local folder (nothing goes online), or a hub id with `revision`.
-        ignore: prefixes of checkpoint weights that this model does not use on purpose (a head,
-            or the other tower).
+        ignore: prefixes of checkpoint weights that this model does not use on purpose (a head).
+        unused: prefixes of model weights that encoding never touches, which may be missing.
 
     Raises:
-        EzavError: the files are missing, not safetensors, or do not fit the architecture.
+        EzavError: the files are missing or unreadable, or do not fit the architecture.
     """
+    import torch
     import transformers
 
-    where = _resolve(source, revision)
-    with _quiet():
-        try:
-            model, info = getattr(transformers, model_class).from_pretrained(
-                where,
-                revision=revision,
-                local_files_only=isinstance(where, Path),
-                output_loading_info=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                dtype=dtype,
-            )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise _unreadable(source, revision, error) from error
+    with _quiet(), _readable(source):
+        model, info = getattr(transformers, model_class).from_pretrained(
+            **source.where,
+            output_loading_info=True,
+            weights_only=True,  # where there is no safetensors file: tensors, never code
+            trust_remote_code=False,
+            dtype=torch.float32,
+        )
+    missing = [k for k in info["missing_keys"] if not k.startswith(tuple(unused))]
     unexpected = [k for k in info["unexpected_keys"] if not k.startswith(tuple(ignore))]
-    for word, keys in [
-        ("missing", sorted(info["missing_keys"])),
-        ("unexpected", sorted(unexpected)),
-        ("misshapen", sorted(str(key) for key in info["mismatched_keys"])),
-    ]:
-        if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise EzavError(
-                f"'{source}' does not fit {model_class}: "
-                f"{word} weights {', '.join(keys[:3])}{more}",
-                "use the checkpoint of this architecture",
-            )
+    check_weights(source, model_class, missing, unexpected, list(info["mismatched_keys"]))
     return model.eval().requires_grad_(False).to(device)
 
 
-def load_tokenizer(source: str | Path, revision: str | None = None) -> Any:
-    """The tokenizer that belongs to a model; see :func:`load_pretrained`."""
-    return load_processor("AutoTokenizer", source, revision)
+def check_weights(
+    source: object,
+    architecture: str,
+    missing: Sequence[object],
+    unexpected: Sequence[object],
+    misshapen: Sequence[object] = (),
+) -> None:
+    """Refuse a checkpoint that does not fit.
+
+    Raises:
+        EzavError: any of the lists is not empty; the message names the first three.
+
+    Example:
+        >>> check_weights("folder", "Net", [], [])
+    """
+    for word, keys in [
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("misshapen", misshapen),
+    ]:
+        if keys:
+            names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise EzavError(
+                f"'{source}' does not fit {architecture}: "
+                f"{word} weights {', '.join(names[:3])}{more}",
+                "use a checkpoint of this architecture",
+            )
 
 
-def load_processor(processor_class: str, source: str | Path, revision: str | None = None) -> Any:
-    """A tokenizer, image processor or feature extractor of transformers, by class name.
+def load_tokenizer(source: Source) -> Any:
+    """The tokenizer that belongs to a model.
+
+    Raises:
+        EzavError: its files are missing or unreadable.
+    """
+    return load_processor("AutoTokenizer", source)
+
+
+def load_processor(processor_class: str, source: Source) -> Any:
+    """A tokenizer or feature extractor of transformers, by class name.
 
     Raises:
         EzavError: its files are missing or unreadable.
     """
     import transformers
 
-    where = _resolve(source, revision)
-    with _quiet():
-        try:
-            return getattr(transformers, processor_class).from_pretrained(
-                where,
-                revision=revision,
-                local_files_only=isinstance(where, Path),
-                trust_remote_code=False,
-            )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise _unreadable(source, revision, error) from error
-
-
-def _resolve(source: str | Path, revision: str | None) -> str | Path:
-    """A folder as a Path, a hub id as a str; a hub id needs a revision that someone chose."""
-    folder = Path(source)
-    if folder.is_dir():
-        return folder
-    if isinstance(source, Path) or source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise EzavError(f"no folder '{source}'", "give a model folder or a hub id 'owner/name'")
-    if revision is None:
-        raise EzavError(
-            f"the hub model '{source}' has no pinned revision",
-            "give revision= (a commit, or 'main' for whatever is newest), or a local folder",
+    with _quiet(), _readable(source):
+        return getattr(transformers, processor_class).from_pretrained(
+            **source.where, trust_remote_code=False
         )
-    return source
 
 
-def _unreadable(source: str | Path, revision: str | None, error: Exception) -> EzavError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    at = f" at revision '{revision}'" if revision else ""
-    return EzavError(
-        f"cannot load '{source}'{at}: {first[:200]}",
-        "offline, download the folder elsewhere and give its path",
-    )
+def read_json(source: Source, *names: str) -> dict[str, Any]:
+    """The first of these JSON files that the model has, a mapping.
+
+    Raises:
+        EzavError: it has none of them, or the file is not a JSON mapping.
+    """
+    for name in names:
+        path = _file(source, name)
+        if path is not None:
+            return _parsed(path, dict)
+    raise _absent(source, " or ".join(names))
+
+
+def read_list(source: Source, name: str) -> list[dict[str, Any]]:
+    """A JSON file of the model, a list.
+
+    Raises:
+        EzavError: it has no such file, or it is not a JSON list.
+    """
+    return _parsed(model_file(source, name), list)
+
+
+def model_file(source: Source, name: str) -> Path:
+    """The path of one of a model's files, downloaded where the source is the hub.
+
+    Raises:
+        EzavError: the model has no such file.
+    """
+    path = _file(source, name)
+    if path is None:
+        raise _absent(source, name)
+    return path
+
+
+def _absent(source: Source, name: str) -> EzavError:
+    return EzavError(f"'{source}' has no {name}", "copy it beside the weights")
+
+
+def _parsed(path: Path, kind: type[_Json]) -> _Json:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EzavError(f"cannot read '{path}': {error}") from error
+    if not isinstance(content, kind):
+        raise EzavError(f"'{path}' does not hold a JSON {kind.__name__}")
+    return content
+
+
+def _file(source: Source, name: str) -> Path | None:
+    if source.folder is not None:
+        path = source.folder / name
+        return path if path.exists() else None
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        with _readable(source):
+            return Path(hf_hub_download(source.repo, name, revision=source.revision))
+    except EzavError as error:
+        if isinstance(error.__cause__, EntryNotFoundError):
+            return None
+        raise
+
+
+@contextmanager
+def _readable(source: Source) -> Iterator[None]:
+    """Turn the many ways in which files can be missing or damaged into one line."""
+    try:
+        yield
+    except ImportError as error:
+        text = " ".join(str(error).split())
+        raise EzavError(f"'{source}' needs a package that is missing: {text[:200]}") from error
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise EzavError(
+            f"cannot load '{source}': {lines[0][:200]}",
+            "offline, download the folder elsewhere and give its path as source=",
+        ) from error

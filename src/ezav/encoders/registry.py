@@ -25,7 +25,21 @@ class Entry:
     factory: Callable[..., Any]
 
 
-_MODULES: tuple[str, ...] = ("statistics.encoders", "text")
+_MODULES: tuple[str, ...] = (
+    "statistics.encoders",
+    "text",
+    "clip",
+    "siglip",
+    "dinov3",
+    "videomae",
+    "vjepa2",
+    "xclip",
+    "clap",
+    "ast",
+    "speech",
+    "pe_av",
+    "sentence",
+)
 """Each holds `ENCODERS: tuple[Entry, ...]` and imports nothing heavy at its top."""
 
 

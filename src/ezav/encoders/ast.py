@@ -1,0 +1,51 @@
+"""Audio Spectrogram Transformer (Gong et al., Interspeech 2021)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ezav.encoders.base import EncoderCard, MediaNeeds
+from ezav.encoders.loading import load_pretrained, load_processor
+from ezav.encoders.registry import Entry
+from ezav.encoders.towers import SoundEncoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AUDIO = EncoderCard(
+    name="ast",
+    kind="audio",
+    dimension=768,
+    needs=MediaNeeds(sample_rate=16_000),
+    source="MIT/ast-finetuned-audioset-10-10-0.4593",
+    revision="f826b80d28226b62986cc218e5cec390b1096902",
+    licence="BSD-3-Clause",
+    trained_on=("AudioSet", "ImageNet-1k"),
+    notes="one token a window of up to 10.24 s",
+)
+
+
+class AstAudio(SoundEncoder):
+    """The mean of the class and distillation tokens, which the classifier reads.
+
+    A window shorter than 10.24 s is padded with silence, as in training.
+    """
+
+    longest = 10.24
+
+    def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
+        super().__init__(card, *arguments, **options)
+        self._model = load_pretrained(
+            "ASTModel", self.source, device=self._device, ignore=("classifier.",)
+        )
+        self._extractor = load_processor("ASTFeatureExtractor", self.source)
+        self._learn_dimension(self._model.config.hidden_size)
+
+    def _embed(self, batch: list[Any]) -> Tensor:
+        inputs = self._extractor(batch, sampling_rate=self._rate, return_tensors="pt")
+        output = self._model(input_values=inputs["input_values"].to(self._device))
+        vectors: Tensor = output.pooler_output
+        return vectors
+
+
+ENCODERS = (Entry(AUDIO, AstAudio),)

@@ -1,0 +1,74 @@
+"""CLAP of LAION (Wu et al., ICASSP 2023): sound and text in one space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ezav.encoders.base import EncoderCard, MediaNeeds
+from ezav.encoders.loading import load_pretrained, load_processor, load_tokenizer
+from ezav.encoders.registry import Entry
+from ezav.encoders.towers import NeuralText, SoundEncoder, pooled, tokenized
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AUDIO = EncoderCard(
+    name="clap",
+    kind="audio",
+    dimension=512,
+    needs=MediaNeeds(sample_rate=48_000),
+    source="laion/clap-htsat-unfused",
+    revision="8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a",
+    licence="Apache-2.0",
+    trained_on=("LAION-Audio-630K", "AudioCaps", "Clotho"),
+    space="clap",
+    notes="one token a window of up to 10 s",
+)
+TEXT = AUDIO.but(kind="text", needs=MediaNeeds(), templates=("This is a sound of {}.",), notes="")
+
+
+class ClapAudio(SoundEncoder):
+    """The audio tower (HTSAT), projected into the shared space, unit length.
+
+    A window shorter than 10 s is repeated to fill them, as in training.
+    """
+
+    longest = 10.0
+
+    def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
+        super().__init__(card, *arguments, **options)
+        self._model = load_pretrained("ClapModel", self.source, device=self._device)
+        self._extractor = load_processor("ClapFeatureExtractor", self.source)
+        self._learn_dimension(self._model.config.projection_dim)
+
+    def _embed(self, batch: list[Any]) -> Tensor:
+        inputs = self._extractor(batch, sampling_rate=self._rate, return_tensors="pt")
+        return pooled(
+            self._model.get_audio_features(
+                input_features=inputs["input_features"].to(self._device),
+                is_longer=inputs["is_longer"].to(self._device),
+            )
+        )
+
+
+class ClapText(NeuralText):
+    """The text tower (RoBERTa) with prompts, projected into the shared space."""
+
+    def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
+        super().__init__(card, *arguments, **options)
+        self._model = load_pretrained("ClapModel", self.source, device=self._device)
+        self._tokenizer = load_tokenizer(self.source)
+        self._learn_dimension(self._model.config.projection_dim)
+
+    def _embed(self, batch: list[str]) -> Tensor:
+        # RoBERTa's positions begin after the padding index.
+        longest = self._model.config.text_config.max_position_embeddings - 2
+        tokens = tokenized(self._tokenizer, batch, self._device, max_length=longest)
+        return pooled(
+            self._model.get_text_features(
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+            )
+        )
+
+
+ENCODERS = (Entry(AUDIO, ClapAudio), Entry(TEXT, ClapText))

@@ -1,0 +1,67 @@
+"""X-CLIP (Ni et al., ECCV 2022): CLIP made for video; video and text in one space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ezav.encoders.base import EncoderCard, MediaNeeds
+from ezav.encoders.loading import UNPINNED, load_pretrained, load_tokenizer
+from ezav.encoders.registry import Entry
+from ezav.encoders.towers import NeuralText, VideoEncoder, pooled, tokenized
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VISUAL = EncoderCard(
+    name="xclip",
+    kind="visual",
+    dimension=512,
+    needs=MediaNeeds(fps=4, short_side=224),
+    source="microsoft/xclip-base-patch32",
+    revision=UNPINNED,
+    licence="MIT",
+    trained_on=("WebImageText (400 million pairs, not published)", "Kinetics-400"),
+    space="xclip",
+    notes="one token a window of 8 frames (2 s at 4 a second)",
+)
+TEXT = VISUAL.but(
+    kind="text",
+    needs=MediaNeeds(),
+    templates=("{}",),
+    notes="the text tower alone: the prompts that depend on the video are left out",
+)
+
+
+class XClipVisual(VideoEncoder):
+    """The video's vector in the shared space; not normalised."""
+
+    def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
+        super().__init__(card, *arguments, **options)
+        self._model = load_pretrained("XCLIPModel", self.source, device=self._device)
+        self._length = self._model.config.vision_config.num_frames
+        self._learn_dimension(self._model.config.projection_dim)
+
+    def _embed(self, batch: list[Any]) -> Tensor:
+        return pooled(self._model.get_video_features(pixel_values=self._stacked(batch)))
+
+
+class XClipText(NeuralText):
+    """The text tower with prompts."""
+
+    def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
+        super().__init__(card, *arguments, **options)
+        self._model = load_pretrained("XCLIPModel", self.source, device=self._device)
+        self._tokenizer = load_tokenizer(self.source)
+        self._learn_dimension(self._model.config.projection_dim)
+
+    def _embed(self, batch: list[str]) -> Tensor:
+        longest = self._model.config.text_config.max_position_embeddings
+        tokens = tokenized(self._tokenizer, batch, self._device, max_length=longest)
+        return pooled(
+            self._model.get_text_features(
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+            )
+        )
+
+
+ENCODERS = (Entry(VISUAL, XClipVisual), Entry(TEXT, XClipText))
