@@ -138,11 +138,14 @@ def decode_plainly(path: Path) -> int:
 
 
 def plain_pyav(paths: Sequence[Path], workers: int) -> float:
-    with multiprocessing.Pool(workers) as pool:
-        begun = time.perf_counter()
-        for _ in pool.imap_unordered(decode_plainly, paths):
-            pass
-        return time.perf_counter() - begun
+    pool = multiprocessing.Pool(workers)
+    begun = time.perf_counter()
+    for _ in pool.imap_unordered(decode_plainly, paths):
+        pass
+    wall = time.perf_counter() - begun
+    pool.close()
+    pool.join()
+    return wall
 
 
 def plain_ffmpeg(paths: Sequence[Path], workers: int) -> float:
@@ -165,6 +168,11 @@ def through_pool(
         begun = time.perf_counter()
         length = sum(clip.duration for _, clip in pool.encode(paths))
         return time.perf_counter() - begun, length, memory.stop()
+
+
+def cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 class MemoryWatch:
@@ -205,31 +213,39 @@ def speed(videos: Path | None, workers: int, repeats: int) -> None:
     plain: dict[str, Callable[[], float]] = {"PyAV": lambda: plain_pyav(paths, workers)}
     if shutil.which("ffmpeg"):
         plain["ffmpeg"] = lambda: plain_ffmpeg(paths, workers)
-    taken: dict[str, list[float]] = {name: [] for name in (*plain, "null", "built-in")}
+    length = through_pool(paths, workers, NULL)[1]
+    work = {
+        **plain,
+        "null": lambda: through_pool(paths, workers, NULL)[0],
+        "built-in": lambda: through_pool(paths, workers, BUILT_IN)[0],
+    }
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
     for _ in range(repeats):
-        for name, measure in plain.items():
-            taken[name].append(measure())
-        taken["null"].append(through_pool(paths, workers, NULL)[0])
-    length = 0.0
-    for _ in range(repeats):
-        wall, length, _ = through_pool(paths, workers, BUILT_IN)
-        taken["built-in"].append(wall)
+        for name, measure in work.items():
+            before = cpu_seconds()
+            wall = measure()
+            taken[name].append((wall, cpu_seconds() - before))
     print(f"{len(paths)} clips, {length:.0f} s, {frames} frames; {workers} processes of one thread")
     print(f"median of {repeats}, in turn; load of the machine {os.getloadavg()[0]:.1f}\n")
-    print("| what | s | frames/s | clips/s | × real time | of plain decoding |")
-    print("|---|---|---|---|---|---|")
-    base = statistics.median(taken["PyAV"])
-    for name, walls in taken.items():
-        wall = statistics.median(walls)
+    print("| what | s | frames/s | clips/s | × real time | of plain | CPU s | frames per CPU s |")
+    print("|---|---|---|---|---|---|---|---|")
+    base = statistics.median(wall for wall, _ in taken["PyAV"])
+    for name, times in taken.items():
+        wall, cpu = (statistics.median(column) for column in zip(*times))
         label = f"plain decoding, {name}" if name in plain else f"extraction, {name} encoders"
         print(
             f"| {label} | {wall:.1f} | {frames / wall:.0f} | {len(paths) / wall:.1f} "
-            f"| {length / wall:.0f} | {base / wall:.0%} |"
+            f"| {length / wall:.0f} | {base / wall:.0%} | {cpu:.1f} | {frames / cpu:.0f} |"
         )
     lines240 = [path for path in paths if path.name.startswith("240p")]
     if lines240:
+        before = cpu_seconds()
         wall, length, _ = through_pool(lines240, workers, BUILT_IN)
-        print(f"\n240 lines, built-in encoders: {length / wall:.0f} × real time")
+        cpu = cpu_seconds() - before
+        print(
+            f"\n240 lines, built-in encoders: {length / wall:.0f} × real time, "
+            f"{length / cpu:.0f} s of video per CPU second"
+        )
     order = random.Random(0).sample(paths, len(paths))
     few = through_pool(order[: len(paths) // 4], workers, BUILT_IN)[2]
     all_of_them = through_pool(order, workers, BUILT_IN)[2]

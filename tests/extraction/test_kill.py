@@ -19,20 +19,31 @@ from ezav.features.verify import verify_store
 from tests.extraction.encoders import AUDIO, SLOW, TEXT
 
 
-def killed(videos: Path, out: Path, after: float) -> bool:
-    """Extract in a forked process and kill it so many seconds later; True if it had finished."""
+def kill_one(videos: Path, out: Path, clips: int, later: float) -> None:
+    """Extract in a forked process; kill it when it has done so many clips, and a little later."""
+    told, tell = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            extract(videos, out, visual=SLOW, audio=AUDIO, text=TEXT, workers=2)
+            extract(
+                videos,
+                out,
+                visual=SLOW,
+                audio=AUDIO,
+                text=TEXT,
+                workers=2,
+                on_progress=lambda _: os.write(tell, b"."),
+            )
         finally:
             os._exit(0)
-    time.sleep(after)
-    finished, _ = os.waitpid(child, os.WNOHANG)
-    if not finished:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    return bool(finished)
+    os.close(tell)
+    for _ in range(clips):
+        os.read(told, 1)
+    time.sleep(later)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    os.close(told)
+    assert os.WIFSIGNALED(status)  # it had not finished before
 
 
 def test_kills_at_random_moments_change_nothing(videos: Path, tmp_path: Path) -> None:
@@ -41,11 +52,12 @@ def test_kills_at_random_moments_change_nothing(videos: Path, tmp_path: Path) ->
     )
     rng = random.Random(0)
     out = tmp_path / "killed"
-    kills = sum(not killed(videos, out, rng.uniform(0.1, 2.0)) for _ in range(6))
-    assert kills >= 1
+    for clips in (0, 1, 4, 0, 6, 3):
+        kill_one(videos, out, clips, rng.uniform(0, 0.5 if not clips else 0.06))
     report = extract(videos, out, visual=SLOW, audio=AUDIO, text=TEXT, workers=2)
     assert report.fingerprint == undisturbed.fingerprint
     assert report.earlier + report.added == 30
+    assert report.earlier >= 14
     one, other = (FeatureStore.open(path).index for path in (tmp_path / "quiet", out))
     for column in ("clip", "class", "split", "checksum", "duration", "status", "reason"):
         assert one.column(column).to_pylist() == other.column(column).to_pylist()

@@ -12,7 +12,7 @@ import pytest
 from ezav.errors import EzavError
 from ezav.extraction import EncoderSpec, Limits, WorkerPool, encode_clip
 from ezav.extraction.encode import EncodedClip
-from tests.extraction.encoders import AUDIO, HERE, HOSTILE, VISUAL, Level, MeanColour
+from tests.extraction.encoders import AUDIO, HERE, HOSTILE, VISUAL, Level, MeanColour, OnDevice
 from tests.media.files import sine, write_clip, write_wav
 
 
@@ -37,7 +37,7 @@ def test_hostile_files_cost_one_clip_each(tmp_path: Path) -> None:
         "crashes": "crashed the decoder (signal SIGSEGV)",
         "hoards": "needs more memory than allowed",
         "raises": f"'{VISUAL}' failed: RuntimeError: a surprise in two lines",
-        "nan": f"'{VISUAL}' failed: it gave features that are not finite",
+        "nan": f"'{VISUAL}' gave features that are not finite",
     }
     for name in heights:
         assert found[f"{name}.mp4"].status == "unreadable"
@@ -70,6 +70,44 @@ def test_workers_give_what_this_process_would(videos: Path) -> None:
     for pid in children:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_an_encoder_on_a_device_takes_batches_here(videos: Path, tmp_path: Path) -> None:
+    paths = sorted(videos.glob("*/*.mp4"))
+    bad = write_clip(tmp_path / "bad.mp4", frames=2, size=(32, 6), tone=None)
+    silent = write_clip(tmp_path / "silent.mp4", frames=2, tone=None)
+    sound = write_wav(tmp_path / "sound.wav", sine(300, 1.0, 8_000)[None], 8_000)
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    mixed = [*paths[:20], bad, silent, sound, empty, *paths[20:]]
+    OnDevice.batches.clear()
+    with WorkerPool(OnDevice(), EncoderSpec(AUDIO), workers=2) as pool:
+        found = dict(pool.encode(mixed))
+    assert sorted(found) == list(range(len(mixed)))
+    assert max(OnDevice.batches) > 1
+    with WorkerPool(EncoderSpec(VISUAL), EncoderSpec(AUDIO), workers=1) as pool:
+        there = dict(pool.encode(mixed))
+    for index, path in enumerate(mixed):
+        if path == bad:
+            assert found[index].reason == f"'{VISUAL}' failed: RuntimeError: not this one"
+            assert found[index].encoder_failed
+            continue
+        here, apart = found[index], there[index]
+        assert (here.status, here.reason) == (apart.status, apart.reason)
+        for ours, theirs in ((here.visual, apart.visual), (here.audio, apart.audio)):
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                assert np.array_equal(ours.values, theirs.values)
+                assert np.array_equal(ours.times, theirs.times)
+
+
+def test_windows_of_a_long_recording_are_encoded_here(tmp_path: Path) -> None:
+    rate = 8_000
+    path = write_wav(tmp_path / "long.wav", sine(300, 200, rate, 0.1)[None], rate)
+    with WorkerPool(None, Level(), workers=1) as pool:
+        ((_, clip),) = pool.encode([path])
+    assert clip.audio is not None
+    assert clip.audio.times.tolist() == [30, 90, 150, 190]
 
 
 def test_workers_end_when_their_master_is_gone(tmp_path: Path) -> None:

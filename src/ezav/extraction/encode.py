@@ -75,7 +75,7 @@ def encode_clip(
     try:
         for piece in _pieces(Path(path), spec, rate):
             gathered.add(piece)
-    except _EncoderError as error:
+    except EncoderError as error:
         return EncodedClip(
             status=UNREADABLE, reason=str(error), path=Path(path), encoder_failed=True
         )
@@ -96,7 +96,7 @@ def _pieces(path: Path, spec: FrameSpec | None, rate: int | None) -> Iterator[Cl
         yield from read_windows(path, _WINDOW, video=spec, audio=rate)
 
 
-class _EncoderError(Exception):
+class EncoderError(Exception):
     """An encoder raised; the text says which and why."""
 
 
@@ -124,14 +124,7 @@ class _Gathered:
                 self.missing[name].setdefault(reasons[name])
             if encoder is None or media[name] is None:
                 continue
-            try:
-                values, times = _checked(encoder.encode([media[name]]), encoder)
-            except MemoryError:
-                raise
-            except Exception as error:
-                kind = "" if isinstance(error, EzavError) else f"{type(error).__name__}: "
-                text = " ".join(str(error).split())
-                raise _EncoderError(f"'{encoder.card.name}' failed: {kind}{text}") from error
+            ((values, times),) = encode_checked(encoder, [media[name]])
             if len(values):
                 self.tokens[name].append(Encoded(values, times + np.float32(piece.start)))
         self.warnings |= dict.fromkeys(piece.warnings)
@@ -141,7 +134,7 @@ class _Gathered:
 
     def result(self, use_damaged: bool) -> EncodedClip:
         """What became of the file."""
-        found = {name: _joined(tokens) for name, tokens in self.tokens.items()}
+        found = {name: joined(tokens) for name, tokens in self.tokens.items()}
         reasons = [
             reason
             for name, missing in self.missing.items()
@@ -167,25 +160,39 @@ class _Gathered:
         )
 
 
-def _joined(tokens: Sequence[Encoded]) -> Encoded | None:
+def joined(tokens: Sequence[Encoded]) -> Encoded | None:
+    """The tokens of consecutive pieces as one; None if there are none."""
     if not tokens:
         return None
     values, times = zip(*tokens)
     return Encoded(np.concatenate(values), np.concatenate(times))
 
 
-def _checked(encoded: Sequence[Encoded], encoder: Any) -> Encoded:
-    """One clip's tokens.
+def encode_checked(encoder: Any, media: Sequence[Any]) -> list[Encoded]:
+    """The tokens of some pieces of media.
 
     Raises:
-        EzavError: they are not what the encoder's card promises.
+        EncoderError: the encoder raised, or gave something else than its card promises.
     """
-    values, times = (np.asarray(part, dtype=np.float32) for part in encoded[0])
-    dim = encoder.card.dimension
-    if values.ndim != 2 or values.shape[1] != dim or times.shape != (len(values),):
-        raise EzavError(
-            f"it gave tokens {values.shape} with times {times.shape}, expected [T, {dim}]"
-        )
-    if not (np.isfinite(values).all() and np.isfinite(times).all()):
-        raise EzavError("it gave features that are not finite")
-    return Encoded(values, times)
+    name, dim = encoder.card.name, encoder.card.dimension
+    try:
+        found = encoder.encode(media)
+    except MemoryError:
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, EzavError) else f"{type(error).__name__}: "
+        raise EncoderError(f"'{name}' failed: {kind}{' '.join(str(error).split())}") from error
+    checked = []
+    for tokens in found:
+        values, times = (np.asarray(part, dtype=np.float32) for part in tokens)
+        if values.ndim != 2 or values.shape[1] != dim or times.shape != (len(values),):
+            raise EncoderError(
+                f"'{name}' gave tokens {values.shape} with times {times.shape}, "
+                f"expected [T, {dim}] and [T]"
+            )
+        if not (np.isfinite(values).all() and np.isfinite(times).all()):
+            raise EncoderError(f"'{name}' gave features that are not finite")
+        checked.append(Encoded(values, times))
+    if len(checked) != len(media):
+        raise EncoderError(f"'{name}' gave tokens for {len(checked)} of {len(media)} clips")
+    return checked

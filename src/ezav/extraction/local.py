@@ -11,6 +11,7 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.errors import EzavError
+from ezav.extraction.batch import runs_here
 from ezav.extraction.encode import OK, EncodedClip
 from ezav.extraction.listing import Item, Listing, list_videos
 from ezav.extraction.parts import Shard, take_parts
@@ -52,7 +53,9 @@ def extract(
         videos: a folder `<class name>/*` or a CSV manifest `path,class[,split]`
             (:func:`ezav.extraction.list_videos`).
         out: the store's folder.
-        visual, audio: encoders by name or import path.
+        visual, audio: encoders by name or import path. Workers run them, one clip at a time; an
+            encoder whose attribute `device` is not "cpu" stays in this process instead and takes
+            batches of what the workers decode.
         text: text encoders of the class names, the default first.
         unseen: classes never to be trained on; None draws them, unless the manifest has splits.
         seed: of the draw.
@@ -84,15 +87,13 @@ def extract(
     if not items:
         raise EzavError(f"shard {shard} has no clips", f"there are {len(listing.items)} in all")
     specs = [EncoderSpec(e) if isinstance(e, str) else e for e in (visual, audio)]
-    cards = (
-        load_visual(specs[0].name, **specs[0].options).card,
-        load_audio(specs[1].name, **specs[1].options).card,
-    )
+    view = load_visual(specs[0].name, **specs[0].options)
+    sound = load_audio(specs[1].name, **specs[1].options)
     classes = class_embeddings(listing.classes, (text,) if isinstance(text, str) else text)
     header = Header(
         dataset=listing.name,
         setting="main",
-        encoders=(_info("visual", cards[0]), _info("audio", cards[1])),
+        encoders=(_info("visual", view.card), _info("audio", sound.card)),
         splits=origin,
     )
     if part is not None:
@@ -108,7 +109,11 @@ def extract(
         media_seconds = 0.0
         if todo:
             with WorkerPool(
-                specs[0], specs[1], workers=workers, limits=limits, use_damaged=use_damaged
+                view if runs_here(view) else specs[0],
+                sound if runs_here(sound) else specs[1],
+                workers=workers,
+                limits=limits,
+                use_damaged=use_damaged,
             ) as pool:
                 finished = pool.encode([item.path for item in todo])
                 finished = _encoders_work(finished)

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from ezav.encoders.base import Encoded
+from ezav.encoders.base import AudioEncoder, Encoded, VisualEncoder
 from ezav.errors import EzavError
+from ezav.extraction.batch import Batcher, Forward, received
 from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip
 from ezav.extraction.wire import Arrays, receive, send
 
@@ -58,7 +59,8 @@ class WorkerPool:
     unreadable with that reason.
 
     Args:
-        visual, audio: the encoders; None leaves that modality out.
+        visual, audio: the encoders, by name where workers are to load them, or one that lives in
+            this process and encodes in batches what workers decode; None leaves the modality out.
         workers: number of processes; default one for each CPU that this process may use.
         limits: time and memory for a file.
         use_damaged: keep the tokens of files that are cut short.
@@ -74,8 +76,8 @@ class WorkerPool:
 
     def __init__(
         self,
-        visual: EncoderSpec | None,
-        audio: EncoderSpec | None,
+        visual: EncoderSpec | VisualEncoder | None,
+        audio: EncoderSpec | AudioEncoder | None,
         *,
         workers: int | None = None,
         limits: Limits = Limits(),
@@ -83,11 +85,16 @@ class WorkerPool:
     ) -> None:
         self.limits = limits
         self._setup = {
-            "visual": None if visual is None else _plain(visual),
-            "audio": None if audio is None else _plain(audio),
+            "visual": _plain(visual),
+            "audio": _plain(audio),
             "sys_path": [path or str(Path.cwd()) for path in sys.path],
             "memory": limits.memory,
             "use_damaged": use_damaged,
+        }
+        self._here = {
+            kind: encoder
+            for kind, encoder in (("visual", visual), ("audio", audio))
+            if encoder is not None and not isinstance(encoder, EncoderSpec)
         }
         self._workers: list[_Worker] = []
         try:
@@ -112,6 +119,7 @@ class WorkerPool:
 
     def encode(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[int, EncodedClip]]:
         """Each file's tokens with its place in `paths`, in the order in which they are ready."""
+        batcher = Batcher(self._here)
         waiting = enumerate(paths)
         entry = next(waiting, None)
         while True:
@@ -121,6 +129,7 @@ class WorkerPool:
                     entry = next(waiting, None)
             busy = [worker for worker in self._workers if worker.index is not None]
             if not busy and entry is None:
+                yield from batcher.ready(flush=True)
                 return
             awaited = busy + [worker for worker in self._workers if not worker.started]
             until = min(worker.deadline for worker in awaited) - time.monotonic()
@@ -129,11 +138,16 @@ class WorkerPool:
                 if not worker.started:
                     worker.finish_start()
                 elif worker.connection.poll():
-                    yield self._collect(worker)
+                    self._collect(worker, batcher)
                 elif worker.memory() > worker.memory_at_start + self.limits.memory:
-                    yield self._replace(worker, OUT_OF_MEMORY)
+                    self._replace(worker, batcher, OUT_OF_MEMORY)
                 elif time.monotonic() >= worker.deadline:
-                    yield self._replace(worker, f"took longer than {worker.allowed:.0f} s")
+                    self._replace(worker, batcher, f"took longer than {worker.allowed:.0f} s")
+            here = time.monotonic()
+            yield from batcher.ready()
+            # What encoding here and the caller took is not the workers' time.
+            for worker in self._workers:
+                worker.deadline += time.monotonic() - here
 
     def close(self) -> None:
         """End the workers."""
@@ -141,22 +155,32 @@ class WorkerPool:
             worker.end()
         self._workers = []
 
-    def _collect(self, worker: _Worker) -> tuple[int, EncodedClip]:
+    def _collect(self, worker: _Worker, batcher: Batcher) -> None:
+        """One message: a piece of media to be encoded here, or what became of the clip."""
+        assert worker.index is not None
         try:
             head, arrays = receive(worker.connection)
+            if "piece" in head:
+                media = received(head, arrays)
+                batcher.add(worker.index, head["kind"], head["piece"], media)
+                return
+            clip = _encoded(head, arrays, worker.path)
         except (EOFError, OSError):
-            return self._replace(worker, f"crashed the decoder ({worker.how_it_ended()})")
-        except ValueError as error:
-            return self._replace(worker, f"the worker's answer makes no sense: {error}")
-        index, path = worker.take()
+            self._replace(worker, batcher, f"crashed the decoder ({worker.how_it_ended()})")
+            return
+        except (ValueError, KeyError) as error:
+            self._replace(worker, batcher, f"the worker's answer makes no sense: {error}")
+            return
+        batcher.close(worker.index, clip)
+        worker.index = None
         if head.get("out_of_memory"):
             self._restart(worker)
-        return index, _encoded(head, arrays, path)
 
-    def _replace(self, worker: _Worker, reason: str) -> tuple[int, EncodedClip]:
-        index, path = worker.take()
+    def _replace(self, worker: _Worker, batcher: Batcher, reason: str) -> None:
+        assert worker.index is not None
+        clip = EncodedClip(status=UNREADABLE, reason=reason, path=worker.path)
+        batcher.close(worker.index, clip)
         self._restart(worker)
-        return index, EncodedClip(status=UNREADABLE, reason=reason, path=path)
 
     def _restart(self, worker: _Worker) -> None:
         worker.end()
@@ -170,8 +194,12 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _plain(spec: EncoderSpec) -> dict[str, Any]:
-    return {"name": spec.name, "options": dict(spec.options)}
+def _plain(encoder: EncoderSpec | VisualEncoder | AudioEncoder | None) -> dict[str, Any] | None:
+    if encoder is None:
+        return None
+    if isinstance(encoder, EncoderSpec):
+        return {"name": encoder.name, "options": dict(encoder.options)}
+    return Forward.setup(encoder)
 
 
 def _encoded(head: dict[str, Any], arrays: Arrays, path: Path) -> EncodedClip:
@@ -263,12 +291,6 @@ class _Worker:
         self.deadline = time.monotonic() + self.allowed
         with contextlib.suppress(OSError):  # it has died: reading its answer will tell
             send(self.connection, {"path": str(self.path), "seconds": self.allowed})
-
-    def take(self) -> tuple[int, Path]:
-        """The file that it had; it has none now."""
-        assert self.index is not None
-        index, self.index = self.index, None
-        return index, self.path
 
     def how_it_ended(self) -> str:
         """Signal or status, and the last line it printed."""

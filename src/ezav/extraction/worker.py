@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from typing import Any
 from ezav.errors import EzavError
 from ezav.extraction.wire import Arrays, receive, send
 
-_GRACE = 5
-"""Seconds after its limit at which the kernel ends a worker that nobody is left to end."""
+_ORPHANED = 10
+"""Times its limit, after which the kernel ends a worker that nobody is left to end."""
 
 
 def main(descriptor: int) -> None:
@@ -27,7 +28,7 @@ def main(descriptor: int) -> None:
         setup, _ = receive(connection)
         sys.path[:] = setup["sys_path"]
         try:
-            visual, audio = _load(setup)
+            visual, audio = _load(setup, connection)
         except EzavError as error:
             send(connection, {"error": error.message, "hint": error.hint})
             return
@@ -35,9 +36,9 @@ def main(descriptor: int) -> None:
         send(connection, {"ready": True})
         while True:
             request, _ = receive(connection)
-            signal.setitimer(signal.ITIMER_REAL, request["seconds"] + _GRACE)
+            _alarm(request["seconds"])
             head, arrays = _serve(request, visual, audio, setup["use_damaged"])
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _alarm(0)
             send(connection, head, arrays)
             if head.get("out_of_memory"):
                 return  # a process that ran out of memory is not trusted with the next file
@@ -45,17 +46,23 @@ def main(descriptor: int) -> None:
         return  # the other side has gone
 
 
-def _load(setup: dict[str, Any]) -> tuple[Any, Any]:
+def _load(setup: dict[str, Any], connection: Connection) -> tuple[Any, Any]:
     import av
 
     from ezav.encoders.registry import load_audio, load_visual
+    from ezav.extraction.batch import Forward
 
     av.logging.set_level(av.logging.PANIC)  # what matters is in the reason
-    visual, audio = setup["visual"], setup["audio"]
-    return (
-        None if visual is None else load_visual(visual["name"], **visual["options"]),
-        None if audio is None else load_audio(audio["name"], **audio["options"]),
-    )
+
+    def load(kind: str, loader: Callable[..., Any]) -> Any:
+        wanted = setup[kind]
+        if wanted is None:
+            return None
+        if "forward" in wanted:
+            return Forward(kind, wanted["forward"], connection)
+        return loader(wanted["name"], **wanted["options"])
+
+    return load("visual", load_visual), load("audio", load_audio)
 
 
 def _limit_memory(extra: int) -> None:
@@ -74,6 +81,10 @@ def _limit_memory(extra: int) -> None:
         return
     limit = pages * os.sysconf("SC_PAGE_SIZE") + extra
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _alarm(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, _ORPHANED * seconds)
 
 
 def _serve(

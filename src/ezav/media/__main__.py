@@ -24,7 +24,7 @@ def main(names: list[str]) -> int:
     for name in names:
         path = Path(name)
         files += sorted(p for p in path.iterdir() if p.suffix != ".md") if path.is_dir() else [path]
-    rows = [("file", "frames", "shown as", "sound", "status", "reason")]
+    rows: list[tuple[str, ...]] = [("file", "frames", "shown as", "sound", "status", "reason")]
     statuses = []
     for file in files:
         clip = read_clip(file, video=_FIRST, audio=16_000)

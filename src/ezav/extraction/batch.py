@@ -1,0 +1,159 @@
+"""Encoders that live in this process (on a GPU): media decoded by workers, encoded in batches.
+
+A worker has a :class:`Forward` in the encoder's place. It sends the media on and gives as its one
+token the number of what it sent; here that token is replaced by what the encoder says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
+from ezav.extraction.encode import OK, UNREADABLE, EncodedClip, EncoderError, encode_checked, joined
+from ezav.extraction.wire import Arrays, send
+from ezav.media import Frames, Waveform
+
+BATCH = 16
+"""Pieces of media encoded at a time."""
+
+Media = Frames | Waveform
+
+
+def runs_here(encoder: Any) -> bool:
+    """An encoder on a device other than the CPU stays in one process, whose batches it takes."""
+    return str(getattr(encoder, "device", "cpu")) != "cpu"
+
+
+class Forward:
+    """Takes an encoder's place in a worker: asks for the same media, and sends it on."""
+
+    def __init__(self, kind: str, needs: Mapping[str, Any], connection: Connection) -> None:
+        self.card = EncoderCard(
+            name="forward",
+            kind="visual" if kind == "visual" else "audio",
+            dimension=1,
+            needs=MediaNeeds(**needs),
+            source="ezav",
+            revision="1",
+            licence="MIT",
+        )
+        self._connection = connection
+        self._sent = 0
+
+    @staticmethod
+    def setup(encoder: Any) -> dict[str, Any]:
+        """What a worker needs to know to make one."""
+        return {"forward": asdict(encoder.card.needs)}
+
+    def encode(self, clips: list[Any]) -> list[Encoded]:
+        """Send one piece; the token is its number."""
+        (media,) = clips
+        head = {"piece": self._sent, "kind": self.card.kind}
+        if isinstance(media, Frames):
+            send(self._connection, head, {"images": media.images, "times": media.times})
+        else:
+            about = {"sample_rate": media.sample_rate, "start": media.start}
+            send(self._connection, head | about, {"samples": media.samples})
+        token = np.array([[self._sent]], np.float32)
+        self._sent = (self._sent + 1) % (1 << 20)  # within what a float32 counts exactly
+        return [Encoded(token, np.zeros(1, np.float32))]
+
+
+def received(head: Mapping[str, Any], arrays: Arrays) -> Media:
+    """The media of a message that a :class:`Forward` sent."""
+    if head["kind"] == "visual":
+        return Frames(arrays["images"], arrays["times"])
+    return Waveform(arrays["samples"], int(head["sample_rate"]), float(head["start"]))
+
+
+_Key = tuple[int, str, int]
+"""Clip, kind of encoder, number of the piece."""
+
+
+@dataclass(slots=True)
+class Batcher:
+    """Encodes pieces in batches and gives clips out when all of theirs are encoded.
+
+    Attributes:
+        encoders: kind -> the encoder in this process.
+        size: pieces of a batch.
+    """
+
+    encoders: Mapping[str, Any]
+    size: int = BATCH
+    _media: dict[_Key, Media] = field(default_factory=dict)
+    _tokens: dict[_Key, Encoded] = field(default_factory=dict)
+    _clips: dict[int, EncodedClip] = field(default_factory=dict)
+    _failed: dict[int, str] = field(default_factory=dict)
+    _open: Counter[int] = field(default_factory=Counter)
+
+    def add(self, clip: int, kind: str, piece: int, media: Media) -> None:
+        """A piece of a clip whose decoding goes on."""
+        self._media[clip, kind, piece] = media
+        self._open[clip] += 1
+
+    def close(self, index: int, clip: EncodedClip) -> None:
+        """The clip is decoded; its tokens are still the numbers of its pieces."""
+        if clip.status != OK:
+            for key in [key for key in self._media if key[0] == index]:
+                del self._media[key]
+            self._open.pop(index, None)
+        self._clips[index] = clip
+
+    def ready(self, flush: bool = False) -> Iterator[tuple[int, EncodedClip]]:
+        """Clips that are done; with `flush` all that are closed."""
+        if self._media and (flush or len(self._media) >= self.size):
+            for kind in self.encoders:
+                self._encode(kind)
+        for index in [index for index in self._clips if not self._open[index]]:
+            yield index, self._finished(index, self._clips.pop(index))
+
+    def _encode(self, kind: str) -> None:
+        keys = [key for key in self._media if key[1] == kind]
+        for at in range(0, len(keys), self.size):
+            batch = keys[at : at + self.size]
+            media = [self._media.pop(key) for key in batch]
+            encoder = self.encoders[kind]
+            try:
+                found = encode_checked(encoder, media)
+            except EncoderError:
+                found = [self._alone(encoder, key, one) for key, one in zip(batch, media)]
+            for key, tokens in zip(batch, found):
+                self._tokens[key] = tokens
+                self._open[key[0]] -= 1
+
+    def _alone(self, encoder: Any, key: _Key, media: Media) -> Encoded:
+        """One piece of a batch that failed: whose fault was it?"""
+        try:
+            return encode_checked(encoder, [media])[0]
+        except EncoderError as error:
+            self._failed[key[0]] = str(error)
+            return Encoded(np.zeros((0, encoder.card.dimension)), np.zeros(0))
+
+    def _finished(self, index: int, clip: EncodedClip) -> EncodedClip:
+        self._open.pop(index, None)
+        if clip.status != OK:
+            return clip
+        found = {"visual": clip.visual, "audio": clip.audio}
+        for kind, numbers in found.items():
+            if kind in self.encoders and numbers is not None:
+                parts = []
+                for number, start in zip(numbers.values[:, 0].astype(int), numbers.times):
+                    tokens = self._tokens.pop((index, kind, int(number)))
+                    if len(tokens.values):
+                        parts.append(Encoded(tokens.values, tokens.times + start))
+                found[kind] = joined(parts)
+        if reason := self._failed.pop(index, ""):
+            return EncodedClip(
+                status=UNREADABLE, reason=reason, path=clip.path, encoder_failed=True
+            )
+        if found["visual"] is None and found["audio"] is None:
+            reason = "the encoders gave no tokens"
+            return EncodedClip(status=UNREADABLE, reason=reason, path=clip.path)
+        return replace(clip, visual=found["visual"], audio=found["audio"])
