@@ -13,7 +13,7 @@ import numpy as np
 from ezav.encoders.mel import dct_matrix, mel_filterbank, power_spectrogram
 from ezav.encoders.statistics.scaling import root_histogram, scaled_blocks, squash
 
-VERSION = "1"
+VERSION = "2"
 SAMPLE_RATE = 16_000
 _WINDOW, _HOP, _FFT = 400, 160, 1024  # 25 ms every 10 ms; long FFT so that low bands have a bin
 _RATE = SAMPLE_RATE / _HOP  # spectrogram frames a second
@@ -46,23 +46,25 @@ def describe(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         values float32 `[T, DIMENSION]` and times float32 `[T]`: windows of 1 s every 0.5 s,
-        centred on their times; a clip under 1.5 s is one window of its own length.
+        centred on their times; the last ends with the sound, and a clip under about 1.25 s is one
+        window.
     """
     power = power_spectrogram(samples, _WINDOW, _HOP, _FFT)
     mel = power @ mel_filterbank(SAMPLE_RATE, _FFT, _BANDS, _LOW, _HIGH)
     peak = max(float(mel.max()), 1e-8)  # about -90 dB full scale: digital silence stays flat
     decibel = 10.0 * np.log10(np.maximum(mel / peak, 10 ** (-_RANGE_DB / 10)))
     length = len(decibel)
-    count = max(1, (length - _TOKEN) // _STEP + 1) if length >= _TOKEN + _STEP else 1
     seconds = len(samples) / SAMPLE_RATE
+    token, step = _TOKEN / _RATE, _STEP / _RATE
+    count = max(1, round((seconds - token) / step) + 1)
     tokens, times = [], []
     for i in range(count):
         # The last window takes what is left, so that no sound is dropped.
         end = i * _STEP + _TOKEN if i < count - 1 else length
         part = slice(i * _STEP, end)
         tokens.append(_window(power[part], decibel[part], peak))
-        middle = (part.start + min(end / _RATE, seconds) * _RATE) / 2 / _RATE
-        times.append(middle)
+        last = seconds if i == count - 1 else i * step + token
+        times.append((i * step + last) / 2)
     return np.stack(tokens), np.asarray(times, dtype=np.float32)
 
 

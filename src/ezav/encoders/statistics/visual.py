@@ -18,7 +18,7 @@ from ezav.encoders.statistics.foreground import moving, off_border
 from ezav.encoders.statistics.place import by_colour, locate
 from ezav.encoders.statistics.scaling import root_histogram, scaled_blocks, squash
 
-VERSION = "1"
+VERSION = "2"
 CANVAS = 72
 """Pixels of the canvas' short side."""
 _WIDEST = 2.0  # longer frames are squeezed to this aspect
