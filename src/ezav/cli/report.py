@@ -33,7 +33,7 @@ class ReportCommand(Command):
         from ezav.protocol.run_folder import read_result
         from ezav.reports.report import write_report
         from ezav.reports.runs import find_runs
-        from ezav.reports.summary import summary_rows
+        from ezav.reports.summary import notes, summary_rows
 
         folders = find_runs(self.runs)
         with progress.status("reading runs") as status:
@@ -63,6 +63,7 @@ class ReportCommand(Command):
                 }
                 for row in self._rows
             ],
+            "notes": notes(self._rows),
         }
 
     def show(self, result: dict[str, Any]) -> None:

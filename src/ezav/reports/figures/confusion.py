@@ -45,7 +45,7 @@ def confusion(group: LabelledRuns, without: LabelledRuns | None = None) -> Panel
         caption=caption,
         pictures=tuple(pictures),
         csv=csv,
-        table=[["true class", "taken for", "clips"], *_most_frequent(group)],
+        table=_most_frequent(group),
         table_title=f"Most frequent confusions of {group.label}",
     )
 
@@ -102,7 +102,7 @@ def _most_frequent(group: LabelledRuns) -> list[list[str]]:
             break
         words = [f"{printable(names[c])} ({side(bool(seen[c]))})" for c in (true, predicted)]
         rows.append([*words, f"{int(wrong[cell])} of {int(clips[true])}"])
-    return rows
+    return [["true class", "taken for", "clips"], *rows] if rows else []
 
 
 def side(seen: bool) -> str:

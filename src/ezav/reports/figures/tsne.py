@@ -29,6 +29,7 @@ MOST_CLIPS = 1200
 """t-SNE of more clips takes long and shows no more."""
 _COLOURED = 40
 """Up to so many classes each has a colour and a name; beyond, colours show the side only."""
+_NAMED_IN_A_CROWD = 24
 _FEWEST = 8
 
 
@@ -57,11 +58,11 @@ def clip_map(group: LabelledRuns) -> Panel | None:
     caption = (
         f"{some} test clips of {run.result.dataset}, placed by t-SNE of their vectors of class "
         f"scores ({group.label}, seed {run.result.seed}, perplexity {perplexity:.0f}). Circles: "
-        "clips of seen classes; triangles: of unseen ones; a name stands at the median of its "
+        "clips of seen classes; triangles: of unseen ones; a name stands near the median of its "
         "class's clips. Distances between far groups mean nothing."
     )
     if len(np.unique(targets)) > _COLOURED:
-        caption += " Of so many classes only unseen ones are named."
+        caption += " Of so many classes only the unseen ones whose clips lie closest are named."
     if left_out:
         caption += f" {left_out} names found no room; the CSV has every clip's class."
     csv: list[list[object]] = [["clip", "class", "seen", "x", "y"]]
@@ -118,14 +119,31 @@ def _draw(
     axes.scatter([], [], marker="o", color=GREY, label="seen class")
     axes.scatter([], [], marker="^", color=GREY, label="unseen class")
     figure.legend(loc="outside lower center", ncols=2)
-    # Unseen names first: if room is short, theirs are the ones to read.
-    named = sorted((t for t in present if coloured or not seen[t]), key=lambda t: bool(seen[t]))
+    named = _to_name(places, targets, present, seen, coloured)
     anchors = {int(t): np.median(places[targets == t], axis=0) for t in named}
     colours = {t: SEEN if seen[t] else UNSEEN for t in anchors}
     figure.draw_without_rendering()
     shown = display_names([names[t] for t in anchors], 24)
     left_out = _place_names(axes, anchors, dict(zip(anchors, shown)), colours)
     return figure, left_out
+
+
+def _to_name(
+    places: NDArray[np.float64],
+    targets: NDArray[np.int64],
+    present: NDArray[np.int64],
+    seen: NDArray[np.bool_],
+    everyone: bool,
+) -> list[int]:
+    """The classes to name, most important first: unseen ones, and those whose clips lie close."""
+
+    def spread(target: int) -> float:
+        own = places[targets == target]
+        return float(np.median(np.linalg.norm(own - np.median(own, axis=0), axis=1)))
+
+    wanted = [int(t) for t in present if everyone or not seen[t]]
+    wanted.sort(key=lambda t: (bool(seen[t]), spread(t)))
+    return wanted if everyone else wanted[:_NAMED_IN_A_CROWD]
 
 
 def _place_names(
@@ -139,11 +157,6 @@ def _place_names(
     frame = axes.get_window_extent(renderer)
     taken: list[Bbox] = []
     left_out = 0
-    ring = [(0.0, 0.0)] + [
-        (radius * np.cos(angle), radius * np.sin(angle))
-        for radius in (9, 16, 24, 34)
-        for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    ]
     for target, anchor in anchors.items():
         text = axes.annotate(
             names[target],
@@ -155,10 +168,14 @@ def _place_names(
             fontsize=7.5,
             color=colours[target],
             weight="bold",
-            bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.75},
+            bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
             arrowprops={"arrowstyle": "-", "color": colours[target], "lw": 0.5},
         )
-        for offset in ring:
+        # Names must not move the axes, or they would not stay where there was room.
+        text.set_in_layout(False)
+        text.update_positions(renderer)
+        width = Text.get_window_extent(text, renderer).width
+        for offset in _around(width / 2 / renderer.points_to_pixels(1.0)):
             text.xyann = offset
             text.update_positions(renderer)
             # Not the annotation's own extent: that includes its line to the anchor.
@@ -171,3 +188,13 @@ def _place_names(
             text.remove()
             left_out += 1
     return left_out
+
+
+def _around(half: float) -> list[tuple[float, float]]:
+    """Offsets (points) to try for a name of half width `half`: near the anchor first, not on it."""
+    found = []
+    for height in (9.0, 17.0, 26.0, 36.0):
+        for across in (0.0, -0.5 * half, 0.5 * half, -half, half):
+            found += [(across, height), (across, -height)]
+        found += [(half + height, 0.0), (-half - height, 0.0)]
+    return found
