@@ -1,0 +1,257 @@
+"""Bench: finished jobs are kept, changed ones run again, kills cost the run in hand, tables tell."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ezav.benchmarks.bench import find_store, plan, published_rows, write_tables
+from ezav.benchmarks.published import published_results
+from ezav.benchmarks.recipe import load_recipe
+from ezav.benchmarks.runner import Job, is_done, run_job, run_jobs
+from ezav.benchmarks.simulate import plan_simulation, write_store
+from ezav.cli.main import main
+from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
+from ezav.methods import registry
+from ezav.protocol import read_result
+from tests import worlds
+
+SMALL = {"width": 16, "hidden": 16, "heads": 2, "head_dim": 8, "mlp": 16}
+QUICK = {"epochs": 2, "batch_size": 32, "batches_per_epoch": 2}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return worlds.store(tmp_path_factory.mktemp("bench") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def ucf(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    path = tmp_path_factory.mktemp("suites") / "ucf-main-simulated"
+    write_store(plan_simulation("ucf-main", scale=0.02), path)
+    return FeatureStore.open(path)
+
+
+def job(store: FeatureStore, folder: Path, **changes) -> Job:
+    one = Job(
+        store=store.path,
+        folder=folder,
+        method="ez_avgzl",
+        label="small",
+        seed=0,
+        config={**SMALL, "classes": {"source": "raw"}},
+        training=QUICK,
+    )
+    return dataclasses.replace(one, **changes)
+
+
+def test_a_finished_job_is_read_and_not_run_again(store, tmp_path, monkeypatch):
+    jobs = [job(store, tmp_path / f"seed-{seed}", seed=seed) for seed in (0, 1)]
+    first = run_jobs(jobs, processes=1)
+    monkeypatch.setattr("ezav.benchmarks.runner.run_job", lambda one: pytest.fail("ran again"))
+    told = []
+    again = run_jobs(jobs, processes=1, on_done=lambda one, result: told.append(one.seed))
+    assert again == first
+    assert told == [0, 1]
+    assert [result.seed for result in first] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {**SMALL, "classes": {"source": "raw"}, "dropout": 0.1}},
+        {"config": {**SMALL, "classes": {"source": "raw", "shuffle": True}}},
+        {"training": {**QUICK, "learning_rate": 2e-3}},
+        {"seed": 5},
+        {"label": "other"},
+        {"method": "eszsl", "config": {}, "training": {}},
+    ],
+)
+def test_any_changed_setting_makes_a_job_undone(store, tmp_path, changes):
+    done = job(store, tmp_path / "run")
+    run_job(done)
+    assert is_done(done, store.fingerprint) is not None
+    assert is_done(dataclasses.replace(done, **changes), store.fingerprint) is None
+
+
+def test_a_changed_config_replaces_the_outdated_run(store, tmp_path):
+    run_jobs([job(store, tmp_path / "run")], processes=1)
+    changed = job(store, tmp_path / "run", training={**QUICK, "epochs": 1})
+    run_jobs([changed], processes=1)
+    assert read_result(tmp_path / "run").training["epochs"] == 1
+    assert is_done(changed, store.fingerprint)
+
+
+def test_another_store_version_or_a_damaged_result_is_not_done(store, tmp_path, monkeypatch):
+    done = job(store, tmp_path / "run")
+    run_job(done)
+    assert is_done(done, "another fingerprint") is None
+    with monkeypatch.context() as patch:
+        patch.setattr("ezav.__version__", "99.0")
+        assert is_done(done, store.fingerprint) is None
+    whole = (tmp_path / "run" / "result.json").read_text()
+    (tmp_path / "run" / "result.json").write_text(whole[: len(whole) // 2])
+    assert is_done(done, store.fingerprint) is None
+    assert run_jobs([done], processes=1)[0] == read_result(tmp_path / "run")
+
+
+def test_runs_in_processes_give_what_runs_in_turn_give(store, tmp_path):
+    def jobs(where: str) -> list[Job]:
+        return [job(store, tmp_path / where / f"{seed}", seed=seed) for seed in (0, 1)]
+
+    together, in_turn = run_jobs(jobs("a"), processes=2), run_jobs(jobs("b"), processes=1)
+    assert [r.metrics for r in together] == [r.metrics for r in in_turn]
+
+
+def test_a_killed_bench_goes_on_and_ends_as_an_undisturbed_one(store, tmp_path):
+    out = tmp_path / "killed"
+    arguments = [str(store.path), "--methods", "devise", "--seeds", "2", "--processes", "1"]
+    arguments += ["--epochs", "40", "--batches-per-epoch", "30"]
+    command = [sys.executable, "-m", "ezav", "bench", *arguments, "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    kept = out / "runs" / "devise" / "seed-0" / "result.json"
+    deadline = time.monotonic() + 100
+    while not kept.is_file() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert kept.is_file()
+    written = kept.stat().st_mtime_ns
+    assert not (out / "runs" / "devise" / "seed-1").exists(), "killed too late to test anything"
+    assert main(["bench", *arguments, "--out", str(out)]) == 0
+    assert kept.stat().st_mtime_ns == written
+    assert main(["bench", *arguments, "--out", str(tmp_path / "whole")]) == 0
+    for seed in (0, 1):
+        ours, theirs = (
+            read_result(folder / "runs" / "devise" / f"seed-{seed}")
+            for folder in (out, tmp_path / "whole")
+        )
+        assert (ours.metrics, ours.gamma, ours.epoch) == (
+            theirs.metrics,
+            theirs.gamma,
+            theirs.epoch,
+        )
+    hidden = [path.name for path in (out / "runs" / "devise").iterdir() if path.name[0] == "."]
+    assert not hidden
+
+
+def test_a_failing_job_is_told_and_the_finished_ones_stay(store, tmp_path):
+    good = job(store, tmp_path / "good")
+    bad = job(store, tmp_path / "bad", training={**QUICK, "learning_rate": 1e30})
+    with pytest.raises(EzavError, match="lower the learning rate"):
+        run_jobs([good, bad], processes=1)
+    assert is_done(good, store.fingerprint)
+    assert not (tmp_path / "bad" / "result.json").exists()
+
+
+RECIPE = "method: ez_avgzl\nsource: us\nsettings:\n  default:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (RECIPE + "    config: {widht: 3}\n", "no field 'widht'"),
+        (RECIPE + "    config: {width: wide}\n", "width: Input should be a valid integer"),
+        (RECIPE + "    config: {dropout: 1.5}\n", "outside"),
+        (RECIPE + "    config: {classes: {source: sideways}}\n", "classes.source"),
+        (RECIPE + "    training: {epoch: 3}\n", "no field 'epoch'"),
+        (RECIPE + "    training: {schedule: steps}\n", "training.schedule"),
+        (RECIPE + "    publisht: {}\n", "settings.default.publisht"),
+        ("method: nothing\nsource: us\nsettings: {default: {}}\n", "no method 'nothing'"),
+        ("method: eszsl\nsettings: {}\n", "source: Field required"),
+        ("method: [eszsl\n", "is not YAML"),
+        ("", "the file"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line_that_names_the_field(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(EzavError) as caught:
+        load_recipe(path)
+    assert message in caught.value.message
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_an_absent_recipe_is_one_line():
+    with pytest.raises(EzavError, match="no recipe 'nothing'"):
+        load_recipe("nothing")
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_method_has_a_recipe_and_published_numbers_agree_with_the_sheet(name):
+    recipe = load_recipe(name)
+    assert recipe.method == name
+    known = {(r.method, r.suite): (100 * r.HM, 100 * r.ZSL) for r in published_results()}
+    title = registry.get(name).card.title
+    for suite, setting in recipe.settings.items():
+        if (title, suite) in known and setting.published:
+            told = setting.published["HM"], setting.published["ZSL"]
+            assert told == pytest.approx(known[title, suite]), suite
+
+
+def test_a_plan_takes_the_suites_setting_and_labels_files_by_name(ucf, tmp_path):
+    path = tmp_path / "my try.yaml"
+    path.write_text(
+        "method: eszsl\nsource: us\nsettings:\n"
+        "  default: {config: {gamma: 1.0}}\n  ucf-main: {config: {gamma: 2.0}}\n"
+    )
+    jobs = plan(ucf, [str(path), "devise"], range(2), tmp_path / "out", training={"epochs": 3})
+    told = [(one.label, one.method, one.seed) for one in jobs]
+    assert told == [
+        ("my try", "eszsl", 0),
+        ("my try", "eszsl", 1),
+        ("devise", "devise", 0),
+        ("devise", "devise", 1),
+    ]
+    assert jobs[0].config == {"gamma": 2.0}
+    assert all(one.training["epochs"] == 3 for one in jobs)
+    assert len({one.folder for one in jobs}) == 4
+
+
+def test_tables_say_simulated_and_keep_published_rows_apart(ucf, tmp_path):
+    results = run_jobs(plan(ucf, ["eszsl"], range(2), tmp_path), processes=1)
+    text = write_tables(results, ucf, tmp_path).read_text()
+    ours, theirs = text.split("Published rows")
+    assert "SIMULATED DATA" in ours
+    hms = [100 * result.metrics.HM for result in results]
+    mean, half = sum(hms) / 2, abs(hms[0] - hms[1]) / 2**0.5
+    assert f"{mean:.1f} ± {half:.1f}" in ours
+    assert len(published_rows(ucf)) == 8
+    for row in published_rows(ucf):
+        assert f"| {row.method} |" not in ours
+        line = next(line for line in theirs.splitlines() if line.startswith(f"| {row.method} |"))
+        assert f"{100 * row.HM:.2f} | {100 * row.ZSL:.2f}" in line
+        assert row.source in line
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert [float(row["HM"]) for row in rows] == [r.metrics.HM for r in results]
+    assert all(row["simulated"] == "true" for row in rows)
+
+
+def test_data_of_ones_own_has_neither_published_rows_nor_the_label(store, tmp_path):
+    results = run_jobs(plan(store, ["eszsl"], range(1), tmp_path), processes=1)
+    text = write_tables(results, store, tmp_path).read_text()
+    assert "Published rows" not in text
+    assert "SIMULATED" not in text
+
+
+def test_the_command_finds_a_suite_by_name_and_says_what_is_missing(ucf, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["--methods", "eszsl", "--out", str(out), "--seeds", "1", "--json"]
+    stores = str(ucf.path.parent)
+    assert main(["bench", "ucf-main", "--stores", stores, *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)["targets"][str(ucf.path)]
+    assert Path(told["table"]).is_file()
+    assert told["results"][0]["simulated"] is True
+    assert find_store(str(ucf.path), Path("nowhere")).path == ucf.path
+    assert main(["bench", "vggsound-main", "--stores", stores, *arguments]) == 1
+    assert "no feature store 'vggsound-main'" in capsys.readouterr().err
