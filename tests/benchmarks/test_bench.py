@@ -1,4 +1,4 @@
-"""Bench: finished jobs are kept, changed ones run again, kills cost the run in hand, tables tell."""
+"""Bench: finished jobs are kept, changed ones run again, a kill loses little, tables tell."""
 
 from __future__ import annotations
 
