@@ -39,6 +39,9 @@ _MODULES: tuple[str, ...] = (
     "speech",
     "pe_av",
     "sentence",
+    "word2vec",
+    "c3d",
+    "vggish",
 )
 """Each holds `ENCODERS: tuple[Entry, ...]` and imports nothing heavy at its top."""
 

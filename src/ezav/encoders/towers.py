@@ -61,11 +61,17 @@ class Neural:
         if batch_size < 1:
             raise EzavError(f"a batch of {batch_size} is empty", "give batch_size=1 or more")
         check_device(device)
-        self.source, self.card = find_source(card, source, revision)
-        if self.card.space is not None:
-            # Another checkpoint of the family is another space.
-            self.card = self.card.but(space=f"{card.space}:{self.source.revision}")
         self._device, self._precision, self._batch = device, precision, batch_size
+        self.card = self._open(card, source, revision)
+
+    def _open(
+        self, card: EncoderCard, source: str | Path | None, revision: str | None
+    ) -> EncoderCard:
+        """Find the files; the card in force."""
+        self.source, card = find_source(card, source, revision)
+        if card.space is not None:  # another checkpoint of the family is another space
+            card = card.but(space=f"{card.space}:{self.source.revision}")
+        return card
 
     def _run(self, items: Iterable[Any]) -> np.ndarray:
         """`_embed` over batches of items; float32 `[n, d]`."""
@@ -140,13 +146,16 @@ class PictureEncoder(Neural):
         **options: Any,
     ) -> None:
         super().__init__(card, source, revision, **options)
-        self._preprocessing = Preprocessing.of(self.source)
+        self._preprocessing = self._prescribed()
         wanted = MediaNeeds(fps=card.needs.fps, frames=card.needs.frames)
         if fps is not None or frames is not None:
             wanted = MediaNeeds(fps=fps, frames=frames)
         short = self._preprocessing.short_side
         needs = MediaNeeds(fps=wanted.fps, frames=wanted.frames, short_side=short)
         self.card = self.card.but(needs=needs)
+
+    def _prescribed(self) -> Preprocessing:
+        return Preprocessing.of(self.source)
 
     def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
         """Tokens `[F, d]` of each clip: its frames, in order, at their times."""

@@ -1,0 +1,91 @@
+"""Networks written out in this package, with published weights from one local file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ezav.encoders.base import EncoderCard
+from ezav.encoders.loading import check_weights
+from ezav.encoders.towers import Neural
+from ezav.errors import EzavError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class FromFile(Neural):
+    """A neural encoder whose `source` is one weight file; its card carries the file's hash."""
+
+    path: Path
+
+    def _open(
+        self, card: EncoderCard, source: str | Path | None, revision: str | None
+    ) -> EncoderCard:
+        if source is None:
+            raise EzavError(
+                f"the encoder '{card.name}' needs its weight file",
+                f"give source= the path of a file; see {card.source}",
+            )
+        self.path = Path(source).expanduser()
+        return card.but(source=self.path.name, revision=revision or file_hash(self.path))
+
+
+def file_hash(path: Path) -> str:
+    """`sha256:…` of a file, shortened.
+
+    Raises:
+        EzavError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+    except OSError as error:
+        raise EzavError(f"cannot read '{path}': {error.strerror}") from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from `.safetensors`, or from a torch file of plain tensors.
+
+    A torch file is read with `weights_only=True`: anything but tensors is refused.
+
+    Raises:
+        EzavError: the file cannot be read, or holds other things than named tensors.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            found: Any = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EzavError(f"cannot read weights from '{path}': {first[:200]}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not all(hasattr(v, "shape") for v in found.values()):
+        raise EzavError(f"'{path}' does not hold named tensors", "give a state dictionary")
+    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def fill(net: nn.Module, weights: Mapping[str, Tensor], path: Path, name: str) -> Any:
+    """Put weights into a network, all of them and no other; frozen, in eval mode.
+
+    Raises:
+        EzavError: a weight is missing, unexpected or of another shape.
+    """
+    own = net.state_dict()
+    check_weights(
+        path,
+        name,
+        sorted(set(own) - set(weights)),
+        sorted(set(weights) - set(own)),
+        sorted(k for k in set(own) & set(weights) if own[k].shape != weights[k].shape),
+    )
+    net.load_state_dict(dict(weights))
+    return net.eval().requires_grad_(False)
