@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import signal
@@ -60,8 +59,8 @@ class Hostile(MeanColour):
             time.sleep(3600)
         if height == 12:
             os.kill(os.getpid(), signal.SIGSEGV)
-        if height == 14:  # addresses, all at once
-            ctypes.create_string_buffer(8 << 30)
+        if height == 14:  # addresses without memory: only a limit on addresses sees it
+            np.empty(8 << 30, np.uint8)
         if height == 6:
             raise RuntimeError("a surprise\nin two lines")
         if height == 8:

@@ -69,7 +69,9 @@ def test_kills_at_random_moments_change_nothing(videos: Path, tmp_path: Path) ->
 def test_an_interrupt_keeps_what_is_finished(videos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ezav", "extract", str(videos), "--out", str(tmp_path / "s")]
     command += ["--visual", SLOW, "--audio", AUDIO, "--text", TEXT, "--workers", "2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     shards = tmp_path / "s" / "shards"
     for _ in range(600):
         journals = list(shards.glob("*.journal"))
@@ -78,7 +80,7 @@ def test_an_interrupt_keeps_what_is_finished(videos: Path, tmp_path: Path) -> No
         time.sleep(0.05)
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "interrupted; what was finished is kept" in errors
