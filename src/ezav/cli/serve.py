@@ -1,0 +1,57 @@
+"""A web page to try a run on: upload or record a clip, type any class names, see the answer.
+
+Listens on this machine only unless --host says otherwise. Nothing is fetched from the internet,
+and no uploaded file stays behind.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.markup import escape
+
+from ezav.cli.common import Command, progress
+from ezav.cli.predict import load_recognizer
+from ezav.web.settings import WebSettings
+
+
+@dataclass(kw_only=True)
+class ServeCommand(Command):
+    run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run folder, a saved recogniser, or a hub id 'owner/name'."""
+    web: Annotated[WebSettings, tyro.conf.arg(name="")] = field(default_factory=WebSettings)
+    """The address, and what one request may cost."""
+    examples: tuple[Path, ...] = ()
+    """Clips that the page offers for a try."""
+    device: str = "cpu"
+    """cpu, cuda, or auto."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.web.server import serving
+
+        recognizer = load_recognizer(self.run_folder, self.device)
+        over = threading.Event()
+        # A service manager ends with SIGTERM: leave no upload behind then either.
+        signal.signal(signal.SIGTERM, lambda *_: over.set())
+        with serving(recognizer, self.web, self.examples) as address:
+            progress.print(f"the page is at [bold]{escape(address)}[/bold]  (Ctrl-C ends it)")
+            if self.web.host not in {"127.0.0.1", "localhost", "::1"}:
+                progress.print(f"anyone who reaches {escape(self.web.host)} may use it")
+            try:
+                over.wait()
+            except KeyboardInterrupt:
+                progress.print("ended; uploads are removed")
+        return {"address": address}
+
+    def show(self, result: dict[str, Any]) -> None:
+        del result
+
+
+CLI = ServeCommand
+
+__all__ = ["CLI", "ServeCommand"]

@@ -1,0 +1,163 @@
+"""The page: a clip and a list of names on the left, the answer and why on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ezav.recognizer import Recognizer
+from ezav.web import render
+from ezav.web.answers import Answers, in_words
+from ezav.web.settings import WebSettings
+
+STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+_LISTED = 300
+"""Classes of the run that are written into the text field to begin with."""
+
+
+def theme() -> gr.themes.Base:
+    """Fonts of the visitor's own system: none is fetched."""
+    return gr.themes.Default(
+        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    )
+
+
+def build(
+    answers: Answers,
+    settings: WebSettings,
+    examples: Sequence[Path],
+    forget: Callable[[str], None],
+    remember: Callable[[str, str], None],
+) -> gr.Blocks:
+    """The page as Gradio blocks.
+
+    Args:
+        examples: clips offered for a try.
+        forget: called with a session that ended: its files go.
+        remember: called with a session and a file of it.
+    """
+    recognizer = answers.recognizer
+
+    def recognise(upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
+        if upload:
+            remember(str(request.session_hash), upload)
+        try:
+            found, looked = answers.answer(upload, names)
+            return render.ranking(found), render.evidence(found, looked.shown)
+        except Exception as error:
+            return render.message(in_words(error)), ""
+
+    def predict(upload: str | None, names: str, request: gr.Request) -> dict[str, Any]:
+        if upload:
+            remember(str(request.session_hash), upload)
+        try:
+            return answers.answer(upload, names)[0].as_dict()
+        except Exception as error:
+            raise gr.Error(in_words(error), print_exception=False) from None
+
+    def ended(request: gr.Request) -> None:
+        forget(str(request.session_hash))
+
+    with gr.Blocks(title="ezav", analytics_enabled=False) as page:
+        gr.HTML(_head(recognizer), elem_classes="ezav-head")
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=320):
+                clip = gr.Video(
+                    label=f"Clip, up to {settings.max_seconds:g} s and "
+                    f"{settings.max_megabytes:g} MB",
+                    sources=["upload", "webcam"],
+                    include_audio=True,
+                    elem_id="ezav-clip",
+                )
+                refuse_addresses(clip)
+                names = gr.Textbox(
+                    label="Classes, one a line; write any names you like",
+                    info=f"Empty: all {len(recognizer.classes)} classes of the run.",
+                    value="\n".join(recognizer.classes[:_LISTED])
+                    if len(recognizer.classes) <= _LISTED
+                    else "",
+                    lines=8,
+                    max_lines=14,
+                    max_length=600 * settings.max_names,
+                    elem_id="ezav-classes",
+                )
+                with gr.Row():
+                    ask = gr.Button("Recognise", variant="primary", elem_id="ezav-ask")
+                    reset = gr.Button("Classes of the run", elem_id="ezav-reset")
+                if examples:
+                    gr.Examples(
+                        [[str(path)] for path in examples],
+                        [clip],
+                        label="Examples",
+                        example_labels=[path.stem for path in examples],
+                    )
+            with gr.Column(min_width=320):
+                ranking = gr.HTML(
+                    render.hint("Upload or record a clip, then ask."),
+                    elem_classes="ezav-answer",
+                    elem_id="ezav-ranking",
+                )
+                evidence = gr.HTML("", elem_classes="ezav-answer", elem_id="ezav-evidence")
+        as_data = gr.JSON(visible=False)
+        api = gr.Button(visible=False)
+        ask.click(
+            recognise,
+            [clip, names],
+            [ranking, evidence],
+            api_visibility="private",
+            concurrency_limit=settings.workers,
+            concurrency_id="clips",
+            scroll_to_output=True,
+        )
+        clip.input(
+            recognise,
+            [clip, names],
+            [ranking, evidence],
+            api_visibility="private",
+            concurrency_limit=settings.workers,
+            concurrency_id="clips",
+        )
+        api.click(
+            predict,
+            [clip, names],
+            [as_data],
+            api_name="predict",
+            concurrency_limit=settings.workers,
+            concurrency_id="clips",
+        )
+        every = "\n".join(recognizer.classes) if len(recognizer.classes) <= _LISTED else ""
+        reset.click(lambda: every, None, [names], api_visibility="private", queue=False)
+        page.unload(ended)
+    return page
+
+
+def refuse_addresses(component: gr.Video) -> None:
+    """Take uploads only: Gradio would fetch an address that a client sends instead of a file."""
+    fetch = component.async_move_resource_to_block_cache
+
+    async def move(address: str | Path | None) -> str | None:
+        if address is not None and "://" in str(address):
+            raise gr.Error("Only an uploaded file is read.", print_exception=False)
+        return await fetch(address)
+
+    component.async_move_resource_to_block_cache = move  # type: ignore[assignment, method-assign]
+
+
+def _head(recognizer: Recognizer) -> str:
+    result = recognizer.result
+    seen = len(recognizer.seen)
+    simulated = (
+        " <strong>Trained on simulated features: the answers mean nothing.</strong>"
+        if result.simulated
+        else ""
+    )
+    return (
+        "<h1>What is in this clip?</h1>"
+        f"<p>{escape(result.label or result.method)} on {escape(result.dataset)}: {seen} seen and "
+        f"{len(recognizer.classes) - seen} unseen classes, test HM {result.metrics.HM:.1%}, "
+        f"calibration error {recognizer.ece_:.1%}.{simulated}</p>"
+    )

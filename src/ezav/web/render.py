@@ -1,0 +1,136 @@
+"""A prediction as HTML: ranked bars, what speaks for the answer, evidence over time."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ezav.media import Clip
+from ezav.recognizer import Candidate, Prediction
+from ezav.web.pictures import frame_uris, spectrogram_uri
+
+_MEANING = {
+    "seen": "trained on clips of it",
+    "unseen": "only its name was known in training",
+    "new": "typed by you, never seen",
+}
+_WORDS = {"audio": "sound", "visual": "picture"}
+_ROWS = 4
+"""Candidates in the timeline."""
+
+
+def message(text: str) -> str:
+    """What went wrong, or what to do, in a box."""
+    return f'<div class="ezav-message" role="alert">{escape(text)}</div>'
+
+
+def hint(text: str) -> str:
+    """A quiet line where the answer will be."""
+    return f'<div class="ezav-hint">{escape(text)}</div>'
+
+
+def ranking(found: Prediction) -> str:
+    """The ranked names with bars, and in words what the clip lacks."""
+    bars = "".join(_bar(candidate) for candidate in found.ranked)
+    kinds = dict.fromkeys(candidate.kind for candidate in found.ranked)
+    legend = " · ".join(f"{_chip(kind)} {_MEANING[kind]}" for kind in kinds)
+    notes = []
+    if found.rejected:
+        notes.append("None of these stands out: it may be something else.")
+    for modality, reason in found.missing.items():
+        other = _WORDS["visual" if modality == "audio" else "audio"]
+        notes.append(f"No {_WORDS[modality]} ({reason}): answered from the {other} alone.")
+    notes += [f"The file is damaged: {warning}." for warning in found.warnings]
+    lines = "".join(f'<p class="ezav-note">{escape(note)}</p>' for note in notes)
+    return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>'
+
+
+def evidence(found: Prediction, shown: Clip) -> str:
+    """Why: what each modality adds, and the clip over time with each moment's own answer."""
+    parts = [_modalities(found), _timeline(found, shown)]
+    return "".join(part for part in parts if part)
+
+
+def _bar(candidate: Candidate) -> str:
+    known = f" (known as “{candidate.known_as}”)" if candidate.known_as else ""
+    percent = f"{candidate.probability:.1%}"
+    return (
+        f'<li class="ezav-row ezav-{candidate.kind}">'
+        f'<div class="ezav-line"><span class="ezav-name">{escape(candidate.name + known)}</span>'
+        f'{_chip(candidate.kind)}<span class="ezav-number">{percent}</span></div>'
+        f'<div class="ezav-track" title="score {candidate.score:.4f}"><div class="ezav-fill" '
+        f'style="width:{100 * candidate.probability:.2f}%"></div></div></li>'
+    )
+
+
+def _chip(kind: str) -> str:
+    return f'<span class="ezav-chip ezav-{kind}">{kind}</span>'
+
+
+def _modalities(found: Prediction) -> str:
+    parts = found.best.contributions
+    if not parts:
+        return ""
+    most = max(abs(value) for value in parts.values()) or 1.0
+    rows = []
+    for name, value in parts.items():
+        share = 50 * abs(value) / most
+        side = f"left:50%;width:{share:.1f}%" if value >= 0 else f"right:50%;width:{share:.1f}%"
+        word = "for" if value >= 0 else "against"
+        rows.append(
+            f'<div class="ezav-part"><span>{_WORDS[name]}</span><div class="ezav-scale">'
+            f'<div class="ezav-{word}" style="{side}"></div></div>'
+            f"<span>{value:+.2f}</span></div>"
+        )
+    return (
+        f"<h3>What speaks for “{escape(found.best.name)}”</h3>{''.join(rows)}"
+        '<p class="ezav-legend">How much its log probability falls when the clip loses its sound '
+        "or its picture; to the left: it speaks against.</p>"
+    )
+
+
+def _timeline(found: Prediction, shown: Clip) -> str:
+    strips = []
+    if shown.frames is not None:
+        images = "".join(
+            f'<img src="{uri}" alt="frame at {time:.1f} s">'
+            for uri, time in zip(frame_uris(shown.frames), shown.frames.times)
+        )
+        strips.append(("picture", f'<div class="ezav-frames">{images}</div>'))
+    if shown.waveform is not None:
+        uri = spectrogram_uri(shown.waveform, shown.duration)
+        strips.append(
+            ("sound", f'<img class="ezav-sound" src="{uri}" alt="spectrogram of the sound">')
+        )
+    end = found.duration or shown.duration
+    rows = [(c.name, _moments(c, end)) for c in found.ranked[:_ROWS] if c.moments]
+    if not strips:
+        return ""
+    body = "".join(
+        f'<div class="ezav-label">{escape(name)}</div><div class="ezav-strip">{strip}</div>'
+        for name, strip in [*strips, *rows]
+    )
+    axis = (
+        f'<div></div><div class="ezav-axis"><span>0 s</span><span>{end / 2:.1f} s</span>'
+        f"<span>{end:.1f} s</span></div>"
+    )
+    legend = (
+        '<p class="ezav-legend">Each cell: how probable the class is from this moment alone.</p>'
+        if rows
+        else ""
+    )
+    return f'<h3>Over time</h3><div class="ezav-time">{body}{axis}</div>{legend}'
+
+
+def _moments(candidate: Candidate, end: float) -> str:
+    cells = []
+    for moment in candidate.moments:
+        left = 100 * moment.start / end
+        width = 100 * (min(moment.end, end) - moment.start) / end
+        cells.append(
+            f'<div class="ezav-cell ezav-{candidate.kind}" style="left:{left:.2f}%;'
+            f'width:{width:.2f}%" title="{moment.start:.1f} to {moment.end:.1f} s: '
+            f'{moment.alone:.0%} alone, {moment.contribution:+.2f} to the answer">'
+            f'<i style="opacity:{0.06 + 0.94 * moment.alone:.3f}"></i>'
+            f"<b>{moment.alone:.0%}</b></div>"
+        )
+    return f'<div class="ezav-cells">{"".join(cells)}</div>'

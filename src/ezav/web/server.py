@@ -1,0 +1,169 @@
+"""Serving the page: an address, a private folder for uploads, and no trace afterwards."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ezav.errors import EzavError
+from ezav.recognizer import Recognizer
+from ezav.web.settings import WebSettings
+
+_SWEEP_SECONDS = 5.0
+
+
+@contextmanager
+def serving(
+    recognizer: Recognizer,
+    settings: WebSettings | None = None,
+    examples: Sequence[Path] = (),
+) -> Iterator[str]:
+    """Serve the page while the block runs; gives its address.
+
+    Uploads live in a private folder. They are removed when their page is closed, after
+    `keep_minutes` at the latest, and with the folder when the server ends.
+
+    Raises:
+        EzavError: Gradio is not installed, the port is taken, an example is no file, or an
+            encoder of the run is not available.
+    """
+    settings = settings or WebSettings()
+    # Read when Gradio is imported, and again when blocks are made.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise EzavError("the page needs Gradio", "pip install 'ezav[web]'") from error
+    from ezav.web.answers import Answers
+    from ezav.web.page import STYLE, build, theme
+    from ezav.web.reading import Reader
+
+    for example in examples:
+        if not example.is_file():
+            raise EzavError(f"the example '{example}' is no file", "give video files")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ezav-serve-")))
+        stack.enter_context(_environment("GRADIO_TEMP_DIR", str(folder)))
+        reader = stack.enter_context(Reader(recognizer, settings))
+        uploads = Uploads(folder, settings.keep_minutes * 60)
+        answers = Answers(recognizer, reader, settings, folder)
+        page = build(answers, settings, examples, uploads.forget, uploads.remember)
+        page.queue(max_size=settings.waiting, default_concurrency_limit=settings.workers)
+        try:
+            _, address, _ = page.launch(
+                server_name=settings.host,
+                server_port=settings.port or free_port(settings.host),
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                show_error=False,
+                max_file_size=int(settings.max_megabytes * 1e6),
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                mcp_server=False,
+                pwa=False,
+                footer_links=["api"],
+                theme=theme(),
+                css=STYLE,
+            )
+        except OSError as error:
+            raise EzavError(
+                f"cannot serve on {settings.host}:{settings.port}: {error}",
+                "choose another --port, or 0 for a free one",
+            ) from error
+        stack.callback(page.close, verbose=False)
+        uploads.keep_what_is_there()
+        stack.enter_context(uploads.sweeping())
+        yield address
+
+
+class Uploads:
+    """Which visitor's files are in the folder, and when they go.
+
+    Args:
+        folder: where uploads are kept.
+        seconds: how long at most.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self._folder = folder.resolve()
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._of: dict[str, set[Path]] = defaultdict(set)
+        self._kept: set[Path] = set()
+
+    def remember(self, session: str, upload: str) -> None:
+        """A session uses a file."""
+        path = Path(upload).resolve()
+        if path.is_relative_to(self._folder):
+            with self._lock:
+                self._of[session].add(path)
+
+    def forget(self, session: str) -> None:
+        """Remove the files of a session, but for those that another one uses."""
+        with self._lock:
+            mine = self._of.pop(session, set())
+            others = set().union(*self._of.values()) if self._of else set()
+        for path in mine - others - self._kept:
+            path.unlink(missing_ok=True)
+
+    def keep_what_is_there(self) -> None:
+        """Files of the page itself (examples) stay until the server ends."""
+        self._kept |= {path for path in self._folder.rglob("*") if path.is_file()}
+
+    def sweep(self, now: float | None = None) -> None:
+        """Remove files that were uploaded too long ago, whoever uses them."""
+        limit = (time.time() if now is None else now) - self._seconds
+        for path in list(self._folder.rglob("*")):
+            try:
+                if path.is_file() and path not in self._kept and path.stat().st_mtime < limit:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
+
+    @contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """Sweep every few seconds while the block runs."""
+        over = threading.Event()
+
+        def run() -> None:
+            while not over.wait(_SWEEP_SECONDS):
+                self.sweep()
+
+        thread = threading.Thread(target=run, name="ezav-sweep", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before

@@ -1,0 +1,61 @@
+"""One small run, and its page served for all tests of this folder."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ezav.recognizer import Recognizer
+from tests.recognizer import small_run
+
+
+@dataclass
+class Page:
+    """The page being served.
+
+    Attributes:
+        looked_up: hosts that this process asked the name server for while it was served.
+    """
+
+    address: str
+    recognizer: Recognizer
+    folder: Path
+    looked_up: set[str]
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("web")
+    store = small_run.media_store(folder / "store", folder / "videos", clips_per_class=4)
+    small_run.write_video(folder / "clip.mp4", ["red light", "blue light"])
+    return small_run.train(store, folder / "run")
+
+
+@pytest.fixture(scope="session")
+def page(run_folder: Path) -> Iterator[Page]:
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'ezav[web]'")
+    from ezav.web.server import serving
+    from ezav.web.settings import WebSettings
+
+    looked_up: set[str] = set()
+    real = socket.getaddrinfo
+
+    def watched(host: Any, *rest: Any, **options: Any) -> Any:
+        looked_up.add(str(host))
+        return real(host, *rest, **options)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket, "getaddrinfo", watched)
+    recognizer = Recognizer.load(run_folder)
+    settings = WebSettings(port=0, max_seconds=10, max_megabytes=1, max_names=50)
+    example = run_folder.parent / "videos" / "green light" / "0.mp4"
+    with serving(recognizer, settings, [example]) as address:
+        import os
+
+        yield Page(address, recognizer, Path(os.environ["GRADIO_TEMP_DIR"]), looked_up)
+    patch.undo()

@@ -1,0 +1,207 @@
+"""The page from a program's side: the API, what it refuses, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ezav.errors import EzavError
+from ezav.media import Waveform
+from ezav.recognizer import Candidate, Prediction
+from ezav.web.answers import Answers, in_words
+from ezav.web.pictures import spectrogram
+from ezav.web.render import ranking
+from ezav.web.server import Uploads
+from ezav.web.settings import WebSettings
+from tests.web.conftest import Page
+
+
+def _call(page: Page, data: list[Any]) -> str:
+    """The API by hand: the events that a call gives."""
+    address = f"{page.address}gradio_api/call/predict"
+    request = urllib.request.Request(
+        address, json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{address}/{event}") as answer:
+        return str(answer.read().decode())
+
+
+def _upload(page: Page, clip: Path) -> dict[str, Any]:
+    """A file as the API takes it, after its upload."""
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{clip.name}"\r\n\r\n'
+    request = urllib.request.Request(
+        f"{page.address}gradio_api/upload",
+        head.encode() + clip.read_bytes() + b"\r\n--x--\r\n",
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        (path,) = json.load(answer)
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def test_the_api_gives_the_same_as_python(page: Page, run_folder: Path) -> None:
+    clip = run_folder.parent / "clip.mp4"
+    names = ["red light", "a lamp that nobody has seen", "ライト"]
+    told = _call(page, [_upload(page, clip), "\n".join(names)])
+    assert told.startswith("event: complete")
+    (found,) = json.loads(told.split("data: ", 1)[1])
+    wanted = page.recognizer.predict(clip, names)[0]
+    assert [c["name"] for c in found["ranked"]] == [c.name for c in wanted.ranked]
+    for a, b in zip(found["ranked"], wanted.ranked):
+        assert a["score"] == pytest.approx(b.score, abs=1e-4)
+        assert a["probability"] == pytest.approx(b.probability, abs=1e-4)
+        assert a["contributions"] == pytest.approx(b.contributions, abs=1e-3)
+    assert found["rejected"] == wanted.rejected
+    assert "twice" in _call(page, [_upload(page, clip), "a\na"])
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/../etc/passwd", "run/result.json"])
+def test_a_path_of_the_server_is_not_read(page: Page, path: str) -> None:
+    told = _call(page, [{"path": path, "meta": {"_type": "gradio.FileData"}}, "a"])
+    assert told.startswith("event: error")
+    assert "root:" not in told
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"{page.address}gradio_api/file={path}")
+    assert error.value.code in {403, 404}
+
+
+def test_an_address_is_not_fetched(page: Page) -> None:
+    before = set(page.looked_up)
+    clip = {"path": "http://example.org/clip.mp4", "meta": {"_type": "gradio.FileData"}}
+    assert _call(page, [clip, "a"]).startswith("event: error")
+    assert page.looked_up == before
+
+
+def test_the_server_asks_for_no_other_host(page: Page) -> None:
+    assert page.looked_up <= {"127.0.0.1", "localhost", "0.0.0.0", "::1", "None"}
+
+
+def test_a_file_that_is_too_large_is_refused(page: Page) -> None:
+    body = b"--x\r\nContent-Disposition: form-data; name=files; filename=a.mp4\r\n\r\n"
+    body += b"0" * 1_500_000 + b"\r\n--x--\r\n"
+    request = urllib.request.Request(
+        f"{page.address}gradio_api/upload",
+        body,
+        {"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request)
+    assert error.value.code == 413
+    assert not list(page.folder.rglob("a.mp4"))
+
+
+def test_answers_read_only_from_the_folder_of_uploads(page: Page, tmp_path: Path) -> None:
+    answers = Answers(page.recognizer, None, WebSettings(), tmp_path / "uploads")  # type: ignore[arg-type]
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "link").symlink_to("/etc/passwd")
+    for path in ("/etc/passwd", str(tmp_path / "uploads" / ".." / "x"), f"{tmp_path}/uploads/link"):
+        with pytest.raises(EzavError, match="only an uploaded file"):
+            answers.answer(path, "a")
+    with pytest.raises(EzavError, match="no clip yet"):
+        answers.answer(None, "a")
+    with pytest.raises(EzavError, match="2,001 classes"):
+        answers.classes("\n".join(map(str, range(2001))))
+    assert answers.classes(" \n ") is None
+
+
+def test_a_mistake_of_ours_is_not_told_to_visitors(caplog: pytest.LogCaptureFixture) -> None:
+    assert "secret" not in in_words(ValueError("secret"))
+    assert "secret" in caplog.text
+    assert in_words(EzavError("no class 'x'", "name one")) == "No class 'x'; name one."
+
+
+def test_uploads_go_with_their_session_and_with_time(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, seconds=60)
+    files = {name: tmp_path / name / "clip.mp4" for name in ("example", "mine", "ours", "old")}
+    for path in files.values():
+        path.parent.mkdir()
+        path.write_text("x")
+        if path == files["example"]:
+            uploads.keep_what_is_there()
+    outside = tmp_path.parent / "outside.mp4"
+    outside.write_text("x")
+    for session, name in (("a", "mine"), ("a", "ours"), ("b", "ours"), ("a", "example")):
+        uploads.remember(session, str(files[name]))
+    uploads.remember("a", str(outside))
+    uploads.forget("a")
+    assert [name for name, path in files.items() if path.exists()] == ["example", "ours", "old"]
+    assert outside.exists()
+    os.utime(files["old"], (1, 1))
+    os.utime(files["example"], (1, 1))
+    uploads.sweep()
+    assert [name for name, path in files.items() if path.exists()] == ["example", "ours"]
+
+
+def test_names_are_text_not_markup() -> None:
+    nasty = '<img src=x onerror="alert(1)">'
+    one = Candidate(name=nasty, kind="new", score=1, probability=0.5, known_as=nasty)
+    html = ranking(Prediction(clip="", ranked=(one,), missing={"audio": nasty}, warnings=(nasty,)))
+    assert "<img" not in html
+    assert html.count("&lt;img") == 4
+
+
+def test_the_spectrogram_shows_tones_at_their_height_and_time() -> None:
+    times = np.arange(16_000) / 16_000
+    low, high = (np.sin(2 * np.pi * f * times).astype(np.float32) for f in (200, 4000))
+    picture = spectrogram(Waveform(np.concatenate([low, high]), 16_000), 4.0)
+    first, second, silent = picture[:, 20:140], picture[:, 180:300], picture[:, 340:]
+    assert silent.max() == 0
+    assert first.mean(axis=1).argmax() > 80 > 40 > second.mean(axis=1).argmax()
+
+
+@pytest.mark.parametrize(
+    "values", [{"port": 70_000}, {"workers": 0}, {"max_seconds": -1}, {"max_names": 0}]
+)
+def test_bad_settings(values: dict[str, Any]) -> None:
+    with pytest.raises(EzavError):
+        WebSettings(**values)
+
+
+def test_the_command_serves_and_leaves_nothing_behind(run_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from ezav.cli import main as m; m.COMMANDS.setdefault('serve', ''); "
+        "sys.exit(m.main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", str(run_folder), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert process.stderr is not None
+        address = ""
+        while not address and (line := process.stderr.readline()):
+            address = "".join(re.findall(r"http://127\.0\.0\.1:\d+/", line))
+        with urllib.request.urlopen(address) as answer:
+            assert b"What is in this clip?" in answer.read()
+        assert any(path.name.startswith("ezav-serve-") for path in tmp_path.iterdir())
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        process.stderr.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_port_is_said(page: Page) -> None:
+    from ezav.web.server import serving
+
+    port = int(page.address.rstrip("/").rsplit(":", 1)[1])
+    with (
+        pytest.raises(EzavError, match="choose another --port"),
+        serving(page.recognizer, WebSettings(port=port)),
+    ):
+        pass
