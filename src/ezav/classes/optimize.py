@@ -2,31 +2,94 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ezav.classes.embeddings import ClassEmbeddings
-from ezav.classes.losses import proximity_loss
-from ezav.classes.ranking import TripletOrder, _Ranking
+from ezav.classes.diagnostics import Diagnostics, diagnose
+from ezav.classes.embeddings import ClassEmbeddings, unit_rows
+from ezav.classes.geometry import Subspace, part_coincident
+from ezav.classes.objective import Objective, ObjectiveSettings, Ranking, Scales, Scaling, Semantic
+from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
+
+# The step size is halved when so many steps brought next to nothing; momentum needs about ten
+# steps to turn round.
+_WINDOW = 10
+_SMALLEST_STEP = 1 / 128
+# A step on so few classes takes about a millisecond: threads would mostly wait for each other.
+_ONE_THREAD_CLASSES = 512
+_MOMENTUM = 0.9
+_FORCE_MEMORY = 0.99
+
+
+class NotConverged(UserWarning):
+    """The optimization ended at its step limit, not at its goal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How the objective went, one number a step.
+
+    Attributes:
+        loss: the whole of (4), as scaled.
+        semantic: the mean semantic term (a triplet's, or a class's).
+        nearest: the mean distance to the nearest class.
+    """
+
+    loss: tuple[float, ...]
+    semantic: tuple[float, ...]
+    nearest: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Optimized:
-    """The result of :func:`optimize_class_embeddings`."""
+class OptimizedClassEmbeddings:
+    """The result of :func:`optimize_class_embeddings`.
+
+    Attributes:
+        embeddings: the optimised embeddings, with names and settings.
+        text: the text embeddings they come from.
+        history: the objective at every step.
+        converged: the stopping rule was met within the allowed steps.
+        reason: why it stopped, in words.
+        seconds: how long it took.
+    """
 
     embeddings: ClassEmbeddings
-    history: list[float]
+    text: ClassEmbeddings
+    history: Progress
     converged: bool
+    reason: str
+    seconds: float
 
     @property
     def vectors(self) -> Tensor:
-        """float32 `[C, d]`, unit rows."""
+        """float32 `[C, d]`, unit rows, in the order of the text embeddings."""
         return self.embeddings.vectors
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.embeddings.names
+
+    @property
+    def steps(self) -> int:
+        """Evaluations of the objective."""
+        return len(self.history.loss)
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """What was gained and what it cost (worked out on demand; exact)."""
+        return diagnose(self.embeddings, self.text)
+
+    def save(self, path: str | Path) -> None:
+        """Write the embeddings, their names, the text encoder and the settings (safetensors)."""
+        self.embeddings.save(path)
 
 
 def optimize_class_embeddings(
@@ -34,65 +97,186 @@ def optimize_class_embeddings(
     *,
     alpha: float = 0.5,
     margin: float = 0.1,
-    semantic: Literal["ranking", "proximity"] = "ranking",
-    ranking: Literal["exact", "sampled"] = "exact",
-    reduction: Literal["balanced", "mean", "sum"] = "balanced",
-    max_steps: int = 1000,
-    learning_rate: float = 0.02,
+    semantic: Semantic = "ranking",
+    ranking: Ranking = "exact",
+    reduction: Scaling = "balanced",
+    center: bool = False,
+    samples: int = 10_000,
+    learning_rate: float = 0.1,
+    tolerance: float = 3e-4,
+    max_steps: int = 3_000,
     seed: int = 0,
-) -> Optimized:
-    """Learn class embeddings `w` from text embeddings `t`: `(1-α) L_sem + α L_sep`."""
-    if not 0 <= alpha <= 1:
-        raise EzavError(f"alpha is {alpha}", "it weighs two terms: give a value from 0 to 1")
-    if margin < 0:
-        raise EzavError(f"the margin is {margin}", "it is a distance: give 0 or more")
-    if isinstance(t, Tensor):
-        t = ClassEmbeddings(tuple(str(i) for i in range(len(t))), t)
-    start = t.vectors.double()
-    count = len(start)
-    d_t = torch.cdist(start, start, compute_mode="donot_use_mm_for_euclid_dist")
-    target = TripletOrder.of(d_t)
-    eye = torch.eye(count, dtype=torch.bool)
-    bound = (2 * count / max(count - 1, 1)) ** 0.5
+    device: str | torch.device | Literal["auto"] = "cpu",
+) -> OptimizedClassEmbeddings:
+    """Learn class embeddings `w` from text embeddings `t`: minimise `(1-α) L_sem + α L_sep`, (4).
 
-    def terms(w: Tensor) -> tuple[Tensor, Tensor]:
-        gram = w @ w.T
-        d_w = (2 - 2 * gram).clamp(min=1e-9).sqrt().masked_fill(eye, 0)
-        sep = -d_w.masked_fill(eye, torch.inf).amin(1).sum()
-        if semantic == "proximity":
-            return proximity_loss(w, start.to(w), "sum"), sep
-        return _Ranking.apply(d_w, target, margin), sep
+    `w` starts at `t` and stays on the unit sphere. The descent is Adam's with one second moment
+    for each class, so that turning all embeddings or listing the classes in another order turns
+    or reorders the result and does nothing else. The step size is halved whenever ten steps
+    gained less than `tolerance` of the progress so far, and the descent has converged when it
+    has been halved seven times.
 
-    with torch.no_grad():
-        sem0, sep0 = (float(x) for x in terms(start.float()))
-    if reduction == "balanced":
-        nadir = margin * target.triplets if semantic == "ranking" else count * 2**0.5
-        sem_scale = max(nadir - sem0, 1e-12)
-        sep_scale = max(count * bound + sep0, 1e-12)
-    elif reduction == "mean":
-        sem_scale = target.triplets if semantic == "ranking" else count
-        sep_scale = count
+    Args:
+        t: text embeddings of all classes of the stage, seen and unseen.
+        alpha: the weight of separation, 0 to 1; with `balanced` terms 0.5 weighs both alike.
+        margin: m of the ranking loss, a distance (points on the sphere are 0 to 2 apart).
+        semantic: keep the order of distances (`ranking`, eq. 3) or stay close (`proximity`, 2).
+        ranking: all triplets at every step (`exact`), or `samples` random ones (`sampled`).
+        reduction: scale each term by its own range (`balanced`, see
+            :class:`ezav.classes.objective.Objective`), or take `mean` or `sum` literally.
+        center: take the classes' mean off the text embeddings first. Orders are then kept
+            relative to the centred ones.
+        samples: triplets a step, for `ranking="sampled"`.
+        learning_rate: the first step size, in radians a class and step.
+        tolerance: the share of the progress so far that ten steps must gain.
+        max_steps: the limit, after which a :class:`NotConverged` warning is given.
+        seed: for sampled triplets and for classes with one and the same vector.
+        device: where to work: `cpu`, `cuda`, or `auto`.
+
+    Returns:
+        The embeddings with their history and diagnostics. One class is returned as it is.
+
+    Raises:
+        EzavError: a zero or non-finite vector, repeated names, dimension 1, a setting out of
+            range.
+
+    Example:
+        >>> import torch
+        >>> t = torch.nn.functional.normalize(torch.randn(12, 8) + 2, dim=1)
+        >>> done = optimize_class_embeddings(t, alpha=0.5)
+        >>> done.converged, done.history.nearest[-1] > done.history.nearest[0]
+        (True, True)
+    """
+    settings = ObjectiveSettings(
+        alpha=alpha,
+        margin=margin,
+        semantic=semantic,
+        ranking=ranking,
+        samples=samples,
+        reduction=reduction,
+    )
+    if not learning_rate > 0 or not tolerance > 0 or max_steps < 1:
+        raise EzavError("learning_rate, tolerance and max_steps must be positive")
+    text = as_class_embeddings(t)
+    if text.dim == 1:
+        raise EzavError(
+            "class embeddings of dimension 1 are all 1 or -1 and cannot be optimised",
+            "use a text encoder with more dimensions",
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    begin = time.perf_counter()
+    vectors = text.vectors.detach().to(device)
+    if center:
+        vectors = centred(vectors, vectors, text.names)
+    space = Subspace(vectors)
+    start = part_coincident(space.start, text.names, seed)
+    # Coinciding classes are parted to begin with, but the order to keep is the text's own.
+    objective = Objective(space.start, settings, seed)
+    if len(text) == 1:
+        w, history, converged, reason = start, Progress((), (), ()), True, "one class"
     else:
-        sem_scale = sep_scale = 1.0
-    w = start.float().clone().requires_grad_()
-    momentum = torch.zeros_like(w)
-    second = torch.zeros(count, 1)
-    history: list[float] = []
-    for step in range(max_steps):
-        sem, sep = terms(w)
-        loss = (1 - alpha) * sem / sem_scale + alpha * sep / sep_scale
-        (gradient,) = torch.autograd.grad(loss, w)
-        history.append(float(loss.detach()))
-        with torch.no_grad():
-            gradient -= (gradient * w).sum(1, keepdim=True) * w
-            momentum.mul_(0.9).add_(gradient, alpha=0.1)
-            second.mul_(0.999).add_((gradient**2).sum(1, keepdim=True), alpha=0.001)
-            rate = learning_rate * (1 - step / max_steps)
-            size = (second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-12
-            w -= rate * momentum / (1 - 0.9 ** (step + 1)) / size
-            w /= w.norm(dim=1, keepdim=True)
-    converged = abs(history[-1] - history[-20 if len(history) >= 20 else 0]) < 1e-3
+        with one_thread(when=len(text) <= _ONE_THREAD_CLASSES):
+            w, history, converged, reason = _descend(
+                objective, start.float(), learning_rate, tolerance, max_steps
+            )
     if not converged:
-        warnings.warn("class embedding optimization did not converge", stacklevel=2)
-    settings = {"alpha": alpha, "margin": margin, "semantic": semantic, "reduction": reduction}
-    return Optimized(t.with_vectors(w.detach(), **settings), history, converged)
+        warnings.warn(
+            f"class embedding optimization of {len(text)} classes has not converged: {reason}; "
+            f"raise max_steps (now {max_steps}) or tolerance (now {tolerance:g})",
+            NotConverged,
+            stacklevel=2,
+        )
+    record = {
+        **asdict(settings),
+        "center": center,
+        "seed": seed,
+        "learning_rate": learning_rate,
+        "tolerance": tolerance,
+        "scales": asdict(objective.scales),
+        "steps": len(history.loss),
+        "converged": converged,
+        "reason": reason,
+    }
+    made = text.with_vectors(space.back(w).cpu(), optimized=record)
+    seconds = time.perf_counter() - begin
+    return OptimizedClassEmbeddings(made, text, history, converged, reason, seconds)
+
+
+def _descend(
+    objective: Objective, w: Tensor, rate: float, tolerance: float, max_steps: int
+) -> tuple[Tensor, Progress, bool, str]:
+    """Descend from `w` by rotation-equivariant Adam; returns the best point met.
+
+    Sampled objectives are noisy: they are judged by the mean over a window instead of the best.
+    """
+    smallest = rate * _SMALLEST_STEP
+    noisy = objective.settings.ranking == "sampled" and objective.settings.semantic == "ranking"
+    losses: list[float] = []
+    semantic: list[float] = []
+    nearest: list[float] = []
+    momentum = torch.zeros_like(w)
+    force = w.new_zeros(len(w), 1)
+    best, best_w = float("inf"), w
+    mark = first = 0.0
+    converged = False
+    for step in range(1, max_steps + 1):
+        here = objective(w)
+        losses.append(here.loss)
+        semantic.append(here.semantic)
+        nearest.append(here.nearest)
+        if here.loss < best and not noisy:
+            best, best_w = here.loss, w
+        if step == 1:
+            mark = first = best = here.loss
+        elif step % _WINDOW == 1:
+            if noisy:
+                best, best_w = sum(losses[-_WINDOW:]) / _WINDOW, w
+            if mark - best <= tolerance * max(first - best, 0.0):
+                rate /= 2
+                if rate < smallest:
+                    converged = True
+                    break
+            mark = min(mark, best)
+        momentum.lerp_(here.gradient, 1 - _MOMENTUM)
+        force.lerp_(here.gradient.square().sum(dim=1, keepdim=True), 1 - _FORCE_MEMORY)
+        size = (force / (1 - _FORCE_MEMORY**step)).sqrt()
+        stride = rate / (1 - _MOMENTUM**step) * momentum
+        w = w - torch.where(size > 0, stride / size, 0)
+        w = w / w.norm(dim=1, keepdim=True)
+    reason = (
+        f"{_WINDOW} steps of {2 * rate:.1g} radians gain less than {tolerance:g} of the progress"
+        if converged
+        else f"still gaining after {max_steps} steps"
+    )
+    history = Progress(tuple(losses), tuple(semantic), tuple(nearest))
+    return best_w, history, converged, reason
+
+
+def as_class_embeddings(t: ClassEmbeddings | Tensor) -> ClassEmbeddings:
+    """Bare vectors `[C, d]` get the names "0", "1", …; embeddings with names pass through."""
+    if isinstance(t, ClassEmbeddings):
+        return t
+    vectors = unit_rows(t)
+    return ClassEmbeddings(tuple(map(str, range(len(vectors)))), vectors)
+
+
+def centred(vectors: Tensor, reference: Tensor, names: tuple[str, ...]) -> Tensor:
+    """Unit rows of `vectors` less the mean of `reference` (the classes optimised on).
+
+    Raises:
+        EzavError: a vector is the mean itself, and has no direction left.
+    """
+    moved = vectors.double() - reference.double().mean(dim=0)
+    length = moved.norm(dim=1)
+    if bool((length < 1e-6).any()):
+        name = names[int(length.argmin())]
+        raise EzavError(
+            f"centring leaves nothing of class '{name}'", "optimise it without centring"
+        )
+    return unit_rows(moved.float(), names)
+
+
+def scales_of(settings: dict[str, float]) -> Scales:
+    """The scales that an optimization recorded."""
+    return Scales(settings["semantic"], settings["separation"])

@@ -17,6 +17,8 @@ instructions; longer ones start from blocks counted that way. A merge runs from 
 branch-free, because a mispredicted branch costs more than the work itself.
 """
 
+# mypy: disable-error-code="assignment"
+# (numpy's integer types stand for machine types here and mix with int, as numba reads them)
 from __future__ import annotations
 
 from typing import Any
@@ -226,13 +228,20 @@ def _count(
 
 @_jit
 def rank_rows(
-    d_w: Array, order: Array, tied: Array, margin: Any, gradient: Array, values: Array
+    d_w: Array,
+    order: Array,
+    tied: Array,
+    margin: Any,
+    gradient: Array,
+    values: Array,
+    active_pairs: Array,
 ) -> None:
     """Fill `gradient` `[R, C]` and `values` float64 `[R]` with equation (3) for R anchors.
 
     `d_w` `[R, C]`; `order` int32 `[R, C-1]`: the other classes of each anchor by text distance;
     `tied` bool `[R, C-1]` (or `[0, 0]`): same text distance as the element before. `margin` has
-    the type of `d_w`. The gradient of the anchor's own column is left alone.
+    the type of `d_w`. The gradient of the anchor's own column is left alone. `active_pairs`
+    int64 `[R]` gets the number of untied pairs that cost something.
     """
     rows, n = order.shape
     leaf, blocks = _runs(n)
@@ -269,3 +278,4 @@ def rank_rows(
             total += np.float64(k[a]) * np.float64(x[a])
             gradient[row, order[row, a]] = 2 * k[a]
         values[row] = 2.0 * total
+        active_pairs[row] = active

@@ -1,0 +1,195 @@
+"""Equation (4) on the unit sphere: both terms on one scale, with the gradient, in chunks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ezav.classes.geometry import CHUNK, separation_bound, text_order
+from ezav.classes.ranking import TripletOrder, checked_margin, rank
+from ezav.errors import EzavError
+
+Semantic = Literal["ranking", "proximity"]
+Ranking = Literal["exact", "sampled"]
+Scaling = Literal["balanced", "mean", "sum"]
+
+# A range smaller than this (a distance) is no range: it would blow rounding up to a force.
+_LEAST_RANGE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings:
+    """What is minimised: `(1-α) L_sem + α L_sep`, equation (4).
+
+    Raises:
+        EzavError: α outside [0, 1], a negative margin, no triplets to sample, an unknown word.
+    """
+
+    alpha: float = 0.5
+    """The weight of separation against semantics, 0 to 1."""
+    margin: float = 0.1
+    """The margin m of the ranking loss, a distance."""
+    semantic: Semantic = "ranking"
+    """The semantic term: keep the order of distances (3), or stay close to the text (2)."""
+    ranking: Ranking = "exact"
+    """All triplets at every step, or a fresh random sample of them."""
+    samples: int = 10_000
+    """How many triplets a step samples."""
+    reduction: Scaling = "balanced"
+    """How the terms are scaled against each other: `balanced`, `mean` or the literal `sum`."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise EzavError(f"alpha is {self.alpha}", "it weighs two terms: give 0 to 1")
+        checked_margin(self.margin)
+        if self.samples < 1:
+            raise EzavError(f"cannot sample {self.samples} triplets", "give 1 or more")
+        for word, allowed in (
+            (self.semantic, ("ranking", "proximity")),
+            (self.ranking, ("exact", "sampled")),
+            (self.reduction, ("balanced", "mean", "sum")),
+        ):
+            if word not in allowed:
+                raise EzavError(f"no setting '{word}'", "use one of " + ", ".join(allowed))
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """What each *mean* term is divided by before α weighs them."""
+
+    semantic: float
+    separation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The objective at one `w`: its value, its parts, its gradient along the sphere `[C, d]`."""
+
+    loss: float
+    semantic: float
+    nearest: float
+    gradient: Tensor
+
+
+class Objective:
+    """Equation (4) as a function of `w`, for text embeddings `t` (both unit rows).
+
+    **Balanced** terms, the default, are measured each in units of its own range between two
+    well-defined ends, as multi-objective optimization does (utopia and nadir points). One end is
+    the text embeddings themselves: best semantics. The other is the regular simplex: best
+    separation, and no order at all, so that each triplet costs exactly m. Hence
+
+        L_sep is divided by  bound - mean nearest-neighbour distance of t,
+        L_sem is divided by  m - mean ranking loss of t        (proximity: by √2),
+
+    and going all the way from t to the simplex changes both terms by 1. The scales follow from
+    C, d and the encoder's own geometry; no constant is tuned.
+    """
+
+    def __init__(
+        self, t: Tensor, settings: ObjectiveSettings, seed: int = 0, scales: Scales | None = None
+    ) -> None:
+        self.t = t
+        self.settings = settings
+        self.target = text_order(t)
+        self.generator = torch.Generator(device=t.device).manual_seed(seed)
+        self._weights = (1.0, 1.0)
+        self.scales = scales or self._scales()
+        self._weights = (
+            (1 - settings.alpha) / self.scales.semantic,
+            settings.alpha / self.scales.separation,
+        )
+
+    def _scales(self) -> Scales:
+        classes, dim = self.t.shape
+        settings = self.settings
+        if settings.reduction == "mean":
+            return Scales(1.0, 1.0)
+        if settings.reduction == "sum":
+            terms = self.target.triplets if settings.semantic == "ranking" else classes
+            return Scales(1 / max(terms, 1), 1 / classes)
+        start = self._evaluate(self.t.float(), exact=True)
+        separation = separation_bound(classes, dim) - start.nearest
+        semantic = math.sqrt(2)
+        if settings.semantic == "ranking":
+            semantic = settings.margin - start.semantic
+        return Scales(max(semantic, _LEAST_RANGE), max(separation, _LEAST_RANGE))
+
+    def __call__(self, w: Tensor) -> Step:
+        """The objective and its gradient at unit rows `w` float32 `[C, d]`."""
+        return self._evaluate(w, exact=self.settings.ranking == "exact")
+
+    def _evaluate(self, w: Tensor, exact: bool) -> Step:
+        classes = len(w)
+        semantic_weight, separation_weight = self._weights
+        ranked = self.settings.semantic == "ranking" and self.target.triplets > 0
+        per_triplet = semantic_weight / max(self.target.triplets, 1)
+        gradient = torch.zeros_like(w)
+        nearest = semantic = 0.0
+        step = max(1, CHUNK // classes)
+        for start in range(0, classes, step):
+            rows = w[start : start + step]
+            own = torch.arange(start, start + len(rows), device=w.device)
+            distance = torch.addmm(w.new_full((), 2.0), rows, w.T, alpha=-2).clamp_(min=0).sqrt_()
+            distance.scatter_(1, own[:, None], torch.inf)
+            least, neighbour = distance.min(dim=1)
+            nearest += float(least.sum())
+            distance.scatter_(1, own[:, None], 0)
+            force = torch.zeros_like(distance)
+            if ranked:
+                part = self.target.rows(start, start + step)
+                if exact:
+                    result = rank(distance, part, self.settings.margin)
+                    semantic += result.value / self.target.triplets
+                    force = result.gradient.mul_(per_triplet)
+                else:
+                    value, force = self._sampled(distance, part, start)
+                    semantic += value / self.target.triplets
+                    force.mul_(per_triplet)
+            force[own - start, neighbour] -= separation_weight / classes
+            # ∂‖w_c - w_i‖/∂w_i is (w_i - w_c)/distance; its part along w_i is projected away.
+            force = torch.where(distance > 0, force / distance, 0)
+            if len(rows) == classes:
+                gradient = -((force + force.T) @ w)
+            else:
+                gradient[start : start + step] -= force @ w
+                gradient -= force.T @ rows
+        if self.settings.semantic == "proximity":
+            offset = w - self.t.to(w)
+            length = offset.norm(dim=1, keepdim=True)
+            semantic = float(length.mean())
+            gradient += semantic_weight / classes * torch.where(length > 0, offset / length, 0)
+        gradient -= (gradient * w).sum(dim=1, keepdim=True) * w
+        nearest /= classes
+        loss = semantic_weight * semantic - separation_weight * nearest
+        return Step(loss, semantic, nearest, gradient)
+
+    def _sampled(self, distance: Tensor, part: TripletOrder, start: int) -> tuple[float, Tensor]:
+        """An unbiased estimate of (3) over some anchors, from their share of the sample."""
+        rows, others = part.order.shape
+        count = max(1, round(self.settings.samples * rows / len(self.t)))
+
+        def draw(high: int) -> Tensor:
+            options: dict[str, Any] = {"generator": self.generator, "device": distance.device}
+            return torch.randint(high, (count,), **options)
+
+        anchor = draw(rows)
+        first, second = draw(others), draw(others - 1)
+        second = second + (second >= first)
+        # Places in the sorted order say which of the two is nearer in text; a tie has sign 0.
+        sign = torch.sign(first - second).to(distance.dtype)
+        if part.tied is not None:
+            group = (~part.tied).cumsum(dim=1)
+            sign = sign * (group[anchor, first] != group[anchor, second])
+        i, j = part.order[anchor, first].long(), part.order[anchor, second].long()
+        cost = self.settings.margin - sign * (distance[anchor, i] - distance[anchor, j])
+        each = part.triplets / count
+        pull = torch.where(cost > 0, sign * each, 0)
+        force = torch.zeros_like(distance)
+        force.index_put_((anchor, i), -pull, accumulate=True)
+        force.index_put_((anchor, j), pull, accumulate=True)
+        return float(cost.clamp(min=0).sum()) * each, force
