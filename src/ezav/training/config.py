@@ -18,7 +18,7 @@ class TrainingConfig:
     """Clips a batch."""
     batches_per_epoch: int | None = None
     """Batches an epoch; by default as many as pass over the set once."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """Learning rate of Adam."""
     weight_decay: float = 1e-5
     """Weight decay, added to the gradient as in Adam with L2 (the peers' choice)."""

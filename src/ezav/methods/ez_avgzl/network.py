@@ -122,7 +122,11 @@ def cross_modal_mask(kinds: Tensor, real: Tensor) -> Tensor:
 
 
 class FusionLayer(nn.Module):
-    """A pre-norm transformer layer under a given attention mask."""
+    """A pre-norm transformer layer under a given attention mask.
+
+    Both branches begin at zero: training starts from the sum of what each modality says alone,
+    which transfers, and mixes them only as far as the data asks for it.
+    """
 
     def __init__(self, width: int, heads: int, head_dim: int, mlp: int, dropout: float) -> None:
         super().__init__()
@@ -131,10 +135,12 @@ class FusionLayer(nn.Module):
         self.to_qkv = nn.Linear(width, 3 * heads * head_dim, bias=False)
         self.to_out = nn.Linear(heads * head_dim, width)
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, width)
-        )
+        to_width = nn.Linear(mlp, width)
+        self.mlp = nn.Sequential(nn.Linear(width, mlp), nn.GELU(), nn.Dropout(dropout), to_width)
         self.dropout = nn.Dropout(dropout)
+        for branch_end in (self.to_out, to_width):
+            nn.init.zeros_(branch_end.weight)
+            nn.init.zeros_(branch_end.bias)
 
     def forward(self, x: Tensor, allowed: Tensor) -> Tensor:  # [B, T, d], [B, 1, T, T]
         qkv = self.to_qkv(self.attention_norm(x))  # [B, T, 3·H·dh]
