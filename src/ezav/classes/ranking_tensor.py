@@ -33,16 +33,29 @@ def rank_rows_tensor(
     k, active = _count(x, y)
     ties = torch.zeros_like(active)
     if tied is not None:
-        # Far apart groups leave only the pairs within a group active: those are taken out again.
-        group = (~tied).cumsum(dim=1).double()
-        apart = group * float(4 * x.abs().amax() + 2 * margin + 1)
-        within, active_within = _count(x.double() + apart, y.double() + apart)
+        # Groups set far apart leave only the pairs within a group active: those are taken out
+        # again. Places in the order of all x and y stand for the values, so that this is exact.
+        group = (~tied).long().cumsum(dim=1)
+        x_place, y_place = _places(x, y)
+        apart = group * (2 * x.shape[1] + 1)
+        within, active_within = _count(x_place + apart, y_place + apart)
         k, active = k - within, active - active_within
-        size = torch.zeros_like(group).scatter_add_(1, group.long() - 1, torch.ones_like(group))
-        ties = (size * (size - 1) / 2).sum(dim=1).long()
-    values = 2 * (margin * (active + ties) + (k * x.double()).sum(dim=1))
+        size = torch.zeros_like(group).scatter_add_(1, group - 1, torch.ones_like(group))
+        ties = (size * (size - 1) // 2).sum(dim=1)
+    # The margin as rounded to the type of the distances, as it was compared with.
+    rounded = x.new_full((), margin).double()
+    values = 2 * (rounded * (active + ties).double() + (k * x.double()).sum(dim=1))
     gradient = torch.zeros_like(d_w).scatter_(1, order, (2 * k).to(d_w.dtype))
     return gradient, values, active
+
+
+def _places(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each x and y `[R, n]` comes among all of its row's, equal ones in one place."""
+    both, order = torch.cat([x, y], dim=1).sort(dim=1)
+    place = torch.zeros_like(order)
+    place[:, 1:] = (both[:, 1:] != both[:, :-1]).long().cumsum(dim=1)
+    place = torch.empty_like(place).scatter_(1, order, place)
+    return place[:, : x.shape[1]], place[:, x.shape[1] :]
 
 
 def _count(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,9 +64,9 @@ def _count(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     blocks = 1
     while blocks * _LEAF < n:
         blocks *= 2
-    pad = (0, blocks * _LEAF - n)
-    x = torch.nn.functional.pad(x, pad, value=torch.inf)
-    y = torch.nn.functional.pad(y, pad, value=torch.inf)
+    largest = torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).max
+    rest = x.new_full((rows, blocks * _LEAF - n), largest)
+    x, y = torch.cat([x, rest], dim=1), torch.cat([y, rest], dim=1)
 
     in_blocks = (rows, blocks, _LEAF)
     earlier = torch.ones(_LEAF, _LEAF, dtype=torch.bool, device=x.device).triu(1)
