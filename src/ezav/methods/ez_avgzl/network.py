@@ -305,7 +305,11 @@ class DecoderSimilarity(nn.Module):
 
 
 class CosineSimilarity(nn.Module):
-    """Cosine between the projected class token and the class embedding, over a temperature."""
+    """Cosine between the projected mean of the real tokens and the class embedding.
+
+    Divided by a learned temperature. The mean, not the class token alone: that one holds nothing
+    at the start of training, or without fusion layers.
+    """
 
     def __init__(self, width: int, text_dim: int, temperature: float = 0.05) -> None:
         super().__init__()
@@ -313,7 +317,9 @@ class CosineSimilarity(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
 
     def forward(self, fused: Fused, classes: Tensor) -> Tensor:  # -> [B, C]
-        clip = F.normalize(self.project(fused.tokens[:, 0]), dim=-1)
+        real = fused.real[..., None]
+        mean = (fused.tokens * real).sum(dim=1) / real.sum(dim=1)
+        clip = F.normalize(self.project(mean), dim=-1)
         # At most 100, as in CLIP: an unbounded scale lets the loss fall without learning.
         scale = self.log_scale.clamp(max=math.log(100.0)).exp()
         return scale * clip @ F.normalize(classes, dim=-1).T
