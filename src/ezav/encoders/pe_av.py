@@ -60,7 +60,8 @@ class PeAvVisual(VideoEncoder):
         self._learn_dimension(self._model.config.text_config.hidden_size)
 
     def _embed(self, batch: list[Any]) -> Tensor:
-        vectors: Tensor = self._model.get_video_embeds(self._stacked(batch))
+        tower = self._model.video_model
+        vectors: Tensor = tower.video_head(tower.video_encoder(self._stacked(batch)).pooler_output)
         return vectors
 
 
@@ -89,9 +90,9 @@ class PeAvAudio(SoundEncoder):
         for row, sound in enumerate(whole):
             samples[row, 0, : len(sound)] = torch.from_numpy(sound)
             mask[row, : len(sound)] = 1
-        vectors: Tensor = self._model.get_audio_embeds(
-            samples.to(self._device), mask.to(self._device)
-        )
+        tower = self._model.audio_model
+        output = tower.audio_encoder(samples.to(self._device), padding_mask=mask.to(self._device))
+        vectors: Tensor = tower.audio_head(output.pooler_output)
         return vectors
 
 

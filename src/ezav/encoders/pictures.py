@@ -115,9 +115,11 @@ class Preprocessing:
         pixels = pixels.permute(0, 3, 1, 2).float()
         height, width = self._resized(*pixels.shape[2:])
         if (height, width) != tuple(pixels.shape[2:]):
+            # Columns, then rows, each rounded to 8 bits: what Pillow does, and with it training.
             smooth = {} if self.resample == "nearest" else {"antialias": True}
-            pixels = interpolate(pixels, (height, width), mode=self.resample, **smooth)
-            pixels = pixels.round().clamp(0, 255)
+            for target in ((pixels.shape[2], width), (height, width)):
+                pixels = interpolate(pixels, target, mode=self.resample, **smooth)
+                pixels = pixels.round().clamp(0, 255)
         if self.crop is not None:
             top, left = height - self.crop[0], width - self.crop[1]
             if min(top, left) < 0:  # black around a picture that is smaller than the crop

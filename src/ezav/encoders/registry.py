@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -133,13 +134,34 @@ def _import(path: str) -> Callable[..., Any]:
         ) from error
 
 
-def _call(
-    factory: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], name: str
-) -> Any:
-    import inspect
+def options(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """The options of an encoder: its constructor's, and those it hands on to its base classes.
 
-    try:
-        inspect.signature(factory).bind(*arguments, **options)
-    except TypeError as error:
-        raise EzavError(f"encoder '{name}': {error}") from error
-    return factory(*arguments, **options)
+    Example:
+        >>> from ezav.encoders.clip import ClipVisual
+        >>> {"source", "fps", "device"} <= set(options(ClipVisual))
+        True
+    """
+    makers: list[Any] = [factory]
+    if isinstance(factory, type):
+        makers = [vars(c)["__init__"] for c in factory.__mro__ if "__init__" in vars(c)]
+    found: dict[str, None] = {}
+    for maker in makers:
+        parameters = inspect.signature(maker).parameters
+        for name, p in parameters.items():
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                found[name] = None
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return tuple(name for name in found if name not in {"self", "card"})
+
+
+def _call(
+    factory: Callable[..., Any], arguments: tuple[Any, ...], given: dict[str, Any], name: str
+) -> Any:
+    known = options(factory)
+    for option in given:
+        if option not in known:
+            hint = f"its options are {', '.join(known)}" if known else "it has no options"
+            raise EzavError(f"the encoder '{name}' has no option '{option}'", hint)
+    return factory(*arguments, **given)
