@@ -88,6 +88,16 @@ class StageModel:
         return Evaluation(scores, clips.labels.cpu(), self.seen, self.classes.names, clips.clips)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """What stage 1 chose: the best HM on validation, its gamma and epoch, and all epochs."""
+
+    HM: float
+    gamma: float
+    epoch: int
+    history: tuple[ValidationEpoch, ...]
+
+
 Progress = Callable[[int, int, ValidationEpoch | EpochLog], None]
 """Called after each epoch with the stage (1 or 2), the epochs to come at most, and the epoch."""
 
@@ -167,6 +177,19 @@ class TwoStageProtocol:
             history_=tuple(validated.history),
             seconds={"stage_1": validated.seconds, "stage_2": seconds},
             _made_by=_VALIDATION,
+        )
+
+    def validate(self, store: FeatureStore, on_epoch: Progress = _silent) -> Validated:
+        """Stage 1 alone: all that a choice of settings may look at. No test clip is read.
+
+        The result cannot test anything; :meth:`fit` with the same settings finds the same.
+
+        Raises:
+            EzavError: the store does not fit the protocol or the method.
+        """
+        done = self._stage_1(store, {}, Checkpoint(None, ""), on_epoch)
+        return Validated(
+            HM=done.HM, gamma=done.gamma, epoch=done.epoch, history=tuple(done.history)
         )
 
     def _stage_1(

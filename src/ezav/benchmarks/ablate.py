@@ -1,0 +1,350 @@
+"""Ablations of EZ-AVGZL: tables whose rows are each one switch away from the full method."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ezav.benchmarks.published import suite_name
+from ezav.benchmarks.recipe import load_recipe
+from ezav.benchmarks.runner import Job, resolve
+from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
+from ezav.protocol.result import RunResult
+from ezav.reports.summary import METRICS, percent
+from ezav.reports.tables import to_csv
+from ezav.safe_io import write_text
+
+METHOD = "ez_avgzl"
+FULL = "full"
+ALPHAS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+MARGINS = (0.01, 0.05, 0.1, 0.2, 0.5)
+DEPTHS = (0, 1, 2, 4, 6)
+
+Verdict = Literal["full", "higher", "within", "lower"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """One row: what it is called, and the settings that differ from the full method's.
+
+    Attributes:
+        label: what the table calls it.
+        config: fields of the method's config; those of `classes` one by one.
+        text_encoder: another text encoder of the store.
+    """
+
+    label: str
+    config: dict[str, Any] = field(default_factory=dict)
+    text_encoder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a table, as planned: the label of its runs, and whether it is the full method."""
+
+    label: str
+    run: str
+    is_full: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """All tables of a store: rows by table name, and the jobs behind them (each run once)."""
+
+    tables: dict[str, list[Row]]
+    jobs: list[Job]
+
+
+def switches(store: FeatureStore) -> dict[str, list[Switch]]:
+    """The tables that a store allows: text encoders and time only where it has several.
+
+    "Proximity alone" and "semantics alone" (alpha = 0) need no row of their own: their optimum is
+    the raw text embedding, which is the row "no CEO".
+    """
+    ceo = {"source": "ceo"}
+    tables = {
+        "class embeddings": [
+            Switch(label="no CEO: raw text embeddings", config={"classes": {"source": "raw"}}),
+            Switch(label="separation only", config={"classes": {**ceo, "alpha": 1.0}}),
+            Switch(
+                label="separation and proximity",
+                config={"classes": {**ceo, "semantic": "proximity"}},
+            ),
+            Switch(
+                label="separation and ranking", config={"classes": {**ceo, "semantic": "ranking"}}
+            ),
+            Switch(label="control: shuffled classes", config={"classes": {"shuffle": True}}),
+        ],
+        "alpha": [
+            Switch(label=f"alpha {alpha:g}", config={"classes": {**ceo, "alpha": alpha}})
+            for alpha in ALPHAS
+        ],
+        "margin": [
+            Switch(label=f"margin {margin:g}", config={"classes": {**ceo, "margin": margin}})
+            for margin in MARGINS
+        ],
+        "ranking": [
+            Switch(label=f"{kind} ranking", config={"classes": {**ceo, "ranking": kind}})
+            for kind in ("exact", "sampled")
+        ],
+        "similarity": [
+            Switch(label=f"{kind} similarity", config={"similarity": kind})
+            for kind in ("attention", "decoder", "cosine")
+        ],
+        "query": [
+            Switch(label="learned query" if on else "fixed query", config={"learned_query": on})
+            for on in (False, True)
+        ],
+        "negatives": [
+            Switch(label=f"negatives: {kind}", config={"negatives": kind})
+            for kind in ("batch", "distinct", "seen")
+        ],
+        "depth": [Switch(label=f"L = {depth}", config={"layers": depth}) for depth in DEPTHS],
+        "modalities": [
+            Switch(label=kind if kind == "both" else f"{kind} only", config={"modalities": kind})
+            for kind in ("both", "audio", "visual")
+        ],
+    }
+    if len(store.encoders) > 1:
+        tables["text encoder"] = [
+            Switch(label=f"text: {name}", text_encoder=name) for name in store.encoders
+        ]
+    if _has_time(store):
+        tables["time"] = [
+            Switch(label=name, config={"temporal": name == "temporal"})
+            for name in ("pooled", "temporal")
+        ]
+    return tables
+
+
+def _has_time(store: FeatureStore) -> bool:
+    import pyarrow.compute as pc
+
+    most = (pc.max(store.index[name]).as_py() for name in ("audio_tokens", "visual_tokens"))
+    return any((count or 0) > 1 for count in most)
+
+
+def plan_ablation(
+    store: FeatureStore,
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    recipe: str | Path = METHOD,
+    tables: Sequence[str] = (),
+    training: dict[str, Any] | None = None,
+    text_encoder: str | None = None,
+    device: str = "cpu",
+) -> Ablation:
+    """The tables and their jobs. Two rows with the same settings share their runs.
+
+    Args:
+        store: the features; its suite chooses the recipe's setting.
+        seeds: of every row.
+        out: the folder for runs.
+        recipe: the full method: a recipe of ez_avgzl.
+        tables: which tables; by default all that :func:`switches` gives.
+        training: overrides of the recipe's training settings, for all rows alike.
+        text_encoder: of the full method; by default the store's first.
+
+    Raises:
+        EzavError: a recipe of another method, or an unknown table.
+    """
+    found = load_recipe(recipe)
+    if found.method != METHOD:
+        raise EzavError(
+            f"the recipe '{recipe}' is of '{found.method}'", f"ablations are those of {METHOD}"
+        )
+    known = switches(store)
+    unknown = [name for name in tables if name not in known]
+    if unknown:
+        raise EzavError(f"no table '{unknown[0]}' for this store", f"there are: {', '.join(known)}")
+    setting = found.setting(suite_name(store.header.dataset, store.header.setting))
+    trained = {**setting.training, **(training or {})}
+    encoder = text_encoder or store.encoders[0]
+    labels: dict[str, str] = {}
+    rows: dict[str, list[Row]] = {}
+    jobs: list[Job] = []
+
+    def row_of(switch: Switch) -> Row:
+        one = Job(
+            store=store.path,
+            folder=out,
+            method=METHOD,
+            label=switch.label,
+            seed=0,
+            config=_merged(setting.config, switch.config),
+            training=trained,
+            text_encoder=switch.text_encoder or encoder,
+            device=device,
+        )
+        key = repr((resolve(one), one.text_encoder))
+        if key not in labels:
+            labels[key] = switch.label
+            # The encoder is in the path: a run of another one must not pass for this row.
+            folder = out / "runs" / _slug(one.text_encoder or "") / _slug(switch.label)
+            jobs.extend(replace(one, seed=seed, folder=folder / f"seed-{seed}") for seed in seeds)
+        return Row(label=switch.label, run=labels[key], is_full=labels[key] == FULL)
+
+    row_of(Switch(label=FULL))
+    for name in tables or known:
+        table = [row_of(switch) for switch in known[name]]
+        if not any(row.is_full for row in table):
+            table.insert(0, Row(label=FULL, run=FULL, is_full=True))
+        rows[name] = table
+    return Ablation(tables=rows, jobs=jobs)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, dictionaries inside merged too."""
+    merged = dict(base)
+    for name, value in changes.items():
+        inner = merged.get(name)
+        if isinstance(value, dict):
+            merged[name] = _merged(inner if isinstance(inner, dict) else {}, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """A row of a table with its numbers.
+
+    Attributes:
+        table, label: where it stands.
+        mean, sd: of S, U, HM, ZSL and AUSUC over seeds, as fractions; sd is None with one seed.
+        validation_hm: mean HM on validation: the only number to choose by.
+        difference: mean HM minus the full method's.
+        verdict: `higher` or `lower` than the full method in HM by more than one standard
+            deviation (the larger of the two rows'), `within` it, or `full`.
+        above_full: mean HM exceeds the full method's, by however little.
+    """
+
+    table: str
+    label: str
+    seeds: int
+    mean: dict[str, float]
+    sd: dict[str, float] | None
+    validation_hm: float
+    difference: float
+    verdict: Verdict
+    above_full: bool
+
+
+def row_results(ablation: Ablation, results: Sequence[RunResult]) -> list[RowResult]:
+    """The numbers of every row, table by table.
+
+    Args:
+        ablation: the plan.
+        results: of its jobs, in their order.
+    """
+    runs: dict[str, list[RunResult]] = {}
+    for job, result in zip(ablation.jobs, results, strict=True):
+        runs.setdefault(job.label, []).append(result)
+    numbers = {label: _numbers(found) for label, found in runs.items()}
+    full_mean, full_sd = numbers[FULL]
+    told = []
+    for table, rows in ablation.tables.items():
+        for row in rows:
+            mean, sd = numbers[row.run]
+            difference = mean["HM"] - full_mean["HM"]
+            spread = max(sd["HM"], full_sd["HM"]) if sd and full_sd else 0.0
+            verdict: Verdict = "higher" if difference > 0 else "lower"
+            if row.is_full:
+                verdict = "full"
+            elif abs(difference) <= spread:
+                verdict = "within"
+            told.append(
+                RowResult(
+                    table=table,
+                    label=row.label,
+                    seeds=len(runs[row.run]),
+                    mean=mean,
+                    sd=sd,
+                    validation_hm=statistics.fmean(r.validation.HM for r in runs[row.run]),
+                    difference=difference,
+                    verdict=verdict,
+                    above_full=difference > 0 and not row.is_full,
+                )
+            )
+    return told
+
+
+def _numbers(runs: Sequence[RunResult]) -> tuple[dict[str, float], dict[str, float] | None]:
+    values = {metric: [getattr(run.metrics, metric) for run in runs] for metric in METRICS}
+    mean = {metric: statistics.fmean(found) for metric, found in values.items()}
+    if len(runs) < 2:
+        return mean, None
+    return mean, {metric: statistics.stdev(found) for metric, found in values.items()}
+
+
+def write_ablation(
+    ablation: Ablation, results: Sequence[RunResult], store: FeatureStore, out: Path
+) -> Path:
+    """Write `ablation.md` and `ablation.csv` (a row a row); returns the first."""
+    rows = row_results(ablation, results)
+    write_text(out / "ablation.csv", _csv(rows))
+    write_text(out / "ablation.md", _markdown(rows, results[0], store))
+    return out / "ablation.md"
+
+
+def _csv(rows: Sequence[RowResult]) -> str:
+    spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "sd")]
+    head = ["table", "row", "seeds", *spread, "validation_HM", "HM_minus_full", "verdict"]
+    lines: list[list[Any]] = [[*head, "above_full"]]
+    for row in rows:
+        values: list[Any] = []
+        for metric in METRICS:
+            values += [row.mean[metric], "" if row.sd is None else row.sd[metric]]
+        found = [row.validation_hm, row.difference, row.verdict, row.above_full]
+        lines.append([row.table, row.label, row.seeds, *values, *found])
+    return to_csv(lines)
+
+
+def _markdown(rows: Sequence[RowResult], first: RunResult, store: FeatureStore) -> str:
+    header = store.header
+    lines = [f"# Ablations: {header.dataset} · {header.setting}", ""]
+    if header.simulated:
+        lines += ["**SIMULATED DATA: random features, nothing here says how good a method is.**"]
+        lines += [""]
+    lines += [
+        f"Mean ± sd of {rows[0].seeds} seeds, percent; chance HM {percent(first.chance.HM)}. "
+        "Every row is one switch away from the full method (bold). Delta: HM minus the full "
+        "method's. **▲** marks a row whose HM exceeds the full method's; *within sd* one that "
+        "differs by no more than one standard deviation. Settings are to be chosen by the "
+        "validation column, never by the others.",
+    ]
+    table = ""
+    for row in rows:
+        if row.table != table:
+            table = row.table
+            lines += ["", f"## {table.capitalize()}", ""]
+            lines += ["| | " + " | ".join(METRICS) + " | validation HM | delta | |"]
+            lines += ["|---|" + "--:|" * (len(METRICS) + 2) + "---|"]
+        cells = [_cell(row, metric) for metric in METRICS]
+        is_full = row.verdict == "full"
+        label = f"**{row.label}**" if is_full else row.label
+        delta = "" if is_full else f"{100 * row.difference:+.1f}"
+        marks = ["▲"] if row.above_full else []
+        marks += ["within sd"] if row.verdict == "within" else []
+        lines.append(
+            f"| {label} | {' | '.join(cells)} | {percent(row.validation_hm)} | {delta} "
+            f"| {' '.join(marks)} |"
+        )
+    not_lower = sorted({row.label for row in rows if row.above_full})
+    lines += ["", f"Rows above the full method: {', '.join(not_lower) or 'none'}.", ""]
+    return "\n".join(lines)
+
+
+def _cell(row: RowResult, metric: str) -> str:
+    spread = "" if row.sd is None else f" ± {percent(row.sd[metric])}"
+    return f"{percent(row.mean[metric])}{spread}"

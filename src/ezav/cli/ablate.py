@@ -1,0 +1,89 @@
+"""The tables of ablations of EZ-AVGZL: every row one switch away from the full method.
+
+Class embeddings (no optimisation, separation only, proximity, ranking, shuffled control), alpha,
+margin, exact or sampled ranking, similarity, query, negatives, depth, modalities; text encoders
+and time where the store has several. Mean and standard deviation over seeds, as Markdown and CSV.
+Rows above the full method are marked. What is done already is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ezav.cli.common import Command, output, progress
+
+
+@dataclass(kw_only=True)
+class AblateCommand(Command):
+    store: tyro.conf.Positional[Path]
+    """A feature store."""
+    out: Path
+    """The folder for runs and tables."""
+    seeds: int = 5
+    """Seeds of every row, from 0."""
+    recipe: str = "ez_avgzl"
+    """The full method: the recipe that comes with it, or a file ('ezav tune' writes one)."""
+    tables: tuple[str, ...] = ()
+    """Only these tables, by name; by default all that the store allows."""
+    processes: int | None = None
+    """Runs in parallel; by default one for each CPU."""
+    epochs: int | None = None
+    """Overrides the recipe's number of epochs, for all rows."""
+    batches_per_epoch: int | None = None
+    """Overrides the recipe's batches an epoch, for all rows."""
+    text_encoder: str | None = None
+    """Text encoder of the full method; by default the store's first."""
+    device: str = "cpu"
+    """cpu, cuda, or auto."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.benchmarks.ablate import plan_ablation, row_results, write_ablation
+        from ezav.benchmarks.runner import run_jobs
+        from ezav.cli.run import choose_device
+        from ezav.errors import EzavError
+        from ezav.features.store import FeatureStore
+
+        if self.seeds < 1:
+            raise EzavError(f"--seeds must be at least 1, not {self.seeds}")
+        store = FeatureStore.open(self.store)
+        overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
+        ablation = plan_ablation(
+            store,
+            range(self.seeds),
+            self.out,
+            recipe=self.recipe,
+            tables=self.tables,
+            training={k: v for k, v in overrides.items() if v is not None},
+            text_encoder=self.text_encoder,
+            device=choose_device(self.device),
+        )
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[news]}"),
+        )
+        with Progress(*columns, console=progress) as bar:
+            task = bar.add_task(store.header.dataset, total=len(ablation.jobs), news="")
+
+            def on_done(job: Any, result: Any) -> None:
+                news = f"{job.label}, seed {job.seed}: HM {result.metrics.HM:.1%}"
+                bar.update(task, advance=1, news=news)
+
+            results = run_jobs(ablation.jobs, self.processes, on_done)
+        table = write_ablation(ablation, results, store, self.out)
+        rows = [asdict(row) for row in row_results(ablation, results)]
+        return {"table": str(table), "simulated": store.header.simulated, "rows": rows}
+
+    def show(self, result: dict[str, Any]) -> None:
+        output.print(Path(result["table"]).read_text(encoding="utf-8"), markup=False)
+        output.print(f"written to {result['table']}")
+
+
+CLI = AblateCommand
