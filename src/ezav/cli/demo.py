@@ -59,7 +59,7 @@ class DemoCommand(Command):
         embeddings = self._optimise(store)
         results = self._train(store)
         recognised = self._recognise(world, store)
-        report = self._report()
+        report = self._report(world.folder)
         return {
             "seconds": round(time.perf_counter() - started, 1),
             "world": {"folder": str(world.folder), "classes": len(world.classes)},
@@ -102,9 +102,9 @@ class DemoCommand(Command):
         optimised = EzAvgzlConfig().classes.prepare(text)
         before, after = diagnose(text, text), diagnose(optimised, text)
         _say(
-            f"mean distance to the nearest class {before.mean_nearest:.2f} -> "
-            f"{after.mean_nearest:.2f} (at most {after.simplex_bound:.2f}); "
-            f"{after.orderings_kept:.1%} of the orderings of distances kept"
+            f"mean distance to the nearest class {before.nearest_mean:.2f} -> "
+            f"{after.nearest_mean:.2f} (at most {after.bound:.2f}); "
+            f"{after.triplets_kept:.1%} of the orderings of distances kept"
         )
         return {"before": asdict(before), "after": asdict(after)}
 
@@ -153,12 +153,14 @@ class DemoCommand(Command):
         name = label.removeprefix("control: ").replace(", ", "-").replace(" ", "-").lower()
         return self.out / f"runs-{self.world_seed}" / name / f"seed-{seed}"
 
-    def _report(self) -> Path:
+    def _report(self, videos: Path) -> Path:
         from ezav.reports import write_report
 
         _step(6, "The report")
         folders = [self._folder(label, seed) for label in VARIANTS for seed in range(self.seeds)]
-        return write_report(folders, self.out / "report.html", store=self._store_folder)
+        return write_report(
+            folders, self.out / "report.html", store=self._store_folder, videos=videos
+        )
 
     def show(self, result: dict[str, Any]) -> None:
         from ezav.protocol.result import RunResult
