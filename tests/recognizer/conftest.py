@@ -37,10 +37,9 @@ def lights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def sure(lights: tuple[Path, Path]) -> Recognizer:
-    """The recogniser of that run after it learned every video by heart."""
-    recognizer = Recognizer.load(lights[1])
-    small_run.learn_by_heart(recognizer, FeatureStore.open(lights[0].parent / "store"))
-    return recognizer
+    """A recogniser of the same videos that knows them all."""
+    store = FeatureStore.open(lights[0].parent / "store")
+    return small_run.sure_recognizer(lights[1], store)
 
 
 @pytest.fixture

@@ -119,3 +119,16 @@ def test_what_is_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert is_hub_id("someone/lights")
     for text in ("lights", "runs/lights", "a/b/c", "../lights", "~/lights", "a b/c", "/lights"):
         assert not is_hub_id(text)
+
+
+def test_a_downloaded_run_imports_nothing_unasked(
+    lights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ezav.recognizer.folder.download", lambda *_, **__: lights[1])
+    clip = lights[0] / "red light" / "0.mp4"
+    for opened in (Recognizer.load("someone/x"), Recognizer.from_pretrained("someone/x")):
+        with pytest.raises(EzavError, match="comes from elsewhere"):
+            opened.predict(clip)
+    trusted = Recognizer.load("someone/x", import_code=True)
+    assert trusted.predict(clip) == Recognizer.load(lights[1]).predict(clip)

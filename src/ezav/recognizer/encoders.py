@@ -20,6 +20,7 @@ from ezav.features.header import Header
 from ezav.media import Clip, Frames, Waveform, read_clip
 
 _Encoder = TypeVar("_Encoder")
+_STORED = "give clips as stored features"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +52,14 @@ class RunEncoders:
     Args:
         header: of the feature store that the run was trained on.
         text: the raw text embeddings of the run's classes; they name the text encoder.
+        import_code: whether an encoder named by an import path may be imported. A run of one's
+            own may name such an encoder; one from elsewhere could name any function.
     """
 
-    def __init__(self, header: Header, text: ClassEmbeddings) -> None:
+    def __init__(self, header: Header, text: ClassEmbeddings, import_code: bool = True) -> None:
         self.header = header
         self._text_embeddings = text
+        self._import_code = import_code
 
     @cached_property
     def visual(self) -> VisualEncoder:
@@ -64,12 +68,12 @@ class RunEncoders:
         Raises:
             EzavError: it is not available here, or another revision of it is.
         """
-        return _load(load_visual, "visual", *self._named("visual"), "give clips as stored features")
+        return self._load(load_visual, "visual", *self._named("visual"), _STORED)
 
     @cached_property
     def audio(self) -> AudioEncoder:
         """The audio encoder; raises as `visual`."""
-        return _load(load_audio, "audio", *self._named("audio"), "give clips as stored features")
+        return self._load(load_audio, "audio", *self._named("audio"), _STORED)
 
     @cached_property
     def text(self) -> TextEncoder:
@@ -80,7 +84,7 @@ class RunEncoders:
         prompts = self._text_embeddings.settings.get("templates")
         options = {"prompts": tuple(prompts)} if prompts else {}
         hint = "choose among the classes of the run: it keeps their embeddings"
-        return _load(load_text, "text", name, revision, hint, options)
+        return self._load(load_text, "text", name, revision, hint, options)
 
     def encode_names(self, names: Sequence[str]) -> Tensor:
         """Raw text embeddings, unit rows `[C, d]`.
@@ -88,7 +92,8 @@ class RunEncoders:
         Raises:
             EzavError: the text encoder is not available, or gives another dimension.
         """
-        vectors = self.text.encode(names)
+        # As extraction writes the names of folders.
+        vectors = self.text.encode([name.replace("_", " ") for name in names])
         if vectors.shape[1] != self._text_embeddings.dim:
             raise EzavError(
                 f"the text encoder gives {vectors.shape[1]} dimensions, the run was trained with "
@@ -154,38 +159,41 @@ class RunEncoders:
             )
         return clip.audio[rate]
 
+    def _load(
+        self,
+        load: Callable[..., _Encoder],
+        kind: str,
+        name: str,
+        revision: str,
+        hint: str,
+        options: dict[str, Any] | None = None,
+    ) -> _Encoder:
+        if ":" in name and not self._import_code:
+            raise EzavError(
+                f"the run names its {kind} encoder by an import path, '{name}', and comes from "
+                "elsewhere",
+                "if you trust it: Recognizer.load(..., import_code=True)",
+            )
+        try:
+            encoder = load(name, **(options or {}))
+        except EzavError as error:
+            raise EzavError(
+                f"the run needs the {kind} encoder '{name}': {error.message}", hint
+            ) from error
+        card: EncoderCard = encoder.card  # type: ignore[attr-defined]
+        if revision and card.revision != revision:
+            raise EzavError(
+                f"the run was made with revision '{revision}' of the {kind} encoder '{name}', "
+                f"here is '{card.revision}'",
+                f"install that revision, extract and run again, or {hint}",
+            )
+        return encoder
+
     def _named(self, modality: Literal["audio", "visual"]) -> tuple[str, str]:
         for encoder in self.header.encoders:
             if encoder.modality == modality:
                 return encoder.name, encoder.revision
-        raise EzavError(
-            f"the run does not say which {modality} encoder made its features",
-            "give clips as stored features",
-        )
-
-
-def _load(
-    load: Callable[..., _Encoder],
-    kind: str,
-    name: str,
-    revision: str,
-    hint: str,
-    options: dict[str, Any] | None = None,
-) -> _Encoder:
-    try:
-        encoder = load(name, **(options or {}))
-    except EzavError as error:
-        raise EzavError(
-            f"the run needs the {kind} encoder '{name}': {error.message}", hint
-        ) from error
-    card: EncoderCard = encoder.card  # type: ignore[attr-defined]
-    if revision and card.revision != revision:
-        raise EzavError(
-            f"the run was made with revision '{revision}' of the {kind} encoder '{name}', here is "
-            f"'{card.revision}'",
-            f"install that revision, extract and run again, or {hint}",
-        )
-    return encoder
+        raise EzavError(f"the run does not say which {modality} encoder made its features", _STORED)
 
 
 def join(clips: Sequence[EncodedClip], header: Header) -> FeatureSet:

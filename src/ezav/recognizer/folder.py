@@ -31,17 +31,21 @@ FILES = (
 """All that a recogniser is read from: data only."""
 
 
-def load(cls: type[Recognizer], run: str | Path, device: str = "cpu") -> Recognizer:
+def load(
+    cls: type[Recognizer], run: str | Path, device: str = "cpu", import_code: bool | None = None
+) -> Recognizer:
     """A recogniser from a folder on this machine or a hub id (see :meth:`Recognizer.load`)."""
     folder = Path(run).expanduser()
     if folder.is_dir():
-        return read(cls, folder, device)
+        return read(cls, folder, device, import_code is not False)
     if is_hub_id(run):
-        return read(cls, download(str(run)), device)
+        return read(cls, download(str(run)), device, bool(import_code))
     raise EzavError(f"no run at '{run}'", "'ezav run' writes one; a hub id is 'owner/name'")
 
 
-def read(cls: type[Recognizer], folder: Path, device: str = "cpu") -> Recognizer:
+def read(
+    cls: type[Recognizer], folder: Path, device: str = "cpu", import_code: bool = True
+) -> Recognizer:
     """A recogniser from a folder.
 
     Raises:
@@ -56,7 +60,7 @@ def read(cls: type[Recognizer], folder: Path, device: str = "cpu") -> Recognizer
     except OSError as error:
         raise EzavError(f"cannot read '{header_path}': {error.strerror}", "run it again") from error
     text = ClassEmbeddings.load(folder / "text.safetensors").select(model.classes.names)
-    return cls(model, text, header, result, _calibration(folder, result.gamma))
+    return cls(model, text, header, result, _calibration(folder, result.gamma), import_code)
 
 
 def save(recognizer: Recognizer, folder: Path) -> None:

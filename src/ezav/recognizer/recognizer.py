@@ -59,27 +59,36 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         header: Header,
         result: RunResult,
         calibration: Calibration,
+        import_code: bool = True,
     ) -> None:
         self.model = model
         self.text = text
         self.header = header
         self.result = result
         self.calibration = calibration
-        self.encoders = RunEncoders(header, text)
+        self.encoders = RunEncoders(header, text, import_code)
         # The mixin would write the arguments, tensors and all, as a config; `folder.save` does it.
         self._hub_mixin_config = None
         self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
 
     @classmethod
-    def load(cls, run: str | Path, device: str = "cpu") -> Recognizer:
+    def load(
+        cls, run: str | Path, device: str = "cpu", import_code: bool | None = None
+    ) -> Recognizer:
         """From a run folder, a folder that `save_pretrained` wrote, or a hub id "owner/name".
+
+        Args:
+            run: where it is.
+            device: where the method runs.
+            import_code: import encoders that the run names by an import path; by default for a
+                folder, and not for a download.
 
         Raises:
             EzavError: there is none, it is damaged, or of another version.
         """
         from ezav.recognizer.folder import load
 
-        return load(cls, run, device)
+        return load(cls, run, device, import_code)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -287,6 +296,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         pretrained_model_name_or_path: str | Path,
         *,
         device: str = "cpu",
+        import_code: bool | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
@@ -301,7 +311,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         from ezav.recognizer.folder import download, read
 
         if Path(pretrained_model_name_or_path).is_dir():
-            return read(cls, Path(pretrained_model_name_or_path), device)
+            return read(cls, Path(pretrained_model_name_or_path), device, import_code is not False)
         folder = download(
             str(pretrained_model_name_or_path),
             revision=revision,
@@ -310,7 +320,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             local_files_only=local_files_only,
             token=token,
         )
-        return read(cls, folder, device)
+        return read(cls, folder, device, bool(import_code))
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
