@@ -27,8 +27,9 @@ def randomise(model: torch.nn.Module) -> None:
     """Larger weights than at initialisation, so that different inputs differ visibly."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+        for name, parameter in model.named_parameters():
+            gain = name.endswith("weight") and parameter.ndim == 1  # of a normalisation
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2 + gain)
 
 
 def save(
@@ -259,7 +260,7 @@ def pe_av(folder: Path) -> Path:
     vision = transformers.ViTConfig(**_TOWER, **_IMAGE, num_labels=10)
     dac = transformers.DacConfig(
         encoder_hidden_size=4,
-        downsampling_ratios=[2, 4],
+        downsampling_ratios=[8, 10, 24],
         hidden_size=16,
         codebook_dim=4,
         codebook_size=8,

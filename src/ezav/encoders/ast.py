@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ezav.encoders.base import EncoderCard, MediaNeeds
 from ezav.encoders.loading import load_pretrained, load_processor
 from ezav.encoders.registry import Entry
@@ -23,6 +25,7 @@ AUDIO = EncoderCard(
     trained_on=("AudioSet", "ImageNet-1k"),
     notes="one token a window of up to 10.24 s",
 )
+_FRAME = 400
 
 
 class AstAudio(SoundEncoder):
@@ -42,7 +45,9 @@ class AstAudio(SoundEncoder):
         self._learn_dimension(self._model.config.hidden_size)
 
     def _embed(self, batch: list[Any]) -> Tensor:
-        inputs = self._extractor(batch, sampling_rate=self._rate, return_tensors="pt")
+        # The filterbank needs one frame of 25 ms.
+        sounds = [np.pad(b, (0, max(0, _FRAME - len(b)))) for b in batch]
+        inputs = self._extractor(sounds, sampling_rate=self._rate, return_tensors="pt")
         output = self._model(input_values=inputs["input_values"].to(self._device))
         vectors: Tensor = output.pooler_output
         return vectors

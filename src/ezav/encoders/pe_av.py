@@ -78,21 +78,20 @@ class PeAvAudio(SoundEncoder):
         self._learn_dimension(self._model.config.text_config.hidden_size)
 
     def _embed(self, batch: list[np.ndarray]) -> Tensor:
+        import torch
+
+        # One by one: padded in a batch, a sound's last frames would see the padding.
+        return torch.cat([self._one(samples) for samples in batch])
+
+    def _one(self, samples: np.ndarray) -> Tensor:
         import numpy as np
         import torch
 
-        # Reflected to whole frames, as the model's own feature extractor does; then silence up to
-        # the longest, which the mask leaves out.
-        whole = [np.pad(b, (0, -len(b) % self._hop), mode="reflect") for b in batch]
-        longest = max(map(len, whole))
-        samples = torch.zeros(len(whole), 1, longest)
-        mask = torch.zeros(len(whole), longest, dtype=torch.long)
-        for row, sound in enumerate(whole):
-            samples[row, 0, : len(sound)] = torch.from_numpy(sound)
-            mask[row, : len(sound)] = 1
+        # Reflected to whole frames, as the model's own feature extractor does.
+        whole = np.pad(samples, (0, -len(samples) % self._hop), mode="reflect")
         tower = self._model.audio_model
-        output = tower.audio_encoder(samples.to(self._device), padding_mask=mask.to(self._device))
-        vectors: Tensor = tower.audio_head(output.pooler_output)
+        sound = torch.from_numpy(whole)[None, None].to(self._device)
+        vectors: Tensor = tower.audio_head(tower.audio_encoder(sound).pooler_output)
         return vectors
 
 
