@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ezav.classes import extend_class_embeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.cli.main import main
 from ezav.encoders.registry import load_text
@@ -75,6 +76,27 @@ def test_named_classes_are_exactly_the_candidates(stored: Stored) -> None:
         assert found["Dog Barking"].score == pytest.approx(float(wanted[row, 1]), abs=1e-5)
         assert found["鳥のさえずり"].score == pytest.approx(float(wanted[row, 3]), abs=1e-5)
         assert sum(c.probability for c in one.ranked) == pytest.approx(1)
+
+
+def test_new_names_of_an_optimised_run_are_extended_one_by_one(
+    stored: Stored, tmp_path: Path
+) -> None:
+    run = small_run.train(stored[0], tmp_path / "run", ClassEmbeddingRecipe())
+    recognizer = Recognizer.load(run)
+    clips = stored[0].select("test_unseen")
+    raw = small_run.text_embeddings(("a bird that sings", "walrus"))
+    wanted = extend_class_embeddings(raw, recognizer.text, recognizer.model.classes)
+    candidates = recognizer.candidates(["walrus", "a bird that sings"])
+    assert torch.allclose(candidates.new_vectors, wanted.vectors.flip(0), atol=1e-6)
+    assert not torch.allclose(candidates.new_vectors, raw.vectors.flip(0), atol=1e-2)
+    both = recognizer.predict(clips, ["walrus", "a bird that sings"])
+    alone = recognizer.predict(clips, ["a bird that sings"])
+    for pair, one in zip(both, alone):
+        assert {c.name: c.score for c in pair.ranked}[one.best.name] == pytest.approx(
+            one.best.score, abs=1e-5
+        )
+    same = recognizer.predict(clips, ["chopping  Wood"])[0].best
+    assert (same.kind, same.known_as) == ("unseen", "chopping wood")
 
 
 def test_evidence_does_not_depend_on_how_many_names_are_asked_for(stored: Stored) -> None:
