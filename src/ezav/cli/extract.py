@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -43,6 +43,12 @@ class ExtractCommand(Command):
     """Of the drawn splits."""
     workers: int | None = None
     """Processes that decode and encode; by default one for each CPU."""
+    engine: Literal["local", "ray"] = "local"
+    """Where: the processes of this machine, or a Ray cluster (pip install 'ezav[cluster]')."""
+    ray_address: str | None = None
+    """The Ray cluster, as 'auto' or host:port; by default one is started on this machine."""
+    gpus: float = 0
+    """GPUs of each Ray actor."""
     shard: str | None = None
     """i/n: only the i-th of n parts (1/n to n/n), for job arrays. Once the parts are done, the same
     command without it puts them together."""
@@ -71,6 +77,9 @@ class ExtractCommand(Command):
                 unseen=self.unseen or None,
                 seed=self.seed,
                 workers=self.workers,
+                engine=self.engine,
+                ray_address=self.ray_address,
+                gpus=self.gpus,
                 shard=self.shard,
                 limits=Limits(self.seconds, self.memory << 20),
                 retry=self.retry,

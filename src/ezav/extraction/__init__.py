@@ -11,10 +11,11 @@ from typing import Any
 
 _HOMES = {
     "EncodedClip": "encode",
-    "EncoderSpec": "pool",
+    "EncoderSpec": "batch",
     "ExtractionReport": "report",
     "Limits": "pool",
     "Progress": "report",
+    "RayPool": "on_ray",
     "WorkerPool": "pool",
     "encode_clip": "encode",
     "extract": "local",

@@ -7,7 +7,7 @@ token the number of what it sent; here that token is replaced by what the encode
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -25,9 +25,25 @@ BATCH = 16
 Media = Frames | Waveform
 
 
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """An encoder by name (or import path) with its options, as workers load it."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 def runs_here(encoder: Any) -> bool:
     """An encoder on a device other than the CPU stays in one process, whose batches it takes."""
     return str(getattr(encoder, "device", "cpu")) != "cpu"
+
+
+def placed(spec: EncoderSpec | None, load: Callable[..., Any]) -> Any:
+    """What a pool is to be given: the spec for workers to load, or the encoder that stays here."""
+    if spec is None:
+        return None
+    encoder = load(spec.name, **spec.options)
+    return encoder if runs_here(encoder) else spec
 
 
 class Forward:

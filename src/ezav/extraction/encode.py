@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from ezav.encoders.base import AudioEncoder, Encoded, VisualEncoder
 from ezav.errors import EzavError
+from ezav.extraction.wire import Arrays
 from ezav.media import Clip, FrameSpec, TooLongError, read_clip, read_windows
 
 OK, DAMAGED, UNREADABLE = "ok", "damaged", "unreadable"
@@ -44,6 +45,40 @@ class EncodedClip:
     frames: int = 0
     path: Path = field(default=Path())
     encoder_failed: bool = False
+
+    def message(self) -> tuple[dict[str, Any], Arrays]:
+        """The clip as another process may send it (:mod:`ezav.extraction.wire`)."""
+        head = {
+            "status": self.status,
+            "reason": self.reason,
+            "duration": self.duration,
+            "frames": self.frames,
+            "encoder_failed": self.encoder_failed,
+        }
+        arrays: Arrays = {}
+        for name, tokens in (("visual", self.visual), ("audio", self.audio)):
+            if tokens is not None:
+                arrays[f"{name}.values"], arrays[f"{name}.times"] = tokens
+        return head, arrays
+
+    @classmethod
+    def of(cls, head: Mapping[str, Any], arrays: Arrays, path: Path) -> EncodedClip:
+        """What :meth:`message` gave."""
+        tokens = {
+            name: Encoded(arrays[f"{name}.values"], arrays[f"{name}.times"])
+            for name in ("visual", "audio")
+            if f"{name}.values" in arrays
+        }
+        return cls(
+            visual=tokens.get("visual"),
+            audio=tokens.get("audio"),
+            duration=float(head["duration"]),
+            status=str(head["status"]),
+            reason=str(head["reason"]),
+            frames=int(head["frames"]),
+            path=path,
+            encoder_failed=bool(head["encoder_failed"]),
+        )
 
 
 def encode_clip(

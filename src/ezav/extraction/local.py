@@ -6,20 +6,21 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.errors import EzavError
-from ezav.extraction.batch import runs_here
+from ezav.extraction.batch import EncoderSpec, runs_here
 from ezav.extraction.encode import OK, EncodedClip
-from ezav.extraction.listing import Item, Listing, list_videos
+from ezav.extraction.listing import Item, list_videos
+from ezav.extraction.on_ray import RayPool
 from ezav.extraction.parts import Shard, take_parts
-from ezav.extraction.pool import EncoderSpec, Limits, WorkerPool
+from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, read_report
-from ezav.features.header import EncoderInfo, Header, SplitOrigin, parse_header
-from ezav.features.splits import check_splits, draw_splits, given_splits
-from ezav.features.store import FeatureStore
+from ezav.extraction.splitting import check_continues, final_splits, splitter
+from ezav.features.header import EncoderInfo, Header
 from ezav.features.writer import StoreWriter
 
 _SUSPECTS = 3
@@ -36,6 +37,9 @@ def extract(
     unseen: Collection[str] | None = None,
     seed: int = 0,
     workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
+    gpus: float = 0,
     shard: str | None = None,
     limits: Limits = Limits(),  # noqa: B008
     retry: bool = False,
@@ -59,7 +63,10 @@ def extract(
         text: text encoders of the class names, the default first.
         unseen: classes never to be trained on; None draws them, unless the manifest has splits.
         seed: of the draw.
-        workers: processes; default one for each CPU.
+        workers: processes; default one for each CPU. On Ray: of each actor, default 1.
+        engine: "local", or "ray" for a cluster (:class:`ezav.extraction.RayPool`).
+        ray_address: of the cluster; None starts one on this machine.
+        gpus: of each Ray actor.
         shard: "i/n" does only the i-th of n parts, into `OUT.parts/i-of-n`; a call without it
             takes the finished parts over and does what they lack.
         limits: time and memory that one file may cost.
@@ -80,7 +87,7 @@ def extract(
     """
     out = Path(out)
     listing = list_videos(videos, allow_outside=allow_outside)
-    splits_of, origin = _splitter(listing, unseen, seed, Path(videos))
+    splits_of, origin = splitter(listing, unseen, seed, Path(videos))
     splits_of(listing.items)  # what is wrong with the classes is said before hours of work
     part = None if shard is None else Shard.parse(shard)
     items = listing.items if part is None else part.of(listing.items)
@@ -98,7 +105,7 @@ def extract(
     )
     if part is not None:
         out = part.folder(out)
-    _check_continues(out, origin, listing)
+    check_continues(out, origin, listing)
     if part is None:
         take_parts(out, header)
     with StoreWriter(out, header) as writer:
@@ -108,13 +115,25 @@ def extract(
         begun = time.monotonic()
         media_seconds = 0.0
         if todo:
-            with WorkerPool(
-                view if runs_here(view) else specs[0],
-                sound if runs_here(sound) else specs[1],
-                workers=workers,
-                limits=limits,
-                use_damaged=use_damaged,
-            ) as pool:
+            pool: WorkerPool | RayPool
+            if engine == "ray":
+                pool = RayPool(
+                    *specs,
+                    workers=workers or 1,
+                    gpus=gpus,
+                    limits=limits,
+                    use_damaged=use_damaged,
+                    address=ray_address,
+                )
+            else:
+                pool = WorkerPool(
+                    view if runs_here(view) else specs[0],
+                    sound if runs_here(sound) else specs[1],
+                    workers=workers,
+                    limits=limits,
+                    use_damaged=use_damaged,
+                )
+            with pool:
                 finished = pool.encode([item.path for item in todo])
                 finished = _encoders_work(finished)
                 for count, (index, clip) in enumerate(finished, start=1):
@@ -127,7 +146,7 @@ def extract(
         readable = [item for item in items if item.clip not in failed]
         if not readable:
             raise _nothing_readable(failed, items)
-        splits, origin = _final_splits(splits_of, origin, listing, readable, part is None)
+        splits, origin = final_splits(splits_of, origin, listing, readable, part is None)
         gone = set(writer.done) - {item.clip for item in items}
         writer.finish(
             splits,
@@ -203,86 +222,6 @@ def _add(writer: StoreWriter, item: Item, clip: EncodedClip) -> None:
         status=clip.status,
         reason=clip.reason,
     )
-
-
-def _splitter(
-    listing: Listing, unseen: Collection[str] | None, seed: int, videos: Path
-) -> tuple[Callable[[Sequence[Item]], dict[str, str]], SplitOrigin]:
-    """How these clips are split, and how to say so."""
-    if listing.items[0].split is not None:
-        if unseen is not None:
-            raise EzavError(
-                f"'{videos}' has a split for every clip, and unseen classes are named as well",
-                "leave out --unseen, or the manifest's column split",
-            )
-        given = {item.clip: item.split or "" for item in listing.items}
-
-        def from_manifest(items: Sequence[Item]) -> dict[str, str]:
-            clips = [item.clip for item in items]
-            names = [item.class_name for item in items]
-            return given_splits(clips, names, [given[clip] for clip in clips])
-
-        return from_manifest, SplitOrigin(how="manifest", detail=videos.name)
-
-    def drawn(items: Sequence[Item]) -> dict[str, str]:
-        names = [item.class_name for item in items]
-        return draw_splits([item.clip for item in items], names, unseen, seed)
-
-    named = "" if unseen is None else "unseen: " + ", ".join(sorted(unseen))
-    return drawn, SplitOrigin(how="drawn", seed=seed, detail=named)
-
-
-def _final_splits(
-    splits_of: Callable[[Sequence[Item]], dict[str, str]],
-    origin: SplitOrigin,
-    listing: Listing,
-    readable: Sequence[Item],
-    whole: bool,
-) -> tuple[dict[str, str], SplitOrigin]:
-    """The splits of the readable clips.
-
-    They are drawn over all clips, so that they do not depend on the parts; only where that leaves
-    no benchmark (a class all of whose training clips are broken) are they drawn again.
-    """
-    every = splits_of(listing.items)
-    splits = {item.clip: every[item.clip] for item in readable}
-    if whole:
-        try:
-            check_splits(splits, {item.clip: item.class_name for item in readable})
-        except EzavError:
-            if origin.how != "drawn":
-                raise
-            detail = "; ".join(part for part in (origin.detail, "without unreadable clips") if part)
-            return splits_of(readable), origin.model_copy(update={"detail": detail})
-    return splits, origin
-
-
-def _check_continues(out: Path, origin: SplitOrigin, listing: Listing) -> None:
-    """Refuse to go on with a store that was begun with other splits or other classes."""
-    header = out / "header.json"
-    if header.is_file():
-        before = parse_header(header.read_bytes(), header).splits
-        if before is not None and before != origin:
-            raise EzavError(
-                f"the store '{out}' was begun with other splits: {_told(before)} there, "
-                f"{_told(origin)} now",
-                "use the same settings, or another folder",
-            )
-    if (out / "index.parquet").is_file():
-        index = FeatureStore.open(out).index
-        was = dict(zip(index.column("clip").to_pylist(), index.column("class").to_pylist()))
-        for item in listing.items:
-            if was.get(item.clip, item.class_name) != item.class_name:
-                raise EzavError(
-                    f"clip '{item.clip}' is of class '{was[item.clip]}' in the store '{out}' and "
-                    f"of class '{item.class_name}' now",
-                    "write another store",
-                )
-
-
-def _told(origin: SplitOrigin) -> str:
-    seed = "" if origin.seed is None else f", seed {origin.seed}"
-    return f"{origin.how}{seed}" + (f" ({origin.detail})" if origin.detail else "")
 
 
 def _info(modality: str, card: EncoderCard) -> EncoderInfo:

@@ -10,18 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from ezav.encoders.base import AudioEncoder, Encoded, VisualEncoder
+from ezav.encoders.base import AudioEncoder, VisualEncoder
 from ezav.errors import EzavError
-from ezav.extraction.batch import Batcher, Forward, received
+from ezav.extraction.batch import Batcher, EncoderSpec, Forward, received
 from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip
-from ezav.extraction.wire import Arrays, receive, send
+from ezav.extraction.wire import receive, send
 
 _START_SECONDS = 300
 """For a worker to import its encoders on a slow disk."""
@@ -29,14 +29,6 @@ _WATCH_SECONDS = 0.25
 """Between two looks at the memory of the workers."""
 _BYTES_PER_SECOND = 1e6
 """A file may take longer than the limit by a second for each so many bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """An encoder by name (or import path) with its options, as workers load it."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +42,14 @@ class Limits:
 
     seconds: float = 60.0
     memory: int = 2 << 30
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < 1e6:
+            raise EzavError(f"a file cannot be given {self.seconds} s", "60 s is usual")
+        if self.memory < 64 << 20:
+            raise EzavError(
+                f"{self.memory >> 20} MiB are too little to decode a file", "2048 MiB is usual"
+            )
 
 
 class WorkerPool:
@@ -164,7 +164,7 @@ class WorkerPool:
                 media = received(head, arrays)
                 batcher.add(worker.index, head["kind"], head["piece"], media)
                 return
-            clip = _encoded(head, arrays, worker.path)
+            clip = EncodedClip.of(head, arrays, worker.path)
         except (EOFError, OSError):
             self._replace(worker, batcher, f"crashed the decoder ({worker.how_it_ended()})")
             return
@@ -200,24 +200,6 @@ def _plain(encoder: EncoderSpec | VisualEncoder | AudioEncoder | None) -> dict[s
     if isinstance(encoder, EncoderSpec):
         return {"name": encoder.name, "options": dict(encoder.options)}
     return Forward.setup(encoder)
-
-
-def _encoded(head: dict[str, Any], arrays: Arrays, path: Path) -> EncodedClip:
-    tokens = {
-        name: Encoded(arrays[f"{name}.values"], arrays[f"{name}.times"])
-        for name in ("visual", "audio")
-        if f"{name}.values" in arrays
-    }
-    return EncodedClip(
-        visual=tokens.get("visual"),
-        audio=tokens.get("audio"),
-        duration=float(head.get("duration", 0.0)),
-        status=str(head["status"]),
-        reason=str(head["reason"]),
-        frames=int(head.get("frames", 0)),
-        encoder_failed=bool(head.get("encoder_failed", False)),
-        path=path,
-    )
 
 
 class _Worker:

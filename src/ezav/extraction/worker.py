@@ -90,27 +90,16 @@ def _alarm(seconds: float) -> None:
 def _serve(
     request: dict[str, Any], visual: Any, audio: Any, use_damaged: bool
 ) -> tuple[dict[str, Any], Arrays]:
-    from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, encode_clip
+    from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip, encode_clip
 
     try:
-        clip = encode_clip(request["path"], visual, audio, use_damaged=use_damaged)
+        return encode_clip(request["path"], visual, audio, use_damaged=use_damaged).message()
     except MemoryError:
-        return {"status": UNREADABLE, "reason": OUT_OF_MEMORY, "out_of_memory": True}, {}
+        head, arrays = EncodedClip(status=UNREADABLE, reason=OUT_OF_MEMORY).message()
+        return head | {"out_of_memory": True}, arrays
     except Exception as error:  # a decoder's surprise must not cost more than this clip
-        text = " ".join(str(error).split())
-        return {"status": UNREADABLE, "reason": f"{type(error).__name__}: {text}"}, {}
-    head = {
-        "status": clip.status,
-        "reason": clip.reason,
-        "duration": clip.duration,
-        "frames": clip.frames,
-        "encoder_failed": clip.encoder_failed,
-    }
-    arrays: Arrays = {}
-    for name, tokens in (("visual", clip.visual), ("audio", clip.audio)):
-        if tokens is not None:
-            arrays[f"{name}.values"], arrays[f"{name}.times"] = tokens
-    return head, arrays
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return EncodedClip(status=UNREADABLE, reason=reason).message()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""Which split each clip of an extraction is in, and whether a store was begun with the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from ezav.errors import EzavError
+from ezav.extraction.listing import Item, Listing
+from ezav.features.header import SplitOrigin, parse_header
+from ezav.features.splits import check_splits, draw_splits, given_splits
+from ezav.features.store import FeatureStore
+
+Splitter = Callable[[Sequence[Item]], dict[str, str]]
+"""Clips to clip -> split; raises EzavError where they make no benchmark."""
+
+
+def splitter(
+    listing: Listing, unseen: Collection[str] | None, seed: int, videos: Path
+) -> tuple[Splitter, SplitOrigin]:
+    """How these clips are split, and how to say so."""
+    if listing.items[0].split is not None:
+        if unseen is not None:
+            raise EzavError(
+                f"'{videos}' has a split for every clip, and unseen classes are named as well",
+                "leave out --unseen, or the manifest's column split",
+            )
+        given = {item.clip: item.split or "" for item in listing.items}
+
+        def from_manifest(items: Sequence[Item]) -> dict[str, str]:
+            clips = [item.clip for item in items]
+            names = [item.class_name for item in items]
+            return given_splits(clips, names, [given[clip] for clip in clips])
+
+        return from_manifest, SplitOrigin(how="manifest", detail=videos.name)
+
+    def drawn(items: Sequence[Item]) -> dict[str, str]:
+        names = [item.class_name for item in items]
+        return draw_splits([item.clip for item in items], names, unseen, seed)
+
+    named = "" if unseen is None else "unseen: " + ", ".join(sorted(unseen))
+    return drawn, SplitOrigin(how="drawn", seed=seed, detail=named)
+
+
+def final_splits(
+    splits_of: Splitter,
+    origin: SplitOrigin,
+    listing: Listing,
+    readable: Sequence[Item],
+    whole: bool,
+) -> tuple[dict[str, str], SplitOrigin]:
+    """The splits of the readable clips.
+
+    They are drawn over all clips, so that they do not depend on the parts; only where that leaves
+    no benchmark (a class all of whose training clips are broken) are they drawn again.
+    """
+    every = splits_of(listing.items)
+    splits = {item.clip: every[item.clip] for item in readable}
+    if whole:
+        try:
+            check_splits(splits, {item.clip: item.class_name for item in readable})
+        except EzavError:
+            if origin.how != "drawn":
+                raise
+            detail = "; ".join(part for part in (origin.detail, "without unreadable clips") if part)
+            return splits_of(readable), origin.model_copy(update={"detail": detail})
+    return splits, origin
+
+
+def check_continues(out: Path, origin: SplitOrigin, listing: Listing) -> None:
+    """Refuse to go on with a store that was begun with other splits or other classes."""
+    header = out / "header.json"
+    if header.is_file():
+        before = parse_header(header.read_bytes(), header).splits
+        if before is not None and before != origin:
+            raise EzavError(
+                f"the store '{out}' was begun with other splits: {_told(before)} there, "
+                f"{_told(origin)} now",
+                "use the same settings, or another folder",
+            )
+    if (out / "index.parquet").is_file():
+        index = FeatureStore.open(out).index
+        was = dict(zip(index.column("clip").to_pylist(), index.column("class").to_pylist()))
+        for item in listing.items:
+            if was.get(item.clip, item.class_name) != item.class_name:
+                raise EzavError(
+                    f"clip '{item.clip}' is of class '{was[item.clip]}' in the store '{out}' and "
+                    f"of class '{item.class_name}' now",
+                    "write another store",
+                )
+
+
+def _told(origin: SplitOrigin) -> str:
+    seed = "" if origin.seed is None else f", seed {origin.seed}"
+    return f"{origin.how}{seed}" + (f" ({origin.detail})" if origin.detail else "")
