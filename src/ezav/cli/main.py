@@ -23,6 +23,8 @@ COMMANDS: dict[str, str] = {
     "report": "tables and figures of runs, as one HTML page",
     "export": "a run as ONNX and torch.export, with an example that needs no torch",
     "bench": "methods x seeds on feature stores, under one protocol, into one table",
+    "ablate": "tables whose rows are one switch away from the full method",
+    "tune": "hyper-parameters chosen on validation, written as a recipe",
     "compare": "is one run better than another? A paired bootstrap over clips",
     "import": "the published feature files (AVCA, TCaF, ClipClap) -> a feature store",
     "simulate": "a simulated benchmark of the real size",

@@ -121,7 +121,7 @@ def read_model(folder: str | Path, device: str = "cpu") -> tuple[StageModel, Run
     """
     folder = Path(folder)
     result = read_result(folder)
-    method_class = registry.get(result.method)
+    method_class = registry.get(result.method, importing=False)
     config = parse_config(method_class, result.config)
     weights_path = folder / "weights.safetensors"
     try:

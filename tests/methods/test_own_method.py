@@ -1,0 +1,45 @@
+"""The worked example of docs/adding-a-method.md runs as it stands, under the protocol."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ezav.cli.main import main
+from ezav.errors import EzavError
+from ezav.methods import registry
+from ezav.protocol import read_model
+from tests import worlds
+
+DOC = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+
+
+def test_the_documented_method_runs_from_the_command_line(tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+    assert len(code.splitlines()) <= 45
+    (tmp_path / "my_methods.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    worlds.store(tmp_path / "store")
+    name, run = "my_methods:LinearToText", tmp_path / "run"
+    options = ["--config.temperature", "0.1", "--training.epochs", "40", "--json"]
+    assert main(["run", name, str(tmp_path / "store"), "--out", str(run), *options]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["runs"]
+    assert result["config"] == {"temperature": 0.1}
+    assert result["metrics"]["ZSL"] > result["chance"]["ZSL"]
+    read_model(run)
+    monkeypatch.delitem(sys.modules, "my_methods")
+    with pytest.raises(EzavError, match="not part of ezav"):
+        read_model(run)  # a run folder alone never makes ezav import code
+
+
+def test_what_is_no_method_is_refused_in_words():
+    with pytest.raises(EzavError, match="cannot import the method"):
+        registry.get("no_such_module:Thing")
+    with pytest.raises(EzavError, match="not a subclass"):
+        registry.get("json:JSONDecoder")
+    with pytest.raises(EzavError, match="did you mean 'ez_avgzl'"):
+        registry.get("ez_avgzi")
