@@ -72,13 +72,13 @@ class Graph(nn.Module):
 
 
 def scores_of(method: Method) -> Scores:
-    """The method's `scores`, without branches on the values of tensors, which cannot be traced."""
+    """The method's `scores`, as far as tracing needs it without what cannot be traced."""
     from ezav.methods.ez_avgzl.method import EzAvgzl
 
     if isinstance(method, EzAvgzl):
-        from ezav.export.ez_avgzl import scores_without_branches
+        from ezav.export.ez_avgzl import scores_without_lists
 
-        return scores_without_branches(method)
+        return scores_without_lists(method)
     return method.scores
 
 
