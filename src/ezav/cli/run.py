@@ -21,7 +21,8 @@ from ezav.cli.common import Command, output, progress
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
-    from ezav.protocol.two_stage import ValidationEpoch
+    from ezav.features.store import FeatureStore
+    from ezav.protocol.two_stage import TwoStageProtocol, ValidationEpoch
     from ezav.training.trainer import EpochLog
 
 
@@ -37,6 +38,9 @@ class RunCommand(Command):
     """The (first) seed."""
     seeds: int = 1
     """How many seeds to run, one after the other; those already there are kept."""
+    alphas: tuple[float, ...] = ()
+    """Choose the alpha of class embedding optimization among these on validation (0: the raw text
+    embeddings); each costs one stage 1. By default the method's own alpha is used."""
     label: str = ""
     """What tables call this run; by default the method's name."""
     text_encoder: str | None = None
@@ -68,6 +72,8 @@ class RunCommand(Command):
                 device=choose_device(self.device),
                 text_encoder=self.text_encoder,
             )
+            if self.alphas:
+                protocol = self._choose_alpha(protocol, store)
             with epoch_progress(f"{self.method}, seed {seed}") as on_epoch:
                 fitted = protocol.fit(store, on_epoch, checkpoint_of(folder))
             results.append((folder, write_run(fitted, folder, self.label)))
@@ -77,6 +83,18 @@ class RunCommand(Command):
                 for folder, result in results
             ]
         }
+
+    def _choose_alpha(self, protocol: TwoStageProtocol, store: FeatureStore) -> TwoStageProtocol:
+        from ezav.protocol.choose import choose_alpha
+
+        def tell(alpha: float, hm: float) -> None:
+            progress.print(f"alpha {alpha:g}: validation HM {hm:.1%}")
+
+        chosen = choose_alpha(protocol, store, self.alphas, tell)
+        recipe = chosen.config.classes
+        kept = f"{recipe.alpha:g}" if recipe.source == "ceo" else "0 (the raw text embeddings)"
+        progress.print(f"chosen on validation: alpha {kept}")
+        return chosen
 
     def show(self, result: dict[str, Any]) -> None:
         from ezav.protocol.result import RunResult

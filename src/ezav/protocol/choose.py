@@ -1,0 +1,46 @@
+"""Settings chosen on validation: stage 1 for each candidate, the best HM wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
+from ezav.methods import registry
+from ezav.protocol.two_stage import TwoStageProtocol
+
+
+def choose_alpha(
+    protocol: TwoStageProtocol,
+    store: FeatureStore,
+    alphas: Sequence[float],
+    on_tried: Callable[[float, float], None] = lambda alpha, hm: None,
+) -> TwoStageProtocol:
+    """The protocol with the alpha of class embedding optimization that is best on validation.
+
+    0 stands for the raw text embeddings. On equal HM the smaller alpha wins: it changes less.
+
+    Args:
+        protocol: a method whose config holds a class embedding recipe (`config.classes`).
+        alphas: candidates in [0, 1].
+        on_tried: told of every candidate and its validation HM.
+
+    Raises:
+        EzavError: no candidates, or a method that takes the text embeddings as they are.
+    """
+    config = protocol.config or registry.get(protocol.method).Config()
+    if not hasattr(config, "classes"):
+        raise EzavError(f"'{protocol.method}' does not optimise class embeddings: it has no alpha")
+    if not alphas:
+        raise EzavError("no candidates for alpha", "give some, say 0 0.05 0.1 0.2 0.5")
+    tried: list[tuple[float, float, Any]] = []
+    for alpha in sorted(set(alphas)):
+        recipe = replace(config.classes, source="ceo" if alpha > 0 else "raw", alpha=alpha)
+        candidate = replace(protocol, config=replace(config, classes=recipe))
+        hm = candidate.validate(store).HM
+        on_tried(alpha, hm)
+        tried.append((hm, -alpha, candidate))
+    best: TwoStageProtocol = max(tried, key=lambda one: one[:2])[2]
+    return best
