@@ -85,10 +85,13 @@ class Hoarder(MeanColour):
 
 
 class OnDevice(MeanColour):
-    """Says that it is on a GPU, so that it stays in the calling process; counts its batches."""
+    """Can be put on a device, or says so; counts its batches."""
 
-    device = "cuda"
     batches: ClassVar[list[int]] = []
+
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__()
+        self.device = device
 
     def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
         self.batches.append(len(clips))

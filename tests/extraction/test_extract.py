@@ -12,10 +12,10 @@ import torch
 
 from ezav.cli.main import main
 from ezav.errors import EzavError
-from ezav.extraction import ExtractionReport, Progress, encode_clip, extract
+from ezav.extraction import EncoderSpec, ExtractionReport, Progress, encode_clip, extract
 from ezav.features import FeatureStore
 from tests.extraction.conftest import CLASSES
-from tests.extraction.encoders import HERE, LIGHT, Level, MeanColour
+from tests.extraction.encoders import HERE, LIGHT, Level, MeanColour, OnDevice
 from tests.media.files import write_clip
 from tests.shared_data import shared
 
@@ -170,6 +170,20 @@ def test_nothing_readable_is_an_error(videos: Path, tmp_path: Path) -> None:
         light(tmp_path / "bad", tmp_path / "s")
     with pytest.raises(EzavError, match="not finished"):
         FeatureStore.open(tmp_path / "s")
+
+
+def test_encoders_on_a_device_give_the_same_store(videos: Path, tmp_path: Path) -> None:
+    there = light(videos, tmp_path / "there", visual=f"{HERE}:OnDevice")
+    OnDevice.batches.clear()
+    here = light(videos, tmp_path / "here", visual=f"{HERE}:OnDevice", device="cuda")
+    assert max(OnDevice.batches) > 1
+    assert here.fingerprint == there.fingerprint
+    # The device does not change what a store is; other options do.
+    assert light(videos, tmp_path / "here", visual=f"{HERE}:OnDevice").added == 0
+    slower = EncoderSpec(f"{HERE}:MeanColour", {"pause": 0.001})
+    light(videos, tmp_path / "slower", visual=slower)
+    with pytest.raises(EzavError, match=r"another setting: 'main \(visual pause=0.001\)' there"):
+        light(videos, tmp_path / "slower")
 
 
 def test_an_encoder_that_never_works_is_not_the_clips_fault(videos: Path, tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ class ExtractCommand(Command):
     """Classes never to be trained on; by default a seeded draw takes a quarter of the classes."""
     seed: int = 0
     """Of the drawn splits."""
+    device: str = "cpu"
+    """Where neural encoders run: cpu (in the workers), or cuda (here, in batches)."""
     workers: int | None = None
     """Processes that decode and encode; by default one for each CPU."""
     engine: Literal["local", "ray"] = "local"
@@ -76,6 +78,7 @@ class ExtractCommand(Command):
                 text=self.text,
                 unseen=self.unseen or None,
                 seed=self.seed,
+                device=self.device,
                 workers=self.workers,
                 engine=self.engine,
                 ray_address=self.ray_address,

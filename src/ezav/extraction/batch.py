@@ -15,14 +15,10 @@ from typing import Any
 import numpy as np
 
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
+from ezav.encoders.registry import options
 from ezav.extraction.encode import OK, UNREADABLE, EncodedClip, EncoderError, encode_checked, joined
 from ezav.extraction.wire import Arrays, send
 from ezav.media import Frames, Waveform
-
-BATCH = 16
-"""Pieces of media encoded at a time."""
-
-Media = Frames | Waveform
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +29,29 @@ class EncoderSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def runs_here(encoder: Any) -> bool:
-    """An encoder on a device other than the CPU stays in one process, whose batches it takes."""
-    return str(getattr(encoder, "device", "cpu")) != "cpu"
+def on_device(spec: EncoderSpec, encoder: Any, device: str) -> EncoderSpec:
+    """The spec for that device, if the encoder (as loaded from the spec) can be put on one."""
+    if device == "cpu" or "device" not in options(type(encoder)):
+        return spec
+    return EncoderSpec(spec.name, {**spec.options, "device": device})
 
 
 def placed(spec: EncoderSpec | None, load: Callable[..., Any]) -> Any:
-    """What a pool is to be given: the spec for workers to load, or the encoder that stays here."""
+    """What a pool is to be given: the spec for workers to load, or the encoder, which stays here.
+
+    One on another device than the CPU stays in one process, and takes batches there.
+    """
     if spec is None:
         return None
-    encoder = load(spec.name, **spec.options)
-    return encoder if runs_here(encoder) else spec
+    if str(spec.options.get("device", "cpu")) != "cpu":
+        return load(spec.name, **spec.options)
+    return spec
+
+
+BATCH = 16
+"""Pieces of media encoded at a time."""
+
+Media = Frames | Waveform
 
 
 class Forward:

@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.errors import EzavError
-from ezav.extraction.batch import EncoderSpec, runs_here
+from ezav.extraction.batch import EncoderSpec, on_device, placed
 from ezav.extraction.encode import OK, EncodedClip
 from ezav.extraction.listing import Item, list_videos
 from ezav.extraction.on_ray import RayPool
@@ -36,6 +36,7 @@ def extract(
     text: str | Sequence[str] = "minilm",
     unseen: Collection[str] | None = None,
     seed: int = 0,
+    device: str = "cpu",
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
@@ -57,12 +58,12 @@ def extract(
         videos: a folder `<class name>/*` or a CSV manifest `path,class[,split]`
             (:func:`ezav.extraction.list_videos`).
         out: the store's folder.
-        visual, audio: encoders by name or import path. Workers run them, one clip at a time; an
-            encoder whose attribute `device` is not "cpu" stays in this process instead and takes
-            batches of what the workers decode.
+        visual, audio: encoders by name or import path.
         text: text encoders of the class names, the default first.
         unseen: classes never to be trained on; None draws them, unless the manifest has splits.
         seed: of the draw.
+        device: "cpu": the workers encode, one clip at a time. "cuda", …: encoders that can be put
+            there stay in this process, and take batches of what the workers decode.
         workers: processes; default one for each CPU. On Ray: of each actor, default 1.
         engine: "local", or "ray" for a cluster (:class:`ezav.extraction.RayPool`).
         ray_address: of the cluster; None starts one on this machine.
@@ -94,13 +95,13 @@ def extract(
     if not items:
         raise EzavError(f"shard {shard} has no clips", f"there are {len(listing.items)} in all")
     specs = [EncoderSpec(e) if isinstance(e, str) else e for e in (visual, audio)]
-    view = load_visual(specs[0].name, **specs[0].options)
-    sound = load_audio(specs[1].name, **specs[1].options)
+    looks, specs[0] = _look_up(specs[0], load_visual, device)
+    sounds, specs[1] = _look_up(specs[1], load_audio, device)
     classes = class_embeddings(listing.classes, (text,) if isinstance(text, str) else text)
     header = Header(
         dataset=listing.name,
-        setting="main",
-        encoders=(_info("visual", view.card), _info("audio", sound.card)),
+        setting=_setting(visual=specs[0], audio=specs[1]),
+        encoders=(_info("visual", looks), _info("audio", sounds)),
         splits=origin,
     )
     if part is not None:
@@ -127,8 +128,8 @@ def extract(
                 )
             else:
                 pool = WorkerPool(
-                    view if runs_here(view) else specs[0],
-                    sound if runs_here(sound) else specs[1],
+                    placed(specs[0], load_visual),
+                    placed(specs[1], load_audio),
                     workers=workers,
                     limits=limits,
                     use_damaged=use_damaged,
@@ -222,6 +223,25 @@ def _add(writer: StoreWriter, item: Item, clip: EncodedClip) -> None:
         status=clip.status,
         reason=clip.reason,
     )
+
+
+def _look_up(
+    spec: EncoderSpec, load: Callable[..., Any], device: str
+) -> tuple[EncoderCard, EncoderSpec]:
+    """The encoder's card, and its spec on that device; the encoder itself is let go."""
+    encoder = load(spec.name, **spec.options)
+    return encoder.card, on_device(spec, encoder, device)
+
+
+def _setting(**specs: EncoderSpec) -> str:
+    """What distinguishes these features from others of the same encoders."""
+    given = [
+        f"{kind} {key}={value}"
+        for kind, spec in specs.items()
+        for key, value in sorted(spec.options.items())
+        if key not in {"device", "batch_size"}  # these do not change the features
+    ]
+    return f"main ({', '.join(given)})" if given else "main"
 
 
 def _info(modality: str, card: EncoderCard) -> EncoderInfo:
