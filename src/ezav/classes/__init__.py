@@ -2,6 +2,7 @@
 
 from ezav.classes.diagnostics import Diagnostics, diagnose
 from ezav.classes.embeddings import ClassEmbeddings
+from ezav.classes.extend import extend_class_embeddings
 from ezav.classes.losses import proximity_loss, ranking_loss, separation_loss
 from ezav.classes.optimize import (
     NotConverged,
@@ -9,7 +10,7 @@ from ezav.classes.optimize import (
     optimize_class_embeddings,
 )
 from ezav.classes.ranking import TripletOrder
-from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.classes.recipe import ClassEmbeddingRecipe, RecipeChoice, choose_recipe
 
 __all__ = [
     "ClassEmbeddingRecipe",
@@ -17,8 +18,11 @@ __all__ = [
     "Diagnostics",
     "NotConverged",
     "OptimizedClassEmbeddings",
+    "RecipeChoice",
     "TripletOrder",
+    "choose_recipe",
     "diagnose",
+    "extend_class_embeddings",
     "optimize_class_embeddings",
     "proximity_loss",
     "ranking_loss",

@@ -34,11 +34,11 @@ class Diagnostics:
 
     Attributes:
         classes, dim: C and d.
-        bound: the largest possible smallest distance (Rankin's; the simplex while C <= d + 1).
-        nearest_min, nearest_mean: the distance to the nearest class, least and mean over classes.
+        simplex_bound: the largest possible smallest distance (Rankin's: the simplex's, C <= d + 1).
+        min_nearest, mean_nearest: the distance to the nearest class, least and mean over classes.
         mean_cosine: over all pairs; how crowded the classes are.
         distance_spread: standard deviation of all pairwise distances.
-        triplets_kept: the share of triplet orderings `d_t[c,i] < d_t[c,j]` that hold in `w`, over
+        orderings_kept: the share of triplet orderings `d_t[c,i] < d_t[c,j]` that hold in `w`, over
             all triplets not tied in `t`, exact; 1.0 where there are none.
         spearman_mean, spearman_min: rank correlation of the distances from an anchor, over
             anchors; 1.0 for fewer than three classes.
@@ -49,12 +49,12 @@ class Diagnostics:
 
     classes: int
     dim: int
-    bound: float
-    nearest_min: float
-    nearest_mean: float
+    simplex_bound: float
+    min_nearest: float
+    mean_nearest: float
     mean_cosine: float
     distance_spread: float
-    triplets_kept: float
+    orderings_kept: float
     spearman_mean: float
     spearman_min: float
     cosine_mean: float
@@ -82,7 +82,7 @@ def diagnose(
     Example:
         >>> import torch
         >>> found = diagnose(torch.eye(4))
-        >>> round(found.nearest_mean, 4), round(found.bound, 4), found.triplets_kept
+        >>> round(found.mean_nearest, 4), round(found.simplex_bound, 4), found.orderings_kept
         (1.4142, 1.633, 1.0)
     """
     names, made = _names_and_vectors(w)
@@ -96,7 +96,7 @@ def diagnose(
         )
     classes, dim = made.shape
     nearest, closest = _nearest(made, names, pairs)
-    kept = share_of_triplets_kept(made, text)
+    kept = share_of_orderings_kept(made, text)
     spearman = _spearman(made, text)
     same = torch.ones(classes) if made.shape != text.shape else (made * text).sum(dim=1)
     total = made.double().sum(dim=0)
@@ -104,12 +104,12 @@ def diagnose(
     return Diagnostics(
         classes=classes,
         dim=dim,
-        bound=separation_bound(classes, dim),
-        nearest_min=float(nearest.min()),
-        nearest_mean=float(nearest.mean()),
+        simplex_bound=separation_bound(classes, dim),
+        min_nearest=float(nearest.min()),
+        mean_nearest=float(nearest.mean()),
         mean_cosine=float((total @ total - classes) / many) if many else 1.0,
         distance_spread=_spread(made),
-        triplets_kept=kept,
+        orderings_kept=kept,
         spearman_mean=float(spearman.mean()),
         spearman_min=float(spearman.min()),
         cosine_mean=float(same.mean()),
@@ -119,7 +119,7 @@ def diagnose(
     )
 
 
-def share_of_triplets_kept(w: Tensor, t: Tensor) -> float:
+def share_of_orderings_kept(w: Tensor, t: Tensor) -> float:
     """The share of triplet orderings of `t` that hold strictly in `w`; unit rows `[C, ·]`.
 
     Exact, in O(C² log C): a triplet is kept when it costs nothing at margin 0, and when turning
@@ -128,7 +128,7 @@ def share_of_triplets_kept(w: Tensor, t: Tensor) -> float:
     Example:
         >>> import torch
         >>> t = torch.nn.functional.normalize(torch.tensor([[1.0, 0], [1, 1], [0, 1]]), dim=1)
-        >>> share_of_triplets_kept(t, t)
+        >>> share_of_orderings_kept(t, t)
         1.0
     """
     target = text_order(t)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ezav.classes.threads import workers
 from ezav.errors import EzavError
 
 # Elements worked on at once; bounds the memory whatever the number of classes.
@@ -148,14 +146,8 @@ def _rank_cpu(d_w: Tensor, target: TripletOrder, margin: float) -> Ranked:
         work(0, len(x))
     else:
         edges = np.linspace(0, len(x), 4 * threads + 1).astype(int)
-        list(_pool(threads, os.getpid()).map(work, edges[:-1], edges[1:]))
+        list(workers(threads).map(work, edges[:-1], edges[1:]))
     return Ranked(float(values.sum()), torch.from_numpy(gradient), int(active.sum()))
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Worker threads; a forked process must not use its parent's, hence the key."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="ezav-ranking")
 
 
 def _rank_device(d_w: Tensor, target: TripletOrder, margin: float) -> Ranked:

@@ -37,12 +37,17 @@ _ZERO = np.int32(0)
 Array = Any
 
 
-def _jit(function: Any) -> Any:
+def _jit(function: Any, **options: Any) -> Any:
     """Compile without the interpreter lock; keep the machine code where the disk allows it."""
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return numba.njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # no writable place for numba's cache: compile anew in each process
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, **options)(function)
+
+
+def _jit_sums(function: Any) -> Any:
+    """The same for sums that may be taken in any order, as vector instructions need."""
+    return _jit(function, fastmath={"reassoc", "contract"})
 
 
 @_jit

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import torch
 
@@ -14,6 +16,7 @@ from ezav.errors import EzavError
 
 _CACHE_SIZE = 64
 _cache: OrderedDict[str, ClassEmbeddings] = OrderedDict()
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +36,52 @@ class ClassEmbeddingRecipe:
     alpha: float = 0.5
     """The weight of separation against semantics, 0 to 1 (equation 4)."""
     margin: float = 0.1
-    """The margin m of the ranking loss (equation 3), in units of distance."""
+    """The margin m of the ranking loss, a distance (equation 3)."""
     semantic: Literal["ranking", "proximity"] = "ranking"
     """The semantic term: keep the order of distances (3), or stay close to the text (2)."""
     ranking: Literal["exact", "sampled"] = "exact"
     """All triplets at every step, or the paper's random sample."""
     reduction: Literal["balanced", "mean", "sum"] = "balanced"
     """How the two terms are scaled: each by its own range (`balanced`), as means, as sums."""
+    center: bool = False
+    """Take the mean of the classes off their text embeddings first."""
     shuffle: bool = False
     """Control experiment: give every class the embedding of another class."""
+
+    def __post_init__(self) -> None:
+        from ezav.classes.objective import ObjectiveSettings
+
+        if self.source not in ("raw", "ceo"):
+            raise EzavError(f"no source of class embeddings '{self.source}'", "use 'raw' or 'ceo'")
+        ObjectiveSettings(**self._objective())
+
+    def _objective(self) -> dict[str, Any]:
+        settings = asdict(self)
+        for name in ("source", "center", "shuffle"):
+            del settings[name]
+        return settings
+
+    def candidates(
+        self,
+        alphas: Sequence[float] = (0.1, 0.2, 0.35, 0.5, 0.65),
+        margins: Sequence[float] | None = None,
+        raw: bool = True,
+    ) -> list[ClassEmbeddingRecipe]:
+        """Recipes to choose among on validation data: this one with other weights and margins.
+
+        Args:
+            alphas: weights of separation to try.
+            margins: margins to try; default this recipe's own.
+            raw: also offer the text embeddings as they are.
+
+        Example:
+            >>> [recipe.alpha for recipe in ClassEmbeddingRecipe().candidates(raw=False)]
+            [0.1, 0.2, 0.35, 0.5, 0.65]
+        """
+        found = [replace(self, source="raw")] if raw else []
+        for margin in margins or (self.margin,):
+            found += [replace(self, source="ceo", alpha=a, margin=margin) for a in alphas]
+        return found
 
     def prepare(self, embeddings: ClassEmbeddings, seed: int = 0) -> ClassEmbeddings:
         """The class embeddings of a stage from its text embeddings (seen and unseen classes).
@@ -53,12 +93,13 @@ class ClassEmbeddingRecipe:
             EzavError: a setting is out of range.
         """
         key = self._key(embeddings, seed)
-        if key not in _cache:
-            _cache[key] = self._prepare(embeddings, seed)
-            while len(_cache) > _CACHE_SIZE:
-                _cache.popitem(last=False)
-        _cache.move_to_end(key)
-        return _cache[key]
+        with _lock:
+            if key not in _cache:
+                _cache[key] = self._prepare(embeddings, seed)
+                while len(_cache) > _CACHE_SIZE:
+                    _cache.popitem(last=False)
+            _cache.move_to_end(key)
+            return _cache[key]
 
     def _key(self, embeddings: ClassEmbeddings, seed: int) -> str:
         digest = hashlib.sha256(embeddings.vectors.detach().cpu().numpy().tobytes())
@@ -72,9 +113,9 @@ class ClassEmbeddingRecipe:
         if self.source == "ceo":
             from ezav.classes.optimize import optimize_class_embeddings
 
-            settings = asdict(self)
-            del settings["source"], settings["shuffle"]
-            made = optimize_class_embeddings(embeddings, seed=seed, **settings).embeddings
+            made = optimize_class_embeddings(
+                embeddings, center=self.center, seed=seed, **self._objective()
+            ).embeddings
         if self.shuffle:
             made = shuffled(made, seed)
         return made
@@ -103,3 +144,50 @@ def shuffled(embeddings: ClassEmbeddings, seed: int = 0) -> ClassEmbeddings:
     source = torch.empty_like(cycle)
     source[cycle] = cycle.roll(1)
     return embeddings.with_vectors(embeddings.vectors[source], shuffle_seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeChoice:
+    """The recipe that scored best on validation, and how all of them scored.
+
+    Attributes:
+        recipe: the best; of equals the first.
+        score: its score.
+        scores: every recipe tried with its score, in the order tried.
+    """
+
+    recipe: ClassEmbeddingRecipe
+    score: float
+    scores: tuple[tuple[ClassEmbeddingRecipe, float], ...]
+
+
+def choose_recipe(
+    score: Callable[[ClassEmbeddingRecipe], float], grid: Iterable[ClassEmbeddingRecipe]
+) -> RecipeChoice:
+    """Try recipes and keep the best; `score` must come from validation data only.
+
+    Stage 1 of the protocol has unseen validation classes, so that `score` may train with a
+    recipe and return its validation HM: α and m are then chosen without a look at test data.
+
+    Args:
+        score: recipe -> number, higher is better.
+        grid: the recipes, say `recipe.candidates()`.
+
+    Raises:
+        EzavError: the grid is empty, or a score is not a number.
+
+    Example:
+        >>> choose_recipe(lambda r: -abs(r.alpha - 0.2), ClassEmbeddingRecipe().candidates()
+        ...     ).recipe.alpha
+        0.2
+    """
+    scores = []
+    for recipe in grid:
+        value = float(score(recipe))
+        if value != value:
+            raise EzavError(f"the score of {recipe} is not a number", "check the validation run")
+        scores.append((recipe, value))
+    if not scores:
+        raise EzavError("there is no recipe to choose from", "give at least one")
+    best, value = max(scores, key=lambda pair: pair[1])
+    return RecipeChoice(best, value, tuple(scores))

@@ -1,10 +1,13 @@
-"""Small tensors are quickest on one thread: on a busy machine, many threads wait for each other."""
+"""Threads: workers for compiled sweeps, and one thread only where more would just wait."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 
@@ -13,9 +16,22 @@ _inside = 0
 _before = 1
 
 
+def workers(count: int) -> ThreadPoolExecutor:
+    """Threads for work that does not hold the interpreter; kept between calls."""
+    return _workers(count, os.getpid())
+
+
+@lru_cache(maxsize=2)
+def _workers(count: int, process: int) -> ThreadPoolExecutor:
+    # The threads of a parent process do not exist in a forked child, hence the key.
+    return ThreadPoolExecutor(count, thread_name_prefix="ezav-classes")
+
+
 @contextmanager
 def one_thread(when: bool = True) -> Iterator[None]:
     """Let torch use one thread in this block, and as many as before once all such blocks ended.
+
+    Small tensors are quickest so: on a busy machine threads mostly wait for each other.
 
     Example:
         >>> before = torch.get_num_threads()

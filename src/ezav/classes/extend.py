@@ -1,0 +1,239 @@
+"""Embeddings for names typed after training: the same objective, with the old classes frozen."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.classes.geometry import Subspace, separation_bound, sphere_distances
+from ezav.classes.objective import Objective, ObjectiveSettings, Scales, Semantic
+from ezav.classes.optimize import NotConverged, as_class_embeddings, centred, scales_of
+from ezav.classes.threads import one_thread, workers
+from ezav.errors import EzavError
+
+
+@overload
+def extend_class_embeddings(
+    t_new: ClassEmbeddings,
+    t: ClassEmbeddings | Tensor,
+    w: ClassEmbeddings | Tensor,
+    *,
+    alpha: float | None = ...,
+    margin: float | None = ...,
+    semantic: Semantic | None = ...,
+    center: bool | None = ...,
+    learning_rate: float = ...,
+    tolerance: float = ...,
+    max_steps: int = ...,
+) -> ClassEmbeddings: ...
+@overload
+def extend_class_embeddings(
+    t_new: Tensor,
+    t: ClassEmbeddings | Tensor,
+    w: ClassEmbeddings | Tensor,
+    *,
+    alpha: float | None = ...,
+    margin: float | None = ...,
+    semantic: Semantic | None = ...,
+    center: bool | None = ...,
+    learning_rate: float = ...,
+    tolerance: float = ...,
+    max_steps: int = ...,
+) -> Tensor: ...
+def extend_class_embeddings(
+    t_new: ClassEmbeddings | Tensor,
+    t: ClassEmbeddings | Tensor,
+    w: ClassEmbeddings | Tensor,
+    *,
+    alpha: float | None = None,
+    margin: float | None = None,
+    semantic: Semantic | None = None,
+    center: bool | None = None,
+    learning_rate: float = 0.1,
+    tolerance: float = 3e-3,
+    max_steps: int = 1_000,
+) -> ClassEmbeddings | Tensor:
+    """Class embeddings for new names, with the trained ones left exactly as they are.
+
+    Each new class minimises the terms of (4) that it takes part in, as if it alone joined the
+    old ones: it is kept apart from them, it orders them by text distance, and each of them
+    orders it among the others. The result for a name therefore depends on that name and the old
+    classes only: not on the other new names, their number or their order. (So two new names are
+    as far apart as their meanings put them; separation acts against the old classes.)
+
+    Args:
+        t_new: text embeddings `[M, d]` of the new names.
+        t: text embeddings `[C, d]` of the old classes.
+        w: their optimised embeddings `[C, d]`, rows as in `t`.
+        alpha, margin, semantic, center: as `w` was optimised. By default they are read from
+            `w`, where `optimize_class_embeddings` recorded them, else its defaults hold.
+        learning_rate, tolerance, max_steps: as in `optimize_class_embeddings`.
+
+    Returns:
+        The new embeddings `[M, d]`, with names if `t_new` has names. A new name whose text
+        embedding equals an old class's gets exactly that class's embedding.
+
+    Raises:
+        EzavError: rows or dimensions that do not match, fewer than two old classes.
+
+    Example:
+        >>> import torch
+        >>> from ezav.classes import optimize_class_embeddings
+        >>> t = torch.nn.functional.normalize(torch.randn(12, 8) + 2, dim=1)
+        >>> w = optimize_class_embeddings(t[:10]).embeddings
+        >>> both = extend_class_embeddings(t[10:], t[:10], w)
+        >>> torch.equal(both[1:], extend_class_embeddings(t[11:], t[:10], w))
+        True
+    """
+    new, text, made = as_class_embeddings(t_new), as_class_embeddings(t), as_class_embeddings(w)
+    if text.vectors.shape != made.vectors.shape:
+        raise EzavError(
+            f"{len(text)} text embeddings of dimension {text.dim}, but {len(made)} class "
+            f"embeddings of dimension {made.dim}",
+            "give those that the class embeddings were made from",
+        )
+    if isinstance(t, ClassEmbeddings) and isinstance(w, ClassEmbeddings):
+        text = text.select(made.names)
+    if new.dim != text.dim:
+        raise EzavError(
+            f"the new names' text embeddings have dimension {new.dim}, the old ones' {text.dim}",
+            "use the same text encoder",
+        )
+    if len(text) < 2:
+        raise EzavError("there is one old class only", "two or more are needed to extend")
+    record = made.settings.get("optimized", {})
+
+    def chosen(name: str, given: Any) -> Any:
+        default = False if name == "center" else getattr(ObjectiveSettings(), name)
+        return record.get(name, default) if given is None else given
+
+    settings = ObjectiveSettings(
+        alpha=chosen("alpha", alpha),
+        margin=chosen("margin", margin),
+        semantic=chosen("semantic", semantic),
+        reduction=record.get("reduction", ObjectiveSettings.reduction),
+    )
+    old_t, new_t = text.vectors, new.vectors
+    if chosen("center", center):
+        new_t = centred(new_t, old_t, new.names)
+        old_t = centred(old_t, old_t, text.names)
+    scales = scales_of(record["scales"]) if "scales" in record else None
+    threads = min(torch.get_num_threads(), len(new))
+    with one_thread():
+        frozen = _Frozen.of(old_t, made.vectors, settings, scales)
+
+        def place(vector: Tensor) -> tuple[Tensor, int, bool]:
+            return frozen.place(vector, learning_rate, tolerance, max_steps)
+
+        # One name's result cannot depend on another's, nor on how many threads there are.
+        spread = map if threads == 1 else workers(threads).map
+        placed = list(spread(place, new_t))
+    for name, (_, steps, converged) in zip(new.names, placed, strict=True):
+        if not converged:
+            warnings.warn(
+                f"the embedding of the new name '{name}' has not converged in {steps} steps; "
+                f"raise max_steps",
+                NotConverged,
+                stacklevel=2,
+            )
+    vectors = torch.stack([row for row, _, _ in placed])
+    if isinstance(t_new, ClassEmbeddings):
+        return t_new.with_vectors(vectors, extended=record or True)
+    return vectors
+
+
+@dataclass(frozen=True, eq=False)
+class _Frozen:
+    """Old classes, prepared once for any number of new ones.
+
+    `t`, `w` float32 `[C, d]`; distances `d_t`, `d_w` float64 `[C, C]`; `shift` float64 `[C, d]`
+    with which a new text embedding predicts how far it will move.
+    """
+
+    t: Tensor
+    w: Tensor
+    shift: Tensor
+    d_t: np.ndarray
+    d_w: np.ndarray
+    nearest: np.ndarray
+    settings: ObjectiveSettings
+    scales: Scales
+
+    @classmethod
+    def of(
+        cls, t: Tensor, w: Tensor, settings: ObjectiveSettings, scales: Scales | None
+    ) -> _Frozen:
+        exact_t, exact_w = (x / x.norm(dim=1, keepdim=True) for x in (t.double(), w.double()))
+        if scales is None:
+            scales = Objective(Subspace(t).start, settings).scales
+        # Ridge regression of the moves w - t on t; rows have unit length, and so has the ridge.
+        gram = exact_t @ exact_t.T
+        gram.diagonal().add_(1.0)
+        shift = torch.linalg.solve(gram, exact_w - exact_t)
+        d_t, d_w = sphere_distances(exact_t, exact_t), sphere_distances(exact_w, exact_w)
+        nearest = d_w.clone().fill_diagonal_(separation_bound(2, 2)).amin(dim=1).numpy()
+        return cls(t, w, shift, d_t.numpy(), d_w.numpy(), nearest, settings, scales)
+
+    def place(
+        self, vector: Tensor, rate: float, tolerance: float, max_steps: int
+    ) -> tuple[Tensor, int, bool]:
+        """The embedding float32 `[d]` of one new text embedding."""
+        from ezav.classes.extend_cpu import place_one
+
+        same = (self.t == vector).all(dim=1).nonzero()
+        if len(same):
+            return self.w[int(same[0])], 0, True
+        exact = vector.double() / vector.double().norm()
+        d_new = sphere_distances(exact[None], self.t.double())[0].numpy()
+        start = exact + self.t.double() @ exact @ self.shift
+        start = exact if bool(start.norm() < 1e-3) else start / start.norm()
+        classes = len(d_new)
+        order = np.argsort(d_new)
+        tied = np.zeros(classes, bool)
+        tied[1:] = np.diff(d_new[order]) == 0
+        ranked = self.settings.semantic == "ranking"
+        semantic = (1 - self.settings.alpha) / self.scales.semantic
+        point, steps, converged = place_one(
+            start.numpy(),
+            exact.numpy(),
+            self.w.numpy(),
+            order.astype(np.int32),
+            tied,
+            *(self._breaks(d_new) if ranked else _NO_BREAKS),
+            self.nearest,
+            self.settings.margin,
+            semantic / (classes * (classes - 1)) if ranked else 0.0,
+            0.0 if ranked else semantic,
+            self.settings.alpha / self.scales.separation,
+            rate,
+            tolerance,
+            max_steps,
+        )
+        return torch.from_numpy(point).float(), steps, converged
+
+    def _breaks(self, d_new: np.ndarray) -> tuple[np.ndarray, ...]:
+        """For each old anchor: where its cost changes slope as the new class moves away.
+
+        In text the new class is farther than some others (sign +1) and nearer than the rest (-1);
+        with x its distance to the anchor, such a pair costs `max(0, m - sign (x - d_w))` and
+        breaks at `d_w + sign m`.
+        """
+        others = ~np.eye(len(d_new), dtype=bool)
+        sign = np.sign(d_new[:, None] - self.d_t)
+        breaks = self.d_w + sign * self.settings.margin
+        counts = (sign > 0) & others
+        farther = counts.sum(axis=1).astype(np.float64)
+        farther_sum = np.where(counts, breaks, 0.0).sum(axis=1)
+        # Ties cost a constant, and an anchor is not compared with itself: no break there.
+        breaks[(sign == 0) | ~others] = np.inf
+        breaks.sort(axis=1)
+        return breaks, breaks.cumsum(axis=1), farther, farther_sum
+
+
+_NO_BREAKS = (np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros(0))
