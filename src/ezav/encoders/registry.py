@@ -115,7 +115,7 @@ def _load(kind: Kind, name: str, options: dict[str, Any]) -> Any:
         own = getattr(encoder, "card", None)
         if not isinstance(own, EncoderCard) or own.kind != kind or not hasattr(encoder, "encode"):
             raise EzavError(
-                f"'{name}' is not a {kind} encoder",
+                f"'{name}' is no {kind} encoder",
                 f"it needs a method encode and a card of kind '{kind}' (ezav.encoders.base)",
             )
         return encoder

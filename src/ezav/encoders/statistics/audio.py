@@ -19,13 +19,14 @@ _WINDOW, _HOP, _FFT = 400, 160, 1024  # 25 ms every 10 ms; long FFT so that low 
 _RATE = SAMPLE_RATE / _HOP  # spectrogram frames a second
 _BANDS, _LOW, _HIGH = 64, 50.0, 7800.0
 _RANGE_DB = 70.0  # below the clip's peak by more is silence
+_MASKED = 3.5  # bels below the loudest band and frame
 _TOKEN, _STEP = 100, 50  # frames: windows of 1 s every 0.5 s
 _MFCC = 20
 _GROUPS = 8  # bands of the modulation spectrum
 _MODULATION_HZ = (0.8, 2.0, 3.5, 6.0, 10.0, 16.0, 25.0, 50.0)
 _PITCH_HZ = np.geomspace(60.0, 4000.0, 25)
 
-_BLOCKS = {
+BLOCKS = {
     "mel_mean": _BANDS,
     "mel_std": _BANDS,
     "mel_delta": _BANDS,
@@ -35,7 +36,7 @@ _BLOCKS = {
     "modulation": _GROUPS * (len(_MODULATION_HZ) - 1),
     "pitch": len(_PITCH_HZ) - 1 + 2,
 }
-DIMENSION = sum(_BLOCKS.values())
+DIMENSION = sum(BLOCKS.values())
 
 
 def describe(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +90,7 @@ def _window(power: np.ndarray, decibel: np.ndarray, peak: float) -> np.ndarray:
         "modulation": _modulation(log_mel),
         "pitch": _pitch(power, loud),
     }
-    return scaled_blocks(blocks, _BLOCKS)
+    return scaled_blocks(blocks, BLOCKS)
 
 
 def _spectral(power: np.ndarray, loud: np.ndarray, level: float, peak: float) -> np.ndarray:
@@ -115,7 +116,8 @@ def _onset(log_mel: np.ndarray, energy: np.ndarray) -> np.ndarray:
     if len(log_mel) < 4:
         return np.zeros(8)
     lag = 2  # 20 ms: an attack spreads over two frames
-    flux = np.maximum(log_mel[lag:] - log_mel[:-lag], 0.0).mean(axis=1)
+    audible = np.maximum(log_mel, log_mel.max() - _MASKED)  # hiss below a tone has no onsets
+    flux = np.maximum(audible[lag:] - audible[:-lag], 0.0).mean(axis=1)
     inner = flux[1:-1]
     high = flux.mean() + flux.std()
     peaks = (inner > flux[:-2]) & (inner >= flux[2:]) & (inner > max(high, 0.1))

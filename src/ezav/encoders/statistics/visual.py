@@ -26,7 +26,7 @@ _WINDOW, _SEGMENT = 0.5, 4.0  # seconds
 _LAYOUT = 3  # cells a side for mean colours
 _HARMONICS = len(shape.HARMONICS)
 
-_BLOCKS = {
+BLOCKS = {
     "colour": COLOURS,
     "colour_object": COLOURS,
     "colour_moving": COLOURS,
@@ -40,7 +40,7 @@ _BLOCKS = {
     "flow_frame": motion.FLOW,
     "rhythm": motion.RHYTHM,
 }
-DIMENSION = sum(_BLOCKS.values())
+DIMENSION = sum(BLOCKS.values())
 
 
 def describe(images: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +141,7 @@ def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
         "outline": np.stack([_outline(form, thing.size, i) for i in own]),
     }
     shared = {name: np.tile(block, (tokens, 1)) for name, block in movement.items()}
-    return scaled_blocks(appearance | shared, _BLOCKS), token
+    return scaled_blocks(appearance | shared, BLOCKS), token
 
 
 def _halve(maps: np.ndarray) -> np.ndarray:
