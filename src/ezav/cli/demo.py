@@ -102,9 +102,9 @@ class DemoCommand(Command):
         optimised = EzAvgzlConfig().classes.prepare(text)
         before, after = diagnose(text, text), diagnose(optimised, text)
         _say(
-            f"mean distance to the nearest class {before.nearest_mean:.2f} -> "
-            f"{after.nearest_mean:.2f} (at most {after.bound:.2f}); "
-            f"{after.triplets_kept:.1%} of the orderings of distances kept"
+            f"mean distance to the nearest class {before.mean_nearest:.2f} -> "
+            f"{after.mean_nearest:.2f} (at most {after.simplex_bound:.2f}); "
+            f"{after.orderings_kept:.1%} of the orderings of distances kept"
         )
         return {"before": asdict(before), "after": asdict(after)}
 
