@@ -99,7 +99,7 @@ def test_new_names_of_an_optimised_run_are_extended_one_by_one(
     assert (same.kind, same.known_as) == ("unseen", "chopping wood")
 
 
-def test_evidence_does_not_depend_on_how_many_names_are_asked_for(stored: Stored) -> None:
+def test_none_of_these_does_not_depend_on_how_many_names_are_asked_for(stored: Stored) -> None:
     store, run = stored
     recognizer = Recognizer.load(run)
     clips = store.select("test_unseen")
@@ -107,8 +107,10 @@ def test_evidence_does_not_depend_on_how_many_names_are_asked_for(stored: Stored
     for row, one in enumerate(every):
         alone = recognizer.predict(clips.subset(torch.tensor([row])), [one.best.name])[0]
         assert alone.best.probability == pytest.approx(1)
-        assert alone.evidence == pytest.approx(one.evidence, abs=1e-5)
+        assert alone.best.score == pytest.approx(one.best.score, abs=1e-5)
         assert alone.rejected == one.rejected
+    threshold = recognizer.calibration.reject_threshold_
+    assert [one.rejected for one in every] == [one.best.score < threshold for one in every]
 
 
 def test_a_missing_modality_is_said_and_only_two_have_contributions(stored: Stored) -> None:

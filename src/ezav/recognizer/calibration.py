@@ -21,10 +21,11 @@ _STEPS = 80
 class Calibration:
     """How scores become probabilities, and when no candidate is good enough.
 
-    `p(c | clip) = softmax_c(z)`, `z = (score - gamma·seen) / temperature_`, over the candidates
-    (Guo et al., ICML 2017). The evidence for the best candidate is its `z` minus the log of the
-    mean of `exp z` over the run's own classes, so that it does not depend on how many candidates
-    are named; below `reject_threshold_` the answer is "none of these".
+    `p(c | clip) = softmax_c((score - gamma·seen) / temperature_)`, over the candidates (Guo et
+    al., ICML 2017). The answer is "none of these" when the best stacked score is below
+    `reject_threshold_`: a score tells a strange clip better than a probability, which only
+    compares the candidates with each other (maximum logit, Hendrycks et al., ICML 2022), and it
+    does not depend on how many names are asked for.
 
     Attributes:
         gamma: calibrated stacking, learned by the two-stage protocol.
@@ -32,8 +33,8 @@ class Calibration:
         ece_before_, ece_: expected calibration error on validation (15 bins) at temperature 1
             and at `temperature_`.
         nll_before_, nll_: mean negative log likelihood, likewise.
-        reject_threshold_: evidence that best tells validation clips whose class is a candidate
-            from the same clips with their class taken away.
+        reject_threshold_: the best stacked score that best tells validation clips whose class is
+            a candidate from the same clips with their class taken away.
         reject_accuracy_: balanced accuracy of that decision on validation (0.5 is chance).
         clips: how many validation clips this was learned from.
     """
@@ -71,7 +72,7 @@ class Calibration:
             )
         targets = validation.targets
         temperature = fit_temperature(scores, targets)
-        threshold, accuracy = fit_threshold(scores / temperature, targets)
+        threshold, accuracy = fit_threshold(scores, targets)
         return cls(
             gamma=gamma,
             temperature_=temperature,
@@ -92,14 +93,9 @@ class Calibration:
         """Softmax over the candidates of stacked scores `[N, C]`."""
         return (stacked.double() / self.temperature_).softmax(dim=1)
 
-    def evidence(self, stacked: Tensor, reference: Tensor) -> Tensor:
-        """Evidence `[N]` for the best of the candidates `[N, C]`.
-
-        Args:
-            stacked: stacked scores of the candidates.
-            reference: stacked scores `[N, K]` of the run's own classes.
-        """
-        return _evidence(stacked.double(), reference.double(), self.temperature_)
+    def rejects(self, best: float) -> bool:
+        """Whether the best stacked score is too low for any of the candidates."""
+        return best < self.reject_threshold_
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -125,20 +121,18 @@ def fit_temperature(scores: Tensor, targets: Tensor) -> float:
     return math.exp((low + high) / 2)
 
 
-def fit_threshold(z: Tensor, targets: Tensor) -> tuple[float, float]:
-    """The evidence that best separates clips with their class among the candidates from without.
+def fit_threshold(stacked: Tensor, targets: Tensor) -> tuple[float, float]:
+    """The best score that best separates clips with their class among the candidates from without.
 
     Args:
-        z: stacked scores over temperature `[N, C]`.
+        stacked: stacked scores `[N, C]`.
         targets: long `[N]`.
 
     Returns:
         The threshold, midway between two clips, and its balanced accuracy.
     """
-    with_class = _evidence(z, z, 1.0)
-    own = torch.nn.functional.one_hot(targets, z.shape[1]).bool()
-    others = z.masked_fill(own, -torch.inf)
-    without = others.amax(dim=1) - _log_mean_exp(others, z.shape[1] - 1)
+    own = torch.nn.functional.one_hot(targets, stacked.shape[1]).bool()
+    with_class, without = stacked.amax(dim=1), stacked.masked_fill(own, -torch.inf).amax(dim=1)
     values = torch.cat([with_class, without])
     step = torch.cat([torch.ones_like(with_class), -torch.ones_like(without)])
     order = values.argsort(descending=True, stable=True)
@@ -150,15 +144,6 @@ def fit_threshold(z: Tensor, targets: Tensor) -> tuple[float, float]:
         return -math.inf, 0.5
     below = values[best + 1] if best + 1 < len(values) else values[best] - 1
     return float((values[best] + below) / 2), 0.5 + float(gain[best]) / len(values)
-
-
-def _evidence(stacked: Tensor, reference: Tensor, temperature: float) -> Tensor:
-    z = stacked / temperature
-    return z.amax(dim=1) - _log_mean_exp(reference / temperature, reference.shape[1])
-
-
-def _log_mean_exp(z: Tensor, count: int) -> Tensor:
-    return z.logsumexp(dim=1) - math.log(max(1, count))
 
 
 def _nll(z: Tensor, targets: Tensor) -> float:

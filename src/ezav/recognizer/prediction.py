@@ -60,9 +60,7 @@ class Prediction:
     Attributes:
         clip: the file, or the name of the stored clip.
         ranked: the best candidates, best first; empty when the clip could not be read.
-        rejected: "none of these": the evidence is below the threshold learned on validation.
-        evidence: how far the best candidate stands out of the run's classes (see
-            :class:`ezav.recognizer.calibration.Calibration`).
+        rejected: "none of these": the best score is below the threshold learned on validation.
         modalities: which of "audio" and "visual" the clip has.
         missing: modality -> why the clip lacks it.
         duration: seconds, 0 when it is not known.
@@ -78,7 +76,6 @@ class Prediction:
     clip: str
     ranked: tuple[Candidate, ...] = ()
     rejected: bool = False
-    evidence: float = 0.0
     modalities: tuple[str, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     duration: float = 0.0

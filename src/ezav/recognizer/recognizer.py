@@ -168,11 +168,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                 self._lists.popitem(last=False)
         return self._lists[key]
 
-    def score(self, clips: FeatureSet, candidates: Candidates) -> tuple[Tensor, Tensor]:
-        """Stacked scores `[N, C]` of the candidates, and the evidence `[N]` for the best."""
+    def score(self, clips: FeatureSet, candidates: Candidates) -> Tensor:
+        """Stacked scores `[N, C]` of the candidates."""
         scores = score_all(self.model.method, clips, self._vectors(candidates))
-        stacked, reference = self._stacked(scores, candidates)
-        return stacked, self.calibration.evidence(stacked, reference)
+        return self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
 
     def _encode(self, clip: Media) -> EncodedClip:
         if isinstance(clip, EncodedClip):
@@ -212,7 +211,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     ) -> list[Prediction]:
         if not len(clips):
             return []
-        stacked, evidence = self.score(clips, candidates)
+        stacked = self.score(clips, candidates)
         probabilities = self.calibration.probabilities(stacked)
         order = stacked.argsort(dim=1, descending=True, stable=True)[:, :top_k]
         why: Sequence[Explanation | None] = [None] * len(clips)
@@ -236,8 +235,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                 Prediction(
                     clip=name,
                     ranked=ranked(candidates, columns, stacked[row], probabilities[row], why[row]),
-                    rejected=float(evidence[row]) < self.calibration.reject_threshold_,
-                    evidence=float(evidence[row]),
+                    rejected=self.calibration.rejects(float(stacked[row].max())),
                     modalities=present,
                     missing={m: "not there" for m in ("audio", "visual") if m not in present},
                     duration=float(durations[row]),
@@ -249,15 +247,9 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         """The run's K classes, then the new names: `[K + C_new, d]`."""
         return torch.cat([self.model.classes.vectors, candidates.new_vectors])
 
-    def _stacked(self, scores: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
-        """Of scores `[N, K + C_new]`: stacked scores of the candidates and of the K classes."""
-        stacked = self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
-        known = scores[:, : len(self.model.seen)]
-        return stacked, self.calibration.stacked(known, self.model.seen)
-
     def _log_probabilities(self, candidates: Candidates) -> Callable[[Tensor], Tensor]:
         def of(scores: Tensor) -> Tensor:
-            stacked, _ = self._stacked(scores, candidates)
+            stacked = self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
             return (stacked.double() / self.calibration.temperature_).log_softmax(dim=1)
 
         return of

@@ -128,13 +128,11 @@ class _Sum:
     weight: float = 0.0
     probabilities: Tensor | float = 0.0
     scores: Tensor | float = 0.0
-    evidence: float = 0.0
 
-    def add(self, weight: float, probabilities: Tensor, scores: Tensor, evidence: float) -> None:
+    def add(self, weight: float, probabilities: Tensor, scores: Tensor) -> None:
         self.weight += weight
         self.probabilities = self.probabilities + weight * probabilities
         self.scores = self.scores + weight * scores
-        self.evidence += weight * evidence
 
 
 def _event(
@@ -200,8 +198,7 @@ def _moment(
     best = int(probabilities.argmax())
     probability = float(probabilities[best])
     score = float(torch.as_tensor(found.scores)[best]) / found.weight
-    threshold = recognizer.calibration.reject_threshold_
-    weak = settings.reject and found.evidence / found.weight < threshold
+    weak = settings.reject and recognizer.calibration.rejects(score)
     if weak or probability < settings.min_probability:
         best = -1
     return _Moment(start, stop, best, probability, score)
@@ -209,8 +206,8 @@ def _moment(
 
 def _answers(
     recognizer: Recognizer, path: str | Path, candidates: Candidates, settings: ScanSettings
-) -> Iterator[tuple[Clip, tuple[Tensor, Tensor, float] | None]]:
-    """Each window with its probabilities `[C]`, scores `[C]` and evidence; None: nothing there."""
+) -> Iterator[tuple[Clip, tuple[Tensor, Tensor] | None]]:
+    """Each window with its probabilities and scores `[C]`; None: nothing there."""
     encoders = recognizer.encoders
     windows = read_windows(
         path,
@@ -248,14 +245,14 @@ class _Group:
 
     def answers(
         self, recognizer: Recognizer, candidates: Candidates
-    ) -> Iterator[tuple[Clip, tuple[Tensor, Tensor, float] | None]]:
+    ) -> Iterator[tuple[Clip, tuple[Tensor, Tensor] | None]]:
         found = [row for row, one in enumerate(self.encoded) if not one.error]
-        answers: dict[int, tuple[Tensor, Tensor, float]] = {}
+        answers: dict[int, tuple[Tensor, Tensor]] = {}
         if found:
             features = join([self.encoded[row] for row in found], recognizer.header)
-            stacked, evidence = recognizer.score(features, candidates)
+            stacked = recognizer.score(features, candidates)
             probabilities = recognizer.calibration.probabilities(stacked)
             for at, row in enumerate(found):
-                answers[row] = (probabilities[at], stacked[at], float(evidence[at]))
+                answers[row] = (probabilities[at], stacked[at])
         for row, clip in enumerate(self.clips):
             yield clip, answers.get(row)
