@@ -1,0 +1,159 @@
+"""The space a method's settings are searched in: data, declared here or in a YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from ezav.errors import EzavError
+from ezav.methods import registry
+
+Value = bool | int | float | str
+
+
+class Choice(BaseModel):
+    """One of several values.
+
+    Attributes:
+        choices: the values.
+        when: other settings of the space that must have these values for this one to matter.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    choices: tuple[Value, ...]
+    when: dict[str, Value] = {}
+
+
+class Range(BaseModel):
+    """A number between `low` and `high`, both included; whole if both are whole numbers.
+
+    `log` spreads the tries evenly over orders of magnitude.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    when: dict[str, Value] = {}
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"no range from {self.low} to {self.high}")
+        return self
+
+
+Space = dict[str, Choice | Range]
+"""Settings by their path ("config.layers", "config.classes.alpha", "training.learning_rate")."""
+
+_CEO: dict[str, Value] = {"config.classes.source": "ceo"}
+
+_GENERAL: Space = {
+    "training.learning_rate": Range(low=1e-4, high=5e-3, log=True),
+    "training.weight_decay": Range(low=1e-6, high=1e-3, log=True),
+    "config.dropout": Range(low=0.0, high=0.6),
+}
+"""For every trained method, as far as its config has the field."""
+
+_DECLARED: dict[str, Space] = {
+    "ez_avgzl": {
+        "training.learning_rate": Range(low=1e-4, high=5e-3, log=True),
+        "training.weight_decay": Range(low=1e-6, high=1e-3, log=True),
+        "config.dropout": Range(low=0.0, high=0.6),
+        "config.classes.source": Choice(choices=("ceo", "raw")),
+        "config.classes.alpha": Range(low=0.02, high=0.9, when=_CEO),
+        "config.classes.margin": Range(low=0.01, high=0.5, log=True, when=_CEO),
+        "config.similarity": Choice(choices=("attention", "cosine", "decoder")),
+        "config.negatives": Choice(choices=("batch", "distinct", "seen")),
+        "config.layers": Choice(choices=(0, 1, 2, 4, 6)),
+        "config.heads": Choice(choices=(4, 8, 16)),
+        "config.width": Choice(choices=(64, 128, 256, 300)),
+    },
+    "eszsl": {
+        "config.alpha": Range(low=-3.0, high=3.0),
+        "config.gamma": Range(low=-3.0, high=3.0),
+    },
+}
+
+
+def space_of(method: str) -> Space:
+    """The declared space of a method: its own, or what is worth trying for any trained method.
+
+    Raises:
+        EzavError: no such method, or one in which nothing can be chosen.
+
+    Example:
+        >>> sorted(space_of("devise"))[-1]
+        'training.weight_decay'
+    """
+    found = registry.get(method)
+    if method in _DECLARED:
+        return _DECLARED[method]
+    if not found.trainable:
+        raise EzavError(
+            f"'{method}' has no declared space and is not trained", "give one with --space FILE"
+        )
+    known = {field.name for field in fields(found.Config)}
+    return {
+        path: one
+        for path, one in _GENERAL.items()
+        if path.startswith("training.") or path.removeprefix("config.") in known
+    }
+
+
+def read_space(path: str | Path) -> Space:
+    """A space from YAML: `config.layers: {choices: [1, 2]}`, `config.dropout: {low: 0, high: 0.5}`.
+
+    Raises:
+        EzavError: unreadable, no YAML, or no space.
+    """
+    space: Space = {}
+    where = ""
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        entries = TypeAdapter(dict[str, dict[str, Any]]).validate_python(data)
+        for name, entry in entries.items():
+            where = name
+            kind = Choice if "choices" in entry else Range
+            space[name] = kind.model_validate(entry)
+    except OSError as error:
+        raise EzavError(f"cannot read the space '{path}': {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise EzavError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([where, *map(str, first["loc"])]).strip(".")
+        raise EzavError(
+            f"space '{path}': {place or 'the file'}: {first['msg']}",
+            "a setting is {choices: [...]} or {low: ..., high: ..., log: true}",
+        ) from error
+    if not space:
+        raise EzavError(f"space '{path}' holds no setting")
+    return space
+
+
+def settings_from(base: dict[str, Any], values: dict[str, Value]) -> dict[str, Any]:
+    """`{"config": …, "training": …}` with some settings, given by their path, replaced.
+
+    Example:
+        >>> settings_from({"config": {"a": {"b": 1, "c": 2}}}, {"config.a.b": 5})
+        {'config': {'a': {'b': 5, 'c': 2}}, 'training': {}}
+    """
+    result = {part: _copy(base.get(part, {})) for part in ("config", "training")}
+    for path, value in values.items():
+        *folders, name = path.split(".")
+        place = result
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = value
+    return result
+
+
+def _copy(data: Any) -> Any:
+    return {k: _copy(v) for k, v in data.items()} if isinstance(data, dict) else data

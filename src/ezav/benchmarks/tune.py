@@ -1,0 +1,385 @@
+"""Choose settings on validation: Optuna over a method's space, mean validation HM over seeds.
+
+Only stage 1 of the protocol runs, so no test clip is ever read. Trials live in an SQLite file: a
+search that was stopped goes on, and several processes share one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+import ezav
+from ezav.benchmarks.published import suite_name
+from ezav.benchmarks.recipe import DEFAULT, load_recipe
+from ezav.benchmarks.runner import typed_settings
+from ezav.benchmarks.space import Choice, Range, Space, Value, settings_from
+from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
+from ezav.reports.tables import to_csv
+from ezav.safe_io import write_text
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+DATABASE = "tune.sqlite3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is searched: nothing but the number of trials may change when a search goes on.
+
+    Attributes:
+        store: path of the feature store.
+        method: the method's name.
+        base: `{"config": …, "training": …}`: the settings that the space does not name, and the
+            first trial.
+        space: what is tried.
+        seeds: every trial runs all of them, unless its first ones are hopeless (below the median
+            of the other trials at the same number of seeds).
+    """
+
+    store: Path
+    method: str
+    base: dict[str, Any]
+    space: Space
+    seeds: tuple[int, ...]
+    text_encoder: str | None = None
+    device: str = "cpu"
+
+    def key(self) -> str:
+        """What a stored search must share to go on."""
+        facts = (self.method, self.base, self.seeds, self.text_encoder)
+        space = {name: one.model_dump() for name, one in self.space.items()}
+        fingerprint = FeatureStore.open(self.store).fingerprint
+        return json.dumps([facts, space, fingerprint, ezav.__version__], sort_keys=True)
+
+    def settings(self, values: dict[str, Value]) -> dict[str, Any]:
+        """`{"config": …, "training": …}` of a trial."""
+        return settings_from(self.base, values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """One trial: its mean validation HM over seeds, or why it has none.
+
+    Attributes:
+        state: `complete`, `pruned` (its first seeds were hopeless), `fail` (see `error`).
+        hms: validation HM of each seed that ran.
+    """
+
+    number: int
+    state: str
+    HM: float | None
+    hms: tuple[float, ...]
+    settings: dict[str, Value]
+    error: str = ""
+
+
+def search_for(
+    store: FeatureStore,
+    recipe: str | Path,
+    space: Space,
+    seeds: Sequence[int],
+    *,
+    training: dict[str, Any] | None = None,
+    text_encoder: str | None = None,
+    device: str = "cpu",
+) -> Search:
+    """The search that starts from a recipe's setting for the store's suite.
+
+    Where the recipe's own value lies outside the space, the space is widened to hold it.
+
+    Raises:
+        EzavError: an unknown recipe, or a space whose settings the method does not have.
+    """
+    found = load_recipe(recipe)
+    setting = found.setting(suite_name(store.header.dataset, store.header.setting))
+    base = {"config": setting.config, "training": {**setting.training, **(training or {})}}
+    for path, one in space.items():
+        for value in (one.low, one.high) if isinstance(one, Range) else one.choices:
+            if path.split(".")[0] not in base:
+                raise EzavError(
+                    f"the space names '{path}'", "settings begin with 'config.' or 'training.'"
+                )
+            changed = settings_from(base, {path: value})
+            try:
+                typed_settings(found.method, changed["config"], changed["training"])
+            except EzavError as error:
+                raise EzavError(
+                    f"the space's {path} = {value}: {error.message}", error.hint
+                ) from error
+    search = Search(
+        store=store.path,
+        method=found.method,
+        base=base,
+        space=space,
+        seeds=tuple(seeds),
+        text_encoder=text_encoder,
+        device=device,
+    )
+    return replace(
+        search,
+        space={path: _holding(one, _base_value(search, path)) for path, one in space.items()},
+    )
+
+
+def tune(
+    search: Search,
+    out: Path,
+    trials: int,
+    processes: int | None = None,
+    on_trial: Callable[[TrialResult], None] = lambda trial: None,
+) -> list[TrialResult]:
+    """Run trials until there are `trials` in all; returns all, in order.
+
+    The first trial is the recipe as it is, so that the best is never worse than it on
+    validation. Trials that a kill left unfinished are run again with the same settings. With one
+    process the search is a function of its settings, as long as it is not interrupted.
+
+    Args:
+        search: what to search.
+        out: the folder of the search, written by one `tune` at a time.
+        trials: how many there shall be, those of earlier calls included.
+        processes: trials in parallel; by default one a CPU core.
+        on_trial: told of every finished trial, also of earlier ones.
+
+    Raises:
+        EzavError: the folder holds another search, or every trial failed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    study = _study(out)
+    key = study.user_attrs.get("key")
+    if key is None:
+        study.set_user_attr("key", search.key())
+    elif key != search.key():
+        raise EzavError(
+            f"'{out}' holds a search with other settings (or on another store)",
+            "choose another --out, or repeat the settings",
+        )
+    _take_up(study, search)
+    for done in finished(study):
+        on_trial(done)
+    missing = trials - len(finished(study))
+    processes = min(processes or os.cpu_count() or 1, max(missing, 1))
+    if processes == 1:
+        for _ in range(missing):
+            on_trial(run_trial(search, out))
+    elif missing > 0:
+        _in_processes(search, out, missing, processes, on_trial)
+    results = finished(study)
+    if trials > 0 and not any(one.state == "complete" for one in results):
+        raise EzavError(f"every trial failed: {results[0].error}")
+    return results
+
+
+def best_of(trials: Sequence[TrialResult]) -> TrialResult:
+    """The trial of the highest mean validation HM; of equals the first."""
+    complete = [trial for trial in trials if trial.state == "complete" and trial.HM is not None]
+    return max(complete, key=lambda trial: (trial.HM or 0.0, -trial.number))
+
+
+def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Path:
+    """Write `trials.csv` and the best as a recipe, `<method>-tuned.yaml`; returns the recipe."""
+    names = list(search.space)
+    rows: list[list[Any]] = [["trial", "state", "validation_HM", "seeds", *names, "error"]]
+    for trial in trials:
+        hm = "" if trial.HM is None else trial.HM
+        settings = [trial.settings.get(name, "") for name in names]
+        rows.append([trial.number, trial.state, hm, len(trial.hms), *settings, trial.error])
+    write_text(out / "trials.csv", to_csv(rows))
+    best = best_of(trials)
+    store = FeatureStore.open(search.store)
+    source = (
+        f"ezav tune on {store.header.dataset} {store.header.setting} ({store.fingerprint[:12]}): "
+        f"trial {best.number} of {len(trials)}, mean validation HM {best.HM:.4f} over "
+        f"{len(search.seeds)} seeds; no test clip was read"
+    )
+    recipe = {
+        "method": search.method,
+        "source": source,
+        "settings": {DEFAULT: search.settings(best.settings)},
+    }
+    path = out / f"{search.method}-tuned.yaml"
+    write_text(path, yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100))
+    load_recipe.cache_clear()  # the file may have been read before it was written anew
+    return path
+
+
+def finished(study: Study) -> list[TrialResult]:
+    """The finished trials of a study; those that a kill cut short are not among them."""
+    from optuna.trial import TrialState
+
+    return [
+        _result(trial)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or "error" in trial.user_attrs
+    ]
+
+
+def _result(trial: FrozenTrial) -> TrialResult:
+    return TrialResult(
+        number=trial.number,
+        state=trial.state.name.lower(),
+        HM=trial.value if trial.state.name == "COMPLETE" else None,
+        hms=tuple(trial.user_attrs.get("hms", ())),
+        settings=dict(trial.params),
+        error=trial.user_attrs.get("error", ""),
+    )
+
+
+def _study(out: Path) -> Study:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{(out / DATABASE).absolute()}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    name = "tune"
+    seen = 0
+    with suppress(KeyError):
+        seen = storage.get_n_trials(storage.get_study_id_from_name(name))
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        # A sampler has no memory of its own: the number of trials keeps it from repeating itself.
+        sampler=optuna.samplers.TPESampler(seed=seen),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_min_trials=5),
+    )
+
+
+def _take_up(study: Study, search: Search) -> None:
+    """Queue the recipe itself first, and again what a kill left unfinished."""
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params)
+    if not trials:
+        study.enqueue_trial(_base_values(search))
+
+
+def _base_values(search: Search) -> dict[str, Value]:
+    return {path: _base_value(search, path) for path in search.space}
+
+
+def _base_value(search: Search, path: str) -> Value:
+    """What the recipe, or else the method's default, has for a setting of the space."""
+    config, training = typed_settings(search.method, search.base["config"], search.base["training"])
+    value: Any = {"config": asdict(config), "training": asdict(training)}
+    for name in path.split("."):
+        value = value[name]
+    found: Value = value
+    return found
+
+
+def _holding(one: Choice | Range, value: Value) -> Choice | Range:
+    """The same space, widened where needed to hold a value: the recipe's own must be in it."""
+    if isinstance(one, Choice):
+        inside = value in one.choices
+        return one if inside else one.model_copy(update={"choices": (*one.choices, value)})
+    assert isinstance(value, (int, float))
+    low, high = min(one.low, value), max(one.high, value)
+    return one.model_copy(update={"low": low, "high": high})
+
+
+def run_trial(search: Search, out: Path) -> TrialResult:
+    """Run the next trial of the search in `out`: stage 1 with every seed."""
+    study = _study(out)
+    trial = study.ask()
+    state, value = _evaluate(search, trial)
+    study.tell(trial, value, state=state)
+    return _result(study.get_trials(deepcopy=False)[trial.number])
+
+
+def _evaluate(search: Search, trial: Trial) -> tuple[Any, float | None]:
+    from optuna.trial import TrialState
+
+    from ezav.protocol.two_stage import TwoStageProtocol
+
+    values = suggest(search.space, trial)
+    store = FeatureStore.open(search.store)
+    hms: list[float] = []
+    try:
+        settings = search.settings(values)
+        config, training = typed_settings(search.method, settings["config"], settings["training"])
+        for seed in search.seeds:
+            protocol = TwoStageProtocol(
+                method=search.method,
+                config=config,
+                training=training,
+                seed=seed,
+                device=search.device,
+                text_encoder=search.text_encoder,
+            )
+            hms.append(protocol.validate(store).HM)
+            trial.set_user_attr("hms", hms)
+            trial.report(statistics.fmean(hms), len(hms))
+            if len(hms) < len(search.seeds) and trial.should_prune():
+                return TrialState.PRUNED, None
+    except EzavError as error:  # diverged, or settings that do not go together
+        trial.set_user_attr("error", error.message)
+        return TrialState.FAIL, None
+    mean = statistics.fmean(hms)
+    return TrialState.COMPLETE, 0.0 if math.isnan(mean) else mean
+
+
+def suggest(space: Space, trial: Trial) -> dict[str, Value]:
+    """The settings of a trial; one whose condition does not hold is left out."""
+    values: dict[str, Value] = {}
+    for path, one in space.items():
+        if any(values.get(name) != wanted for name, wanted in one.when.items()):
+            continue
+        if not isinstance(one, Range):
+            chosen: Any = trial.suggest_categorical(path, one.choices)
+            values[path] = chosen
+        elif isinstance(one.low, int) and isinstance(one.high, int):
+            values[path] = trial.suggest_int(path, one.low, one.high, log=one.log)
+        else:
+            values[path] = trial.suggest_float(path, one.low, one.high, log=one.log)
+    return values
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _in_processes(
+    search: Search,
+    out: Path,
+    missing: int,
+    processes: int,
+    on_trial: Callable[[TrialResult], None],
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+        running: set[Future[TrialResult]] = set()
+        try:
+            while missing or running:
+                while missing and len(running) < processes:
+                    running.add(pool.submit(run_trial, search, out))
+                    missing -= 1
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    on_trial(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,113 @@
+"""Choose a method's settings on validation, and write the best as a recipe.
+
+The objective is the mean validation HM over seeds (stage 1 of the protocol: no test clip is
+read). The search lives in --out: stop it at any time, and the same command goes on.
+
+  ezav tune STORE --out DIR --trials 50
+  ezav bench STORE --methods DIR/ez_avgzl-tuned.yaml ez_avgzl --out BENCH
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ezav.cli.common import Command, output, progress
+
+
+@dataclass(kw_only=True)
+class TuneCommand(Command):
+    store: tyro.conf.Positional[Path]
+    """A feature store."""
+    out: Path
+    """The folder of the search."""
+    trials: int
+    """How many trials there shall be in all, those of earlier calls included."""
+    method: str = "ez_avgzl"
+    """The method, or a recipe file: what the space does not name stays as it says."""
+    space: Path | None = None
+    """A YAML file with the space, `config.layers: {choices: [1, 2]}`; by default the method's."""
+    seeds: int = 3
+    """Seeds of every trial, from 0."""
+    processes: int | None = None
+    """Trials in parallel; by default one for each CPU."""
+    epochs: int | None = None
+    """Overrides the recipe's number of epochs."""
+    batches_per_epoch: int | None = None
+    """Overrides the recipe's batches an epoch."""
+    text_encoder: str | None = None
+    """Which of the store's class embeddings to use; by default its first."""
+    device: str = "cpu"
+    """cpu, cuda, or auto."""
+
+    def run(self) -> dict[str, Any]:
+        from importlib.util import find_spec
+
+        from ezav.errors import EzavError
+
+        if find_spec("optuna") is None:
+            raise EzavError("tuning needs optuna", "pip install 'ezav[tune]'")
+        if self.trials < 1 or self.seeds < 1:
+            raise EzavError("--trials and --seeds must be at least 1")
+        from ezav.benchmarks.recipe import load_recipe
+        from ezav.benchmarks.space import read_space, space_of
+        from ezav.benchmarks.tune import best_of, search_for, tune, write_search
+        from ezav.cli.run import choose_device
+        from ezav.features.store import FeatureStore
+
+        method = load_recipe(self.method).method
+        overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
+        search = search_for(
+            FeatureStore.open(self.store),
+            self.method,
+            space_of(method) if self.space is None else read_space(self.space),
+            range(self.seeds),
+            training={k: v for k, v in overrides.items() if v is not None},
+            text_encoder=self.text_encoder,
+            device=choose_device(self.device),
+        )
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[news]}"),
+        )
+        with Progress(*columns, console=progress) as bar:
+            task = bar.add_task(method, total=self.trials, news="")
+            best = -1.0
+
+            def on_trial(trial: Any) -> None:
+                nonlocal best
+                best = max(best, trial.HM or 0.0)
+                bar.update(task, advance=1, news=f"best validation HM {best:.1%}")
+
+            trials = tune(search, self.out, self.trials, self.processes, on_trial)
+        recipe = write_search(search, trials, self.out)
+        return {
+            "recipe": str(recipe),
+            "best": asdict(best_of(trials)),
+            "recipe_as_given": asdict(trials[0]),
+            "trials": [asdict(trial) for trial in trials],
+        }
+
+    def show(self, result: dict[str, Any]) -> None:
+        best, first = result["best"], result["recipe_as_given"]
+        states = [trial["state"] for trial in result["trials"]]
+        counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+        output.print(f"{len(states)} trials: {counts}")
+        if first["HM"] is not None:
+            output.print(f"as given:      validation HM {first['HM']:.1%}")
+        output.print(f"trial {best['number']:<3} best: validation HM {best['HM']:.1%}")
+        for name, value in best["settings"].items():
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            output.print(f"  {name:<26} {shown}")
+        output.print(f"recipe: {result['recipe']}")
+        output.print("The best of many trials is optimistic on validation: let 'ezav bench' judge.")
+
+
+CLI = TuneCommand

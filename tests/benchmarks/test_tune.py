@@ -1,0 +1,225 @@
+"""Tuning: by validation alone, resumable, and the best is a recipe that bench accepts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ezav.benchmarks.bench import plan
+from ezav.benchmarks.recipe import load_recipe
+from ezav.benchmarks.runner import run_jobs, typed_settings
+from ezav.benchmarks.space import Choice, Range, read_space, space_of
+from ezav.benchmarks.tune import _study, best_of, search_for, tune, write_search
+from ezav.cli.main import COMMANDS, main
+from ezav.errors import EzavError
+from ezav.features import FeatureStore
+from ezav.methods import registry
+from ezav.protocol import TwoStageProtocol
+from tests import worlds
+
+pytest.importorskip("optuna", reason="optuna is not installed")
+
+RECIPE = """
+method: ez_avgzl
+source: tests
+settings:
+  default:
+    config: {width: 16, hidden: 16, heads: 2, head_dim: 8, mlp: 16, classes: {source: raw}}
+    training: {epochs: 2, batch_size: 32, batches_per_epoch: 2, learning_rate: 0.002}
+"""
+SPACE = {
+    "training.learning_rate": Range(low=1e-4, high=1e-2, log=True),
+    "config.layers": Choice(choices=(0, 1)),
+    "config.similarity": Choice(choices=("attention", "cosine")),
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return worlds.store(tmp_path_factory.mktemp("tune") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "mine.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture
+def search(store, recipe):
+    return search_for(store, recipe, SPACE, [0, 1])
+
+
+def validation_hm(store, settings, seeds):
+    """By the full protocol, whose history holds every epoch's HM."""
+    config, training = typed_settings("ez_avgzl", settings["config"], settings["training"])
+    hms = []
+    for seed in seeds:
+        protocol = TwoStageProtocol(method="ez_avgzl", config=config, training=training, seed=seed)
+        hms.append(max(epoch.HM for epoch in protocol.fit(store).history_))
+    return statistics.fmean(hms)
+
+
+def test_the_objective_is_the_validation_hm_and_test_clips_are_never_read(
+    store, search, tmp_path, monkeypatch
+):
+    real_select = FeatureStore.select
+
+    def select(self, *splits, **kwargs):
+        assert not any(split.startswith("test") for split in splits), "test clips were read"
+        return real_select(self, *splits, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "select", select)
+        trials = tune(search, tmp_path, 3, processes=1)
+    assert [trial.state for trial in trials] == ["complete"] * 3
+    for trial in trials:
+        settings = search.settings(trial.settings)
+        assert pytest.approx(validation_hm(store, settings, (0, 1))) == trial.HM
+        assert pytest.approx(statistics.fmean(trial.hms)) == trial.HM
+    best = best_of(trials)
+    assert max(trial.HM for trial in trials) == best.HM
+    # The first trial is the recipe as it is.
+    assert trials[0].settings["training.learning_rate"] == pytest.approx(0.002)
+    assert trials[0].settings["config.layers"] == 1
+
+
+def test_a_search_goes_on_and_runs_again_what_a_kill_cut_short(search, tmp_path):
+    first = tune(search, tmp_path, 2, processes=1)
+    cut = _study(tmp_path).ask()  # a trial that never ends, as after a kill
+    tried = cut.suggest_float("training.learning_rate", 1e-4, 1e-2, log=True)
+    told = []
+    after = tune(search, tmp_path, 4, processes=1, on_trial=told.append)
+    assert after[:2] == first
+    assert len(after) == 4
+    assert told == after
+    assert tried in [trial.settings["training.learning_rate"] for trial in after[2:]]
+    assert len({json.dumps(trial.settings) for trial in after}) == 4, "a sampler repeats itself"
+    assert tune(search, tmp_path, 4, processes=1) == after
+
+
+def test_one_process_gives_the_same_search_again(search, tmp_path):
+    assert tune(search, tmp_path / "a", 3, processes=1) == tune(
+        search, tmp_path / "b", 3, processes=1
+    )
+
+
+def test_a_folder_of_another_search_is_refused(store, recipe, search, tmp_path):
+    tune(search, tmp_path, 1, processes=1)
+    other = search_for(store, recipe, SPACE, [0, 1, 2])
+    with pytest.raises(EzavError, match="another --out"):
+        tune(other, tmp_path, 2, processes=1)
+
+
+def test_settings_that_diverge_fail_alone(store, recipe, tmp_path):
+    wild = search_for(store, recipe, {"training.learning_rate": Choice(choices=(0.002, 1e30))}, [0])
+    trials = tune(wild, tmp_path / "some", 6, processes=1)
+    failed = [trial for trial in trials if trial.state == "fail"]
+    assert failed
+    assert all(trial.settings["training.learning_rate"] == 1e30 for trial in failed)
+    assert "loss became" in failed[0].error
+    assert best_of(trials).settings["training.learning_rate"] == 0.002
+
+
+def test_hopeless_first_seeds_end_a_trial(store, recipe, tmp_path, monkeypatch):
+    """Trials below the median of the others after one seed do not run the other two."""
+    hms = iter([0.5] * 15 + [0.1] + [0.6] * 3)
+    validated = SimpleNamespace(validate=lambda store: SimpleNamespace(HM=next(hms)))
+    monkeypatch.setattr("ezav.protocol.two_stage.TwoStageProtocol", lambda **settings: validated)
+    rates = {"training.learning_rate": Range(low=1e-4, high=1e-2)}
+    search = search_for(store, recipe, rates, [0, 1, 2])
+    trials = tune(search, tmp_path, 7, processes=1)
+    assert [len(trial.hms) for trial in trials] == [3] * 5 + [1, 3]
+    assert [trial.state for trial in trials] == ["complete"] * 5 + ["pruned", "complete"]
+    assert trials[5].HM is None
+    assert best_of(trials).number == 6
+
+
+def test_the_best_is_a_recipe_that_bench_runs(store, recipe, tmp_path, monkeypatch, capsys):
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "training.learning_rate: {low: 0.0001, high: 0.01, log: true}\n"
+        "config.layers: {choices: [0, 1]}\n"
+        "config.classes.alpha: {low: 0.1, high: 0.9, when: {config.layers: 7}}\n"
+    )
+    monkeypatch.setitem(COMMANDS, "tune", "")
+    out = tmp_path / "search"
+    arguments = ["tune", str(store.path), "--method", str(recipe), "--space", str(space)]
+    arguments += ["--out", str(out), "--trials", "2", "--seeds", "2", "--processes", "2"]
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = list(csv.DictReader((out / "trials.csv").open()))
+    hms = [float(row["validation_HM"]) for row in rows if row["state"] == "complete"]
+    assert told["best"]["HM"] == max(hms)
+    assert all(row["config.classes.alpha"] == "" for row in rows), "its condition never held"
+    setting = load_recipe(told["recipe"]).setting("anything")
+    assert setting.config["layers"] == told["best"]["settings"]["config.layers"]
+    assert setting.config["width"] == 16
+    assert setting.config["classes"] == {"source": "raw"}
+    results = run_jobs(plan(store, [told["recipe"]], [0, 1], tmp_path / "bench"), processes=1)
+    assert statistics.fmean(r.validation.HM for r in results) == pytest.approx(max(hms))
+    assert main(arguments) == 0
+    assert "let 'ezav bench' judge" in capsys.readouterr().out
+
+
+def test_a_recipe_outside_the_space_is_still_the_first_trial(store, recipe, tmp_path):
+    narrow = {
+        "config.layers": Choice(choices=(3, 4)),
+        "training.learning_rate": Range(low=0.5, high=0.9),
+    }
+    trials = tune(search_for(store, recipe, narrow, [0]), tmp_path, 1, processes=1)
+    assert trials[0].settings == {"config.layers": 1, "training.learning_rate": 0.002}
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_declared_space_holds_settings_of_the_method(store, name):
+    if not registry.get(name).trainable and name != "eszsl":
+        with pytest.raises(EzavError, match="no declared space"):
+            space_of(name)
+    else:
+        assert search_for(store, name, space_of(name), [0]).space
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("config.layers: {low: 3}", "config.layers"),
+        ("config.layers: {low: 3, high: 1}", "no range from 3 to 1"),
+        ("config.layers: {low: 0, high: 1, log: true}", "no range from 0"),
+        ("config.layers: [1, 2]", "config.layers"),
+        ("[", "not YAML"),
+        ("{}", "holds no setting"),
+    ],
+)
+def test_a_wrong_space_file_is_one_line(tmp_path, text, message):
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    with pytest.raises(EzavError) as caught:
+        read_space(path)
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_space_of_settings_that_do_not_exist_is_refused_before_any_trial(store, recipe):
+    for space, message in (
+        ({"config.layer": Choice(choices=(1,))}, "no field 'layer'"),
+        ({"layers": Choice(choices=(1,))}, "begin with 'config.'"),
+        ({"config.dropout": Range(low=0.0, high=1.0)}, "outside"),
+        ({"config.similarity": Choice(choices=("dot",))}, "similarity"),
+    ):
+        with pytest.raises(EzavError, match=message):
+            search_for(store, recipe, space, [0])
+
+
+def test_the_recipe_file_says_where_it_comes_from(store, search, tmp_path):
+    trials = tune(search, tmp_path, 1, processes=1)
+    data = yaml.safe_load(write_search(search, trials, tmp_path).read_text())
+    assert store.fingerprint[:12] in data["source"]
+    assert "no test clip" in data["source"]
