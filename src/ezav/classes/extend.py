@@ -17,6 +17,9 @@ from ezav.classes.optimize import NotConverged, as_class_embeddings, centred, sc
 from ezav.classes.threads import one_thread, workers
 from ezav.errors import EzavError
 
+# With more old classes than this, new ones are placed one by one, to bound the memory.
+_ONE_AT_A_TIME = 3_000
+
 
 @overload
 def extend_class_embeddings(
@@ -98,7 +101,7 @@ def extend_class_embeddings(
             f"embeddings of dimension {made.dim}",
             "give those that the class embeddings were made from",
         )
-    if isinstance(t, ClassEmbeddings) and isinstance(w, ClassEmbeddings):
+    if isinstance(t, ClassEmbeddings) and isinstance(w, ClassEmbeddings) and t.names != w.names:
         text = text.select(made.names)
     if new.dim != text.dim:
         raise EzavError(
@@ -123,17 +126,19 @@ def extend_class_embeddings(
     if chosen("center", center):
         new_t = centred(new_t, old_t, new.names)
         old_t = centred(old_t, old_t, text.names)
-    scales = scales_of(record["scales"]) if "scales" in record else None
+    as_recorded = {margin, semantic, center} == {None} and "scales" in record
+    scales = scales_of(record["scales"]) if as_recorded else None
     threads = min(torch.get_num_threads(), len(new))
     with one_thread():
         frozen = _Frozen.of(old_t, made.vectors, settings, scales)
+        tasks = [frozen.task(vector) for vector in new_t]
 
-        def place(vector: Tensor) -> tuple[Tensor, int, bool]:
-            return frozen.place(vector, learning_rate, tolerance, max_steps)
+        def place(task: _Task) -> tuple[Tensor, int, bool]:
+            return frozen.place(task, learning_rate, tolerance, max_steps)
 
         # One name's result cannot depend on another's, nor on how many threads there are.
-        spread = map if threads == 1 else workers(threads).map
-        placed = list(spread(place, new_t))
+        spread = map if threads == 1 or len(text) > _ONE_AT_A_TIME else workers(threads).map
+        placed = list(spread(place, tasks))
     for name, (_, steps, converged) in zip(new.names, placed, strict=True):
         if not converged:
             warnings.warn(
@@ -148,15 +153,26 @@ def extend_class_embeddings(
     return vectors
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Task:
+    """A new class: its text embedding, a guess to start from, its text distances, its double."""
+
+    text: np.ndarray
+    start: np.ndarray
+    d_new: np.ndarray
+    same: int | None
+
+
 @dataclass(frozen=True, eq=False)
 class _Frozen:
     """Old classes, prepared once for any number of new ones.
 
-    `t`, `w` float32 `[C, d]`; distances `d_t`, `d_w` float64 `[C, C]`; `shift` float64 `[C, d]`
-    with which a new text embedding predicts how far it will move.
+    `t`, `w` float32 and `exact_t` float64 `[C, d]`; distances `d_t`, `d_w` float64 `[C, C]`;
+    `shift` float64 `[C, d]`, with which a new text embedding predicts how far it will move.
     """
 
     t: Tensor
+    exact_t: Tensor
     w: Tensor
     shift: Tensor
     d_t: np.ndarray
@@ -178,21 +194,30 @@ class _Frozen:
         shift = torch.linalg.solve(gram, exact_w - exact_t)
         d_t, d_w = sphere_distances(exact_t, exact_t), sphere_distances(exact_w, exact_w)
         nearest = d_w.clone().fill_diagonal_(separation_bound(2, 2)).amin(dim=1).numpy()
-        return cls(t, w, shift, d_t.numpy(), d_w.numpy(), nearest, settings, scales)
+        return cls(t, exact_t, w, shift, d_t.numpy(), d_w.numpy(), nearest, settings, scales)
+
+    def task(self, vector: Tensor) -> _Task:
+        """What there is to know about one new text embedding float32 `[d]`."""
+        same = (self.t == vector).all(dim=1).nonzero()
+        exact = vector.double() / vector.double().norm()
+        start = exact + self.exact_t @ exact @ self.shift
+        start = exact if bool(start.norm() < 1e-3) else start / start.norm()
+        return _Task(
+            text=exact.numpy(),
+            start=start.numpy(),
+            d_new=sphere_distances(exact[None], self.exact_t)[0].numpy(),
+            same=int(same[0]) if len(same) else None,
+        )
 
     def place(
-        self, vector: Tensor, rate: float, tolerance: float, max_steps: int
+        self, task: _Task, rate: float, tolerance: float, max_steps: int
     ) -> tuple[Tensor, int, bool]:
-        """The embedding float32 `[d]` of one new text embedding."""
+        """The embedding float32 `[d]` of one new class; in numpy, for torch has its own threads."""
         from ezav.classes.extend_cpu import place_one
 
-        same = (self.t == vector).all(dim=1).nonzero()
-        if len(same):
-            return self.w[int(same[0])], 0, True
-        exact = vector.double() / vector.double().norm()
-        d_new = sphere_distances(exact[None], self.t.double())[0].numpy()
-        start = exact + self.t.double() @ exact @ self.shift
-        start = exact if bool(start.norm() < 1e-3) else start / start.norm()
+        if task.same is not None:
+            return self.w[task.same], 0, True
+        d_new = task.d_new
         classes = len(d_new)
         order = np.argsort(d_new)
         tied = np.zeros(classes, bool)
@@ -200,8 +225,8 @@ class _Frozen:
         ranked = self.settings.semantic == "ranking"
         semantic = (1 - self.settings.alpha) / self.scales.semantic
         point, steps, converged = place_one(
-            start.numpy(),
-            exact.numpy(),
+            task.start,
+            task.text,
             self.w.numpy(),
             order.astype(np.int32),
             tied,
