@@ -1,0 +1,177 @@
+"""The encoders: sources, licences, training data, and which test classes they have seen.
+
+`ezav encoders` prints the table; `ezav encoders overlap NAME --classes FILE` reports which
+classes of a benchmark are among the labels that an encoder was trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from rich.markup import escape
+
+from ezav.cli.common import Command, output
+
+if TYPE_CHECKING:
+    from ezav.encoders.base import EncoderCard, Kind
+
+
+_COMMIT = 19  # characters: enough for a short commit or `sha256:` and its hash
+
+
+@dataclass(kw_only=True)
+class Table(Command):
+    """Every built-in encoder: what it is, where it comes from, what it was trained on."""
+
+    kind: Literal["visual", "audio", "text"] | None = None
+    """Only encoders of this kind."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.encoders.registry import cards
+
+        rows = [asdict(card) for card in cards() if self.kind in {None, card.kind}]
+        return {"encoders": rows}
+
+    def show(self, result: dict[str, Any]) -> None:
+        from rich.table import Table as Grid
+
+        grid = Grid(box=None, padding=(0, 2, 0, 0))
+        columns = ("", "name", "d", "input", "source", "revision", "licence", "trained on")
+        for column in columns:
+            grid.add_column(column, no_wrap=column in {"", "name", "d"}, overflow="fold")
+        for row in result["encoders"]:
+            grid.add_row(
+                row["kind"],
+                row["name"],
+                str(row["dimension"]),
+                _input(row["needs"]),
+                escape(row["source"]),
+                escape(row["revision"][:_COMMIT]),
+                escape(row["licence"]),
+                escape("; ".join(row["trained_on"]) or "nothing"),
+            )
+        output.print(grid)
+        output.print(
+            "\nAn unpinned one needs a revision or a local folder. Your own: package.module:Class."
+        )
+
+
+@dataclass(kw_only=True)
+class Overlap(Command):
+    """Which classes of a benchmark are among the labels that an encoder was trained on."""
+
+    encoder: tyro.conf.Positional[str]
+    """A name from the table, or package.module:Class."""
+    classes: Path
+    """A text, CSV or JSON file of class names, or a feature store: its unseen test classes."""
+    labels: tuple[Path, ...] = ()
+    """Label lists of the training data: text, CSV, JSON, or a model folder that names its
+    classes."""
+    kind: Literal["visual", "audio", "text"] | None = None
+    """Where an encoder has several kinds: which of them."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.encoders.overlap import find_overlap, read_labels
+
+        card = _card(self.encoder, self.kind)
+        names = _class_names(self.classes)
+        labels = tuple(dict.fromkeys(label for path in self.labels for label in read_labels(path)))
+        found = find_overlap(names, labels)
+        return {
+            "encoder": card.name,
+            "trained_on": list(card.trained_on),
+            "labels": len(labels),
+            "classes": len(names),
+            "overlap": [asdict(match) for match in found],
+        }
+
+    def show(self, result: dict[str, Any]) -> None:
+        trained = "; ".join(result["trained_on"]) or "nothing: it is computed, not learned"
+        output.print(f"{escape(result['encoder'])} was trained on: {escape(trained)}")
+        if not result["labels"]:
+            if result["trained_on"]:
+                output.print(
+                    "No label list was given (--labels), so nothing was compared: whether it has "
+                    "seen\nthese classes is not known."
+                )
+            return
+        for match in result["overlap"]:
+            output.print(
+                f"  {match['kind']}  {escape(match['class_name'])}  =  {escape(match['label'])}"
+            )
+        same = sum(match["kind"] == "same" for match in result["overlap"])
+        output.print(
+            f"{len(result['overlap'])} of {result['classes']} classes meet one of "
+            f"{result['labels']} labels ({same} by the same words); a match is a hint to look at."
+        )
+
+
+def _default() -> Table | Overlap:
+    return Table()
+
+
+@dataclass(kw_only=True)
+class EncodersCommand(Command):
+    """The table of the encoders, or the overlap report."""
+
+    verb: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[Table, tyro.conf.subcommand("table")]
+        | Annotated[Overlap, tyro.conf.subcommand("overlap")]
+    ] = field(default_factory=_default)
+
+    def __post_init__(self) -> None:
+        self.json = self.json or self.verb.json
+
+    def run(self) -> dict[str, Any]:
+        return self.verb.run()
+
+    def show(self, result: dict[str, Any]) -> None:
+        self.verb.show(result)
+
+
+CLI = EncodersCommand
+
+
+def _input(needs: dict[str, Any]) -> str:
+    parts = []
+    if needs["fps"] is not None:
+        parts.append(f"{needs['fps']:g} fps")
+    if needs["frames"] is not None:
+        parts.append(f"{needs['frames']} frames")
+    if needs["short_side"] is not None:
+        parts.append(f"{needs['short_side']} px")
+    if needs["sample_rate"] is not None:
+        parts.append(f"{needs['sample_rate'] / 1000:g} kHz")
+    return ", ".join(parts) or "names"
+
+
+def _card(name: str, kind: Kind | None) -> EncoderCard:
+    from ezav.encoders.registry import KINDS, card, load_audio, load_text, load_visual, names
+    from ezav.errors import EzavError
+
+    if ":" in name:
+        if kind is None:
+            raise EzavError("an encoder by import path needs its kind", "add --kind visual, say")
+        if kind == "visual":
+            return load_visual(name).card
+        return load_audio(name).card if kind == "audio" else load_text(name).card
+    kinds = [k for k in KINDS if name in names(k) and kind in {None, k}]
+    if not kinds:
+        return card(kind or "visual", name)  # the error names the nearest
+    if len({card(k, name).trained_on for k in kinds}) > 1:
+        raise EzavError(
+            f"'{name}' is a name of several encoders", f"add --kind {' or '.join(kinds)}"
+        )
+    return card(kinds[0], name)
+
+
+def _class_names(path: Path) -> tuple[str, ...]:
+    from ezav.encoders.overlap import read_labels
+    from ezav.features.store import FeatureStore
+
+    if path.is_dir():
+        return FeatureStore.open(path).split_classes("test_unseen")
+    return read_labels(path)

@@ -1,0 +1,143 @@
+"""Which classes of a benchmark an encoder has seen in its own training.
+
+A class is unseen for the recogniser, but not for an encoder that was trained on videos with that
+label. The names are compared by their words; nothing is guessed where a data set's labels are not
+at hand.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ezav.errors import EzavError
+
+_EMPTY = frozenset({"a", "an", "and", "by", "for", "in", "of", "on", "or", "the", "to", "with"})
+_VAGUE = frozenset({"do", "doing", "make", "making", "play", "playing", "use", "using"})
+_COLUMNS = ("display_name", "name", "label", "class")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A class and the training label it meets.
+
+    Attributes:
+        class_name: of the benchmark.
+        label: of the encoder's training data.
+        kind: "same" (the same words, up to spelling) or "part" (all words of the shorter of the
+            two are in the other: "dog barking" and "Bark").
+    """
+
+    class_name: str
+    label: str
+    kind: Literal["same", "part"]
+
+
+def find_overlap(classes: Sequence[str], labels: Sequence[str]) -> list[Match]:
+    """Every class that meets a label, in the order of the classes; at most one match each.
+
+    Words are compared in lower case and without endings; camel case, underscores and hyphens
+    separate words; what stands in brackets is left out. A "part" match needs a word that says
+    something ("playing" alone does not). A match is a hint to look at, not a proof.
+
+    Example:
+        >>> found = find_overlap(
+        ...     ["PlayingGuitar", "dog barking", "sea waves"], ["playing guitar", "Bark", "Speech"]
+        ... )
+        >>> [(match.class_name, match.label, match.kind) for match in found]
+        [('PlayingGuitar', 'playing guitar', 'same'), ('dog barking', 'Bark', 'part')]
+    """
+    known = [(label, _words(label)) for label in labels]
+    found = []
+    for name in classes:
+        words = _words(name)
+        same = [label for label, other in known if other == words]
+        part = [label for label, other in known if _within(words, other)]
+        if same or part:
+            # Of several parts the most specific one.
+            best = same[0] if same else max(part, key=lambda label: len(_words(label)))
+            found.append(Match(name, best, "same" if same else "part"))
+    return found
+
+
+def read_labels(path: str | Path) -> tuple[str, ...]:
+    """The labels of a data set.
+
+    Args:
+        path: a text file with a label a line; a CSV file with a column `display_name`, `name`,
+            `label` or `class` (as AudioSet's and Kinetics' own lists); a JSON list; or a model
+            folder (or its `config.json`) that names its classes.
+
+    Raises:
+        EzavError: the file cannot be read, or holds no labels.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        path = path / "config.json"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise EzavError(f"cannot read labels from '{path}': {reason}") from error
+    if path.suffix == ".json":
+        labels = _from_json(text, path)
+    elif path.suffix == ".csv":
+        labels = _from_csv(text, path)
+    else:
+        labels = text.splitlines()
+    kept = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
+    if not kept:
+        raise EzavError(f"'{path}' holds no labels")
+    return kept
+
+
+def _from_json(text: str, path: Path) -> list[str]:
+    try:
+        content: Any = json.loads(text)
+    except ValueError as error:
+        raise EzavError(f"'{path}' is not JSON: {error}") from error
+    if isinstance(content, dict):
+        content = list(content.get("id2label", {}).values())
+        if any(re.fullmatch(r"LABEL_\d+", str(label)) for label in content):
+            content = []  # placeholders: the model does not name its classes
+    if not isinstance(content, list) or not all(isinstance(label, str) for label in content):
+        raise EzavError(f"'{path}' holds neither a list of labels nor id2label")
+    return content
+
+
+def _from_csv(text: str, path: Path) -> list[str]:
+    rows = csv.DictReader(text.splitlines())
+    column = next((c for c in _COLUMNS if c in (rows.fieldnames or ())), None)
+    if column is None:
+        raise EzavError(f"'{path}' has none of the columns {', '.join(_COLUMNS)}")
+    return [row[column] or "" for row in rows]
+
+
+def _words(name: str) -> frozenset[str]:
+    name = re.sub(r"\(.*?\)", " ", name)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    found = re.findall(r"[^\W_]+", name.casefold().replace("'s", ""))
+    return frozenset(_stem(word) for word in found if word not in _EMPTY)
+
+
+def _stem(word: str) -> str:
+    """Crude and symmetric: it only has to bring the forms of one word together."""
+    for ending in ("ing", "es", "s", "ed", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word.removesuffix(ending)
+            break
+    # running -> runn -> run
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "sl" else word
+
+
+_VAGUE_STEMS = frozenset(map(_stem, _VAGUE))
+
+
+def _within(one: frozenset[str], other: frozenset[str]) -> bool:
+    common = one & other
+    return bool(common - _VAGUE_STEMS) and common in (one, other)
