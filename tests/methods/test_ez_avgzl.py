@@ -152,7 +152,7 @@ def naive_contrastive(scores, labels):
 
 
 def test_loss_is_equation_5_with_multiplicity():
-    model = method()
+    model = method(negatives="batch")
     labels = torch.tensor([0, 2, 2, 1, 2, 4])
     classes = torch.randn(5, 6)
     batch = Batch(

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 OURS = "EZ-AVGZL"
 VARIANTS: dict[str, dict[str, Any]] = {
     OURS: {},
-    "control: cosine, raw text": {"similarity": "cosine", "classes": {"source": "raw"}},
-    "control: shuffled names": {"classes": {"shuffle": True}},
+    "cosine, raw text": {"similarity": "cosine", "classes": {"source": "raw"}},
+    "shuffled names": {"classes": {"shuffle": True}},
 }
 """Table label -> what differs from the default config of EZ-AVGZL."""
-TRAINING = {"epochs": 24, "patience": 8}
+TRAINING = {"epochs": 40, "patience": 10}
 
 
 @dataclass(kw_only=True)
@@ -150,7 +150,7 @@ class DemoCommand(Command):
         return self.out / f"store-{self.world_seed}"
 
     def _folder(self, label: str, seed: int) -> Path:
-        name = label.removeprefix("control: ").replace(", ", "-").replace(" ", "-").lower()
+        name = label.replace(",", "").replace(" ", "-").lower()
         return self.out / f"runs-{self.world_seed}" / name / f"seed-{seed}"
 
     def _report(self, videos: Path) -> Path:
@@ -189,7 +189,7 @@ def _step(number: int, title: str) -> None:
 
 
 def _say(text: str) -> None:
-    progress.print(f"   {text}")
+    progress.print(f"   {text}", soft_wrap=True)
 
 
 @contextmanager

@@ -26,13 +26,16 @@ from ezav.methods.ez_avgzl.network import (
 class EzAvgzlConfig:
     """Hyper-parameters of EZ-AVGZL."""
 
-    classes: ClassEmbeddingRecipe = field(default_factory=ClassEmbeddingRecipe)
-    """How class embeddings are made from the text embeddings (raw, optimised, shuffled)."""
+    classes: ClassEmbeddingRecipe = field(default_factory=lambda: ClassEmbeddingRecipe(alpha=0.05))
+    """How class embeddings are made from the text embeddings (raw, optimised, shuffled). Alpha is
+    small: more separation flattens the semantics that unseen classes live on (docs/ablations.md);
+    choose it on validation with --alphas."""
     similarity: Literal["attention", "decoder", "cosine"] = "attention"
     """How a clip is compared with a class name; the paper's is 'attention'."""
-    negatives: Literal["batch", "distinct", "seen"] = "batch"
-    """The classes in the denominator of the loss: those of the batch with multiplicity (equation
-    5), its distinct classes, or all seen classes of the stage."""
+    negatives: Literal["batch", "distinct", "seen"] = "seen"
+    """The classes in the denominator of the loss: all seen classes of the stage, those of the batch
+    with multiplicity (equation 5), or its distinct classes. A batch that draws classes evenly makes
+    equation 5 a noisy sample of the first, which is as cheap here."""
     layers: int = 1
     """L, transformer layers of the fusion."""
     width: int = 128
