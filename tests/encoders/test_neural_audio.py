@@ -143,3 +143,25 @@ def test_an_unused_head_may_be_there_and_no_other(tmp_path: Path) -> None:
     load_pretrained("ASTModel", found, ignore=("classifier.",))
     with pytest.raises(EzavError, match=r"unexpected weights classifier\.dense\.bias"):
         load_pretrained("ASTModel", found)
+
+
+@pytest.mark.parametrize("family", ["Wav2Vec2", "WavLM"])
+def test_weight_norm_of_the_published_files_is_read(family: str, tmp_path: Path) -> None:
+    """The hub's files name its two parts weight_g and weight_v."""
+    from safetensors.torch import load_file, save_file
+
+    folder = checkpoints.speech(tmp_path, family)
+    clip = tone(440, 0.5, 16_000)
+    expected = load_audio(family.lower(), source=folder).encode([clip])[0].values
+    weights = load_file(folder / "model.safetensors")
+    renamed = {
+        key.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): value
+        for key, value in weights.items()
+        if "masked_spec_embed" not in key  # absent from some of them, and never used
+    }
+    assert set(renamed) != set(weights)
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    found = load_audio(family.lower(), source=folder).encode([clip])[0].values
+    np.testing.assert_array_equal(found, expected)

@@ -202,3 +202,35 @@ def test_mixed_precision_is_close(folders: Callable[[str], Path]) -> None:
     cosine /= np.linalg.norm(half.values, axis=1)
     assert (cosine > 0.99).all()
     assert not np.array_equal(half.values, full)
+
+
+def test_videomae_biases_of_the_published_files_are_read(tmp_path: Path) -> None:
+    """The hub's files name them q_bias and v_bias; a loader that drops them leaves zeros."""
+    from safetensors.torch import load_file, save_file
+
+    folder = checkpoints.videomae(tmp_path)
+    clip = moving_clip(4, 32, 32, 8)
+    expected = load_visual("videomae", source=folder).encode([clip])[0].values
+    weights = load_file(folder / "model.safetensors")
+    biases = [key for key in weights if key.endswith("v_bias")]
+    assert biases
+    for key in biases:
+        weights[key] = torch.zeros_like(weights[key])
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    without = load_visual("videomae", source=folder).encode([clip])[0].values
+    assert np.abs(without - expected).max() > 1e-3
+
+
+def test_an_older_file_of_plain_tensors_is_read(tmp_path: Path) -> None:
+    """`pytorch_model.bin` with buffers that newer models no longer save, as CLIP's on the hub."""
+    from safetensors.torch import load_file
+
+    folder = checkpoints.clip(tmp_path)
+    clip = moving_clip(2, 32, 32, 9)
+    expected = load_visual("clip", source=folder).encode([clip])[0].values
+    weights = load_file(folder / "model.safetensors")
+    weights["text_model.embeddings.position_ids"] = torch.arange(20)[None]
+    torch.save(weights, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    found = load_visual("clip", source=folder).encode([clip])[0].values
+    np.testing.assert_array_equal(found, expected)

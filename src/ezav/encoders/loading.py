@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,7 +85,6 @@ UNPINNED = "unpinned"
 """A card's revision where no commit of the hub could be verified; the user has to name one."""
 
 
-@cache
 def weights_hash(folder: Path) -> str:
     """`sha256:…` over the weight files of a folder, in the order of their names.
 
