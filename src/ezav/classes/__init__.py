@@ -11,6 +11,7 @@ from ezav.classes.optimize import (
 )
 from ezav.classes.ranking import TripletOrder
 from ezav.classes.recipe import ClassEmbeddingRecipe, RecipeChoice, choose_recipe
+from ezav.classes.tradeoff import TradeoffPoint, tradeoff
 
 __all__ = [
     "ClassEmbeddingRecipe",
@@ -19,6 +20,7 @@ __all__ = [
     "NotConverged",
     "OptimizedClassEmbeddings",
     "RecipeChoice",
+    "TradeoffPoint",
     "TripletOrder",
     "choose_recipe",
     "diagnose",
@@ -27,4 +29,5 @@ __all__ = [
     "proximity_loss",
     "ranking_loss",
     "separation_loss",
+    "tradeoff",
 ]

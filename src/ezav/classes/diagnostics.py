@@ -151,12 +151,24 @@ def _names_and_vectors(x: ClassEmbeddings | Tensor) -> tuple[tuple[str, ...], Te
     return tuple(map(str, range(len(vectors)))), vectors
 
 
+def nearest_distances(w: Tensor) -> Tensor:
+    """Each class's distance to its nearest other class, float64 `[C]`; unit rows `[C, d]`.
+
+    Example:
+        >>> import torch
+        >>> nearest_distances(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).tolist()
+        [2.0, 2.0]
+    """
+    return _nearest(w.cpu(), (), 0)[0]
+
+
 def _nearest(w: Tensor, names: tuple[str, ...], pairs: int) -> tuple[Tensor, tuple[Pair, ...]]:
     """Each class's distance to its nearest `[C]`, and the closest pairs overall."""
     classes = len(w)
     if classes == 1:
-        return torch.tensor([separation_bound(1, w.shape[1])]), ()
+        return torch.tensor([separation_bound(1, w.shape[1])], dtype=torch.float64), ()
     exact = w.double()
+    exact = exact / exact.norm(dim=1, keepdim=True)
     nearest = torch.empty(classes, dtype=torch.float64)
     candidates: list[tuple[float, int, int]] = []
     step = max(1, CHUNK // classes)
