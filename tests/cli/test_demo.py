@@ -1,0 +1,40 @@
+"""The demo end to end on a small world: every step real, the second call keeps what is done."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import ezav.features.toy as toy
+from ezav.cli import demo
+from ezav.cli.main import main
+
+
+def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
+    small = functools.partial(
+        toy.generate_toy_world, tmp_path / "world", classes=10, clips_per_class=6
+    )
+    monkeypatch.setattr(toy, "generate_toy_world", small)
+    monkeypatch.setattr(demo, "TRAINING", {"epochs": 3})
+    out = tmp_path / "out"
+    arguments = ["demo", "--out", str(out), "--seeds", "1", "--processes", "1"]
+    assert main([*arguments, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [r["label"] for r in first["results"]] == list(demo.VARIANTS)
+    ours, cosine, shuffled = first["results"]
+    assert ours["config"]["classes"]["source"] == "ceo"
+    assert cosine["config"]["similarity"] == "cosine"
+    assert cosine["config"]["classes"]["source"] == "raw"
+    assert shuffled["config"]["classes"]["shuffle"]
+    assert first["recognised"]["truth"] in ours["candidates"]["unseen"]
+    assert {c["kind"] for c in first["recognised"]["ranked"]} <= {"seen", "unseen"}
+    assert "<svg" in (out / "report.html").read_text()
+    stamps = {p: p.stat().st_mtime_ns for p in (out / "runs-0").rglob("weights.safetensors")}
+    assert len(stamps) == 3
+
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps, "finished runs were run again"
+    for words in ("EZ-AVGZL", "chance", "cosine, raw text", "report:", "ezav extract VIDEOS"):
+        assert words in shown.out
+    assert "orderings of distances kept" in shown.err

@@ -1,0 +1,85 @@
+"""The command line as a whole: help for everything, one line for every mistake, honest status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ezav.cli
+from ezav.cli.main import COMMANDS, main
+from tests import worlds
+
+FOLDER = Path(ezav.cli.__file__).parent
+
+
+def test_every_command_module_is_listed_and_every_listed_command_exists(capsys):
+    modules = {p.stem.rstrip("_") for p in FOLDER.glob("*.py")} - {"__init__", "main", "common"}
+    assert modules == set(COMMANDS)
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_explains_each_command(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"ezav {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "ez_avgzl", "nowhere", "--out", "run"], "no feature store"),
+        (["run", "ez_avgz", "nowhere", "--out", "run"], "did you mean 'ez_avgzl'"),
+        (["predict", "nowhere", "clip.mp4"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["extract", "nowhere", "--out", "store"], "nowhere"),
+        (["bench", "ucf-cls", "--methods", "avca", "--out", "bench"], "no feature store"),
+        (["compare", "nowhere", "elsewhere"], "no run at"),
+        (["demo", "--seeds", "0"], "at least 1"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert "Traceback" not in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+    assert shown.out == ""
+    assert list(tmp_path.iterdir()) == [], "something was left behind"
+
+
+def test_unknown_command_and_bad_option_are_usage_errors(capsys):
+    assert main(["recognise"]) == 2
+    assert main(["run", "ez_avgzl", "store", "--out", "run", "--no-such-option", "1"]) == 2
+    assert main([]) == 2
+
+
+def test_importing_ezav_and_its_help_stay_light():
+    code = "import sys, ezav, ezav.cli.main; print([m for m in ('torch', 'numba', 'matplotlib')"
+    code += " if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_run_keeps_seeds_that_are_done_and_compare_reads_them(tmp_path, capsys):
+    worlds.store(tmp_path / "store")
+    run = ["run", "ez_avgzl", str(tmp_path / "store"), "--out", str(tmp_path / "runs")]
+    run += ["--training.epochs", "2", "--config.width", "16", "--seeds", "2"]
+    assert main(run) == 0
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("*.safetensors")}
+    assert len({p.parent for p in stamps}) == 2
+    assert main(run) == 0
+    assert "kept" in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
+    pair = [str(tmp_path / "runs" / f"seed-{seed}") for seed in (0, 1)]
+    assert main(["compare", *pair, "--draws", "50"]) == 0
+    assert "95 % interval" in capsys.readouterr().out
+    single = run[:-2]
+    (tmp_path / "runs" / "note.txt").write_text("mine")
+    assert main(single) == 1
+    assert "exists already" in capsys.readouterr().err
