@@ -1,0 +1,272 @@
+"""Speed and memory of training EZ-AVGZL, as ratios measured in one run.
+
+    python perf/training.py throughput [--layers 1 6] [--threads 1] [--rounds 9] [--device cuda]
+    python perf/training.py vggsound        one epoch over 81,270 clips, peak memory
+    python perf/training.py scoring         100,000 clips x 1,000 classes, peak memory
+
+`throughput` trains on random features of the sizes of UCF-GZSL cls (3,174 clips, 4096 + 128
+dimensions, 30 classes; batch 64, width 300) in three ways that take turns, round by round:
+
+- loop: `ezav.training.Trainer`, features resident, batches by index, one fused optimiser step;
+- DataLoader: the same network and loss, fed by `torch.utils.data.DataLoader` over a dataset of
+  single clips with a weighted sampler, and `torch.optim.Adam` as it comes;
+- products: the roofline. Every matrix product that one training step does, forward and backward,
+  recorded with its sizes and layouts and done again, and nothing else. The products inside
+  attention (three tokens) are left out, which makes the roofline a little strict.
+
+With one thread the clock is the CPU time of the process, which a busy machine disturbs less.
+Ratios are medians over rounds. Then the profiler says where the loop's time goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+
+from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Batch, Dims
+from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.training import Trainer, TrainingConfig, build_method, score_all
+
+BATCH = 64
+STEPS = 20
+"""Training steps of one turn."""
+
+
+def features(clips: int, audio: int, visual: int, classes: int) -> FeatureSet:
+    g = torch.Generator().manual_seed(0)
+    return FeatureSet(
+        audio=Ragged.pooled(torch.randn(clips, audio, generator=g)),
+        visual=Ragged.pooled(torch.randn(clips, visual, generator=g)),
+        labels=torch.arange(clips) % classes,
+        clips=tuple(map(str, range(clips))),
+        classes=tuple(map(str, range(classes))),
+    )
+
+
+def class_vectors(classes: int, dim: int = 300) -> Tensor:
+    drawn = torch.randn(classes, dim, generator=torch.Generator().manual_seed(1))
+    return torch.nn.functional.normalize(drawn, dim=-1)
+
+
+def paper_size(layers: int) -> EzAvgzlConfig:
+    return EzAvgzlConfig(width=300, hidden=512, layers=layers, heads=8, head_dim=64, mlp=128)
+
+
+def trainer_of(
+    config: EzAvgzlConfig, clips: FeatureSet, text: Tensor, device: str, **training: Any
+):
+    dims = Dims(audio=clips.audio.dim, visual=clips.visual.dim, text=text.shape[1])
+    method = build_method(EzAvgzl, config, dims, 0).to(device)
+    return Trainer(method, clips, text, TrainingConfig(batch_size=BATCH, **training))
+
+
+class Clips(Dataset):
+    """Single clips, as field code feeds them."""
+
+    def __init__(self, clips: FeatureSet) -> None:
+        self.audio, self.visual, self.labels = clips.audio.values, clips.visual.values, clips.labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor, Tensor]:
+        return self.audio[row], self.visual[row], self.labels[row]
+
+
+def plain_steps(
+    config: EzAvgzlConfig, clips: FeatureSet, text: Tensor, device: str
+) -> Callable[[], None]:
+    """One turn of plain training: DataLoader, default Adam."""
+    trained = trainer_of(config, clips, text, device)  # for its network, ready to train
+    method, classes = trained.method.train(), trained.class_embeddings
+    optimizer = torch.optim.Adam(method.parameter_groups(), lr=1e-3, weight_decay=1e-5)
+    count = torch.bincount(clips.labels)
+    weights = (1 / count[clips.labels]).tolist()
+
+    def turn() -> None:
+        sampler = WeightedRandomSampler(weights, STEPS * BATCH)
+        for audio, visual, labels in DataLoader(Clips(clips), batch_size=BATCH, sampler=sampler):
+            batch = Batch(
+                audio=Tokens.pooled(audio.to(device)),
+                visual=Tokens.pooled(visual.to(device)),
+                labels=labels.to(device),
+                class_embeddings=classes,
+            )
+            loss = method.loss(batch).total
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return turn
+
+
+class Products(TorchDispatchMode):
+    """Records the matrix products that pass by: the operation's operands' sizes and strides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[Tensor, Tensor]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in ("mm", "bmm"):
+            self.found.append((_like(args[0]), _like(args[1])))
+        elif name == "addmm":
+            self.found.append((_like(args[1]), _like(args[2])))
+        return func(*args, **(kwargs or {}))
+
+
+def _like(x: Tensor) -> Tensor:
+    """Random numbers with the size and strides of `x`."""
+    return torch.empty_strided(x.shape, x.stride(), device=x.device).normal_()
+
+
+def products_of(trainer: Trainer) -> list[tuple[Tensor, Tensor]]:
+    index = trainer.sampler.epoch(1, BATCH)[0]
+    trainer.method.train()
+    with Products() as products:
+        trainer._step(index)
+    return products.found
+
+
+def measure(turns: dict[str, Callable[[], None]], rounds: int, clock: Callable[[], float]) -> dict:
+    """Seconds of each turn in each round; the turns alternate."""
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for turn in turns.values():
+        turn()
+    for _ in range(rounds):
+        for name, turn in turns.items():
+            started = clock()
+            turn()
+            seconds[name].append(clock() - started)
+    return seconds
+
+
+GROUPS = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "optimiser": ("aten::_fused_adam", "Optimizer"),
+    "dropout": ("aten::bernoulli", "aten::native_dropout"),
+    "attention": ("aten::_scaled_dot",),
+    "normalisation": ("aten::native_layer_norm", "aten::native_batch_norm"),
+    "gathering the batch": ("aten::index",),
+}
+
+
+def shares(trainer: Trainer) -> Iterator[tuple[str, float]]:
+    """Where the time of the loop goes: shares of the operators' own CPU time."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities) as profile:
+        trainer.run_epoch()
+    events = [event for event in profile.key_averages() if event.self_cpu_time_total > 0]
+    total = sum(event.self_cpu_time_total for event in events)
+    rest = 1.0
+    for group, names in GROUPS.items():
+        own = sum(e.self_cpu_time_total for e in events if e.key.startswith(names)) / total
+        rest -= own
+        yield group, own
+    yield "everything else (small operations, Python)", rest
+
+
+def throughput(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    on_cpu = options.device == "cpu"
+    clock = time.process_time if options.threads == 1 and on_cpu else time.perf_counter
+    print(
+        f"torch {torch.__version__}, {options.threads} threads, device {options.device}, ", end=""
+    )
+    print(f"clock: {'CPU time' if clock is time.process_time else 'wall time'}")
+    clips, text = features(3174, 128, 4096, 30), class_vectors(30)
+    for layers in options.layers:
+        config = paper_size(layers)
+        trainer = trainer_of(config, clips, text, options.device, batches_per_epoch=STEPS)
+        products = products_of(trainer)
+
+        def synchronised(work: Callable[[], Any]) -> Callable[[], None]:
+            def turn() -> None:
+                work()
+                if not on_cpu:
+                    torch.cuda.synchronize()
+
+            return turn
+
+        def multiply(products: Any = products) -> None:
+            for _ in range(STEPS):
+                for a, b in products:
+                    a @ b
+
+        turns = {
+            "loop": synchronised(trainer.run_epoch),
+            "DataLoader": synchronised(plain_steps(config, clips, text, options.device)),
+            "products": synchronised(multiply),
+        }
+        seconds = measure(turns, options.rounds, clock)
+        operations = sum(2 * a.numel() * b.shape[-1] for a, b in products)
+        best = min(seconds["products"]) / STEPS
+        print(
+            f"\nL = {layers}: {len(products)} products a step, {operations / 1e9:.2f} GFLOP, ",
+            end="",
+        )
+        print(f"{operations / best / 1e9:.0f} GFLOP/s")
+        for name, times in seconds.items():
+            rate = STEPS * BATCH / statistics.median(times)
+            ratio = statistics.median(a / b for a, b in zip(times, seconds["loop"]))
+            ours = statistics.median(a / b for a, b in zip(seconds["products"], times))
+            print(f"  {name:<12}{rate:>9,.0f} clips/s   time / loop's {ratio:>5.2f}   ", end="")
+            print(f"of the products' rate {ours:>5.0%}")
+        if on_cpu:
+            for group, share in sorted(shares(trainer), key=lambda pair: -pair[1]):
+                print(f"    {share:>6.1%}  {group}")
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def vggsound(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    clips, text = features(81_270, 1024, 512, 207), class_vectors(207, 1536)
+    size = sum(r.values.nbytes for r in (clips.audio, clips.visual)) / 2**20
+    before = peak_mib()
+    for name, config in (("default recipe's network", EzAvgzlConfig()), ("L = 6", paper_size(6))):
+        trainer = trainer_of(config, clips, text, "cpu")
+        cpu, log = time.process_time(), trainer.run_epoch()
+        print(f"{name}: one epoch, {log.clips:,} clips: {log.seconds:.1f} s, ", end="")
+        print(f"CPU {time.process_time() - cpu:.1f} s, {options.threads} threads; ", end="")
+        print(f"features {size:.0f} MiB, peak {peak_mib():.0f} MiB (before training {before:.0f})")
+
+
+def scoring(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    clips, text = features(100_000, 1024, 512, 1000), class_vectors(1000, 1536)
+    method = build_method(EzAvgzl, EzAvgzlConfig(), Dims(audio=1024, visual=512, text=1536), 0)
+    before, started, cpu = peak_mib(), time.perf_counter(), time.process_time()
+    scores = score_all(method, clips, text)
+    print(f"scores {tuple(scores.shape)}: {time.perf_counter() - started:.1f} s, ", end="")
+    print(f"CPU {time.process_time() - cpu:.1f} s; ", end="")
+    print(f"peak {peak_mib():.0f} MiB, before {before:.0f} (features and PyTorch)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("throughput", "vggsound", "scoring"))
+    parser.add_argument("--layers", type=int, nargs="+", default=[1, 6])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    {"throughput": throughput, "vggsound": vggsound, "scoring": scoring}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
