@@ -140,9 +140,10 @@ def tradeoff_figure(
         axis.axhline(bound, color="0.4", linewidth=0.8)
         axis.annotate(
             f"bound {bound:.3f}",
-            (0.01, bound),
+            (0.99, bound),
             xycoords=("axes fraction", "data"),
-            xytext=(0, -10),
+            xytext=(0, 3),
+            horizontalalignment="right",
             textcoords="offset points",
             fontsize=7,
         )
