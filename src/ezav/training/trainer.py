@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ezav.errors import EzavError
-from ezav.features.feature_set import FeatureSet
+from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Method
 from ezav.training.config import TrainingConfig
@@ -82,10 +82,9 @@ class Trainer:
         self.epoch = 0
         self.learning_rate = config.learning_rate
         self._best, self._since_best = -math.inf, 0
-        everything = torch.arange(len(self.train), device=self.device)
         self.method.prepare(
-            self.train.audio.gather(everything, pooled=True),
-            self.train.visual.gather(everything, pooled=True),
+            whole(self.train.audio),
+            whole(self.train.visual),
             self.train.labels,
             self.class_embeddings,
         )
@@ -246,6 +245,16 @@ class Trainer:
         self.epoch = state["epoch"]
         self.learning_rate = state["learning_rate"]
         self._best, self._since_best = state["plateau"]
+
+
+def whole(features: Ragged) -> Tokens:
+    """One mean token for every clip; the features themselves, not a copy, where each has one."""
+    values = features.values
+    single = len(values) == len(features) and bool((features.lengths == 1).all())
+    if single and values.dtype == torch.float32:
+        present = torch.ones(len(values), 1, dtype=torch.bool, device=values.device)
+        return Tokens(values[:, None], present, features.times[:, None])
+    return features.gather(torch.arange(len(features), device=values.device), pooled=True)
 
 
 def drop_modalities(audio: Tokens, visual: Tokens, probability: float) -> tuple[Tokens, Tokens]:
