@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ezav.cli import main as command_line
 from ezav.errors import EzavError
 from ezav.recognizer import Recognizer
 from ezav.recognizer.event_files import WRITERS, as_csv, as_srt, as_vtt, write_events
-from ezav.recognizer.scan import Event, ScanSettings, scan
+from ezav.recognizer.events import Event, ScanSettings
+from ezav.recognizer.scan import scan
+from ezav.recognizer.segment import Segmenter
 from tests.recognizer import small_run
 
 ORDER = ["red light", "green light", "dark room", "blue light", "purple light"]
@@ -50,12 +54,12 @@ def test_moments_cover_the_recording_without_gap_or_overlap(
 ) -> None:
     from ezav.recognizer.scan import _moments
 
-    settings = ScanSettings(window=window, hop=hop, reject=False, shortest=0)
-    found = list(_moments(sure, long_video, sure.candidates(None), settings, None))
+    cut = ScanSettings(window=window, hop=hop, reject=False, shortest=0)
+    found = list(_moments(sure, long_video, sure.candidates(None), cut, None))
     assert found[0].start == 0
     assert found[-1].end == pytest.approx(20.0, abs=0.2)
     assert all(a.end == pytest.approx(b.start) for a, b in pairwise(found))
-    assert all(m.best >= 0 for m in found)
+    assert all(m.states is not None for m in found)
 
 
 def test_thresholds_leave_out_weak_and_short_events(sure: Recognizer, long_video: Path) -> None:
@@ -63,14 +67,13 @@ def test_thresholds_leave_out_weak_and_short_events(sure: Recognizer, long_video
     every = list(scan(sure, long_video, None, EVERYTHING))
     middle = sorted(event.probability for event in every)[2]
     some = list(scan(sure, long_video, None, replace(EVERYTHING, min_probability=middle)))
-    seconds = [sum(event.end - event.start for event in found) for found in (some, every)]
-    assert 0 < seconds[0] < seconds[1]
+    assert some == [event for event in every if event.probability >= middle]
     strict = Recognizer(
         sure.model,
         sure.text,
         sure.header,
         sure.result,
-        replace(sure.calibration, reject_threshold_=math.inf),
+        replace(sure.calibration, reject_threshold_=1e3),
     )
     assert not list(scan(strict, long_video))
     assert len(list(scan(strict, long_video, None, EVERYTHING))) == len(ORDER)
@@ -94,11 +97,54 @@ def test_recordings_with_one_modality_and_none(sure: Recognizer, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "values",
-    [{"window": 0}, {"hop": 0.001}, {"hop": 3.0}, {"min_probability": 2}, {"shortest": -1}],
+    [
+        {"window": 0},
+        {"hop": 0.001},
+        {"hop": 3.0},
+        {"min_probability": 2},
+        {"shortest": -1},
+        {"change": float("nan")},
+    ],
 )
 def test_bad_settings(values: dict[str, float]) -> None:
     with pytest.raises(EzavError):
         ScanSettings(**values)  # type: ignore[arg-type]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 7), st.integers(2, 3), st.floats(0, 3), st.integers(0, 10_000))
+def test_the_path_is_the_best_of_all(moments: int, states: int, cost: float, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    emissions = torch.randn(moments, states, generator=draw, dtype=torch.float64)
+
+    def worth(path: tuple[int, ...]) -> float:
+        changes = sum(a != b for a, b in pairwise(path))
+        return float(emissions[torch.arange(moments), list(path)].sum()) - cost * changes
+
+    segmenter = Segmenter(cost)
+    found = tuple(state for row in emissions for state in segmenter.add(row))
+    found += tuple(segmenter.finish())
+    assert worth(found) == pytest.approx(max(map(worth, product(range(states), repeat=moments))))
+
+
+def test_states_are_given_as_soon_as_they_are_decided_and_memory_is_flat() -> None:
+    draw = torch.Generator().manual_seed(0)
+    emissions = torch.randn(3000, 4, generator=draw)
+    emissions[:, 0] += (torch.arange(3000) // 40 % 2 == 0) * 3.0
+    streamed, whole, most = Segmenter(2.0), Segmenter(2.0), 0
+    found: list[int] = []
+    for row in emissions:
+        found += streamed.add(row)
+        most = max(most, len(streamed._back))
+    found += streamed.finish()
+    whole._decided = lambda: iter(())  # type: ignore[method-assign]
+    wanted = [state for row in emissions for state in whole.add(row)] + list(whole.finish())
+    assert found == wanted
+    assert most < 100
+    undecided = Segmenter(1e6)
+    given_early = sum(len(list(undecided.add(torch.zeros(3)))) for _ in range(2000))
+    assert given_early > 1400
+    assert len(list(undecided.finish())) == 2000 - given_early
 
 
 NASTY = [

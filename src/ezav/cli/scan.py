@@ -18,22 +18,7 @@ from rich.markup import escape
 from ezav.cli.common import Command, output, progress
 from ezav.cli.predict import load_recognizer, read_classes
 from ezav.errors import EzavError
-
-
-@dataclass(kw_only=True)
-class Windows:
-    """How the recording is cut and what counts as an event."""
-
-    window: float = 2.0
-    """Seconds recognised together; about the length of the training clips."""
-    hop: float = 0.5
-    """Seconds from one window to the next."""
-    min_probability: float = 0.0
-    """Moments whose best class is less probable belong to no event."""
-    reject: bool = True
-    """Leave out moments where no class stands out ("none of these", learned on validation)."""
-    shortest: float = 1.0
-    """Events shorter than this many seconds are left out."""
+from ezav.recognizer.events import ScanSettings
 
 
 @dataclass(kw_only=True)
@@ -48,24 +33,23 @@ class ScanCommand(Command):
     """A text file with one class name a line, instead of --classes."""
     out: tuple[Path, ...] = ()
     """Files to write, each in the format of its ending: .json .csv .vtt .srt."""
-    windows: Annotated[Windows, tyro.conf.arg(name="")] = field(default_factory=Windows)
+    settings: Annotated[ScanSettings, tyro.conf.arg(name="")] = field(default_factory=ScanSettings)
     """How the recording is cut and what counts as an event."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
 
     def run(self) -> dict[str, Any]:
         from ezav.recognizer.event_files import check_suffix, write_events
-        from ezav.recognizer.scan import ScanSettings, scan
+        from ezav.recognizer.scan import scan
 
         for path in self.out:
             check_suffix(path)
             if path.resolve() == self.video.resolve():
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
-        settings = ScanSettings(**vars(self.windows))
         classes = read_classes(self.classes, self.class_file)
         recognizer = load_recognizer(self.run_folder, self.device)
         with seconds_progress(self.video.name) as on_progress:
-            events = list(scan(recognizer, self.video, classes, settings, on_progress))
+            events = list(scan(recognizer, self.video, classes, self.settings, on_progress))
         for path in self.out:
             write_events(events, path)
         return {
@@ -112,4 +96,4 @@ def seconds_progress(name: str) -> Iterator[Callable[[float, float | None], None
         yield on_progress
 
 
-__all__ = ["CLI", "ScanCommand", "Windows", "seconds_progress"]
+__all__ = ["CLI", "ScanCommand", "seconds_progress"]

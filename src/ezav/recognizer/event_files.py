@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ezav.errors import EzavError
-from ezav.recognizer.scan import Event
+from ezav.recognizer.events import Event
 from ezav.safe_io import write_text
 
 

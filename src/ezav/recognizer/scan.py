@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,69 +14,16 @@ from torch import Tensor
 from ezav.errors import EzavError
 from ezav.media import Clip, read_windows
 from ezav.recognizer.candidates import Candidates
-from ezav.recognizer.encoders import join
-from ezav.recognizer.prediction import Kind
+from ezav.recognizer.encoders import EncodedClip, join
+from ezav.recognizer.events import Event, ScanSettings
+from ezav.recognizer.segment import Segmenter
 
 if TYPE_CHECKING:
     from ezav.recognizer.recognizer import Recognizer
 
 _WINDOWS_AT_ONCE = 16
-_MOST_OVERLAP = 100
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """A stretch of a recording in which one class stands out.
-
-    Attributes:
-        start, end: seconds from the beginning of the recording.
-        name, kind: the class, and whether it is seen, unseen or new.
-        probability, score: means over the event.
-    """
-
-    start: float
-    end: float
-    name: str
-    kind: Kind
-    probability: float
-    score: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScanSettings:
-    """How a recording is scanned.
-
-    Raises:
-        EzavError: a value that makes no sense.
-    """
-
-    window: float = 2.0
-    """Seconds that are recognised together; about the length of the training clips."""
-    hop: float = 0.5
-    """Seconds from one window to the next; the resolution of the events."""
-    min_probability: float = 0.0
-    """Moments whose best class is less probable belong to no event."""
-    reject: bool = True
-    """Moments below the run's "none of these" threshold belong to no event."""
-    shortest: float = 1.0
-    """Seconds; shorter events are left out."""
-
-    def __post_init__(self) -> None:
-        if not 0.1 <= self.window <= 600:
-            raise EzavError(f"a window of {self.window} s", "give 0.1 to 600 seconds")
-        if not self.window / _MOST_OVERLAP <= self.hop <= self.window:
-            raise EzavError(
-                f"a hop of {self.hop} s with a window of {self.window} s",
-                f"give {self.window / _MOST_OVERLAP:g} to {self.window:g} seconds",
-            )
-        if not 0 <= self.min_probability <= 1:
-            raise EzavError(f"a probability of {self.min_probability}", "give 0 to 1")
-        if self.shortest < 0:
-            raise EzavError(f"events of {self.shortest} s", "give 0 seconds or more")
+_LEAST = 1e-9
+"""Probability below which one window says no more against a class than another."""
 
 
 def scan(
@@ -86,11 +33,13 @@ def scan(
     settings: ScanSettings | None = None,
     on_progress: Callable[[float, float | None], None] | None = None,
 ) -> Iterator[Event]:
-    """Events of a recording, in order, as soon as each is over.
+    """Events of a recording, in order, soon after each is over.
 
-    Each moment (one hop long) is answered by the mean probabilities of the windows over it, a
-    window counting more the nearer its middle is. Neighbouring moments with the same best class
-    make an event; one class at a time.
+    Each moment (one hop long) has the mean probabilities of the windows over it, a window
+    counting more the nearer its middle is; "none of these" stands among the candidates with the
+    score `reject_threshold_`. The most probable sequence of answers, in which a change costs
+    `change`, cuts the recording into events (:class:`ezav.recognizer.segment.Segmenter`). One
+    class at a time.
 
     Args:
         classes: as for :meth:`Recognizer.predict`.
@@ -102,23 +51,76 @@ def scan(
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
     moments = _moments(recognizer, path, candidates, settings, on_progress)
-    open_event: list[_Moment] = []
-    for moment in moments:
-        if open_event and open_event[-1].best != moment.best:
-            yield from _event(open_event, candidates, settings)
-            open_event = []
-        open_event.append(moment)
-    yield from _event(open_event, candidates, settings)
+    event: list[_Moment] = []
+    state = -1
+    for moment, best in _labelled(moments, settings, len(candidates)):
+        if event and best != state:
+            yield from _event(event, state, candidates, settings)
+            event = []
+        state = best
+        event.append(moment)
+    yield from _event(event, state, candidates, settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
+    """One hop of the recording with what the windows over it say on average; None: nothing.
+
+    `states` `[C]` or `[C+1]` are probabilities, the last one of "none of these".
+    """
+
     start: float
     end: float
-    best: int
-    """Row of the candidates; -1 for none."""
-    probability: float
-    score: float
+    states: Tensor | None
+    probabilities: Tensor | None
+    scores: Tensor | None
+
+
+def _labelled(
+    moments: Iterator[_Moment], settings: ScanSettings, candidates: int
+) -> Iterator[tuple[_Moment, int]]:
+    """Each moment with the row of its candidate, -1 for none."""
+    segmenter = Segmenter(settings.change)
+    waiting: deque[_Moment] = deque()
+    # The shorter the hop, the more moments say the same.
+    share = 4 * settings.hop / settings.window
+
+    def named(states: Iterator[int]) -> Iterator[tuple[_Moment, int]]:
+        for state in states:
+            yield waiting.popleft(), state if state < candidates else -1
+
+    for moment in moments:
+        if moment.states is None:
+            yield from named(segmenter.finish())
+            yield moment, -1
+            continue
+        waiting.append(moment)
+        yield from named(segmenter.add(share * moment.states.clamp(min=_LEAST).log()))
+    yield from named(segmenter.finish())
+
+
+def _event(
+    moments: list[_Moment], best: int, candidates: Candidates, settings: ScanSettings
+) -> Iterator[Event]:
+    if not moments or best < 0:
+        return
+    start, end = moments[0].start, moments[-1].end
+    probability = _mean([moment.probabilities for moment in moments], best)
+    if end - start < settings.shortest - 1e-6 or probability < settings.min_probability:
+        return
+    yield Event(
+        start=round(start, 6),
+        end=round(end, 6),
+        name=candidates.names[best],
+        kind=candidates.kinds[best],
+        probability=probability,
+        score=_mean([moment.scores for moment in moments], best),
+    )
+
+
+def _mean(parts: list[Tensor | None], row: int) -> float:
+    values = [float(part[row]) for part in parts if part is not None]
+    return sum(values) / len(values)
 
 
 @dataclass(slots=True)
@@ -126,32 +128,18 @@ class _Sum:
     """What the windows over one moment say, weighted."""
 
     weight: float = 0.0
-    probabilities: Tensor | float = 0.0
-    scores: Tensor | float = 0.0
+    parts: tuple[Tensor, ...] = ()
 
-    def add(self, weight: float, probabilities: Tensor, scores: Tensor) -> None:
+    def add(self, weight: float, parts: tuple[Tensor, ...]) -> None:
         self.weight += weight
-        self.probabilities = self.probabilities + weight * probabilities
-        self.scores = self.scores + weight * scores
+        before = self.parts or tuple(torch.zeros_like(part) for part in parts)
+        self.parts = tuple(b + weight * part for b, part in zip(before, parts))
 
-
-def _event(
-    moments: list[_Moment], candidates: Candidates, settings: ScanSettings
-) -> Iterator[Event]:
-    if not moments or moments[0].best < 0:
-        return
-    start, end = moments[0].start, moments[-1].end
-    if end - start < settings.shortest - 1e-6:
-        return
-    best = moments[0].best
-    yield Event(
-        start=round(start, 6),
-        end=round(end, 6),
-        name=candidates.names[best],
-        kind=candidates.kinds[best],
-        probability=sum(m.probability for m in moments) / len(moments),
-        score=sum(m.score for m in moments) / len(moments),
-    )
+    def moment(self, number: int, hop: float, end: float) -> _Moment:
+        start, stop = number * hop, min((number + 1) * hop, end)
+        if not self.weight:
+            return _Moment(start, stop, None, None, None)
+        return _Moment(start, stop, *(part / self.weight for part in self.parts))
 
 
 def _moments(
@@ -161,7 +149,7 @@ def _moments(
     settings: ScanSettings,
     on_progress: Callable[[float, float | None], None] | None,
 ) -> Iterator[_Moment]:
-    """One answer a hop; holds no more than the moments under the windows in hand."""
+    """One a hop; holds no more than those under the windows in hand."""
     hop, window = settings.hop, settings.window
     waiting: deque[_Sum] = deque()
     first, end = 0, 0.0  # number of the first waiting moment; seconds seen so far
@@ -170,7 +158,7 @@ def _moments(
         begin = round(clip.start / hop)
         # Windows come in order: no later one reaches a moment before this one's beginning.
         while waiting and first < begin:
-            yield _moment(waiting.popleft(), first, end, recognizer, settings)
+            yield waiting.popleft().moment(first, hop, end)
             first += 1
         last = max(begin + 1, round((clip.start + min(clip.duration, window)) / hop + 0.4999))
         while first + len(waiting) < last:
@@ -179,35 +167,19 @@ def _moments(
             middle = clip.start + window / 2
             for number in range(begin, last):
                 far = abs((number + 0.5) * hop - middle) / (window / 2)
-                waiting[number - first].add(max(0.05, 1 - far), *answer)
+                waiting[number - first].add(max(0.05, 1 - far), answer)
         if on_progress is not None:
             on_progress(end, clip.claimed)
     for moment in waiting:
         if first * hop < end:
-            yield _moment(moment, first, end, recognizer, settings)
+            yield moment.moment(first, hop, end)
         first += 1
-
-
-def _moment(
-    found: _Sum, number: int, end: float, recognizer: Recognizer, settings: ScanSettings
-) -> _Moment:
-    start, stop = number * settings.hop, min((number + 1) * settings.hop, end)
-    if not found.weight:
-        return _Moment(start, stop, -1, 0.0, 0.0)
-    probabilities = torch.as_tensor(found.probabilities) / found.weight
-    best = int(probabilities.argmax())
-    probability = float(probabilities[best])
-    score = float(torch.as_tensor(found.scores)[best]) / found.weight
-    weak = settings.reject and recognizer.calibration.rejects(score)
-    if weak or probability < settings.min_probability:
-        best = -1
-    return _Moment(start, stop, best, probability, score)
 
 
 def _answers(
     recognizer: Recognizer, path: str | Path, candidates: Candidates, settings: ScanSettings
-) -> Iterator[tuple[Clip, tuple[Tensor, Tensor] | None]]:
-    """Each window with its probabilities and scores `[C]`; None: nothing there."""
+) -> Iterator[tuple[Clip, tuple[Tensor, ...] | None]]:
+    """Each window with its probabilities of states, of candidates, and scores; None: nothing."""
     encoders = recognizer.encoders
     windows = read_windows(
         path,
@@ -216,43 +188,35 @@ def _answers(
         video=encoders.visual.card.needs.frame_spec,
         audio=encoders.audio.card.needs.sample_rate,
     )
-    group = _Group()
+    clips: list[Clip] = []
+    encoded: list[EncodedClip] = []
     read = False
     for clip in windows:
-        encoded = encoders.encode(clip)
         read = read or clip.status != "failed"
         if not read and not clip.duration:
             raise EzavError(f"cannot scan '{path}': {clip.reason}", "give a video or sound file")
-        group.clips.append(replace_media(clip))
-        group.encoded.append(encoded)
-        if len(group.clips) >= _WINDOWS_AT_ONCE:
-            yield from group.answers(recognizer, candidates)
-            group = _Group()
-    yield from group.answers(recognizer, candidates)
+        encoded.append(encoders.encode(clip))
+        clips.append(replace(clip, video={}, audio={}))  # the pictures and sound may go
+        if len(clips) >= _WINDOWS_AT_ONCE:
+            yield from zip(clips, _answer(recognizer, encoded, candidates, settings.reject))
+            clips, encoded = [], []
+    yield from zip(clips, _answer(recognizer, encoded, candidates, settings.reject))
 
 
-def replace_media(clip: Clip) -> Clip:
-    """The clip without its pictures and sound, which are encoded already."""
-    from dataclasses import replace
-
-    return replace(clip, video={}, audio={})
-
-
-@dataclass(slots=True)
-class _Group:
-    clips: list[Clip] = field(default_factory=list)
-    encoded: list[Any] = field(default_factory=list)
-
-    def answers(
-        self, recognizer: Recognizer, candidates: Candidates
-    ) -> Iterator[tuple[Clip, tuple[Tensor, Tensor] | None]]:
-        found = [row for row, one in enumerate(self.encoded) if not one.error]
-        answers: dict[int, tuple[Tensor, Tensor]] = {}
-        if found:
-            features = join([self.encoded[row] for row in found], recognizer.header)
-            stacked = recognizer.score(features, candidates)
-            probabilities = recognizer.calibration.probabilities(stacked)
-            for at, row in enumerate(found):
-                answers[row] = (probabilities[at], stacked[at])
-        for row, clip in enumerate(self.clips):
-            yield clip, answers.get(row)
+def _answer(
+    recognizer: Recognizer, encoded: list[EncodedClip], candidates: Candidates, reject: bool
+) -> Iterator[tuple[Tensor, ...] | None]:
+    readable = [one for one in encoded if not one.error]
+    if not readable:
+        yield from (None for _ in encoded)
+        return
+    calibration = recognizer.calibration
+    stacked = recognizer.score(join(readable, recognizer.header), candidates)
+    probabilities = calibration.probabilities(stacked)
+    states = probabilities
+    if reject:
+        none = torch.full_like(stacked[:, :1], calibration.reject_threshold_)
+        states = calibration.probabilities(torch.cat([stacked, none], dim=1))
+    answers = zip(states, probabilities, stacked)
+    for one in encoded:
+        yield None if one.error else next(answers)
