@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
+from ezav.classes.recipe import ClassEmbeddingRecipe, choose_recipe
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
@@ -35,12 +35,15 @@ def choose_alpha(
         raise EzavError(f"'{protocol.method}' does not optimise class embeddings: it has no alpha")
     if not alphas:
         raise EzavError("no candidates for alpha", "give some, say 0 0.05 0.1 0.2 0.5")
-    tried: list[tuple[float, float, Any]] = []
-    for alpha in sorted(set(alphas)):
-        recipe = replace(config.classes, source="ceo" if alpha > 0 else "raw", alpha=alpha)
-        candidate = replace(protocol, config=replace(config, classes=recipe))
-        hm = candidate.validate(store).HM
-        on_tried(alpha, hm)
-        tried.append((hm, -alpha, candidate))
-    best: TwoStageProtocol = max(tried, key=lambda one: one[:2])[2]
-    return best
+    recipe = config.classes
+    grid = [replace(recipe, source="ceo" if a else "raw", alpha=a) for a in sorted(set(alphas))]
+
+    def with_recipe(candidate: ClassEmbeddingRecipe) -> TwoStageProtocol:
+        return replace(protocol, config=replace(config, classes=candidate))
+
+    def validation_hm(candidate: ClassEmbeddingRecipe) -> float:
+        hm = with_recipe(candidate).validate(store).HM
+        on_tried(candidate.alpha, hm)
+        return hm
+
+    return with_recipe(choose_recipe(validation_hm, grid).recipe)
