@@ -20,9 +20,17 @@ _LISTED = 300
 
 
 def theme() -> gr.themes.Base:
-    """Fonts of the visitor's own system: none is fetched."""
-    return gr.themes.Default(
-        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    """Fonts of the visitor's own system (none is fetched), and text that has enough contrast."""
+    own = gr.themes.Default(
+        primary_hue="blue",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    return own.set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
     )
 
 
@@ -62,7 +70,7 @@ def build(
     def ended(request: gr.Request) -> None:
         forget(str(request.session_hash))
 
-    with gr.Blocks(title="ezav", analytics_enabled=False) as page:
+    with gr.Blocks(title="ezav", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(_head(recognizer), elem_classes="ezav-head")
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
