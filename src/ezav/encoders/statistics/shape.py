@@ -15,9 +15,8 @@ from ezav.encoders.statistics.place import Place
 
 HARMONICS = (1, 2, 3, 4, 5, 6, 7, 8)
 RINGS = 6
-ORIENTATIONS = 8
-CELLS = 3
-GRID = 4
+ORIENTATIONS, CELLS = 8, 3  # in the object's own coordinates
+GRID_ORIENTATIONS, GRID = 6, 6  # on the frame: what real pictures are told apart by
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +60,25 @@ def outline(place: Place) -> Outline:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """Magnitude `[F, h, w]` and orientation in [0, ORIENTATIONS), as lower bin and share above."""
+    """Strength `[F, h, w]` and orientation modulo π, in [0, 1], of every pixel."""
 
     magnitude: np.ndarray
-    bin: np.ndarray
-    share: np.ndarray
+    orientation: np.ndarray
 
 
 def gradients(grey: np.ndarray) -> Gradients:
-    """Central differences of `[F, h, w]`; orientation is modulo π (an edge has no sign)."""
+    """Central differences of `[F, h, w]`; an edge has an orientation but no sign."""
     dx, dy = np.zeros_like(grey), np.zeros_like(grey)
     dx[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     dy[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
     magnitude = np.sqrt(dx * dx + dy * dy)
-    place = np.arctan2(dy, dx) * np.float32(ORIENTATIONS / np.pi) % ORIENTATIONS
-    lower = np.minimum(place.astype(np.int64), ORIENTATIONS - 1)
+    orientation = np.arctan2(dy, dx) * np.float32(1 / np.pi) % 1
     # Weak gradients are noise and compression; soft threshold.
-    strong = np.maximum(magnitude - 0.02, 0.0)
-    return Gradients(strong, lower, place - lower)
+    return Gradients(np.maximum(magnitude - np.float32(0.02), 0.0), orientation)
 
 
 def orientation_grid(found: Gradients, token: np.ndarray, tokens: int) -> np.ndarray:
-    """Histograms `[tokens, GRID · GRID · ORIENTATIONS]` over a grid on the frame (HOG).
+    """Histograms `[tokens, GRID² · GRID_ORIENTATIONS]` over a grid on the frame (HOG).
 
     `token` `[F]` says which token a frame belongs to.
     """
@@ -90,7 +86,8 @@ def orientation_grid(found: Gradients, token: np.ndarray, tokens: int) -> np.nda
     row = np.arange(height) * GRID // height
     column = np.arange(width) * GRID // width
     cell = np.broadcast_to(row[:, None] * GRID + column[None, :], found.magnitude.shape)
-    return _count(found, cell, found.magnitude, token, tokens, GRID * GRID)
+    shape = (tokens, GRID**2, GRID_ORIENTATIONS)
+    return _count(found, cell, found.magnitude, token, shape)
 
 
 def object_orientations(
@@ -101,7 +98,8 @@ def object_orientations(
     column = np.clip((place.u + half) * (CELLS / (2 * half)), 0, CELLS - 1).astype(np.int64)
     row = np.clip((place.v + half) * (CELLS / (2 * half)), 0, CELLS - 1).astype(np.int64)
     inside = (np.abs(place.u) < half + 0.4) & (np.abs(place.v) < half + 0.4)
-    return _count(found, row * CELLS + column, found.magnitude * inside, token, tokens, CELLS**2)
+    shape = (tokens, CELLS**2, ORIENTATIONS)
+    return _count(found, row * CELLS + column, found.magnitude * inside, token, shape)
 
 
 def _count(
@@ -109,15 +107,18 @@ def _count(
     cell: np.ndarray,
     weight: np.ndarray,
     token: np.ndarray,
-    tokens: int,
-    cells: int,
+    shape: tuple[int, int, int],
 ) -> np.ndarray:
+    """Weights by token, cell and orientation; each is shared between two orientations."""
+    tokens, cells, orientations = shape
     flat = np.flatnonzero(weight)  # few pixels have an edge, fewer are the object's
-    first = (np.broadcast_to(token[:, None, None], cell.shape).take(flat) * cells).astype(np.int64)
-    first = (first + cell.take(flat)) * ORIENTATIONS
-    lower, share, mass = found.bin.take(flat), found.share.take(flat), weight.take(flat)
-    above = np.where(lower == ORIENTATIONS - 1, 0, lower + 1)
-    size = tokens * cells * ORIENTATIONS
+    first = np.broadcast_to(token[:, None, None], cell.shape).take(flat).astype(np.int64)
+    first = (first * cells + cell.take(flat)) * orientations
+    angle, mass = found.orientation.take(flat) * orientations, weight.take(flat)
+    lower = np.minimum(angle.astype(np.int64), orientations - 1)
+    share = angle - lower
+    above = np.where(lower == orientations - 1, 0, lower + 1)
+    size = tokens * cells * orientations
     counts = np.bincount(first + lower, mass * (1 - share), size)
     counts += np.bincount(first + above, mass * share, size)
-    return counts.reshape(tokens, cells * ORIENTATIONS)
+    return counts.reshape(tokens, cells * orientations)

@@ -18,7 +18,7 @@ from ezav.encoders.statistics.foreground import moving, off_border
 from ezav.encoders.statistics.place import by_colour, locate
 from ezav.encoders.statistics.scaling import root_histogram, scaled_blocks, squash
 
-VERSION = "2"
+VERSION = "3"
 CANVAS = 72
 """Pixels of the canvas' short side."""
 _WIDEST = 2.0  # longer frames are squeezed to this aspect
@@ -31,7 +31,7 @@ BLOCKS = {
     "colour_object": COLOURS,
     "colour_moving": COLOURS,
     "layout": 3 * _LAYOUT**2,
-    "gradients": shape.GRID**2 * shape.ORIENTATIONS,
+    "gradients": shape.GRID**2 * shape.GRID_ORIENTATIONS,
     "object_gradients": shape.CELLS**2 * shape.ORIENTATIONS,
     "outline": 3 * _HARMONICS + shape.RINGS + 2,
     "path": motion.PATH + motion.DIRECTIONS + 1,
