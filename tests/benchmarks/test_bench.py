@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,8 +80,8 @@ def test_a_finished_job_is_read_and_not_run_again(store, tmp_path, monkeypatch):
 def test_any_changed_setting_makes_a_job_undone(store, tmp_path, changes):
     done = job(store, tmp_path / "run")
     run_job(done)
-    assert is_done(done, store.fingerprint) is not None
-    assert is_done(dataclasses.replace(done, **changes), store.fingerprint) is None
+    assert is_done(done, store) is not None
+    assert is_done(dataclasses.replace(done, **changes), store) is None
 
 
 def test_a_changed_config_replaces_the_outdated_run(store, tmp_path):
@@ -88,19 +89,19 @@ def test_a_changed_config_replaces_the_outdated_run(store, tmp_path):
     changed = job(store, tmp_path / "run", training={**QUICK, "epochs": 1})
     run_jobs([changed], processes=1)
     assert read_result(tmp_path / "run").training["epochs"] == 1
-    assert is_done(changed, store.fingerprint)
+    assert is_done(changed, store)
 
 
 def test_another_store_version_or_a_damaged_result_is_not_done(store, tmp_path, monkeypatch):
     done = job(store, tmp_path / "run")
     run_job(done)
-    assert is_done(done, "another fingerprint") is None
+    assert is_done(done, SimpleNamespace(fingerprint="another", encoders=store.encoders)) is None
     with monkeypatch.context() as patch:
         patch.setattr("ezav.__version__", "99.0")
-        assert is_done(done, store.fingerprint) is None
+        assert is_done(done, store) is None
     whole = (tmp_path / "run" / "result.json").read_text()
     (tmp_path / "run" / "result.json").write_text(whole[: len(whole) // 2])
-    assert is_done(done, store.fingerprint) is None
+    assert is_done(done, store) is None
     assert run_jobs([done], processes=1)[0] == read_result(tmp_path / "run")
 
 
@@ -149,7 +150,7 @@ def test_a_failing_job_is_told_and_the_finished_ones_stay(store, tmp_path):
     bad = job(store, tmp_path / "bad", training={**QUICK, "learning_rate": 1e30})
     with pytest.raises(EzavError, match="lower the learning rate"):
         run_jobs([good, bad], processes=1)
-    assert is_done(good, store.fingerprint)
+    assert is_done(good, store)
     assert not (tmp_path / "bad" / "result.json").exists()
 
 

@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ezav.errors import EzavError
 from ezav.protocol.result import RunResult
+
+if TYPE_CHECKING:
+    from ezav.features.store import FeatureStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class Job:
     device: str = "cpu"
 
 
-def is_done(job: Job, fingerprint: str) -> RunResult | None:
+def is_done(job: Job, store: FeatureStore) -> RunResult | None:
     """The result of a job if its folder holds exactly that run of this version of ezav."""
     import ezav
     from ezav.protocol.run_folder import read_result
@@ -46,7 +49,8 @@ def is_done(job: Job, fingerprint: str) -> RunResult | None:
         result.method == job.method
         and result.label == job.label
         and result.seed == job.seed
-        and result.store_fingerprint == fingerprint
+        and result.store_fingerprint == store.fingerprint
+        and result.class_embeddings.get("encoder") == (job.text_encoder or store.encoders[0])
         and result.versions.get("ezav") == ezav.__version__
         and result.config == _plain(config)
         and result.training == asdict(training)
@@ -141,10 +145,10 @@ def run_jobs(
     """
     from ezav.features.store import FeatureStore
 
-    fingerprints = {job.store: FeatureStore.open(job.store).fingerprint for job in jobs}
+    stores = {job.store: FeatureStore.open(job.store) for job in jobs}
     results: dict[int, RunResult] = {}
     for position, job in enumerate(jobs):
-        if done := is_done(job, fingerprints[job.store]):
+        if done := is_done(job, stores[job.store]):
             results[position] = done
             on_done(job, done)
     waiting = [position for position in range(len(jobs)) if position not in results]

@@ -45,7 +45,7 @@ class Graph(nn.Module):
     def __init__(self, method: Method, calibration: Calibration) -> None:
         super().__init__()
         self.method = method.eval()
-        self._scores = scores_of(method)
+        self._scores: Scores = method.scores
         self.register_buffer("gamma", torch.tensor(calibration.gamma, dtype=torch.float32))
         self.register_buffer(
             "temperature", torch.tensor(calibration.temperature_, dtype=torch.float32)
@@ -69,17 +69,6 @@ class Graph(nn.Module):
         scores = self._scores(heard, viewed, class_embeddings)
         scores = scores - self.gamma * seen.to(scores.dtype)
         return scores, (scores / self.temperature).softmax(dim=1)
-
-
-def scores_of(method: Method) -> Scores:
-    """The method's `scores`, as far as tracing needs it without what cannot be traced."""
-    from ezav.methods.ez_avgzl.method import EzAvgzl
-
-    if isinstance(method, EzAvgzl):
-        from ezav.export.ez_avgzl import scores_without_lists
-
-        return scores_without_lists(method)
-    return method.scores
 
 
 def pooled(tokens: Tokens) -> Tokens:
