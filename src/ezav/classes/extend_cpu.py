@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ezav.classes.ranking_cpu import _LANES, _count, _jit, _jit_sums, _runs
+from ezav.classes.ranking_cpu import _count, _jit, _jit_sums, _runs, _work_room
 
 Array = Any
 
@@ -69,8 +69,8 @@ def place_one(
     classes, dim = w.shape
     leaf, blocks = _runs(classes)
     room = leaf * blocks if blocks > 1 else 0
-    seen = np.empty(leaf + _LANES)
-    small = np.empty(leaf + _LANES, np.int32)
+    seen = np.empty(_work_room(classes))
+    small = np.empty(len(seen), np.int32)
     runs = np.empty((4, room))
     ids = np.empty((2, room), np.uint32)
     x = np.empty(classes)

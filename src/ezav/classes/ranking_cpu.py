@@ -55,20 +55,43 @@ def _count_pairs(x: Array, y: Array, lo: int, hi: int, k: Array, seen: Array, kk
     """Count every pair of x[lo:hi] (y = x + margin), adding to k; returns the active pairs.
 
     Four later elements b meet all earlier ones a at once. `seen` holds the y of the earlier
-    elements and -inf after them, so that whole vectors can be compared.
+    elements and -inf after them, so that whole vectors can be compared; behind those it keeps the
+    least and the largest y of each full block. Where w still follows the order of t, the first
+    blocks have no active pair with b and the last ones nothing else: both are settled unseen.
     """
     n = hi - lo
-    for a in range((n + _LANES - 1) // _LANES * _LANES):
+    room = (n + _LANES - 1) // _LANES * _LANES
+    least = seen[room : room + room // _LANES]
+    most = seen[room + room // _LANES : room + 2 * (room // _LANES)]
+    pending = kk[room : room + room // _LANES]
+    for a in range(room):
         seen[a] = -np.inf
         kk[a] = 0
+    for block in range(room // _LANES):
+        pending[block] = 0
     active = 0
+    low, high = np.inf, -np.inf
     for b in range(0, n - n % 4, 4):
-        length = (b + _LANES - 1) // _LANES * _LANES
-        ys = seen[:length]
-        ks = kk[:length]
+        full = b // _LANES
+        if b % _LANES == 0:
+            if full > 0:
+                least[full - 1], most[full - 1] = low, high
+            low, high = np.inf, -np.inf
         x0, x1, x2, x3 = x[lo + b], x[lo + b + 1], x[lo + b + 2], x[lo + b + 3]
+        near, far = min(min(x0, x1), min(x2, x3)), max(max(x0, x1), max(x2, x3))
+        begin = 0
+        while begin < full and most[begin] <= near:
+            begin += 1
+        end = (b + _LANES - 1) // _LANES
         c0 = c1 = c2 = c3 = _ZERO
-        for a in range(length):
+        if end == full:
+            while end > begin and least[end - 1] > far:
+                end -= 1
+                pending[end] += 4
+            c0 = c1 = c2 = c3 = np.int32((full - end) * _LANES)
+        ys = seen[begin * _LANES : end * _LANES]
+        ks = kk[begin * _LANES : end * _LANES]
+        for a in range(len(ys)):
             v = ys[a]
             h0 = _ONE if v > x0 else _ZERO
             h1 = _ONE if v > x1 else _ZERO
@@ -80,18 +103,22 @@ def _count_pairs(x: Array, y: Array, lo: int, hi: int, k: Array, seen: Array, kk
             c1 = np.int32(c1 + h1)
             c2 = np.int32(c2 + h2)
             c3 = np.int32(c3 + h3)
-        kk[b] -= c0
-        kk[b + 1] -= c1
-        kk[b + 2] -= c2
-        kk[b + 3] -= c3
-        active += c0 + c1 + c2 + c3
-        for i in range(b, b + 4):
-            for j in range(i + 1, b + 4):
-                hit = _ONE if y[lo + i] > x[lo + j] else _ZERO
-                kk[i] += hit
-                kk[j] -= hit
-                active += hit
-            seen[i] = y[lo + i]
+        # The six pairs among the four themselves.
+        y0, y1, y2, y3 = y[lo + b], y[lo + b + 1], y[lo + b + 2], y[lo + b + 3]
+        h01 = _ONE if y0 > x1 else _ZERO
+        h02 = _ONE if y0 > x2 else _ZERO
+        h03 = _ONE if y0 > x3 else _ZERO
+        h12 = _ONE if y1 > x2 else _ZERO
+        h13 = _ONE if y1 > x3 else _ZERO
+        h23 = _ONE if y2 > x3 else _ZERO
+        kk[b] += h01 + h02 + h03 - c0
+        kk[b + 1] += h12 + h13 - h01 - c1
+        kk[b + 2] += h23 - h02 - h12 - c2
+        kk[b + 3] -= h03 + h13 + h23 + c3
+        active += c0 + c1 + c2 + c3 + h01 + h02 + h03 + h12 + h13 + h23
+        seen[b], seen[b + 1], seen[b + 2], seen[b + 3] = y0, y1, y2, y3
+        low = min(low, min(min(y0, y1), min(y2, y3)))
+        high = max(high, max(max(y0, y1), max(y2, y3)))
     for b in range(n - n % 4, n):
         for a in range(b):
             hit = _ONE if y[lo + a] > x[lo + b] else _ZERO
@@ -99,7 +126,7 @@ def _count_pairs(x: Array, y: Array, lo: int, hi: int, k: Array, seen: Array, kk
             kk[b] -= hit
             active += hit
     for a in range(n):
-        k[lo + a] += kk[a]
+        k[lo + a] += kk[a] + pending[a // _LANES]
     return active
 
 
@@ -188,6 +215,13 @@ def _runs(n: int) -> tuple[int, int]:
 
 
 @_jit
+def _work_room(n: int) -> int:
+    """How much `_count_pairs` needs to work on sequences of up to n elements."""
+    longest = min(n, _BRUTE) + _LANES
+    return longest + 2 * (longest // _LANES + 1)
+
+
+@_jit
 def _count(
     x: Array,
     y: Array,
@@ -231,6 +265,14 @@ def _count(
     return active
 
 
+@_jit_sums
+def _weighted_sum(k: Array, x: Array) -> float:
+    total = 0.0
+    for a in range(len(x)):
+        total += np.float64(k[a]) * np.float64(x[a])
+    return total
+
+
 @_jit
 def rank_rows(
     d_w: Array,
@@ -254,7 +296,7 @@ def rank_rows(
     x = np.empty(n, d_w.dtype)
     y = np.empty(n, d_w.dtype)
     k = np.empty(n, np.int32)
-    seen = np.empty(max(leaf, min(n, _BRUTE)) + _LANES, d_w.dtype)
+    seen = np.empty(_work_room(n), d_w.dtype)
     small = np.empty(len(seen), np.int32)
     runs = np.empty((4, room if blocks > 1 else 0), d_w.dtype)
     ids = np.empty((2, room if blocks > 1 else 0), np.uint32)
@@ -278,9 +320,7 @@ def rank_rows(
                         k[a] -= out[a]
                     ties += (end - start) * (end - start - 1) // 2
                 start = end
-        total = np.float64(margin) * (active + ties)
         for a in range(n):
-            total += np.float64(k[a]) * np.float64(x[a])
             gradient[row, order[row, a]] = 2 * k[a]
-        values[row] = 2.0 * total
+        values[row] = 2.0 * (np.float64(margin) * (active + ties) + _weighted_sum(k, x))
         active_pairs[row] = active
