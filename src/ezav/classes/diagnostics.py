@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings, unit_rows
-from ezav.classes.geometry import CHUNK, separation_bound, sphere_distances, text_order
+from ezav.classes.geometry import CHUNK, exact_unit, separation_bound, sphere_distances, text_order
 from ezav.classes.ranking import rank
 from ezav.errors import EzavError
 
@@ -137,7 +137,7 @@ def share_of_orderings_kept(w: Tensor, t: Tensor) -> float:
         return 1.0
     kept = 0
     step = max(1, CHUNK // len(w))
-    exact = w.double()
+    exact = exact_unit(w)
     for start in range(0, len(w), step):
         turned = -sphere_distances(exact[start : start + step], exact)
         kept += rank(turned, target.rows(start, start + step), 0.0).active_pairs
@@ -167,8 +167,7 @@ def _nearest(w: Tensor, names: tuple[str, ...], pairs: int) -> tuple[Tensor, tup
     classes = len(w)
     if classes == 1:
         return torch.tensor([separation_bound(1, w.shape[1])], dtype=torch.float64), ()
-    exact = w.double()
-    exact = exact / exact.norm(dim=1, keepdim=True)
+    exact = exact_unit(w)
     nearest = torch.empty(classes, dtype=torch.float64)
     candidates: list[tuple[float, int, int]] = []
     step = max(1, CHUNK // classes)
@@ -192,7 +191,7 @@ def _spread(w: Tensor) -> float:
     classes = len(w)
     if classes < 3:
         return 0.0
-    exact = w.double()
+    exact = exact_unit(w)
     total = squares = 0.0
     step = max(1, CHUNK // classes)
     for start in range(0, classes, step):
@@ -221,7 +220,7 @@ def _spearman(w: Tensor, t: Tensor) -> Tensor:
         own = anchors[start : start + step]
         others = torch.ones(len(own), classes, dtype=torch.bool).scatter_(1, own[:, None], False)
         ranks = []
-        for x in (w.double(), t.double()):
+        for x in (exact_unit(w), exact_unit(t)):
             distance = sphere_distances(x[own], x)[others].view(len(own), -1).numpy()
             rank_of = rankdata(distance, axis=1)
             ranks.append(rank_of - rank_of.mean(axis=1, keepdims=True))

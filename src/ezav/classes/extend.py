@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.classes.geometry import Subspace, separation_bound, sphere_distances
+from ezav.classes.geometry import Subspace, exact_unit, separation_bound, sphere_distances
 from ezav.classes.objective import Objective, ObjectiveSettings, Scales, Semantic
 from ezav.classes.optimize import NotConverged, as_class_embeddings, centred, scales_of
 from ezav.classes.threads import one_thread, workers
@@ -185,7 +185,7 @@ class _Frozen:
     def of(
         cls, t: Tensor, w: Tensor, settings: ObjectiveSettings, scales: Scales | None
     ) -> _Frozen:
-        exact_t, exact_w = (x / x.norm(dim=1, keepdim=True) for x in (t.double(), w.double()))
+        exact_t, exact_w = exact_unit(t), exact_unit(w)
         if scales is None:
             scales = Objective(Subspace(t).start, settings).scales
         # Ridge regression of the moves w - t on t; rows have unit length, and so has the ridge.

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ezav.classes.ranking import TripletOrder
 
-# Distances are worked out for so many pairs at a time.
-CHUNK = 2**23
+# Distances are worked out for so many pairs at a time: tensors of 16 MB, which the allocator
+# keeps for the next chunk (larger ones go back to the system and cost page faults each time).
+CHUNK = 2**22
 # Two classes closer than this (radians) count as one point: text encoders work in half precision.
 COINCIDENT = 1e-4
 
@@ -32,6 +33,12 @@ def separation_bound(classes: int, dim: int) -> float:
     return math.sqrt(2 * classes / (classes - 1)) if classes <= dim + 1 else math.sqrt(2)
 
 
+def exact_unit(x: Tensor) -> Tensor:
+    """Rows `[C, d]` in float64, of unit length to float64."""
+    exact = x.double()
+    return exact / exact.norm(dim=1, keepdim=True)
+
+
 def sphere_distances(a: Tensor, b: Tensor) -> Tensor:
     """L2 distances `[A, B]` between unit rows `a` `[A, d]` and `b` `[B, d]`: `√(2 - 2 a·b)`."""
     return torch.addmm(a.new_full((), 2.0), a, b.T, alpha=-2).clamp_(min=0).sqrt_()
@@ -49,7 +56,7 @@ def text_order(t: Tensor) -> TripletOrder:
         [False, True]
     """
     distinct, row = torch.unique(t.double(), dim=0, return_inverse=True)
-    distinct = distinct / distinct.norm(dim=1, keepdim=True)
+    distinct = exact_unit(distinct)
     step = max(1, CHUNK // len(t))
     parts = []
     for start in range(0, len(t), step):

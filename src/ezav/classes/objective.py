@@ -128,7 +128,8 @@ class Objective:
         semantic_weight, separation_weight = self._weights
         ranked = self.settings.semantic == "ranking" and self.target.triplets > 0
         per_triplet = semantic_weight / max(self.target.triplets, 1)
-        gradient = torch.zeros_like(w)
+        gradient = torch.empty_like(w)
+        forces = w.new_zeros(classes, classes)  # ∂loss/∂distance, over the distance
         nearest = semantic = 0.0
         step = max(1, CHUNK // classes)
         for start in range(0, classes, step):
@@ -138,26 +139,23 @@ class Objective:
             distance.scatter_(1, own[:, None], torch.inf)
             least, neighbour = distance.min(dim=1)
             nearest += float(least.sum())
-            distance.scatter_(1, own[:, None], 0)
-            force = torch.zeros_like(distance)
+            force = forces[start : start + step]
             if ranked:
                 part = self.target.rows(start, start + step)
                 if exact:
                     result = rank(distance, part, self.settings.margin)
                     semantic += result.value / self.target.triplets
-                    force = result.gradient.mul_(per_triplet)
+                    torch.mul(result.gradient, per_triplet, out=force)
                 else:
-                    value, force = self._sampled(distance, part, start)
-                    semantic += value / self.target.triplets
+                    semantic += self._sampled(distance, part, start, force) / self.target.triplets
                     force.mul_(per_triplet)
             force[own - start, neighbour] -= separation_weight / classes
             # ∂‖w_c - w_i‖/∂w_i is (w_i - w_c)/distance; its part along w_i is projected away.
-            force = torch.where(distance > 0, force / distance, 0)
-            if len(rows) == classes:
-                gradient = -((force + force.T) @ w)
-            else:
-                gradient[start : start + step] -= force @ w
-                gradient -= force.T @ rows
+            # Between coinciding classes there is no direction, and no force.
+            force.div_(distance.masked_fill_(distance == 0, torch.inf))
+        for start in range(0, classes, step):
+            both = forces[start : start + step] + forces[:, start : start + step].T
+            gradient[start : start + step] = -(both @ w)
         if self.settings.semantic == "proximity":
             offset = w - self.t.to(w)
             length = offset.norm(dim=1, keepdim=True)
@@ -168,8 +166,11 @@ class Objective:
         loss = semantic_weight * semantic - separation_weight * nearest
         return Step(loss, semantic, nearest, gradient)
 
-    def _sampled(self, distance: Tensor, part: TripletOrder, start: int) -> tuple[float, Tensor]:
-        """An unbiased estimate of (3) over some anchors, from their share of the sample."""
+    def _sampled(self, distance: Tensor, part: TripletOrder, start: int, force: Tensor) -> float:
+        """An unbiased estimate of (3) over some anchors, from their share of the sample.
+
+        Returns the value; the gradient by `distance` is added to `force`.
+        """
         rows, others = part.order.shape
         count = max(1, round(self.settings.samples * rows / len(self.t)))
 
@@ -189,7 +190,6 @@ class Objective:
         cost = self.settings.margin - sign * (distance[anchor, i] - distance[anchor, j])
         each = part.triplets / count
         pull = torch.where(cost > 0, sign * each, 0)
-        force = torch.zeros_like(distance)
         force.index_put_((anchor, i), -pull, accumulate=True)
         force.index_put_((anchor, j), pull, accumulate=True)
-        return float(cost.clamp(min=0).sum()) * each, force
+        return float(cost.clamp(min=0).sum()) * each

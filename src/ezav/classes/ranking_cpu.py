@@ -137,16 +137,28 @@ def _sort_block(x: Array, lo: int, hi: int, xs: Array, ids: Array, place: Array)
     for a in range(n):
         place[a] = 0
         ids[lo + a] = lo + a  # whatever the input (not-a-number), an id is a valid index
-    for b in range(n):
-        pivot = x[lo + b]
+    for b in range(0, n - n % 2, 2):
+        x0, x1 = x[lo + b], x[lo + b + 1]
         before = x[lo : lo + b]
         places = place[:b]
-        greater = _ZERO
+        g0 = g1 = _ZERO
         for a in range(b):
-            hit = _ONE if before[a] > pivot else _ZERO
-            places[a] = np.int32(places[a] + hit)
-            greater = np.int32(greater + hit)
-        place[b] = b - greater
+            v = before[a]
+            h0 = _ONE if v > x0 else _ZERO
+            h1 = _ONE if v > x1 else _ZERO
+            places[a] = np.int32(places[a] + np.int32(h0 + h1))
+            g0 = np.int32(g0 + h0)
+            g1 = np.int32(g1 + h1)
+        hit = _ONE if x0 > x1 else _ZERO
+        place[b] = b - g0 + hit
+        place[b + 1] = b + 1 - g1 - hit
+    if n % 2 == 1:
+        b = n - 1
+        place[b] = b
+        for a in range(b):
+            hit = _ONE if x[lo + a] > x[lo + b] else _ZERO
+            place[a] += hit
+            place[b] -= hit
     for a in range(n):
         xs[lo + place[a]] = x[lo + a]
         ids[lo + place[a]] = lo + a
