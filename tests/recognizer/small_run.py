@@ -232,4 +232,5 @@ def sure_recognizer(run: Path, store: FeatureStore) -> Recognizer:
     method = Prototypes(store.select(), classes).eval()
     calibration = replace(made.calibration, gamma=0.0, temperature_=4.0)
     model = StageModel(method, classes, seen)
-    return Recognizer(model, made.text.select(classes.names), made.header, made.result, calibration)
+    text = made.text.select(classes.names)
+    return Recognizer(replace(made.trained, model=model, text=text, calibration=calibration))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,7 @@ SMALL = {"width": 16, "hidden": 16, "heads": 2, "head_dim": 8, "mlp": 8}
 
 def _with_method(recognizer: Recognizer, method: Any) -> Recognizer:
     model = StageModel(method.eval(), recognizer.model.classes, recognizer.model.seen)
-    return Recognizer(
-        model, recognizer.text, recognizer.header, recognizer.result, recognizer.calibration
-    )
+    return Recognizer(replace(recognizer.trained, model=model))
 
 
 def _untrained(config: EzAvgzlConfig, recognizer: Recognizer) -> EzAvgzl:

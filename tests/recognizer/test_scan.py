@@ -68,13 +68,8 @@ def test_thresholds_leave_out_weak_and_short_events(sure: Recognizer, long_video
     middle = sorted(event.probability for event in every)[2]
     some = list(scan(sure, long_video, None, replace(EVERYTHING, min_probability=middle)))
     assert some == [event for event in every if event.probability >= middle]
-    strict = Recognizer(
-        sure.model,
-        sure.text,
-        sure.header,
-        sure.result,
-        replace(sure.calibration, reject_threshold_=1e3),
-    )
+    calibration = replace(sure.calibration, reject_threshold_=1e3)
+    strict = Recognizer(replace(sure.trained, calibration=calibration))
     assert not list(scan(strict, long_video))
     assert len(list(scan(strict, long_video, None, EVERYTHING))) == len(ORDER)
 

@@ -58,6 +58,26 @@ def test_the_card_has_the_real_numbers(recognizer: Recognizer, tmp_path: Path) -
     assert text.startswith("---\nlibrary_name: ezav\n")
 
 
+def test_saved_over_another_run_the_card_is_of_this_one(
+    recognizer: Recognizer, timed: Stored, tmp_path: Path
+) -> None:
+    Recognizer.load(timed[1]).save_pretrained(tmp_path / "again")
+    for folder in ("again", "once"):
+        recognizer.save_pretrained(tmp_path / folder)
+    again, once = ((tmp_path / name / "README.md").read_text() for name in ("again", "once"))
+    assert again == once
+    assert recognizer.result.store_fingerprint in again
+
+
+def test_making_one_does_not_copy_the_weights(recognizer: Recognizer) -> None:
+    def refuse(_: Any) -> None:
+        raise AssertionError("copied")
+
+    recognizer.model.method.__dict__["__deepcopy__"] = refuse
+    assert Recognizer(recognizer.trained).model is recognizer.model
+    del recognizer.model.method.__dict__["__deepcopy__"]
+
+
 def test_push_and_pull(
     stored: Stored, recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

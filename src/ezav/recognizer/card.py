@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ezav.encoders import registry
 from ezav.errors import EzavError
-
-if TYPE_CHECKING:
-    from ezav.recognizer.recognizer import Recognizer
+from ezav.recognizer.trained import Trained
 
 _UNKNOWN = "not stated"
 
 
-def model_card(recognizer: Recognizer) -> Any:
+def model_card(trained: Trained) -> Any:
     """A `huggingface_hub.ModelCard`; `str` of it is the README with its metadata."""
     from huggingface_hub import ModelCard, ModelCardData
 
     data = ModelCardData(
         library_name="ezav",
-        tags=["audio-visual", "video-classification", "zero-shot", recognizer.result.method],
+        tags=["audio-visual", "video-classification", "zero-shot", trained.result.method],
         pipeline_tag="video-classification",
     )
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(recognizer)}")
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(trained)}")
 
 
-def card_text(recognizer: Recognizer) -> str:
+def card_text(trained: Trained) -> str:
     """The card without metadata, in Markdown."""
-    result = recognizer.result
+    result = trained.result
     parts = [
         f"# {result.label or result.method} on {result.dataset}",
         "Names what is in a video, by sound and picture, among the classes below or any class "
@@ -43,19 +41,19 @@ def card_text(recognizer: Recognizer) -> str:
         "```python\nfrom ezav import Recognizer\n\n"
         'recognizer = Recognizer.from_pretrained("this repository, or its folder")\n'
         'print(recognizer.predict("clip.mp4", classes=["a dog barking", "rain"])[0].best)\n```',
-        f"## Results\n{_results(recognizer)}",
-        f"## Encoders\n{_encoders(recognizer)}",
-        f"## Classes\n{_classes(recognizer)}",
-        f"## How it was made\n{_provenance(recognizer)}",
+        f"## Results\n{_results(trained)}",
+        f"## Encoders\n{_encoders(trained)}",
+        f"## Classes\n{_classes(trained)}",
+        f"## How it was made\n{_provenance(trained)}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def encoder_rows(recognizer: Recognizer) -> list[dict[str, str]]:
+def encoder_rows(trained: Trained) -> list[dict[str, str]]:
     """Modality, name, revision, licence and source of the encoders of a run."""
-    named = [(e.modality, e.name, e.revision) for e in recognizer.header.encoders]
+    named = [(e.modality, e.name, e.revision) for e in trained.header.encoders]
     named = [row for row in named if row[0] != "text"]
-    name, _, revision = recognizer.text.encoder.partition("@")
+    name, _, revision = trained.text.encoder.partition("@")
     return [_encoder_row(*row) for row in [*named, ("text", name, revision)]]
 
 
@@ -68,8 +66,8 @@ def _encoder_row(kind: Any, name: str, revision: str) -> dict[str, str]:
     return {**row, "licence": card.licence, "source": card.source}
 
 
-def _results(recognizer: Recognizer) -> str:
-    result, learned = recognizer.result, recognizer.calibration
+def _results(trained: Trained) -> str:
+    result, learned = trained.result, trained.calibration
     names = ("S", "U", "HM", "ZSL", "AUSUC")
     rows = [
         (where, *(f"{100 * getattr(metrics, name):.2f}" for name in names))
@@ -93,25 +91,25 @@ def _results(recognizer: Recognizer) -> str:
     )
 
 
-def _encoders(recognizer: Recognizer) -> str:
-    rows = encoder_rows(recognizer)
+def _encoders(trained: Trained) -> str:
+    rows = encoder_rows(trained)
     return _table(tuple(rows[0]), [tuple(row.values()) for row in rows]) + (
         "\n\nThe encoders are not part of this repository; they are loaded by name and revision, "
         "under their own licences."
     )
 
 
-def _classes(recognizer: Recognizer) -> str:
-    seen = set(recognizer.seen)
-    unseen = [name for name in recognizer.classes if name not in seen]
+def _classes(trained: Trained) -> str:
+    seen = set(trained.seen)
+    unseen = [name for name in trained.classes if name not in seen]
     return (
-        f"{len(seen)} seen (trained on clips): {', '.join(recognizer.seen)}.\n\n"
+        f"{len(seen)} seen (trained on clips): {', '.join(trained.seen)}.\n\n"
         f"{len(unseen)} unseen (only the names were known): {', '.join(unseen)}."
     )
 
 
-def _provenance(recognizer: Recognizer) -> str:
-    result = recognizer.result
+def _provenance(trained: Trained) -> str:
+    result = trained.result
     facts = {
         "method": result.method,
         "data": f"{result.dataset} ({result.setting})" if result.setting else result.dataset,

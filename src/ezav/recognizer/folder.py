@@ -6,20 +6,20 @@ import json
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.features.header import parse_header
 from ezav.protocol.run_folder import RESULT, read_evaluation_file, read_model
 from ezav.recognizer.calibration import Calibration
+from ezav.recognizer.card import model_card
+from ezav.recognizer.trained import Trained
 from ezav.safe_io import atomic_path, write_text
-
-if TYPE_CHECKING:
-    from ezav.recognizer.recognizer import Recognizer
 
 CALIBRATION = "calibration.json"
 """In a shared folder it stands for the validation scores, which name the training clips."""
+CARD = "README.md"
 FILES = (
     RESULT,
     "weights.safetensors",
@@ -31,22 +31,22 @@ FILES = (
 """All that a recogniser is read from: data only."""
 
 
-def load(
-    cls: type[Recognizer], run: str | Path, device: str = "cpu", import_code: bool | None = None
-) -> Recognizer:
-    """A recogniser from a folder on this machine or a hub id (see :meth:`Recognizer.load`)."""
+def find(run: str | Path, **options: Any) -> tuple[Path, bool]:
+    """The folder of a run by its path or hub id, and whether it was downloaded.
+
+    Raises:
+        EzavError: there is none, no access or network.
+    """
     folder = Path(run).expanduser()
     if folder.is_dir():
-        return read(cls, folder, device, import_code is not False)
+        return folder, False
     if is_hub_id(run):
-        return read(cls, download(str(run)), device, bool(import_code))
+        return download(str(run), **options), True
     raise EzavError(f"no run at '{run}'", "'ezav run' writes one; a hub id is 'owner/name'")
 
 
-def read(
-    cls: type[Recognizer], folder: Path, device: str = "cpu", import_code: bool = True
-) -> Recognizer:
-    """A recogniser from a folder.
+def read(folder: Path, device: str = "cpu") -> Trained:
+    """A trained run from a folder.
 
     Raises:
         EzavError: no run there, a file is missing or damaged, or of another version.
@@ -59,16 +59,21 @@ def read(
         header = parse_header(header_path.read_text(encoding="utf-8"), header_path)
     except OSError as error:
         raise EzavError(f"cannot read '{header_path}': {error.strerror}", "run it again") from error
-    text = ClassEmbeddings.load(folder / "text.safetensors").select(model.classes.names)
-    return cls(model, text, header, result, _calibration(folder, result.gamma), import_code)
+    return Trained(
+        model=model,
+        text=ClassEmbeddings.load(folder / "text.safetensors").select(model.classes.names),
+        header=header,
+        result=result,
+        calibration=_calibration(folder, result.gamma),
+    )
 
 
-def save(recognizer: Recognizer, folder: Path) -> None:
-    """Write what a recogniser needs, and nothing that names a training clip."""
+def save(trained: Trained, folder: Path) -> None:
+    """Write what a recogniser needs, its card, and nothing that names a training clip."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = recognizer.model
+    model = trained.model
     with atomic_path(folder / "weights.safetensors") as path:
         save_file(
             {k: v.detach().cpu().contiguous() for k, v in model.method.state_dict().items()},
@@ -76,10 +81,12 @@ def save(recognizer: Recognizer, folder: Path) -> None:
             {"dims": json.dumps(asdict(model.method.dims))},
         )
     model.classes.save(folder / "class_embeddings.safetensors")
-    recognizer.text.save(folder / "text.safetensors")
-    write_text(folder / "store.json", recognizer.header.model_dump_json(indent=2) + "\n")
-    write_text(folder / CALIBRATION, json.dumps(recognizer.calibration.as_dict(), indent=2) + "\n")
-    write_text(folder / RESULT, recognizer.result.model_dump_json(indent=2) + "\n")
+    trained.text.save(folder / "text.safetensors")
+    write_text(folder / "store.json", trained.header.model_dump_json(indent=2) + "\n")
+    write_text(folder / CALIBRATION, json.dumps(trained.calibration.as_dict(), indent=2) + "\n")
+    write_text(folder / RESULT, trained.result.model_dump_json(indent=2) + "\n")
+    # Always: the card of another run would tell its numbers as this one's.
+    write_text(folder / CARD, str(model_card(trained)))
 
 
 def download(model_id: str, **options: Any) -> Path:

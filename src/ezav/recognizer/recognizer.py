@@ -12,20 +12,18 @@ import torch
 from huggingface_hub import ModelHubMixin
 from torch import Tensor
 
-from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
-from ezav.features.header import Header
 from ezav.media import Clip
-from ezav.protocol.result import RunResult
-from ezav.protocol.two_stage import StageModel
-from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.candidates import Candidates, all_classes, extend, named_classes
+from ezav.recognizer.card import model_card
 from ezav.recognizer.encoders import EncodedClip, RunEncoders, join
 from ezav.recognizer.explain import Explanation, explain
+from ezav.recognizer.folder import find, read, save
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.ranked import ranked
+from ezav.recognizer.trained import Trained
 from ezav.training.scoring import score_all
 
 Media = str | Path | Clip | EncodedClip
@@ -40,11 +38,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     """Names what is in clips, among a run's classes or any names.
 
     Attributes:
-        model: the trained method, its class embeddings `[K, d]`, which classes are seen.
-        text: the raw text embeddings of the same K classes.
-        header: of the feature store that the run was trained on; names the encoders.
-        result: of the run.
-        calibration: temperature and threshold learned on validation.
+        trained: the run; `model`, `text`, `header`, `result` and `calibration` are parts of it.
+        encoders: media and names to the features of the run, loaded when first needed.
 
     Example:
         >>> Recognizer.load("no/such/run")
@@ -52,22 +47,18 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         ezav.errors.EzavError: no run at 'no/such/run'; ...
     """
 
-    def __init__(
-        self,
-        model: StageModel,
-        text: ClassEmbeddings,
-        header: Header,
-        result: RunResult,
-        calibration: Calibration,
-        import_code: bool = True,
-    ) -> None:
-        self.model = model
-        self.text = text
-        self.header = header
-        self.result = result
-        self.calibration = calibration
-        self.encoders = RunEncoders(header, text, import_code)
-        # The mixin would write the arguments, tensors and all, as a config; `folder.save` does it.
+    # Not None while an instance is made: else the mixin copies the arguments, weights and all,
+    # to write them as a config.
+    _hub_mixin_config: dict[str, Any] | None = {}  # noqa: RUF012
+
+    def __init__(self, trained: Trained, import_code: bool = True) -> None:
+        self.trained = trained
+        self.model = trained.model
+        self.text = trained.text
+        self.header = trained.header
+        self.result = trained.result
+        self.calibration = trained.calibration
+        self.encoders = RunEncoders(trained.header, trained.text, import_code)
         self._hub_mixin_config = None
         self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
 
@@ -86,19 +77,18 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         Raises:
             EzavError: there is none, it is damaged, or of another version.
         """
-        from ezav.recognizer.folder import load
-
-        return load(cls, run, device, import_code)
+        folder, foreign = find(run)
+        return cls(read(folder, device), not foreign if import_code is None else import_code)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The run's K class names."""
-        return self.model.classes.names
+        return self.trained.classes
 
     @property
     def seen(self) -> tuple[str, ...]:
         """The classes that clips were trained on."""
-        return tuple(n for n, seen in zip(self.classes, self.model.seen.tolist()) if seen)
+        return self.trained.seen
 
     @property
     def temperature_(self) -> float:
@@ -278,9 +268,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                 )
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        from ezav.recognizer.folder import save
-
-        save(self, save_directory)
+        save(self.trained, save_directory)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -300,22 +288,16 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         Raises:
             EzavError: there is none, no access or network, damaged, or of another version.
         """
-        from ezav.recognizer.folder import download, read
-
-        if Path(pretrained_model_name_or_path).is_dir():
-            return read(cls, Path(pretrained_model_name_or_path), device, import_code is not False)
-        folder = download(
-            str(pretrained_model_name_or_path),
+        folder, foreign = find(
+            pretrained_model_name_or_path,
             revision=revision,
             cache_dir=cache_dir,
             force_download=force_download,
             local_files_only=local_files_only,
             token=token,
         )
-        return read(cls, folder, device, bool(import_code))
+        return cls(read(folder, device), not foreign if import_code is None else import_code)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
-        from ezav.recognizer.card import model_card
-
-        return model_card(self)
+        return model_card(self.trained)

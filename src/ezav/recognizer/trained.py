@@ -1,0 +1,40 @@
+"""What a recogniser is made of: all that is read from a folder, written to one, told on a card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.features.header import Header
+from ezav.protocol.result import RunResult
+from ezav.protocol.two_stage import StageModel
+from ezav.recognizer.calibration import Calibration
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """A trained run without its data.
+
+    Attributes:
+        model: the trained method, its class embeddings `[K, d]`, which classes are seen.
+        text: the raw text embeddings of the same K classes.
+        header: of the feature store that the run was trained on; names the encoders.
+        result: of the run.
+        calibration: temperature and threshold learned on validation.
+    """
+
+    model: StageModel
+    text: ClassEmbeddings
+    header: Header
+    result: RunResult
+    calibration: Calibration
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The run's K class names."""
+        return self.model.classes.names
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The classes that clips were trained on."""
+        return tuple(n for n, seen in zip(self.classes, self.model.seen.tolist()) if seen)
