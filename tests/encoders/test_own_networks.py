@@ -43,8 +43,11 @@ def c3d_file(path: Path, names: str = "conversion", classifier: bool = True) -> 
     if classifier:
         state |= {"fc8.weight": torch.zeros(487, 6), "fc8.bias": torch.zeros(487)}
     if names == "authors":
+        theirs = {"conv1": "conv1a", "conv2": "conv2a"}
+        theirs |= {name: f"{name}-1" for name in ("fc6", "fc7", "fc8")}
         state = {
-            k.replace("conv1.", "conv1a.").replace("conv2.", "conv2a."): v for k, v in state.items()
+            ".".join([theirs.get(k.split(".")[0], k.split(".")[0]), k.split(".")[1]]): v
+            for k, v in state.items()
         }
     torch.save(state, path)
     return path
@@ -67,7 +70,7 @@ def test_c3d_end_to_end(tmp_path: Path) -> None:
     for clip, expected in zip(clips, together):
         (alone,) = encoder.encode([clip])
         np.testing.assert_allclose(alone.values, expected.values, rtol=1e-5)
-    authors = load_visual("c3d", source=c3d_file(tmp_path / "a.pth", "authors", False))
+    authors = load_visual("c3d", source=c3d_file(tmp_path / "a.pth", "authors"))
     np.testing.assert_array_equal(authors.encode(clips)[0].values, together[0].values)
     fc7 = load_visual("c3d", source=path, layer="fc7").encode(clips[1:])[0].values
     state = torch.load(path, weights_only=True)
@@ -96,6 +99,27 @@ def test_c3d_reads_bgr_around_the_mean(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         found.values, c3d_features(net, blue, "fc6").detach().numpy(), rtol=1e-4, atol=1e-3
     )
+
+
+def test_c3d_pools_as_caffe_does() -> None:
+    """Windows begin at every second pixel; the last of 7 is a window of its own."""
+    net = c3d_network((1,) * 8, hidden=16)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            parameter.zero_()
+            if name.startswith("conv") and name.endswith("weight"):
+                parameter[0, 0, 1, 1, 1] = 1.0  # each convolution passes its input on
+        net.fc6.weight.copy_(torch.eye(16))
+    clip = torch.zeros(1, 3, 16, 112, 112)
+    clip[:, 0] = torch.rand(112, 112, generator=torch.Generator().manual_seed(0))
+    seen = clip[0, 0, 0].numpy()
+    by_hand = [
+        seen[32 * row : 32 * row + 32, 32 * column : 32 * column + 32].max()
+        for row in range(4)
+        for column in range(4)
+    ]
+    found = c3d_features(net, clip, "fc6").detach().numpy()[0]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-6)
 
 
 def test_weight_files_are_checked(tmp_path: Path) -> None:

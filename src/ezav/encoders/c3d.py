@@ -1,8 +1,8 @@
 """C3D (Tran et al., ICCV 2015): 3-D convolutions over 16 frames, trained on Sports-1M.
 
 The network is written out here; the weights are a local file with the authors' layer names
-(`conv1a` … `fc7`, as in their Caffe model) or those of the PyTorch conversions (`conv1`, `conv2`,
-`conv3a` …). No weights are distributed with this package.
+(`conv1a` … `fc6-1`, `fc7-1`, as in their Caffe model) or those of the PyTorch conversions
+(`conv1`, `conv2`, `conv3a` …, `fc6`, `fc7`). No weights are distributed with this package.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ VISUAL = EncoderCard(
 )
 _LAYERS = ("fc6", "fc7")
 _CONVOLUTIONS = ("conv1", "conv2", "conv3a", "conv3b", "conv4a", "conv4b", "conv5a", "conv5b")
-_CAFFE = {"conv1a": "conv1", "conv2a": "conv2"}  # the authors' names: the conversions'
+# The authors' names: the conversions'.
+_CAFFE = {"conv1a": "conv1", "conv2a": "conv2", "fc6-1": "fc6", "fc7-1": "fc7", "fc8-1": "fc8"}
 _UNITS = (64, 128, 256, 256, 512, 512, 512, 512)
 _SIZE, _CROP = (128, 171), (112, 112)
 _MEAN_BGR = (90.0, 98.0, 102.0)
@@ -74,8 +75,9 @@ def c3d_features(net: Any, clips: Tensor, layer: str) -> Tensor:
     x = max_pool3d(relu(net.conv2(x)), 2)
     x = max_pool3d(relu(net.conv3b(relu(net.conv3a(x)))), 2)
     x = max_pool3d(relu(net.conv4b(relu(net.conv4a(x)))), 2)
-    # 7 × 7 becomes 4 × 4: the authors' pooling rounds up.
-    x = max_pool3d(relu(net.conv5b(relu(net.conv5a(x)))), 2, padding=(0, 1, 1))
+    # 7 × 7 becomes 4 × 4: Caffe rounds up, so the last row and column are pooled alone. (Some
+    # conversions pad on both sides instead, which shifts every window by a pixel.)
+    x = max_pool3d(relu(net.conv5b(relu(net.conv5a(x)))), 2, ceil_mode=True)
     x = relu(net.fc6(x.flatten(1)))
     return x if layer == "fc6" else relu(net.fc7(x))
 
@@ -110,9 +112,9 @@ class C3dVisual(FromFile, VideoEncoder):
             raise EzavError(f"C3D has no layer '{layer}'", f"there are {', '.join(_LAYERS)}")
         self._layer, self._bgr, self._mean = layer, bgr, mean
         super().__init__(card, source, revision, **options)
-        weights = read_weights(self.path)
+        weights = {_name(k): v for k, v in read_weights(self.path).items()}
         # The classifier of 487 sports is not used.
-        weights = {_name(k): v for k, v in weights.items() if not k.startswith("fc8.")}
+        weights = {k: v for k, v in weights.items() if not k.startswith("fc8.")}
         biases = [weights.get(f"{name}.bias", ()) for name in (*_CONVOLUTIONS, "fc6")]
         sizes = [len(bias) for bias in biases]
         net = c3d_network(tuple(sizes[:-1]), sizes[-1]) if all(sizes) else c3d_network()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
-from ezav.encoders.loading import UNPINNED, Source, load_pretrained, load_tokenizer
+from ezav.encoders.loading import Source, load_pretrained, load_tokenizer
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import NeuralText, SoundEncoder, VideoEncoder, tokenized
 from ezav.errors import EzavError
@@ -21,7 +21,7 @@ VISUAL = EncoderCard(
     dimension=1024,
     needs=MediaNeeds(fps=8, short_side=336),
     source="facebook/pe-av-large",
-    revision=UNPINNED,
+    revision="0d24878d4107d64bef49e53602fc34ce6f94f6d8",
     licence="Apache-2.0",
     trained_on=("web video with synthetic captions (not published)",),
     space="pe-av",

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.loading import (
-    UNPINNED,
     Source,
     check_weights,
     load_pretrained,
@@ -27,7 +26,7 @@ SENTENCE = EncoderCard(
     kind="text",
     dimension=768,
     source="sentence-transformers/all-mpnet-base-v2",
-    revision=UNPINNED,
+    revision="9a3225965996d404b775526de6dbfe85d3368642",
     licence="Apache-2.0",
     trained_on=("1.17 billion English sentence pairs (Reddit, S2ORC, WikiAnswers and others)",),
     templates=("{}",),
@@ -38,7 +37,7 @@ LLM = EncoderCard(
     kind="text",
     dimension=2048,
     source="meta-llama/Llama-3.2-1B",
-    revision=UNPINNED,
+    revision="4e20de362430cd3b72f300e6b0f18e50e7166e08",
     licence="Llama 3.2 Community License (gated)",
     trained_on=("web text (not published)",),
     templates=("{}",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
-from ezav.encoders.loading import UNPINNED, load_pretrained, load_tokenizer
+from ezav.encoders.loading import load_pretrained, load_tokenizer
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import NeuralText, VideoEncoder, pooled, tokenized
 
@@ -18,7 +18,7 @@ VISUAL = EncoderCard(
     dimension=512,
     needs=MediaNeeds(fps=4, short_side=224),
     source="microsoft/xclip-base-patch32",
-    revision=UNPINNED,
+    revision="a2e27a78a2b5d802e894b8a1ef14f3a8ce490963",
     licence="MIT",
     trained_on=("WebImageText (400 million pairs, not published)", "Kinetics-400"),
     space="xclip",
