@@ -31,12 +31,14 @@ class ExtractCommand(Command):
     """Folder <class name>/* or CSV manifest path,class[,split]."""
     out: Path
     """The feature store to write (a folder)."""
-    visual: str = "statistics"
-    """Visual encoder: a name, or package.module:Class."""
-    audio: str = "statistics"
-    """Audio encoder: a name, or package.module:Class."""
+    visual: tuple[str, ...] = ("statistics",)
+    """Visual encoder: a name or package.module:Class, with options if need be
+    (clip,source=models/clip,fps=2). Several make several stores in OUT, each with the audio encoder
+    at the same place; every file is decoded once for all."""
+    audio: tuple[str, ...] = ("statistics",)
+    """Audio encoder or encoders, as --visual; a single one goes with every visual encoder."""
     text: tuple[str, ...] = ("minilm",)
-    """Text encoders of the class names; the first is the default of later commands."""
+    """Text encoders of the class names, as --visual; the first is the default of later commands."""
     unseen: tuple[str, ...] = ()
     """Classes never to be trained on; by default a seeded draw takes a quarter of the classes."""
     seed: int = 0
@@ -54,6 +56,8 @@ class ExtractCommand(Command):
     shard: str | None = None
     """i/n: only the i-th of n parts (1/n to n/n), for job arrays. Once the parts are done, the same
     command without it puts them together."""
+    half: bool = False
+    """Store features in half precision (float16): half the disk, three digits."""
     retry: bool = False
     """Try again the clips that could not be read earlier."""
     use_damaged: bool = False
@@ -85,6 +89,7 @@ class ExtractCommand(Command):
                 gpus=self.gpus,
                 shard=self.shard,
                 limits=Limits(self.seconds, self.memory << 20),
+                half=self.half,
                 retry=self.retry,
                 use_damaged=self.use_damaged,
                 allow_outside=self.allow_outside,
@@ -185,4 +190,5 @@ def show_report(result: dict[str, Any]) -> None:
             output.print(escape(line))
         if len(failures) > _MOST_FAILURES:
             output.print(f"  and {len(failures) - _MOST_FAILURES} more (--json lists them all)")
-    output.print(f"feature store: {escape(str(result['store']))}")
+    for store in (result, *result["others"]):
+        output.print(f"feature store: {escape(str(store['store']))}")

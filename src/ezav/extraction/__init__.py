@@ -10,16 +10,16 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "EncodedClip": "encode",
-    "EncoderSpec": "batch",
-    "ExtractionReport": "report",
-    "Limits": "pool",
-    "Progress": "report",
-    "RayPool": "on_ray",
-    "WorkerPool": "pool",
-    "encode_clip": "encode",
-    "extract": "local",
-    "list_videos": "listing",
+    "EncodedClip": "extraction.encode",
+    "EncoderSpec": "encoders.spec",
+    "ExtractionReport": "extraction.report",
+    "Limits": "extraction.pool",
+    "Progress": "extraction.report",
+    "RayPool": "extraction.on_ray",
+    "WorkerPool": "extraction.pool",
+    "encode_clip": "extraction.encode",
+    "extract": "extraction.local",
+    "list_videos": "extraction.listing",
 }
 
 __all__ = sorted(_HOMES)
@@ -28,7 +28,7 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ezav.extraction' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ezav.extraction.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"ezav.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ token the number of what it sent; here that token is replaced by what the encode
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -16,17 +16,10 @@ import numpy as np
 
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
 from ezav.encoders.registry import options
+from ezav.encoders.spec import EncoderSpec
 from ezav.extraction.encode import OK, UNREADABLE, EncodedClip, EncoderError, encode_checked, joined
 from ezav.extraction.wire import Arrays, send
 from ezav.media import Frames, Waveform
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """An encoder by name (or import path) with its options, as workers load it."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def on_device(spec: EncoderSpec, encoder: Any, device: str) -> EncoderSpec:
@@ -36,16 +29,15 @@ def on_device(spec: EncoderSpec, encoder: Any, device: str) -> EncoderSpec:
     return EncoderSpec(spec.name, {**spec.options, "device": device})
 
 
-def placed(spec: EncoderSpec | None, load: Callable[..., Any]) -> Any:
-    """What a pool is to be given: the spec for workers to load, or the encoder, which stays here.
+def placed(specs: Sequence[EncoderSpec], load: Callable[..., Any]) -> list[Any]:
+    """What a pool is to be given: specs for workers to load, or encoders, which stay here.
 
     One on another device than the CPU stays in one process, and takes batches there.
     """
-    if spec is None:
-        return None
-    if str(spec.options.get("device", "cpu")) != "cpu":
-        return load(spec.name, **spec.options)
-    return spec
+    return [
+        spec if str(spec.options.get("device", "cpu")) == "cpu" else load(spec.name, **spec.options)
+        for spec in specs
+    ]
 
 
 BATCH = 16
@@ -57,10 +49,11 @@ Media = Frames | Waveform
 class Forward:
     """Takes an encoder's place in a worker: asks for the same media, and sends it on."""
 
-    def __init__(self, kind: str, needs: Mapping[str, Any], connection: Connection) -> None:
+    def __init__(self, slot: str, needs: Mapping[str, Any], connection: Connection) -> None:
+        self.slot = slot
         self.card = EncoderCard(
             name="forward",
-            kind="visual" if kind == "visual" else "audio",
+            kind="visual" if slot.startswith("visual") else "audio",
             dimension=1,
             needs=MediaNeeds(**needs),
             source="ezav",
@@ -78,7 +71,7 @@ class Forward:
     def encode(self, clips: list[Any]) -> list[Encoded]:
         """Send one piece; the token is its number."""
         (media,) = clips
-        head = {"piece": self._sent, "kind": self.card.kind}
+        head = {"piece": self._sent, "slot": self.slot}
         if isinstance(media, Frames):
             send(self._connection, head, {"images": media.images, "times": media.times})
         else:
@@ -91,13 +84,13 @@ class Forward:
 
 def received(head: Mapping[str, Any], arrays: Arrays) -> Media:
     """The media of a message that a :class:`Forward` sent."""
-    if head["kind"] == "visual":
+    if "images" in arrays:
         return Frames(arrays["images"], arrays["times"])
     return Waveform(arrays["samples"], int(head["sample_rate"]), float(head["start"]))
 
 
 _Key = tuple[int, str, int]
-"""Clip, kind of encoder, number of the piece."""
+"""Clip, slot of the encoder, number of the piece."""
 
 
 @dataclass(slots=True)
@@ -105,7 +98,7 @@ class Batcher:
     """Encodes pieces in batches and gives clips out when all of theirs are encoded.
 
     Attributes:
-        encoders: kind -> the encoder in this process.
+        encoders: slot -> the encoder in this process (:func:`ezav.extraction.encode.slotted`).
         size: pieces of a batch.
     """
 
@@ -117,9 +110,9 @@ class Batcher:
     _failed: dict[int, str] = field(default_factory=dict)
     _open: Counter[int] = field(default_factory=Counter)
 
-    def add(self, clip: int, kind: str, piece: int, media: Media) -> None:
+    def add(self, clip: int, slot: str, piece: int, media: Media) -> None:
         """A piece of a clip whose decoding goes on."""
-        self._media[clip, kind, piece] = media
+        self._media[clip, slot, piece] = media
         self._open[clip] += 1
 
     def close(self, index: int, clip: EncodedClip) -> None:
@@ -133,17 +126,17 @@ class Batcher:
     def ready(self, flush: bool = False) -> Iterator[tuple[int, EncodedClip]]:
         """Clips that are done; with `flush` all that are closed."""
         if self._media and (flush or len(self._media) >= self.size):
-            for kind in self.encoders:
-                self._encode(kind)
+            for slot in self.encoders:
+                self._encode(slot)
         for index in [index for index in self._clips if not self._open[index]]:
             yield index, self._finished(index, self._clips.pop(index))
 
-    def _encode(self, kind: str) -> None:
-        keys = [key for key in self._media if key[1] == kind]
+    def _encode(self, slot: str) -> None:
+        keys = [key for key in self._media if key[1] == slot]
         for at in range(0, len(keys), self.size):
             batch = keys[at : at + self.size]
             media = [self._media.pop(key) for key in batch]
-            encoder = self.encoders[kind]
+            encoder = self.encoders[slot]
             try:
                 found = encode_checked(encoder, media)
             except EncoderError:
@@ -164,20 +157,19 @@ class Batcher:
         self._open.pop(index, None)
         if clip.status != OK:
             return clip
-        found = {"visual": clip.visual, "audio": clip.audio}
-        for kind, numbers in found.items():
-            if kind in self.encoders and numbers is not None:
-                parts = []
-                for number, start in zip(numbers.values[:, 0].astype(int), numbers.times):
-                    tokens = self._tokens.pop((index, kind, int(number)))
-                    if len(tokens.values):
-                        parts.append(Encoded(tokens.values, tokens.times + start))
-                found[kind] = joined(parts)
+        found = dict(clip.tokens)
+        for slot in self.encoders:
+            if (numbers := found.pop(slot, None)) is None:
+                continue
+            parts = []
+            for number, start in zip(numbers.values[:, 0].astype(int), numbers.times):
+                tokens = self._tokens.pop((index, slot, int(number)))
+                if len(tokens.values):
+                    parts.append(Encoded(tokens.values, tokens.times + start))
+            if (whole := joined(parts)) is not None:
+                found[slot] = whole
         if reason := self._failed.pop(index, ""):
             return EncodedClip(
                 status=UNREADABLE, reason=reason, path=clip.path, encoder_failed=True
             )
-        if found["visual"] is None and found["audio"] is None:
-            reason = "the encoders gave no tokens"
-            return EncodedClip(status=UNREADABLE, reason=reason, path=clip.path)
-        return replace(clip, visual=found["visual"], audio=found["audio"])
+        return replace(clip, tokens=found).checked()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,19 @@ import numpy as np
 from ezav.encoders.base import AudioEncoder, Encoded, VisualEncoder
 from ezav.errors import EzavError
 from ezav.extraction.wire import Arrays
-from ezav.media import Clip, FrameSpec, TooLongError, read_clip, read_windows
+from ezav.media import (
+    Clip,
+    Frames,
+    FrameSpec,
+    TooLongError,
+    Waveform,
+    read_clip,
+    read_windows,
+)
 
 OK, DAMAGED, UNREADABLE = "ok", "damaged", "unreadable"
 OUT_OF_MEMORY = "needs more memory than allowed"
+NO_TOKENS = "the encoders gave no tokens"
 
 _LONG = 150.0
 """Seconds from which a recording is read and encoded in windows, so that memory stays bounded."""
@@ -28,7 +37,8 @@ class EncodedClip:
     """What became of one file.
 
     Attributes:
-        visual, audio: tokens float32 `[T, d]` and their times `[T]`, or None where it is missing.
+        tokens: slot -> tokens float32 `[T, d]` and their times `[T]`; a slot whose modality is
+            missing is not there. `visual` and `audio` are the slots of the first encoders.
         duration: seconds decoded.
         status: "ok", "damaged" (cut short, no tokens) or "unreadable" (no tokens).
         reason: what is missing or wrong; empty for a whole clip.
@@ -37,14 +47,44 @@ class EncodedClip:
         encoder_failed: it is unreadable because an encoder raised an exception.
     """
 
-    visual: Encoded | None = None
-    audio: Encoded | None = None
+    tokens: Mapping[str, Encoded] = field(default_factory=dict)
     duration: float = 0.0
     status: str = OK
     reason: str = ""
     frames: int = 0
     path: Path = field(default=Path())
     encoder_failed: bool = False
+
+    @property
+    def visual(self) -> Encoded | None:
+        """Of the first visual encoder."""
+        return self.tokens.get("visual")
+
+    @property
+    def audio(self) -> Encoded | None:
+        """Of the first audio encoder."""
+        return self.tokens.get("audio")
+
+    def checked(self) -> EncodedClip:
+        """The clip; unreadable where it should have tokens and has none."""
+        if self.status == OK and not self.tokens:
+            return replace(self, status=UNREADABLE, reason=self.reason or NO_TOKENS)
+        return self
+
+    def of_pair(self, visual: str, audio: str) -> EncodedClip:
+        """What the encoders of two slots gave, as `visual` and `audio`.
+
+        Example:
+            >>> one = Encoded(np.ones((1, 2), np.float32), np.zeros(1, np.float32))
+            >>> clip = EncodedClip(tokens={"visual 2": one})
+            >>> clip.of_pair("visual 2", "audio").visual is one
+            True
+            >>> clip.of_pair("visual", "audio").reason
+            'the encoders gave no tokens'
+        """
+        slots = (("visual", visual), ("audio", audio))
+        tokens = {kind: self.tokens[slot] for kind, slot in slots if slot in self.tokens}
+        return replace(self, tokens=tokens).checked()
 
     def message(self) -> tuple[dict[str, Any], Arrays]:
         """The clip as another process may send it (:mod:`ezav.extraction.wire`)."""
@@ -56,22 +96,18 @@ class EncodedClip:
             "encoder_failed": self.encoder_failed,
         }
         arrays: Arrays = {}
-        for name, tokens in (("visual", self.visual), ("audio", self.audio)):
-            if tokens is not None:
-                arrays[f"{name}.values"], arrays[f"{name}.times"] = tokens
+        for slot, (values, times) in self.tokens.items():
+            arrays[f"{slot}.values"], arrays[f"{slot}.times"] = values, times
         return head, arrays
 
     @classmethod
     def of(cls, head: Mapping[str, Any], arrays: Arrays, path: Path) -> EncodedClip:
         """What :meth:`message` gave."""
-        tokens = {
-            name: Encoded(arrays[f"{name}.values"], arrays[f"{name}.times"])
-            for name in ("visual", "audio")
-            if f"{name}.values" in arrays
-        }
+        slots = [name.removesuffix(".values") for name in arrays if name.endswith(".values")]
         return cls(
-            visual=tokens.get("visual"),
-            audio=tokens.get("audio"),
+            tokens={
+                slot: Encoded(arrays[f"{slot}.values"], arrays[f"{slot}.times"]) for slot in slots
+            },
             duration=float(head["duration"]),
             status=str(head["status"]),
             reason=str(head["reason"]),
@@ -81,54 +117,78 @@ class EncodedClip:
         )
 
 
+def slotted(visual: Any, audio: Any) -> dict[str, Any]:
+    """Encoders (or their specs) by slot: "visual", "visual 2", …, "audio", "audio 2", …
+
+    Args:
+        visual, audio: one, several, or None.
+
+    Example:
+        >>> slotted(["a", "b"], None), slotted("a", "c")
+        ({'visual': 'a', 'visual 2': 'b'}, {'visual': 'a', 'audio': 'c'})
+    """
+    found: dict[str, Any] = {}
+    for kind, given in (("visual", visual), ("audio", audio)):
+        several = given if isinstance(given, list | tuple) else [given]
+        for number, one in enumerate(several, start=1):
+            if one is not None:
+                found[kind if number == 1 else f"{kind} {number}"] = one
+    return found
+
+
 def encode_clip(
     path: str | Path,
-    visual: VisualEncoder | None,
-    audio: AudioEncoder | None,
+    visual: VisualEncoder | Sequence[VisualEncoder] | None,
+    audio: AudioEncoder | Sequence[AudioEncoder] | None,
     *,
     use_damaged: bool = False,
 ) -> EncodedClip:
     """Decode a file once and encode what is there. A bad file gives a status, never an exception.
 
-    Recordings of more than 150 s are encoded in windows of 60 s, unless the visual encoder asks for
-    a number of frames of the whole.
+    Recordings of more than 150 s are encoded in windows of 60 s; encoders that ask for a number of
+    frames get those of the whole.
 
     Args:
         path: the file.
-        visual, audio: the encoders; None leaves that modality out.
+        visual, audio: the encoders, one or several; None leaves that modality out.
         use_damaged: keep the tokens of a file that is cut short (status "ok" with a reason).
 
     Example:
         >>> encode_clip("no/such/clip.mp4", None, None).reason
         'no such file'
     """
-    spec = None if visual is None else visual.card.needs.frame_spec
-    rate = None if audio is None else audio.card.needs.sample_rate
-    if spec is None and rate is None:
-        spec = FrameSpec.middle()
-    gathered = _Gathered(Path(path), visual, audio)
+    return encode_slots(Path(path), slotted(visual, audio), use_damaged)
+
+
+def encode_slots(path: Path, encoders: Mapping[str, Any], use_damaged: bool) -> EncodedClip:
+    """:func:`encode_clip` with the encoders by slot."""
+    needs = [encoder.card.needs for encoder in encoders.values()]
+    specs = [need.frame_spec for need in needs if need.frame_spec is not None]
+    rates = [need.sample_rate for need in needs if need.sample_rate is not None]
+    if not specs and not rates:
+        specs = [FrameSpec.middle()]
+    gathered = _Gathered(path, encoders)
     try:
-        for piece in _pieces(Path(path), spec, rate):
+        for piece in _pieces(path, specs, rates):
             gathered.add(piece)
     except EncoderError as error:
-        return EncodedClip(
-            status=UNREADABLE, reason=str(error), path=Path(path), encoder_failed=True
-        )
+        return EncodedClip(status=UNREADABLE, reason=str(error), path=path, encoder_failed=True)
     return gathered.result(use_damaged)
 
 
-def _pieces(path: Path, spec: FrameSpec | None, rate: int | None) -> Iterator[Clip]:
+def _pieces(path: Path, specs: list[FrameSpec], rates: list[int]) -> Iterator[Clip]:
     """The whole clip, or its windows where it is long."""
     try:
-        yield read_clip(path, video=spec, audio=rate, longest=_LONG)
+        yield read_clip(path, video=specs, audio=rates, longest=_LONG)
         return
     except TooLongError:
         pass
-    if spec is not None and spec.count is not None:
-        yield read_clip(path, video=spec, audio=None)
-        spec = None
-    if spec is not None or rate is not None:
-        yield from read_windows(path, _WINDOW, video=spec, audio=rate)
+    counted = [spec for spec in specs if spec.count is not None]
+    if counted:
+        yield read_clip(path, video=counted, audio=None)
+    specs = [spec for spec in specs if spec.count is None]
+    if specs or rates:
+        yield from read_windows(path, _WINDOW, video=specs, audio=rates)
 
 
 class EncoderError(Exception):
@@ -138,13 +198,11 @@ class EncoderError(Exception):
 class _Gathered:
     """The tokens of the pieces of one recording, and what was wrong with them."""
 
-    def __init__(
-        self, path: Path, visual: VisualEncoder | None, audio: AudioEncoder | None
-    ) -> None:
+    def __init__(self, path: Path, encoders: Mapping[str, Any]) -> None:
         self.path = path
-        self.encoders: dict[str, Any] = {"video": visual, "audio": audio}
-        self.tokens: dict[str, list[Encoded]] = {"video": [], "audio": []}
-        self.missing: dict[str, dict[str, None]] = {"video": {}, "audio": {}}
+        self.encoders = encoders
+        self.tokens: dict[str, list[Encoded]] = {}
+        self.missing: dict[str, dict[str, None]] = {"visual": {}, "audio": {}}
         self.warnings: dict[str, None] = {}
         self.truncated = False
         self.duration = 0.0
@@ -152,16 +210,22 @@ class _Gathered:
 
     def add(self, piece: Clip) -> None:
         """Encode a piece; its frames and sound are let go."""
-        media = {"video": piece.frames, "audio": piece.waveform}
-        reasons = {"video": piece.video_missing, "audio": piece.audio_missing}
-        for name, encoder in self.encoders.items():
-            if reasons[name]:
-                self.missing[name].setdefault(reasons[name])
-            if encoder is None or media[name] is None:
+        for kind, reason in (("visual", piece.video_missing), ("audio", piece.audio_missing)):
+            if reason:
+                self.missing[kind].setdefault(reason)
+        for slot, encoder in self.encoders.items():
+            needs = encoder.card.needs
+            media: Frames | Waveform | None
+            if slot.startswith("visual"):
+                media = None if needs.frame_spec is None else piece.video.get(needs.frame_spec)
+            else:
+                media = None if needs.sample_rate is None else piece.audio.get(needs.sample_rate)
+            if media is None:
                 continue
-            ((values, times),) = encode_checked(encoder, [media[name]])
+            ((values, times),) = encode_checked(encoder, [media])
             if len(values):
-                self.tokens[name].append(Encoded(values, times + np.float32(piece.start)))
+                tokens = Encoded(values, times + np.float32(piece.start))
+                self.tokens.setdefault(slot, []).append(tokens)
         self.warnings |= dict.fromkeys(piece.warnings)
         self.truncated |= piece.truncated
         self.duration = max(self.duration, piece.start + piece.duration)
@@ -169,30 +233,29 @@ class _Gathered:
 
     def result(self, use_damaged: bool) -> EncodedClip:
         """What became of the file."""
-        found = {name: joined(tokens) for name, tokens in self.tokens.items()}
+        found = {
+            slot: tokens
+            for slot, parts in self.tokens.items()
+            if (tokens := joined(parts)) is not None
+        }
         reasons = [
             reason
-            for name, missing in self.missing.items()
-            if found[name] is None
+            for kind, missing in self.missing.items()
+            if not any(slot.startswith(kind) for slot in found)
             for reason in missing
         ]
         reasons = list(dict.fromkeys([*reasons, *self.warnings]))[:_MOST_REASONS]
         status = OK
-        if found["video"] is None and found["audio"] is None:
-            status = UNREADABLE
-            reasons = reasons or ["the encoders gave no tokens"]
-        elif self.truncated and not use_damaged:
-            status = DAMAGED
-            found = {}
+        if found and self.truncated and not use_damaged:
+            status, found = DAMAGED, {}
         return EncodedClip(
-            visual=found.get("video"),
-            audio=found.get("audio"),
+            tokens=found,
             duration=self.duration,
             status=status,
             reason="; ".join(reasons),
             frames=self.frames,
             path=self.path,
-        )
+        ).checked()
 
 
 def joined(tokens: Sequence[Encoded]) -> Encoded | None:

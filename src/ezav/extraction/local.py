@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.encoders.base import EncoderCard
 from ezav.encoders.registry import load_audio, load_text, load_visual
+from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
-from ezav.extraction.batch import EncoderSpec, on_device, placed
+from ezav.extraction.batch import placed
 from ezav.extraction.encode import OK, EncodedClip
 from ezav.extraction.listing import Item, list_videos
 from ezav.extraction.on_ray import RayPool
+from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.parts import Shard, take_parts
 from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, read_report
 from ezav.extraction.splitting import check_continues, final_splits, splitter
-from ezav.features.header import EncoderInfo, Header
 from ezav.features.writer import StoreWriter
 
 _SUSPECTS = 3
@@ -31,9 +33,9 @@ def extract(
     videos: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    visual: str | EncoderSpec = "statistics",
-    audio: str | EncoderSpec = "statistics",
-    text: str | Sequence[str] = "minilm",
+    visual: Encoders = "statistics",
+    audio: Encoders = "statistics",
+    text: Encoders = "minilm",
     unseen: Collection[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -43,6 +45,7 @@ def extract(
     gpus: float = 0,
     shard: str | None = None,
     limits: Limits = Limits(),  # noqa: B008
+    half: bool = False,
     retry: bool = False,
     use_damaged: bool = False,
     allow_outside: bool = False,
@@ -58,7 +61,10 @@ def extract(
         videos: a folder `<class name>/*` or a CSV manifest `path,class[,split]`
             (:func:`ezav.extraction.list_videos`).
         out: the store's folder.
-        visual, audio: encoders by name or import path.
+        visual, audio: encoders by name or import path, perhaps with options
+            (`"clip,source=models/clip,fps=2"`, or an `EncoderSpec`). Of several, the first of
+            each kind make one store, the second another, and so on (a single one goes with all
+            of the other kind); the stores lie in `out`, and each file is decoded once for all.
         text: text encoders of the class names, the default first.
         unseen: classes never to be trained on; None draws them, unless the manifest has splits.
         seed: of the draw.
@@ -71,10 +77,15 @@ def extract(
         shard: "i/n" does only the i-th of n parts, into `OUT.parts/i-of-n`; a call without it
             takes the finished parts over and does what they lack.
         limits: time and memory that one file may cost.
+        half: store features in half precision (float16).
         retry: try again the clips that could not be read earlier.
         use_damaged: use files that are cut short, with a note, instead of leaving them out.
         allow_outside: accept manifest paths that lead out of its folder.
         on_progress: called after every clip.
+
+    Returns:
+        What became of the clips; where several stores were written, of the first one, with the
+        others in `others`.
 
     Raises:
         EzavError: a wrong listing, splits that make no benchmark, an encoder that cannot be
@@ -86,7 +97,6 @@ def extract(
         ...
         ezav.errors.EzavError: there is no folder or manifest 'no/such/folder'; give a folder ...
     """
-    out = Path(out)
     listing = list_videos(videos, allow_outside=allow_outside)
     splits_of, origin = splitter(listing, unseen, seed, Path(videos))
     splits_of(listing.items)  # what is wrong with the classes is said before hours of work
@@ -94,32 +104,31 @@ def extract(
     items = listing.items if part is None else part.of(listing.items)
     if not items:
         raise EzavError(f"shard {shard} has no clips", f"there are {len(listing.items)} in all")
-    specs = [EncoderSpec(e) if isinstance(e, str) else e for e in (visual, audio)]
-    looks, specs[0] = _look_up(specs[0], load_visual, device)
-    sounds, specs[1] = _look_up(specs[1], load_audio, device)
-    classes = class_embeddings(listing.classes, (text,) if isinstance(text, str) else text)
-    header = Header(
-        dataset=listing.name,
-        setting=_setting(visual=specs[0], audio=specs[1]),
-        encoders=(_info("visual", looks), _info("audio", sounds)),
-        splits=origin,
-    )
-    if part is not None:
-        out = part.folder(out)
-    check_continues(out, origin, listing)
-    if part is None:
-        take_parts(out, header)
-    with StoreWriter(out, header) as writer:
-        again = writer.failed if retry else {}
-        done = {clip for clip in writer.done if clip not in again}
+    slots = Slots.of(visual, audio, device)
+    classes = class_embeddings(listing.classes, text)
+    with ExitStack() as stack:
+        stores: list[PairStore] = []
+        for pair, folder in zip(slots.pairs, slots.folders(Path(out))):
+            header = slots.header(pair, listing, origin, half)
+            if part is not None:
+                folder = part.folder(folder)
+            check_continues(folder, origin, listing)
+            if part is None:
+                take_parts(folder, header)
+            writer = stack.enter_context(StoreWriter(folder, header))
+            done = set(writer.done) - (writer.failed.keys() if retry else set())
+            stores.append(PairStore(pair, writer, half, done))
+        done = set.intersection(*(store.done for store in stores))
         todo = [item for item in items if item.clip not in done]
         begun = time.monotonic()
         media_seconds = 0.0
         if todo:
             pool: WorkerPool | RayPool
+            looks, sounds = slots.of_kind("visual"), slots.of_kind("audio")
             if engine == "ray":
                 pool = RayPool(
-                    *specs,
+                    looks,
+                    sounds,
                     workers=workers or 1,
                     gpus=gpus,
                     limits=limits,
@@ -128,8 +137,8 @@ def extract(
                 )
             else:
                 pool = WorkerPool(
-                    placed(specs[0], load_visual),
-                    placed(specs[1], load_audio),
+                    placed(looks, load_visual),
+                    placed(sounds, load_audio),
                     workers=workers,
                     limits=limits,
                     use_damaged=use_damaged,
@@ -138,50 +147,64 @@ def extract(
                 finished = pool.encode([item.path for item in todo])
                 finished = _encoders_work(finished)
                 for count, (index, clip) in enumerate(finished, start=1):
-                    _add(writer, todo[index], clip)
+                    for store in stores:
+                        store.add(todo[index], clip)
                     media_seconds += clip.duration
                     if on_progress is not None:
                         on_progress(Progress(count, len(todo), clip))
         seconds = time.monotonic() - begun
-        failed = writer.failed
-        readable = [item for item in items if item.clip not in failed]
-        if not readable:
-            raise _nothing_readable(failed, items)
-        splits, origin = final_splits(splits_of, origin, listing, readable, part is None)
-        gone = set(writer.done) - {item.clip for item in items}
-        writer.finish(
-            splits,
-            classes,
-            split_origin=origin,
-            leave_out=gone,
-            whole=part is None,
+        gone: list[int] = []
+        for store in stores:
+            failed = store.writer.failed
+            readable = [item for item in items if item.clip not in failed]
+            if not readable:
+                raise _nothing_readable(failed, items)
+            splits, told = final_splits(splits_of, origin, listing, readable, part is None)
+            unlisted = set(store.writer.done) - {item.clip for item in items}
+            gone.append(len(unlisted))
+            store.writer.finish(
+                splits,
+                classes,
+                split_origin=told,
+                leave_out=unlisted,
+                whole=part is None,
+            )
+    reports = [
+        read_report(
+            store.writer.path,
+            listed=len(items),
+            earlier=len(items) - len(todo),
+            added=len(todo),
+            gone=count,
+            passed_over=listing.passed_over,
+            media_seconds=media_seconds,
+            seconds=seconds,
         )
-    return read_report(
-        out,
-        listed=len(items),
-        earlier=len(items) - len(todo),
-        added=len(todo),
-        gone=len(gone),
-        passed_over=listing.passed_over,
-        media_seconds=media_seconds,
-        seconds=seconds,
-    )
+        for store, count in zip(stores, gone)
+    ]
+    return replace(reports[0], others=tuple(reports[1:]))
 
 
-def class_embeddings(names: Sequence[str], encoders: Sequence[str]) -> list[ClassEmbeddings]:
+def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbeddings]:
     """The class names in each text encoder's space; `_` is read as a space.
 
     Raises:
         EzavError: no encoder is named, or one cannot be loaded.
     """
-    if not encoders:
+    several = [encoders] if isinstance(encoders, str | EncoderSpec) else encoders
+    if not several:
         raise EzavError("no text encoder is named", "the default is minilm")
     found = []
-    for name in encoders:
-        encoder = load_text(name)
+    for one in several:
+        spec = EncoderSpec.parse(one).resolved()
+        encoder = load_text(spec.name, **spec.options)
         vectors = encoder.encode([name.replace("_", " ") for name in names])
-        prompts = {"templates": list(encoder.card.templates)} if encoder.card.templates else {}
-        found.append(ClassEmbeddings(tuple(names), vectors, encoder.card.label, prompts))
+        settings: dict[str, object] = {}
+        if encoder.card.templates:
+            settings["templates"] = list(encoder.card.templates)
+        if options := spec.without("prompts").settings:
+            settings["options"] = options
+        found.append(ClassEmbeddings(tuple(names), vectors, encoder.card.label, settings))
     return found
 
 
@@ -210,49 +233,6 @@ def _encoders_work(
             f"an encoder does not work: {suspects[0][1].reason} (clip '{suspects[0][1].path}')",
             "mend it or choose another; these clips were not recorded",
         )
-
-
-def _add(writer: StoreWriter, item: Item, clip: EncodedClip) -> None:
-    writer.add(
-        clip=item.clip,
-        class_name=item.class_name,
-        audio=clip.audio,
-        visual=clip.visual,
-        duration=clip.duration or None,
-        path=item.clip,
-        status=clip.status,
-        reason=clip.reason,
-    )
-
-
-def _look_up(
-    spec: EncoderSpec, load: Callable[..., Any], device: str
-) -> tuple[EncoderCard, EncoderSpec]:
-    """The encoder's card, and its spec on that device; the encoder itself is let go."""
-    encoder = load(spec.name, **spec.options)
-    return encoder.card, on_device(spec, encoder, device)
-
-
-def _setting(**specs: EncoderSpec) -> str:
-    """What distinguishes these features from others of the same encoders."""
-    given = [
-        f"{kind} {key}={value}"
-        for kind, spec in specs.items()
-        for key, value in sorted(spec.options.items())
-        if key not in {"device", "batch_size"}  # these do not change the features
-    ]
-    return f"main ({', '.join(given)})" if given else "main"
-
-
-def _info(modality: str, card: EncoderCard) -> EncoderInfo:
-    return EncoderInfo.model_validate(
-        {
-            "modality": modality,
-            "name": card.name,
-            "revision": card.revision,
-            "dimension": card.dimension,
-        }
-    )
 
 
 def _nothing_readable(failed: dict[str, str], items: Sequence[Item]) -> EzavError:

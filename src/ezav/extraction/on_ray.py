@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
-from ezav.extraction.encode import EncodedClip
-from ezav.extraction.pool import EncoderSpec, Limits, WorkerPool
+from ezav.extraction.encode import EncodedClip, slotted
+from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.wire import pack, unpack
 
 _MOST_IN_BLOCK = 32
@@ -27,7 +28,7 @@ class RayPool:
     replaced by Ray and their clips done again. Paths must lead to the same files on all machines.
 
     Args:
-        visual, audio: the encoders by name; None leaves that modality out.
+        visual, audio: the encoders by name, one or several of each.
         workers: CPUs of an actor, each with a process that decodes.
         gpus: GPUs of an actor.
         limits, use_damaged: as for the pool.
@@ -40,8 +41,8 @@ class RayPool:
 
     def __init__(
         self,
-        visual: EncoderSpec | None,
-        audio: EncoderSpec | None,
+        visual: EncoderSpec | Sequence[EncoderSpec],
+        audio: EncoderSpec | Sequence[EncoderSpec],
         *,
         workers: int = 1,
         gpus: float = 0,
@@ -63,8 +64,8 @@ class RayPool:
                 "ask for less, or start a larger cluster",
             )
         self._arguments = {
-            "visual": visual,
-            "audio": audio,
+            "visual": list(slotted(visual, None).values()),
+            "audio": list(slotted(None, audio).values()),
             "workers": workers,
             "limits": limits,
             "use_damaged": use_damaged,
@@ -134,8 +135,8 @@ class _Actor:
 
     def __init__(
         self,
-        visual: EncoderSpec | None,
-        audio: EncoderSpec | None,
+        visual: list[EncoderSpec],
+        audio: list[EncoderSpec],
         workers: int,
         limits: Limits,
         use_damaged: bool,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import IO, Any
 
 from ezav.encoders.base import AudioEncoder, VisualEncoder
+from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
-from ezav.extraction.batch import Batcher, EncoderSpec, Forward, received
-from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip
+from ezav.extraction.batch import Batcher, Forward, received
+from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip, slotted
 from ezav.extraction.wire import receive, send
 
 _START_SECONDS = 300
@@ -60,7 +61,8 @@ class WorkerPool:
 
     Args:
         visual, audio: the encoders, by name where workers are to load them, or one that lives in
-            this process and encodes in batches what workers decode; None leaves the modality out.
+            this process and encodes in batches what workers decode; a list of such; None leaves
+            the modality out. One decoding serves all.
         workers: number of processes; default one for each CPU that this process may use.
         limits: time and memory for a file.
         use_damaged: keep the tokens of files that are cut short.
@@ -76,25 +78,25 @@ class WorkerPool:
 
     def __init__(
         self,
-        visual: EncoderSpec | VisualEncoder | None,
-        audio: EncoderSpec | AudioEncoder | None,
+        visual: EncoderSpec | VisualEncoder | Sequence[EncoderSpec | VisualEncoder] | None,
+        audio: EncoderSpec | AudioEncoder | Sequence[EncoderSpec | AudioEncoder] | None,
         *,
         workers: int | None = None,
         limits: Limits = Limits(),
         use_damaged: bool = False,
     ) -> None:
         self.limits = limits
+        encoders = slotted(visual, audio)
         self._setup = {
-            "visual": _plain(visual),
-            "audio": _plain(audio),
+            "encoders": {slot: _plain(encoder) for slot, encoder in encoders.items()},
             "sys_path": [path or str(Path.cwd()) for path in sys.path],
             "memory": limits.memory,
             "use_damaged": use_damaged,
         }
         self._here = {
-            kind: encoder
-            for kind, encoder in (("visual", visual), ("audio", audio))
-            if encoder is not None and not isinstance(encoder, EncoderSpec)
+            slot: encoder
+            for slot, encoder in encoders.items()
+            if not isinstance(encoder, EncoderSpec)
         }
         self._workers: list[_Worker] = []
         try:
@@ -162,7 +164,7 @@ class WorkerPool:
             head, arrays = receive(worker.connection)
             if "piece" in head:
                 media = received(head, arrays)
-                batcher.add(worker.index, head["kind"], head["piece"], media)
+                batcher.add(worker.index, head["slot"], head["piece"], media)
                 return
             clip = EncodedClip.of(head, arrays, worker.path)
         except (EOFError, OSError):
@@ -194,9 +196,7 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _plain(encoder: EncoderSpec | VisualEncoder | AudioEncoder | None) -> dict[str, Any] | None:
-    if encoder is None:
-        return None
+def _plain(encoder: EncoderSpec | VisualEncoder | AudioEncoder) -> dict[str, Any]:
     if isinstance(encoder, EncoderSpec):
         return {"name": encoder.name, "options": dict(encoder.options)}
     return Forward.setup(encoder)

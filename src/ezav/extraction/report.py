@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class ExtractionReport:
         media_seconds: length of what this call decoded.
         seconds: wall time of decoding and encoding.
         fingerprint: of the store.
+        others: the reports of the further stores, where several encoders were given.
     """
 
     store: Path
@@ -71,6 +72,7 @@ class ExtractionReport:
     media_seconds: float
     seconds: float
     fingerprint: str
+    others: tuple[ExtractionReport, ...] = ()
 
     @property
     def clips_per_second(self) -> float:
@@ -84,13 +86,14 @@ class ExtractionReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        result = asdict(self)
+        result = asdict(replace(self, others=()))
         result["store"] = str(self.store)
         result["splits"] = {
             name: {"classes": classes, "clips": clips}
             for name, (classes, clips) in self.splits.items()
         }
         return result | {
+            "others": [other.to_dict() for other in self.others],
             "clips_per_second": self.clips_per_second,
             "times_real_time": self.times_real_time,
         }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ def main(descriptor: int) -> None:
         setup, _ = receive(connection)
         sys.path[:] = setup["sys_path"]
         try:
-            visual, audio = _load(setup, connection)
+            encoders = _load(setup["encoders"], connection)
         except EzavError as error:
             send(connection, {"error": error.message, "hint": error.hint})
             return
@@ -37,7 +36,7 @@ def main(descriptor: int) -> None:
         while True:
             request, _ = receive(connection)
             _alarm(request["seconds"])
-            head, arrays = _serve(request, visual, audio, setup["use_damaged"])
+            head, arrays = _serve(request, encoders, setup["use_damaged"])
             _alarm(0)
             send(connection, head, arrays)
             if head.get("out_of_memory"):
@@ -46,7 +45,8 @@ def main(descriptor: int) -> None:
         return  # the other side has gone
 
 
-def _load(setup: dict[str, Any], connection: Connection) -> tuple[Any, Any]:
+def _load(wanted: dict[str, Any], connection: Connection) -> dict[str, Any]:
+    """The encoders by slot."""
     import av
 
     from ezav.encoders.registry import load_audio, load_visual
@@ -54,15 +54,14 @@ def _load(setup: dict[str, Any], connection: Connection) -> tuple[Any, Any]:
 
     av.logging.set_level(av.logging.PANIC)  # what matters is in the reason
 
-    def load(kind: str, loader: Callable[..., Any]) -> Any:
-        wanted = setup[kind]
-        if wanted is None:
-            return None
-        if "forward" in wanted:
-            return Forward(kind, wanted["forward"], connection)
-        return loader(wanted["name"], **wanted["options"])
-
-    return load("visual", load_visual), load("audio", load_audio)
+    found: dict[str, Any] = {}
+    for slot, one in wanted.items():
+        if "forward" in one:
+            found[slot] = Forward(slot, one["forward"], connection)
+        else:
+            load = load_visual if slot.startswith("visual") else load_audio
+            found[slot] = load(one["name"], **one["options"])
+    return found
 
 
 def _limit_memory(extra: int) -> None:
@@ -88,12 +87,12 @@ def _alarm(seconds: float) -> None:
 
 
 def _serve(
-    request: dict[str, Any], visual: Any, audio: Any, use_damaged: bool
+    request: dict[str, Any], encoders: dict[str, Any], use_damaged: bool
 ) -> tuple[dict[str, Any], Arrays]:
-    from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip, encode_clip
+    from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip, encode_slots
 
     try:
-        return encode_clip(request["path"], visual, audio, use_damaged=use_damaged).message()
+        return encode_slots(Path(request["path"]), encoders, use_damaged).message()
     except MemoryError:
         head, arrays = EncodedClip(status=UNREADABLE, reason=OUT_OF_MEMORY).message()
         return head | {"out_of_memory": True}, arrays

@@ -26,6 +26,8 @@ class EncoderInfo(_Record):
     name: str
     revision: str = ""
     dimension: int = Field(gt=0)
+    options: str = ""
+    """What it was loaded with besides its name (`fps=2,source=/models/clip`)."""
 
 
 class SplitOrigin(_Record):

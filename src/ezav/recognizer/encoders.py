@@ -14,9 +14,10 @@ from torch import Tensor
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import AudioEncoder, EncoderCard, TextEncoder, VisualEncoder
 from ezav.encoders.registry import load_audio, load_text, load_visual
+from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
-from ezav.features.header import Header
+from ezav.features.header import EncoderInfo, Header
 from ezav.media import Clip, Frames, Waveform, read_clip
 
 _Encoder = TypeVar("_Encoder")
@@ -68,12 +69,12 @@ class RunEncoders:
         Raises:
             EzavError: it is not available here, or another revision of it is.
         """
-        return self._load(load_visual, "visual", *self._named("visual"), _STORED)
+        return self._stored(load_visual, "visual")
 
     @cached_property
     def audio(self) -> AudioEncoder:
         """The audio encoder; raises as `visual`."""
-        return self._load(load_audio, "audio", *self._named("audio"), _STORED)
+        return self._stored(load_audio, "audio")
 
     @cached_property
     def text(self) -> TextEncoder:
@@ -82,7 +83,9 @@ class RunEncoders:
         if not name:
             name, revision = revision, ""
         prompts = self._text_embeddings.settings.get("templates")
-        options = {"prompts": tuple(prompts)} if prompts else {}
+        options = dict(self.spec("text").options)
+        if prompts:
+            options["prompts"] = tuple(prompts)
         hint = "choose among the classes of the run: it keeps their embeddings"
         return self._load(load_text, "text", name, revision, hint, options)
 
@@ -189,10 +192,26 @@ class RunEncoders:
             )
         return encoder
 
-    def _named(self, modality: Literal["audio", "visual"]) -> tuple[str, str]:
+    def spec(self, modality: Literal["audio", "visual", "text"]) -> EncoderSpec:
+        """The encoder of a modality by name and options, as another process may load it."""
+        if modality == "text":
+            name = self._text_embeddings.encoder.rpartition("@")[0] or self._text_embeddings.encoder
+            options = str(self._text_embeddings.settings.get("options", ""))
+        else:
+            found = self._named(modality)
+            name, options = found.name, found.options
+        return EncoderSpec.parse(f"{name},{options}" if options else name)
+
+    def _stored(
+        self, load: Callable[..., _Encoder], modality: Literal["audio", "visual"]
+    ) -> _Encoder:
+        info, options = self._named(modality), dict(self.spec(modality).options)
+        return self._load(load, modality, info.name, info.revision, _STORED, options)
+
+    def _named(self, modality: Literal["audio", "visual"]) -> EncoderInfo:
         for encoder in self.header.encoders:
             if encoder.modality == modality:
-                return encoder.name, encoder.revision
+                return encoder
         raise EzavError(f"the run does not say which {modality} encoder made its features", _STORED)
 
 

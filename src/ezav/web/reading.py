@@ -13,7 +13,7 @@ import torch
 
 from ezav.encoders.base import Encoded
 from ezav.errors import EzavError
-from ezav.extraction.pool import EncoderSpec, Limits, WorkerPool
+from ezav.extraction.pool import Limits, WorkerPool
 from ezav.media import Clip, FrameSpec, read_clip
 from ezav.media.container import UnreadableError, open_source
 from ezav.recognizer import Recognizer
@@ -48,7 +48,8 @@ class Reader:
         self._settings = settings
         encoders = recognizer.encoders
         # Loaded once here: a run without its encoder is told before the first visitor.
-        specs = [EncoderSpec(one.card.name) for one in (encoders.visual, encoders.audio)]
+        _ = encoders.visual, encoders.audio
+        specs = [encoders.spec("visual"), encoders.spec("audio")]
         limits = Limits(settings.time_limit, settings.memory_limit << 20)
         self._pools: queue.Queue[WorkerPool] = queue.Queue()
         self._all: list[WorkerPool] = []
