@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
+from ezav.methods.base import Batch
 from tests.shared_data import shared
 
 
@@ -30,6 +33,21 @@ class Fixture:
         return Tokens.pooled(self[key])
 
 
+def in_double(batch: Batch) -> Batch:
+    """The same batch in double precision."""
+
+    def double(tokens: Tokens) -> Tokens:
+        return Tokens(tokens.values.double(), tokens.mask, tokens.times.double())
+
+    return replace(
+        batch,
+        audio=double(batch.audio),
+        visual=double(batch.visual),
+        class_embeddings=batch.class_embeddings.double(),
+        negative=None if batch.negative is None else in_double(batch.negative),
+    )
+
+
 def without_dropout(module: nn.Module) -> None:
     """Set every dropout probability to 0, so that training mode is deterministic."""
     for part in module.modules():
@@ -43,6 +61,7 @@ def close(ours: Tensor, theirs: Tensor, what: str, tolerance: float = 1e-5) -> N
     The reference is float32: measured against float64 it is itself up to 1e-5 of the largest
     entry off, where BatchNorm over a few clips amplifies rounding.
     """
+    theirs = theirs.detach()
     scale = max(1.0, float(theirs.abs().max())) if theirs.numel() else 1.0
     torch.testing.assert_close(
         ours.detach().to(theirs.dtype),
@@ -63,3 +82,37 @@ def close_gradients(module: nn.Module, theirs: dict[str, Tensor], tolerance: flo
     for name, gradient in theirs.items():
         noise = name.endswith("bias") and bool(gradient.abs().max() < 5e-5)
         close(ours[name].grad, gradient, name, tolerance=5e-5 if noise else tolerance)
+
+
+def unread_bias(name: str, gradient: Tensor) -> bool:
+    """A bias before BatchNorm: its gradient is rounding noise, which Adam blows up to a step."""
+    return name.endswith("bias") and bool(gradient.abs().max() < 1e-5)
+
+
+def assert_adam_stepped(
+    module: nn.Module, theirs: dict[str, Tensor], learning_rate: float, weight_decay: float = 1e-5
+) -> None:
+    """After Adam's first step every parameter equals the reference to 1e-5.
+
+    That step is the learning rate times the gradient's sign. Left out are the entries, less than
+    one in twenty, whose gradient is so near zero that float32 does not know its sign.
+    """
+    compared = left_out = 0
+    for name, parameter in module.named_parameters():
+        if parameter.grad is None or name not in theirs or unread_bias(name, parameter.grad):
+            continue
+        gradient = parameter.grad + weight_decay * parameter.detach()
+        known = gradient.abs() > 3e-6
+        close(parameter[known], theirs[name][known], name)
+        compared += int(known.sum())
+        # A gradient of exactly zero belongs to a unit that is off: there is no step either.
+        left_out += int((~known & (parameter.grad != 0)).sum())
+    assert left_out < 0.05 * compared, f"{left_out} of {compared}"
+
+
+def take_unread_biases(module: nn.Module, theirs: dict[str, Tensor]) -> None:
+    """Give biases before BatchNorm the reference's noise: running means show it."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.grad is not None and unread_bias(name, parameter.grad):
+                parameter.copy_(theirs[name])

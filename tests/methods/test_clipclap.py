@@ -10,7 +10,15 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.clipclap.method import ClipClap, ClipClapConfig
 from ezav.methods.clipclap.weights import from_published
-from tests.methods.fixtures import Fixture, close, close_gradients, without_dropout
+from tests.methods.fixtures import (
+    Fixture,
+    assert_adam_stepped,
+    close,
+    close_gradients,
+    in_double,
+    take_unread_biases,
+    without_dropout,
+)
 
 DIMS = Dims(audio=1024, visual=512, text=1536)
 
@@ -72,6 +80,20 @@ def test_gradients_equal_the_authors(reference: Fixture, state) -> None:
     method = load(state).train()
     method.loss(batch_of(reference)).total.backward()
     close_gradients(method.network, from_published(reference.under("train0/grad")))
+
+
+def test_a_released_step_equals_the_authors(reference: Fixture, state) -> None:
+    """Parameters and running statistics, with the pass for the log after Adam's step."""
+    method = load(state, released_norm_passes=True).train().double()
+    optimiser = torch.optim.Adam(method.parameter_groups(), lr=7e-5, weight_decay=1e-5)
+    method.loss(in_double(batch_of(reference))).total.backward()
+    optimiser.step()
+    # The largest matrices are left out of the reference.
+    theirs = from_published(reference.under("after_one_official_iteration"))
+    assert_adam_stepped(method.network, theirs, learning_rate=7e-5)
+    take_unread_biases(method.network, theirs)
+    for name, buffer in method.eval().network.named_buffers():
+        close(buffer, theirs[name], name)
 
 
 def test_scores_are_the_authors_distances(reference: Fixture, state) -> None:

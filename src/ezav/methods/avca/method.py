@@ -13,6 +13,7 @@ from ezav.methods.avca.losses import loss_parts
 from ezav.methods.avca.network import AVCANetwork, Embedded
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.common.card import Card
+from ezav.methods.common.log_pass import LogPass
 from ezav.methods.common.losses import summed
 from ezav.methods.common.pooled import MeanStandIn
 from ezav.methods.common.scoring import negative_distance
@@ -57,7 +58,7 @@ class AVCAConfig:
     the running statistics of BatchNorm and nothing else."""
 
 
-class AVCA(Method):
+class AVCA(LogPass, Method):
     """Pooled audio and visual vectors exchange by attention and meet the text in a small space.
 
     The score is `-|theta_v - theta_w|`: audio reaches it through the attention only.
@@ -118,6 +119,7 @@ class AVCA(Method):
         negative = batch.negative
         if negative is None:
             raise ValueError("AVCA's triplets need batch.negative")
+        self.catch_up()
         audio = self.audio_input(batch.audio), self.audio_input(negative.audio)
         visual = self.visual_input(batch.visual), self.visual_input(negative.visual)
         text = (
@@ -128,8 +130,8 @@ class AVCA(Method):
         reconstructed = None
         if self.config.regression or self.config.released_norm_passes:
             reconstructed = self.network.reconstruct(positive.theta_a, positive.theta_v)
-        if self.config.released_norm_passes and reconstructed is not None and self.training:
-            self._move_running_statistics(audio[0], visual[0], text[0], reconstructed)
+        if self.config.released_norm_passes and reconstructed is not None:
+            self._released_passes(reconstructed, audio[0], visual[0], text[0])
         parts = loss_parts(
             positive,
             negatives,
@@ -140,15 +142,15 @@ class AVCA(Method):
         return parts, positive, negatives
 
     @torch.no_grad()
-    def _move_running_statistics(
-        self, audio: Tensor, visual: Tensor, text: Tensor, reconstructed: tuple[Tensor, Tensor]
+    def _released_passes(
+        self, reconstructed: tuple[Tensor, Tensor], audio: Tensor, visual: Tensor, text: Tensor
     ) -> None:
         # The released step projects the reconstructions and, for its log, embeds the batch again.
-        # It does the latter after the optimiser's step; here it is one step early.
-        self.network.audio_projection(reconstructed[0])
-        self.network.visual_projection(reconstructed[1])
-        self.network.embed(audio, visual)
-        self.network.embed_text(text)
+        network = self.network
+        if self.training:
+            network.audio_projection(reconstructed[0])
+            network.visual_projection(reconstructed[1])
+        self.after_the_step(lambda: (network.embed(audio, visual), network.embed_text(text)))
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """`-|theta_v - theta_w|`, `[N, C]`."""

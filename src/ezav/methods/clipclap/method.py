@@ -13,6 +13,7 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.clipclap.network import ClipClapNetwork
 from ezav.methods.common.card import Card
+from ezav.methods.common.log_pass import LogPass
 from ezav.methods.common.losses import summed
 from ezav.methods.common.pooled import MeanStandIn
 
@@ -40,9 +41,12 @@ class ClipClapConfig:
     """Dropout in the text's projection and decoder."""
     detach_target: bool = False
     """Do not let the encoded text move towards its reconstructions; the authors let it."""
+    released_norm_passes: bool = False
+    """As released: embed each batch once more for the log, which moves the running statistics of
+    BatchNorm and nothing else."""
 
 
-class ClipClap(Method):
+class ClipClap(LogPass, Method):
     """Two perceptrons and TCaF's losses on CLIP and CLAP features and texts.
 
     Raises:
@@ -101,12 +105,14 @@ class ClipClap(Method):
 
     def loss(self, batch: Batch) -> Loss:
         """Cross-entropy over the training classes, regression and reconstruction."""
+        self.catch_up()
+        sample = self.sample(batch.audio, batch.visual)
+        classes, labels = batch.class_embeddings[:, self.text_part], batch.labels
         parts = self.network.loss_parts(
-            self.sample(batch.audio, batch.visual),
-            batch.class_embeddings[:, self.text_part],
-            batch.labels,
-            detach_target=self.config.detach_target,
+            sample, classes, labels, detach_target=self.config.detach_target
         )
+        if self.config.released_norm_passes:
+            self.after_the_step(lambda: self.network.embed(sample, classes[labels]))
         return summed(parts)
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:

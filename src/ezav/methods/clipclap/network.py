@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ezav.methods.common.alignment_head import AlignmentHead
 from ezav.methods.common.embedding_net import EmbeddingNet
+from ezav.methods.common.scoring import negative_distance
 
 
 class ClipClapNetwork(nn.Module):
@@ -78,6 +79,10 @@ class ClipClapNetwork(nn.Module):
             target=encoded_text.detach() if detach_target else encoded_text,
         )
 
+    def embed(self, sample: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """`[N, sample_dim]` and `[C, text_dim]` to theta_o and theta_w, in the shared space."""
+        return self.head.embed(self.sample_encoder(sample), self.text_encoder(text))
+
     def scores(self, sample: Tensor, class_text: Tensor) -> Tensor:
         """`-|theta_o - theta_w|`, `[N, C]`."""
-        return self.head.scores(self.sample_encoder(sample), self.text_encoder(class_text))
+        return negative_distance(*self.embed(sample, class_text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ class AlignmentHead(nn.Module):
         text_dropout: in the text's projection and decoder.
 
     Example:
+        >>> import torch
         >>> head = AlignmentHead(6, 5, hidden_dim=4, out_dim=3).eval()
         >>> head.scores(torch.ones(2, 6), torch.ones(7, 5)).shape
         torch.Size([2, 7])
@@ -49,11 +49,8 @@ class AlignmentHead(nn.Module):
 
     def forward(self, sample: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`o` `[B, sample_dim]` and `w` `[B, text_dim]` to theta_o, theta_w, rho_o, rho_w."""
-        theta_w = self.text_projection(text)
-        rho_w = self.text_decoder(theta_w)
-        theta_o = self.sample_projection(sample)
-        rho_o = self.sample_decoder(theta_o)
-        return theta_o, theta_w, rho_o, rho_w
+        theta_o, theta_w = self.embed(sample, text)
+        return theta_o, theta_w, self.sample_decoder(theta_o), self.text_decoder(theta_w)
 
     def loss_parts(
         self,
@@ -85,12 +82,10 @@ class AlignmentHead(nn.Module):
             "reconstruction": F.mse_loss(rho_o, target) + F.mse_loss(rho_w, target),
         }
 
+    def embed(self, sample: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """`[N, sample_dim]` and `[C, text_dim]` to theta_o and theta_w, in the shared space."""
+        return self.sample_projection(sample), self.text_projection(text)
+
     def scores(self, sample: Tensor, class_text: Tensor) -> Tensor:
         """`-|theta_o - theta_w|`, `[N, C]`."""
-        return negative_distance(self.sample_projection(sample), self.text_projection(class_text))
-
-    @torch.no_grad()
-    def embed_again(self, sample: Tensor, text: Tensor) -> None:
-        """Project a batch for BatchNorm's running statistics alone."""
-        self.sample_projection(sample)
-        self.text_projection(text)
+        return negative_distance(*self.embed(sample, class_text))

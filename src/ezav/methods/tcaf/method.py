@@ -13,6 +13,7 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.common.card import Card
 from ezav.methods.common.crop import crop
+from ezav.methods.common.log_pass import LogPass
 from ezav.methods.common.losses import summed
 from ezav.methods.tcaf.network import TCaFNetwork
 
@@ -66,9 +67,12 @@ class TCaFConfig:
     """'steps', as released, scores with 0, 1, 2, ... where it trained with seconds."""
     encode_padding: bool = False
     """As released: padding passes the encoders and moves BatchNorm's statistics."""
+    released_norm_passes: bool = False
+    """As released: embed each batch once more for the log, which moves the running statistics of
+    BatchNorm and nothing else."""
 
 
-class TCaF(Method):
+class TCaF(LogPass, Method):
     """A transformer in which tokens attend to the other modality only; the class token scores.
 
     Example:
@@ -136,12 +140,15 @@ class TCaF(Method):
 
     def loss(self, batch: Batch) -> Loss:
         """Cross-entropy over the training classes, regression and reconstruction."""
-        parts = self.network.head.loss_parts(
-            self.output(batch.audio, batch.visual),
-            batch.class_embeddings[batch.labels],
-            batch.class_embeddings,
-            batch.labels,
-        )
+        self.catch_up()
+        head, text = self.network.head, batch.class_embeddings[batch.labels]
+        output = self.output(batch.audio, batch.visual)
+        parts = head.loss_parts(output, text, batch.class_embeddings, batch.labels)
+        if self.config.released_norm_passes:
+            steps = self.config.evaluation_times == "steps"
+            self.after_the_step(
+                lambda: head.embed(self.output(batch.audio, batch.visual, steps=steps), text)
+            )
         return summed(parts)
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
