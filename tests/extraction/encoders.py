@@ -21,15 +21,17 @@ HERE = "tests.extraction.encoders"
 
 
 class MeanColour:
-    """Two frames, their mean colours; `pause` seconds of work for each clip."""
+    """Some frames, their mean colours; `pause` seconds of work for each clip."""
 
-    def __init__(self, pause: float = 0.0) -> None:
-        self.pause = pause
+    def __init__(
+        self, pause: float = 0.0, frames: int = 2, fps: float | None = None, scale: float = 1.0
+    ) -> None:
+        self.pause, self.scale = pause, scale
         self.card = EncoderCard(
             name=f"{HERE}:MeanColour",
             kind="visual",
             dimension=3,
-            needs=MediaNeeds(frames=2, short_side=16),
+            needs=MediaNeeds(frames=None if fps else frames, fps=fps, short_side=16),
             source="tests",
             revision="1",
             licence="MIT",
@@ -38,9 +40,20 @@ class MeanColour:
     def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
         time.sleep(self.pause)
         return [
-            Encoded(c.images.mean(axis=(1, 2)).astype(np.float32) / 255, c.times.astype(np.float32))
+            Encoded(
+                c.images.mean(axis=(1, 2)).astype(np.float32) / 255 * np.float32(self.scale),
+                c.times.astype(np.float32),
+            )
             for c in clips
         ]
+
+
+class Nameless(MeanColour):
+    """Its card calls it something that is no import path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = self.card.but(name="my colours")
 
 
 class Slow(MeanColour):

@@ -204,7 +204,8 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
             settings["templates"] = list(encoder.card.templates)
         if options := spec.without("prompts").settings:
             settings["options"] = options
-        found.append(ClassEmbeddings(tuple(names), vectors, encoder.card.label, settings))
+        label = f"{spec.name}@{encoder.card.revision}"  # how it is found again
+        found.append(ClassEmbeddings(tuple(names), vectors, label, settings))
     return found
 
 

@@ -95,7 +95,7 @@ class Slots:
             EncoderInfo.model_validate(
                 {
                     "modality": self.cards[slot].kind,
-                    "name": self.cards[slot].name,
+                    "name": self.specs[slot].name,  # how it is found again, whatever its card says
                     "revision": self.cards[slot].revision,
                     "dimension": self.cards[slot].dimension,
                     "options": self.specs[slot].settings,
