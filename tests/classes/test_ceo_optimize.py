@@ -70,6 +70,25 @@ def test_objective_and_gradient_equal_the_equations(
         assert torch.allclose(here.gradient.double(), gradient, atol=1e-5 * gradient.abs().max())
 
 
+@pytest.mark.parametrize("start", [0, 13])
+def test_the_compiled_sweep_equals_the_tensor_form(start: int) -> None:
+    """What a GPU computes, with tied classes in t and coinciding ones in w."""
+    t = text(40, 12).double()
+    t[7] = t[9] = t[3]
+    w = normalize(t + 0.1 * torch.randn(40, 12).double(), dim=1).float()
+    w[20] = w[30]
+    objective = Objective(t, ObjectiveSettings(alpha=0.3))
+    products = w[start:] @ w.T
+    products[20 - start, 30] = products[30 - start, 20] = 1  # rounding must not part them
+    ends = []
+    for fill in (objective._forces, objective._forces_compiled):
+        forces = torch.full_like(products, torch.nan)
+        value, nearest = fill(products.clone(), start, True, forces)
+        ends.append((value, nearest, forces))
+    assert ends[0][:2] == pytest.approx(ends[1][:2], rel=1e-6)
+    assert torch.allclose(ends[0][2], ends[1][2], rtol=1e-5, atol=1e-8)
+
+
 def test_literal_sums_have_no_scale_but_the_equations() -> None:
     t = text(9, 5).double()
     w = normalize(t + 0.2 * torch.randn(9, 5).double(), dim=1)
@@ -238,11 +257,14 @@ def test_proximity_stays_closer_than_ranking() -> None:
     assert near.diagnostics.mean_nearest > diagnose(t).mean_nearest
 
 
+@pytest.mark.filterwarnings("ignore::ezav.classes.NotConverged")
 def test_centring_takes_the_mean_off_first() -> None:
     t = text(25, 20, crowding=3)
-    done = optimize_class_embeddings(t, center=True)
+    done = optimize_class_embeddings(t, center=True, max_steps=40)
     plain = normalize(t.double() - t.double().mean(dim=0), dim=1).float()
-    assert torch.allclose(done.vectors, optimize_class_embeddings(plain).vectors, atol=1e-2)
+    # A few steps only: rounding sends whole descents to optima a little apart.
+    again = optimize_class_embeddings(plain, max_steps=40)
+    assert torch.allclose(done.vectors, again.vectors, atol=2e-3)
 
 
 def test_not_converging_is_said() -> None:

@@ -142,6 +142,20 @@ def test_a_prepared_order_gives_the_same() -> None:
     assert ranking_loss(d_w, TripletOrder.of(d_t), 0.1) == ranking_loss(d_w, d_t, 0.1)
 
 
+@pytest.mark.parametrize("own", [math.nan, math.inf, -math.inf])
+def test_the_diagonal_is_not_used(own: float) -> None:
+    d_w, d_t = matrices(12, 0, 3, torch.float32)
+    expected = ranking_loss(d_w, d_t, 0.1)
+    for d in (d_w, d_t):
+        d.fill_diagonal_(own)
+    d_w.requires_grad_()
+    found = ranking_loss(d_w, d_t, 0.1)
+    assert found == expected
+    found.backward()
+    assert d_w.grad is not None
+    assert not d_w.grad.diagonal().any()
+
+
 def test_threads_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     d_w, d_t = matrices(300, 0, 0, torch.float32)
     before = torch.get_num_threads()

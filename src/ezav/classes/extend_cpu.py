@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ezav.classes.ranking_cpu import _count, _jit, _jit_sums, _runs, _work_room
+from ezav.classes.ranking_cpu import _jit, _jit_sums, _rank_sequence, _rank_value, _work
 
 Array = Any
 
@@ -67,17 +67,10 @@ def place_one(
     `_cost_to_others`; `nearest` `[C]`: their own nearest-neighbour distances.
     """
     classes, dim = w.shape
-    leaf, blocks = _runs(classes)
-    room = leaf * blocks if blocks > 1 else 0
-    seen = np.empty(_work_room(classes))
-    small = np.empty(len(seen), np.int32)
-    runs = np.empty((4, room))
-    ids = np.empty((2, room), np.uint32)
     x = np.empty(classes)
+    work = _work(classes, x)
+    xo, k = work[0], work[1]  # in the order of text distance
     slope = np.empty(classes)
-    xo = np.empty(classes)
-    yo = np.empty(classes)
-    k = np.empty(classes, np.int32)
     here = start.copy()
     best_point = start.copy()
     momentum = np.zeros(dim)
@@ -95,23 +88,9 @@ def place_one(
         if ranking_weight > 0:
             for a in range(classes):
                 xo[a] = x[order[a]]
-                yo[a] = xo[a] + margin
-                k[a] = 0
-            active = _count(xo, yo, 0, classes, margin, k, seen, small, runs, ids)
-            begin = 0
-            while begin < classes:  # tied classes have no order among themselves
-                end = begin + 1
-                while end < classes and tied[end]:
-                    end += 1
-                if end - begin > 1:
-                    out = np.zeros(classes, np.int32)
-                    active -= _count(xo, yo, begin, end, margin, out, seen, small, runs, ids)
-                    for a in range(begin, end):
-                        k[a] -= out[a]
-                begin = end
-            loss = 2.0 * margin * active
+            active, _ = _rank_sequence(work, tied, margin)
+            loss = _rank_value(xo, k, active, 0, margin)
             for a in range(classes):
-                loss += 2.0 * k[a] * xo[a]
                 slope[order[a]] += 2.0 * k[a]
             loss += _cost_to_others(x, breaks, sums, farther, farther_sum, slope)
             loss *= ranking_weight

@@ -47,7 +47,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         raise EzavError(f"cannot write a figure as '{path.name}'", "end its name in .svg or .png")
     stamp = {"Date": None} if kind == "svg" else {"Software": None}
     with atomic_path(path) as temporary, rc_context(_STYLE):
-        figure.savefig(temporary, format=kind, dpi=150, bbox_inches="tight", metadata=stamp)
+        figure.savefig(temporary, format=kind, dpi=120, bbox_inches="tight", metadata=stamp)
     return path
 
 

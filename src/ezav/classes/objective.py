@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ezav.classes.geometry import CHUNK, separation_bound, text_order
 from ezav.classes.ranking import TripletOrder, checked_margin, rank
+from ezav.classes.threads import in_parts
 from ezav.errors import EzavError
 
 Semantic = Literal["ranking", "proximity"]
@@ -126,36 +128,22 @@ class Objective:
     def _evaluate(self, w: Tensor, exact: bool) -> Step:
         classes = len(w)
         semantic_weight, separation_weight = self._weights
-        ranked = self.settings.semantic == "ranking" and self.target.triplets > 0
-        per_triplet = semantic_weight / max(self.target.triplets, 1)
-        gradient = torch.empty_like(w)
-        forces = w.new_zeros(classes, classes)  # ∂loss/∂distance, over the distance
+        forces = torch.empty(classes, classes, dtype=w.dtype, device=w.device)
         nearest = semantic = 0.0
         step = max(1, CHUNK // classes)
+        compiled = exact and w.device.type == "cpu" and self._ranked
         for start in range(0, classes, step):
-            rows = w[start : start + step]
-            own = torch.arange(start, start + len(rows), device=w.device)
-            distance = torch.addmm(w.new_full((), 2.0), rows, w.T, alpha=-2).clamp_(min=0).sqrt_()
-            distance.scatter_(1, own[:, None], torch.inf)
-            least, neighbour = distance.min(dim=1)
-            nearest += float(least.sum())
-            force = forces[start : start + step]
-            if ranked:
-                part = self.target.rows(start, start + step)
-                if exact:
-                    result = rank(distance, part, self.settings.margin)
-                    semantic += result.value / self.target.triplets
-                    torch.mul(result.gradient, per_triplet, out=force)
-                else:
-                    semantic += self._sampled(distance, part, start, force) / self.target.triplets
-                    force.mul_(per_triplet)
-            force[own - start, neighbour] -= separation_weight / classes
-            # ∂‖w_c - w_i‖/∂w_i is (w_i - w_c)/distance; its part along w_i is projected away.
-            # Between coinciding classes there is no direction, and no force.
-            force.div_(distance.masked_fill_(distance == 0, torch.inf))
+            products = w[start : start + step] @ w.T
+            fill = self._forces_compiled if compiled else self._forces
+            value, least = fill(products, start, exact, forces[start : start + step])
+            semantic += value
+            nearest += least
+        gradient = torch.empty_like(w)
         for start in range(0, classes, step):
             both = forces[start : start + step] + forces[:, start : start + step].T
-            gradient[start : start + step] = -(both @ w)
+            # ∂‖w_c - w_i‖/∂w_i is (w_i - w_c)/distance; its part along w_i is projected away.
+            torch.mm(both, w, out=gradient[start : start + step])
+        gradient.neg_()
         if self.settings.semantic == "proximity":
             offset = w - self.t.to(w)
             length = offset.norm(dim=1, keepdim=True)
@@ -165,6 +153,58 @@ class Objective:
         nearest /= classes
         loss = semantic_weight * semantic - separation_weight * nearest
         return Step(loss, semantic, nearest, gradient)
+
+    @property
+    def _ranked(self) -> bool:
+        return self.settings.semantic == "ranking" and self.target.triplets > 0
+
+    def _forces(
+        self, products: Tensor, start: int, exact: bool, forces: Tensor
+    ) -> tuple[float, float]:
+        """Fill `forces` with ∂loss/∂distance over the distance, for anchors from `start` on.
+
+        Takes the products `[R, C]` of the anchors with all classes, and uses them up. Returns
+        the anchors' part of the mean ranking loss and the sum of their nearest distances.
+        """
+        triplets = self.target.triplets
+        distance = products.mul_(-2).add_(2).clamp_(min=0).sqrt_()
+        own = torch.arange(start, start + len(distance), device=distance.device)
+        distance.scatter_(1, own[:, None], torch.inf)
+        least, neighbour = distance.min(dim=1)
+        value = 0.0
+        forces.zero_()
+        if self._ranked:
+            part = self.target.rows(start, start + len(distance))
+            if exact:
+                result = rank(distance, part, self.settings.margin)
+                value = result.value
+                forces.copy_(result.gradient)
+            else:
+                value = self._sampled(distance, part, start, forces)
+            forces.mul_(self._weights[0] / triplets)
+        forces[own - start, neighbour] -= self._weights[1] / len(self.t)
+        # Between coinciding classes there is no direction, and no force.
+        forces.div_(distance.masked_fill_(distance == 0, torch.inf))
+        return value / max(triplets, 1), float(least.sum())
+
+    def _forces_compiled(
+        self, products: Tensor, start: int, exact: bool, forces: Tensor
+    ) -> tuple[float, float]:
+        """The same as :meth:`_forces` for the exact ranking on a CPU, in one compiled sweep."""
+        from ezav.classes.ranking_cpu import force_rows
+
+        found, wanted = products.numpy(), forces.numpy()
+        order, tied = self.target.rows(start, start + len(found)).arrays()
+        values, nearest = np.empty((2, len(found)))
+        weights = self._weights[0] / self.target.triplets, self._weights[1] / len(self.t)
+        margin = found.dtype.type(self.settings.margin)
+
+        def work(rows: slice) -> None:
+            given = found[rows], start + rows.start, order[rows], tied[rows], margin
+            force_rows(*given, *weights, wanted[rows], values[rows], nearest[rows])
+
+        in_parts(work, *found.shape)
+        return float(values.sum()) / self.target.triplets, float(nearest.sum())
 
     def _sampled(self, distance: Tensor, part: TripletOrder, start: int, force: Tensor) -> float:
         """An unbiased estimate of (3) over some anchors, from their share of the sample.

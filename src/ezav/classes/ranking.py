@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ezav.classes.threads import workers
+from ezav.classes.threads import in_parts
 from ezav.errors import EzavError
 
 # Elements worked on at once; bounds the memory whatever the number of classes.
 _CHUNK_CPU = 2**23
 _CHUNK_DEVICE = 2**24
-# Below this many elements one thread is done before a second one has started.
-_ONE_THREAD = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +96,11 @@ class TripletOrder:
         tied = None if self.tied is None else self.tied[start:end]
         return TripletOrder(self.order[start:end], tied)
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """For the compiled sweep: `order`, and `tied` or bool `[R, 0]`."""
+        order = self.order.numpy()
+        return order, np.zeros((len(order), 0), bool) if self.tied is None else self.tied.numpy()
+
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
@@ -128,25 +131,16 @@ def _rank_cpu(d_w: Tensor, target: TripletOrder, margin: float) -> Ranked:
     from ezav.classes.ranking_cpu import rank_rows
 
     x = np.ascontiguousarray(d_w.numpy())
-    order = target.order.numpy()
-    tied = np.zeros((0, 0), bool) if target.tied is None else target.tied.numpy()
     gradient = np.zeros_like(x)
     values = np.empty(len(x), np.float64)
     active = np.empty(len(x), np.int64)
-    typed_margin = x.dtype.type(margin)
+    order, tied = target.arrays()
 
-    def work(start: int, end: int) -> None:
-        part = slice(start, end)
-        tied_part = tied[part] if len(tied) else tied
+    def work(part: slice) -> None:
         outputs = (gradient[part], values[part], active[part])
-        rank_rows(x[part], order[part], tied_part, typed_margin, *outputs)
+        rank_rows(x[part], order[part], tied[part], x.dtype.type(margin), *outputs)
 
-    threads = torch.get_num_threads()
-    if threads == 1 or x.size < _ONE_THREAD:
-        work(0, len(x))
-    else:
-        edges = np.linspace(0, len(x), 4 * threads + 1).astype(int)
-        list(workers(threads).map(work, edges[:-1], edges[1:]))
+    in_parts(work, *x.shape)
     return Ranked(float(values.sum()), torch.from_numpy(gradient), int(active.sum()))
 
 

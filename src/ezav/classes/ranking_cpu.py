@@ -286,6 +286,59 @@ def _weighted_sum(k: Array, x: Array) -> float:
 
 
 @_jit
+def _work(n: int, like: Array) -> tuple[Array, ...]:
+    """Room for :func:`_rank_sequence` on sequences of n elements of the type of `like`.
+
+    The sequence x itself is the first array of it, its counts k are the second.
+    """
+    leaf, blocks = _runs(n)
+    room = leaf * blocks if blocks > 1 else 0
+    seen = np.empty(_work_room(n), like.dtype)
+    return (
+        np.empty(n, like.dtype),
+        np.empty(n, np.int32),
+        np.empty(n, like.dtype),
+        seen,
+        np.empty(len(seen), np.int32),
+        np.empty((4, room), like.dtype),
+        np.empty((2, room), np.uint32),
+    )
+
+
+@_jit
+def _rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[int, int]:
+    """Set the counts k of a sequence x (both in `work`); returns the active and the tied pairs.
+
+    `tied` bool `[n]` (or `[0]`: none): same text distance as the element before. `margin` has
+    the type of x. Tied pairs are not active.
+    """
+    x, k, y, seen, small, runs, ids = work
+    n = len(x)
+    for a in range(n):
+        y[a] = x[a] + margin
+        k[a] = 0
+    active = _count(x, y, 0, n, margin, k, seen, small, runs, ids)
+    ties = start = 0
+    while start < len(tied):
+        end = start + 1
+        while end < n and tied[end]:
+            end += 1
+        if end - start > 1:
+            out = np.zeros(n, np.int32)
+            active -= _count(x, y, start, end, margin, out, seen, small, runs, ids)
+            for a in range(start, end):
+                k[a] -= out[a]
+            ties += (end - start) * (end - start - 1) // 2
+        start = end
+    return active, ties
+
+
+@_jit
+def _rank_value(x: Array, k: Array, active: int, ties: int, margin: Any) -> float:
+    return 2.0 * (np.float64(margin) * (active + ties) + _weighted_sum(k, x))
+
+
+@_jit
 def rank_rows(
     d_w: Array,
     order: Array,
@@ -298,41 +351,83 @@ def rank_rows(
     """Fill `gradient` `[R, C]` and `values` float64 `[R]` with equation (3) for R anchors.
 
     `d_w` `[R, C]`; `order` int32 `[R, C-1]`: the other classes of each anchor by text distance;
-    `tied` bool `[R, C-1]` (or `[0, 0]`): same text distance as the element before. `margin` has
+    `tied` bool `[R, C-1]` (or `[R, 0]`): same text distance as the element before. `margin` has
     the type of `d_w`. The gradient of the anchor's own column is left alone. `active_pairs`
     int64 `[R]` gets the number of untied pairs that cost something.
     """
     rows, n = order.shape
-    leaf, blocks = _runs(n)
-    room = leaf * blocks
-    x = np.empty(n, d_w.dtype)
-    y = np.empty(n, d_w.dtype)
-    k = np.empty(n, np.int32)
-    seen = np.empty(_work_room(n), d_w.dtype)
-    small = np.empty(len(seen), np.int32)
-    runs = np.empty((4, room if blocks > 1 else 0), d_w.dtype)
-    ids = np.empty((2, room if blocks > 1 else 0), np.uint32)
+    work = _work(n, d_w)
+    x, k = work[0], work[1]
     for row in range(rows):
         for a in range(n):
             x[a] = d_w[row, order[row, a]]
-            y[a] = x[a] + margin
-            k[a] = 0
-        active = _count(x, y, 0, n, margin, k, seen, small, runs, ids)
-        ties = 0
-        if tied.shape[0] > 0:
-            start = 0
-            while start < n:
-                end = start + 1
-                while end < n and tied[row, end]:
-                    end += 1
-                if end - start > 1:
-                    out = np.zeros(n, np.int32)
-                    active -= _count(x, y, start, end, margin, out, seen, small, runs, ids)
-                    for a in range(start, end):
-                        k[a] -= out[a]
-                    ties += (end - start) * (end - start - 1) // 2
-                start = end
+        active, ties = _rank_sequence(work, tied[row], margin)
         for a in range(n):
             gradient[row, order[row, a]] = 2 * k[a]
-        values[row] = 2.0 * (np.float64(margin) * (active + ties) + _weighted_sum(k, x))
+        values[row] = _rank_value(x, k, active, ties, margin)
         active_pairs[row] = active
+
+
+def _jit_least(function: Any) -> Any:
+    return _jit(function, fastmath={"nnan", "nsz"})
+
+
+@_jit_least
+def _least(x: Array) -> Any:
+    least = x[0]
+    for a in range(1, len(x)):
+        least = min(least, x[a])
+    return least
+
+
+@_jit
+def force_rows(
+    products: Array,
+    first: int,
+    order: Array,
+    tied: Array,
+    margin: Any,
+    ranking_weight: float,
+    separation_weight: float,
+    forces: Array,
+    values: Array,
+    nearest: Array,
+) -> None:
+    """Equation (4) for R anchors in one sweep: forces between the anchors and all classes.
+
+    Args:
+        products: `[R, C]` inner products of unit vectors; row r belongs to class `first` + r.
+        order, tied, margin: as for :func:`rank_rows`.
+        ranking_weight, separation_weight: of one triplet, of one class.
+        forces: `[R, C]`, filled with the derivative by each distance, over the distance (0
+            between coinciding classes and for the class itself).
+        values: float64 `[R]`, filled with equation (3).
+        nearest: float64 `[R]`, filled with the distances to the nearest class.
+    """
+    rows, n = order.shape
+    work = _work(n, products)
+    x, k, pull = work[:3]
+    distance = np.empty(n + 1, products.dtype)
+    zero, two = distance.dtype.type(0), distance.dtype.type(2)
+    weight = distance.dtype.type(2 * ranking_weight)
+    for row in range(rows):
+        for c in range(n + 1):
+            distance[c] = np.sqrt(max(two - two * products[row, c], zero))
+        distance[first + row] = np.inf
+        least = _least(distance)
+        nearest[row] = least
+        for a in range(n):
+            x[a] = distance[order[row, a]]
+        active, ties = _rank_sequence(work, tied[row], margin)
+        values[row] = _rank_value(x, k, active, ties, margin)
+        for a in range(n):
+            force = weight * np.float32(k[a])
+            pull[a] = force / x[a] if x[a] > zero else zero
+        for a in range(n):
+            forces[row, order[row, a]] = pull[a]
+        forces[row, first + row] = zero
+        if least > zero:
+            neighbour = 0
+            while distance[neighbour] != least:
+                neighbour += 1
+            forces[row, neighbour] -= x.dtype.type(separation_weight) / least

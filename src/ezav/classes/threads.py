@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
+import numpy as np
 import torch
 
+# Below this many elements one thread is done before a second one has started.
+_ONE_THREAD = 50_000
 _lock = threading.Lock()
 _inside = 0
 _before = 1
@@ -25,6 +28,16 @@ def workers(count: int) -> ThreadPoolExecutor:
 def _workers(count: int, process: int) -> ThreadPoolExecutor:
     # The threads of a parent process do not exist in a forked child, hence the key.
     return ThreadPoolExecutor(count, thread_name_prefix="ezav-classes")
+
+
+def in_parts(work: Callable[[slice], None], rows: int, columns: int) -> None:
+    """Call `work` on slices that make up all rows, on `torch.get_num_threads()` threads."""
+    threads = torch.get_num_threads()
+    if threads == 1 or rows * columns < _ONE_THREAD:
+        work(slice(0, rows))
+        return
+    edges = np.linspace(0, rows, 4 * threads + 1).astype(int)
+    list(workers(threads).map(work, map(slice, edges[:-1], edges[1:])))
 
 
 @contextmanager
