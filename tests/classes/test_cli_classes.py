@@ -110,6 +110,9 @@ def test_a_published_dictionary(capsys: pytest.CaptureFixture[str]) -> None:
         (["inspect", "{vectors}", "--figures", "."], "give the other with --text"),
         (["optimize", "{vectors}", "--alpha", "1.5"], "alpha is 1.5"),
         (["tradeoff", "{vectors}", "--margins", "-1"], "margin is -1"),
+        (["optimize", "{vectors}", "--out", "w.npy"], "end its name in .safetensors"),
+        (["optimize", "{vectors}", "--device", "abacus"], "'abacus' is not usable here"),
+        (["inspect", "{vectors}", "--pairs", "-1"], "cannot list -1"),
         (["optimize", "--names", "dog", "dog"], "'dog' occurs twice"),
     ],
 )

@@ -77,7 +77,7 @@ def diagnose(
         pairs: how many of the most confusable pairs to name.
 
     Raises:
-        EzavError: the two do not hold the same classes in the same order.
+        EzavError: the two do not hold the same classes in the same order; a negative `pairs`.
 
     Example:
         >>> import torch
@@ -85,6 +85,8 @@ def diagnose(
         >>> round(found.mean_nearest, 4), round(found.simplex_bound, 4), found.orderings_kept
         (1.4142, 1.633, 1.0)
     """
+    if pairs < 0:
+        raise EzavError(f"cannot list {pairs} closest pairs", "give 0 or more")
     names, made = _names_and_vectors(w)
     text_names, text = (names, made) if t is None else _names_and_vectors(t)
     if len(text) != len(made):

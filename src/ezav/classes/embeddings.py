@@ -127,10 +127,14 @@ class ClassEmbeddings:
         """Write a `.safetensors` file; names, encoder and settings go into its metadata.
 
         Raises:
-            EzavError: the folder cannot be written.
+            EzavError: the name ends otherwise, or the folder cannot be written.
         """
         from safetensors.torch import save_file
 
+        if Path(path).suffix != ".safetensors":
+            raise EzavError(
+                f"cannot write class embeddings as '{path}'", "end its name in .safetensors"
+            )
         record = {
             "format": _FORMAT,
             "names": json.dumps(self.names, ensure_ascii=False),

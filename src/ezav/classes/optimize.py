@@ -138,7 +138,7 @@ def optimize_class_embeddings(
 
     Raises:
         EzavError: a zero or non-finite vector, repeated names, dimension 1, a setting out of
-            range.
+            range, a device that this machine lacks.
 
     Example:
         >>> import torch
@@ -163,10 +163,8 @@ def optimize_class_embeddings(
             "class embeddings of dimension 1 are all 1 or -1 and cannot be optimised",
             "use a text encoder with more dimensions",
         )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     begin = time.perf_counter()
-    vectors = text.vectors.detach().to(device)
+    vectors = text.vectors.detach().to(_usable(device))
     if center:
         vectors = centred(vectors, vectors, text.names)
     space = Subspace(vectors)
@@ -251,6 +249,15 @@ def _descend(
     )
     history = Progress(tuple(losses), tuple(semantic), tuple(nearest))
     return best_w, history, converged, reason
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=device).device
+    except (AssertionError, RuntimeError) as error:
+        raise EzavError(f"device '{device}' is not usable here", "use cpu or auto") from error
 
 
 def as_class_embeddings(t: ClassEmbeddings | Tensor) -> ClassEmbeddings:

@@ -119,7 +119,8 @@ class Optimize(_OnClasses):
         from ezav.classes import NotConverged, diagnose, optimize_class_embeddings
 
         text = self._load()
-        progress.print(f"optimising {len(text)} classes, dimension {text.dim}")
+        classes = "1 class" if len(text) == 1 else f"{len(text)} classes"
+        progress.print(f"optimising {classes}, dimension {text.dim}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotConverged)  # said below, in the result
             done = optimize_class_embeddings(
@@ -309,6 +310,8 @@ def show_diagnostics(columns: dict[str, dict[str, Any]], compared: bool = True) 
 
 def show_closest(title: str, pairs: Sequence[dict[str, Any]]) -> None:
     """The most confusable pairs."""
+    if not pairs:
+        return
     output.print(f"closest pairs, {title}:")
     for pair in pairs:
         names = escape(f"{pair['first']} / {pair['second']}")
