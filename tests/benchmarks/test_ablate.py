@@ -115,9 +115,10 @@ def test_no_settings_run_twice_and_every_table_has_the_full_method(rich_store, r
         assert sum(row.is_full for row in rows) == 1
     labels = {job.label for job in ablation.jobs}
     assert {row.run for rows in ablation.tables.values() for row in rows} == labels
-    # alpha = 1 is separation alone: one set of runs serves both tables.
+    # alpha 1 is separation alone, alpha 0 ranking alone: one set of runs serves both tables.
     by_label = {row.label: row.run for rows in ablation.tables.values() for row in rows}
     assert by_label["alpha 1"] == by_label["separation only"]
+    assert by_label["alpha 0"] == by_label["ranking only"]
 
 
 def test_encoders_and_time_are_tables_only_where_the_store_has_several(store, rich_store):
@@ -188,3 +189,36 @@ def test_the_command_writes_tables_of_its_runs_and_keeps_what_is_done(store, tmp
     monkeypatch.setattr("ezav.benchmarks.runner.run_job", lambda job: pytest.fail("ran again"))
     assert main(arguments) == 0
     assert (out / "ablation.md").read_text() == text
+
+
+def test_a_stop_leaves_the_tables_of_the_seeds_so_far(store, recipe, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    arguments = ["ablate", str(store.path), "--recipe", str(recipe), "--out", str(out)]
+    arguments += ["--seeds", "2", "--processes", "1", "--tables", "modalities"]
+    ran = []
+
+    def stopped(job):
+        if job.seed == 1 and job.label == "audio only":
+            raise KeyboardInterrupt
+        ran.append((job.label, job.seed))
+        return run_job(job)
+
+    monkeypatch.setitem(COMMANDS, "ablate", "")
+    with monkeypatch.context() as patch:
+        patch.setattr("ezav.benchmarks.runner.run_job", stopped)
+        assert main(arguments) == 130
+    assert ran == [(FULL, 0), ("audio only", 0), ("visual only", 0), (FULL, 1)]
+    rows = list(csv.DictReader((out / "ablation.csv").open()))
+    assert {row["seeds"] for row in rows} == {"1"}
+    assert {row["HM_sd"] for row in rows} == {""}
+    capsys.readouterr()
+    assert main(arguments) == 0
+    rows = list(csv.DictReader((out / "ablation.csv").open()))
+    assert {row["seeds"] for row in rows} == {"2"}
+    # In a log there is a line for each run of this call, none for those kept, and the time left.
+    lines = [line for line in capsys.readouterr().err.splitlines() if "HM" in line]
+    assert [line.split(":")[0] for line in lines] == [
+        "5/6 audio only, seed 1",
+        "6/6 visual only, seed 1",
+    ]
+    assert "left" in lines[0]

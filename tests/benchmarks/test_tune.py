@@ -96,10 +96,11 @@ def test_a_search_goes_on_and_runs_again_what_a_kill_cut_short(search, tmp_path)
     cut = _study(tmp_path).ask()  # a trial that never ends, as after a kill
     tried = cut.suggest_float("training.learning_rate", 1e-4, 1e-2, log=True)
     told = []
-    after = tune(search, tmp_path, 4, processes=1, on_trial=told.append)
+    after = tune(search, tmp_path, 4, processes=1, on_trial=lambda *one: told.append(one))
     assert after[:2] == first
     assert len(after) == 4
-    assert told == after
+    assert [trial for trial, _ in told] == after
+    assert [kept for _, kept in told] == [True, True, False, False]
     assert tried in [trial.settings["training.learning_rate"] for trial in after[2:]]
     assert len({json.dumps(trial.settings) for trial in after}) == 4, "a sampler repeats itself"
     assert tune(search, tmp_path, 4, processes=1) == after

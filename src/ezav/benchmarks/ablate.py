@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -59,18 +59,25 @@ class Ablation:
     tables: dict[str, list[Row]]
     jobs: list[Job]
 
+    def rounds(self) -> Iterator[Ablation]:
+        """The same tables with the first seed, with the first two, and so on to all."""
+        seeds = sorted({job.seed for job in self.jobs})
+        for last in seeds:
+            yield replace(self, jobs=[job for job in self.jobs if job.seed <= last])
+
 
 def switches(store: FeatureStore) -> dict[str, list[Switch]]:
     """The tables that a store allows: text encoders and time only where it has several.
 
-    "Proximity alone" and "semantics alone" (alpha = 0) need no row of their own: their optimum is
-    the raw text embedding, which is the row "no CEO".
+    Proximity alone needs no row: its optimum is the raw text embedding, which is the row "no CEO".
+    Ranking alone does: the margin pushes distances apart that the text holds almost equal.
     """
     ceo = {"source": "ceo"}
     tables = {
         "class embeddings": [
             Switch(label="no CEO: raw text embeddings", config={"classes": {"source": "raw"}}),
             Switch(label="separation only", config={"classes": {**ceo, "alpha": 1.0}}),
+            Switch(label="ranking only", config={"classes": {**ceo, "alpha": 0.0}}),
             Switch(
                 label="separation and proximity",
                 config={"classes": {**ceo, "semantic": "proximity"}},

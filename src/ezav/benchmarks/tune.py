@@ -141,7 +141,7 @@ def tune(
     out: Path,
     trials: int,
     processes: int | None = None,
-    on_trial: Callable[[TrialResult], None] = lambda trial: None,
+    on_trial: Callable[[TrialResult, bool], None] = lambda trial, kept: None,
 ) -> list[TrialResult]:
     """Run trials until there are `trials` in all; returns all, in order.
 
@@ -154,7 +154,7 @@ def tune(
         out: the folder of the search, written by one `tune` at a time.
         trials: how many there shall be, those of earlier calls included.
         processes: trials in parallel; by default one a CPU core.
-        on_trial: told of every finished trial, also of earlier ones.
+        on_trial: told of every finished trial, and whether an earlier call had finished it.
 
     Raises:
         EzavError: the folder holds another search, or every trial failed.
@@ -171,12 +171,12 @@ def tune(
         )
     _take_up(study, search)
     for done in finished(study):
-        on_trial(done)
+        on_trial(done, True)
     missing = trials - len(finished(study))
     processes = min(processes or os.cpu_count() or 1, max(missing, 1))
     if processes == 1:
         for _ in range(missing):
-            on_trial(run_trial(search, out))
+            on_trial(run_trial(search, out), False)
     elif missing > 0:
         _in_processes(search, out, missing, processes, on_trial)
     results = finished(study)
@@ -367,7 +367,7 @@ def _in_processes(
     out: Path,
     missing: int,
     processes: int,
-    on_trial: Callable[[TrialResult], None],
+    on_trial: Callable[[TrialResult, bool], None],
 ) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
@@ -379,7 +379,7 @@ def _in_processes(
                     missing -= 1
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    on_trial(future.result())
+                    on_trial(future.result(), False)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -3,19 +3,23 @@
 Class embeddings (no optimisation, separation only, proximity, ranking, shuffled control), alpha,
 margin, exact or sampled ranking, similarity, query, negatives, depth, modalities; text encoders
 and time where the store has several. Mean and standard deviation over seeds, as Markdown and CSV.
-Rows above the full method are marked. What is done already is kept.
+Rows above the full method are marked. Seed by seed: the tables are there after the first seed of
+all rows, and grow with each further one. What is done already is kept.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, output
+
+if TYPE_CHECKING:
+    from ezav.benchmarks.runner import Job
+    from ezav.protocol.result import RunResult
 
 
 @dataclass(kw_only=True)
@@ -43,8 +47,9 @@ class AblateCommand(Command):
 
     def run(self) -> dict[str, Any]:
         from ezav.benchmarks.ablate import plan_ablation, row_results, write_ablation
-        from ezav.benchmarks.runner import run_jobs
+        from ezav.benchmarks.runner import is_done, run_jobs
         from ezav.cli.run import choose_device
+        from ezav.cli.runs_progress import runs_progress
         from ezav.errors import EzavError
         from ezav.features.store import FeatureStore
 
@@ -62,22 +67,19 @@ class AblateCommand(Command):
             text_encoder=self.text_encoder,
             device=choose_device(self.device),
         )
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[news]}"),
-        )
-        with Progress(*columns, console=progress) as bar:
-            task = bar.add_task(store.header.dataset, total=len(ablation.jobs), news="")
+        kept = {job.folder for job in ablation.jobs if is_done(job, store)}
+        told: set[Path] = set()
+        with runs_progress(store.header.dataset, len(ablation.jobs)) as tell:
 
-            def on_done(job: Any, result: Any) -> None:
-                news = f"{job.label}, seed {job.seed}: HM {result.metrics.HM:.1%}"
-                bar.update(task, advance=1, news=news)
+            def on_done(job: Job, result: RunResult) -> None:
+                if job.folder not in told:
+                    told.add(job.folder)
+                    news = f"{job.label}, seed {job.seed}: HM {result.metrics.HM:.1%}"
+                    tell(news, job.folder in kept)
 
-            results = run_jobs(ablation.jobs, self.processes, on_done)
-        table = write_ablation(ablation, results, store, self.out)
+            for part in ablation.rounds():  # a stop leaves the tables of the seeds so far
+                results = run_jobs(part.jobs, self.processes, on_done)
+                table = write_ablation(part, results, store, self.out)
         rows = [asdict(row) for row in row_results(ablation, results)]
         return {"table": str(table), "simulated": store.header.simulated, "rows": rows}
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, output
+
+if TYPE_CHECKING:
+    from ezav.benchmarks.tune import TrialResult
 
 
 @dataclass(kw_only=True)
@@ -57,6 +59,7 @@ class TuneCommand(Command):
         from ezav.benchmarks.space import read_space, space_of
         from ezav.benchmarks.tune import best_of, search_for, tune, write_search
         from ezav.cli.run import choose_device
+        from ezav.cli.runs_progress import runs_progress
         from ezav.features.store import FeatureStore
 
         method = load_recipe(self.method).method
@@ -70,21 +73,14 @@ class TuneCommand(Command):
             text_encoder=self.text_encoder,
             device=choose_device(self.device),
         )
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[news]}"),
-        )
-        with Progress(*columns, console=progress) as bar:
-            task = bar.add_task(method, total=self.trials, news="")
-            best = -1.0
+        best = -1.0
+        with runs_progress(method, self.trials) as tell:
 
-            def on_trial(trial: Any) -> None:
+            def on_trial(trial: TrialResult, kept: bool) -> None:
                 nonlocal best
                 best = max(best, trial.HM or 0.0)
-                bar.update(task, advance=1, news=f"best validation HM {best:.1%}")
+                hm = trial.state if trial.HM is None else f"validation HM {trial.HM:.1%}"
+                tell(f"trial {trial.number}: {hm}, best {best:.1%}", kept)
 
             trials = tune(search, self.out, self.trials, self.processes, on_trial)
         recipe = write_search(search, trials, self.out)
