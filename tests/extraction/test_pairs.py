@@ -93,7 +93,6 @@ def test_a_store_tells_predict_how_to_load_its_encoders(
     videos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The whole way with a model folder: named on the command line, found again from elsewhere."""
     checkpoints.clip(tmp_path / "models" / "clip")
@@ -101,7 +100,6 @@ def test_a_store_tells_predict_how_to_load_its_encoders(
     command = ["extract", str(videos), "--out", "s", "--workers", "1", "--audio", AUDIO]
     command += ["--visual", "clip,source=models/clip,frames=2", "--text", "clip,source=models/clip"]
     assert main(command) == 0
-    capsys.readouterr()
     store = FeatureStore.open(tmp_path / "s")
     monkeypatch.chdir("/")
     run = RunEncoders(store.header, store.class_embeddings())

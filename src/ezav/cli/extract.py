@@ -62,6 +62,9 @@ class ExtractCommand(Command):
     """Try again the clips that could not be read earlier."""
     use_damaged: bool = False
     """Use files that are cut short as far as they go, instead of leaving them out."""
+    decoder: Literal["pyav", "torchcodec"] = "pyav"
+    """What decodes pictures; torchcodec (pip install 'ezav[codec]') is quicker where few frames of
+    long recordings are wanted."""
     allow_outside: bool = False
     """Accept manifest paths that are absolute or lead out of the manifest's folder."""
     seconds: float = 60.0
@@ -92,6 +95,7 @@ class ExtractCommand(Command):
                 half=self.half,
                 retry=self.retry,
                 use_damaged=self.use_damaged,
+                decoder=self.decoder,
                 allow_outside=self.allow_outside,
                 on_progress=on_progress,
             )

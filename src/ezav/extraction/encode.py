@@ -14,6 +14,7 @@ from ezav.errors import EzavError
 from ezav.extraction.wire import Arrays
 from ezav.media import (
     Clip,
+    Decoder,
     Frames,
     FrameSpec,
     TooLongError,
@@ -142,6 +143,7 @@ def encode_clip(
     audio: AudioEncoder | Sequence[AudioEncoder] | None,
     *,
     use_damaged: bool = False,
+    decoder: Decoder = "pyav",
 ) -> EncodedClip:
     """Decode a file once and encode what is there. A bad file gives a status, never an exception.
 
@@ -152,15 +154,18 @@ def encode_clip(
         path: the file.
         visual, audio: the encoders, one or several; None leaves that modality out.
         use_damaged: keep the tokens of a file that is cut short (status "ok" with a reason).
+        decoder: of pictures (:func:`ezav.media.read_clip`); windows are always PyAV's.
 
     Example:
         >>> encode_clip("no/such/clip.mp4", None, None).reason
         'no such file'
     """
-    return encode_slots(Path(path), slotted(visual, audio), use_damaged)
+    return encode_slots(Path(path), slotted(visual, audio), use_damaged, decoder)
 
 
-def encode_slots(path: Path, encoders: Mapping[str, Any], use_damaged: bool) -> EncodedClip:
+def encode_slots(
+    path: Path, encoders: Mapping[str, Any], use_damaged: bool, decoder: Decoder
+) -> EncodedClip:
     """:func:`encode_clip` with the encoders by slot."""
     needs = [encoder.card.needs for encoder in encoders.values()]
     specs = [need.frame_spec for need in needs if need.frame_spec is not None]
@@ -169,23 +174,25 @@ def encode_slots(path: Path, encoders: Mapping[str, Any], use_damaged: bool) -> 
         specs = [FrameSpec.middle()]
     gathered = _Gathered(path, encoders)
     try:
-        for piece in _pieces(path, specs, rates):
+        for piece in _pieces(path, specs, rates, decoder):
             gathered.add(piece)
     except EncoderError as error:
         return EncodedClip(status=UNREADABLE, reason=str(error), path=path, encoder_failed=True)
     return gathered.result(use_damaged)
 
 
-def _pieces(path: Path, specs: list[FrameSpec], rates: list[int]) -> Iterator[Clip]:
+def _pieces(
+    path: Path, specs: list[FrameSpec], rates: list[int], decoder: Decoder
+) -> Iterator[Clip]:
     """The whole clip, or its windows where it is long."""
     try:
-        yield read_clip(path, video=specs, audio=rates, longest=_LONG)
+        yield read_clip(path, video=specs, audio=rates, longest=_LONG, decoder=decoder)
         return
     except TooLongError:
         pass
     counted = [spec for spec in specs if spec.count is not None]
     if counted:
-        yield read_clip(path, video=counted, audio=None)
+        yield read_clip(path, video=counted, audio=None, decoder=decoder)
     specs = [spec for spec in specs if spec.count is None]
     if specs or rates:
         yield from read_windows(path, _WINDOW, video=specs, audio=rates)

@@ -24,6 +24,8 @@ from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, read_report
 from ezav.extraction.splitting import check_continues, final_splits, splitter
 from ezav.features.writer import StoreWriter
+from ezav.media import Decoder
+from ezav.media.codec import require_torchcodec
 
 _SUSPECTS = 3
 """Clips on which an encoder may fail before it has encoded any."""
@@ -48,6 +50,7 @@ def extract(
     half: bool = False,
     retry: bool = False,
     use_damaged: bool = False,
+    decoder: Decoder = "pyav",
     allow_outside: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExtractionReport:
@@ -80,6 +83,7 @@ def extract(
         half: store features in half precision (float16).
         retry: try again the clips that could not be read earlier.
         use_damaged: use files that are cut short, with a note, instead of leaving them out.
+        decoder: of pictures, "pyav" or "torchcodec" (:func:`ezav.media.read_clip`).
         allow_outside: accept manifest paths that lead out of its folder.
         on_progress: called after every clip.
 
@@ -104,12 +108,15 @@ def extract(
     items = listing.items if part is None else part.of(listing.items)
     if not items:
         raise EzavError(f"shard {shard} has no clips", f"there are {len(listing.items)} in all")
+    if decoder == "torchcodec":
+        require_torchcodec()
     slots = Slots.of(visual, audio, device)
+    notes = ["float16"] * half + ["torchcodec"] * (decoder == "torchcodec")
     classes = class_embeddings(listing.classes, text)
     with ExitStack() as stack:
         stores: list[PairStore] = []
         for pair, folder in zip(slots.pairs, slots.folders(Path(out))):
-            header = slots.header(pair, listing, origin, half)
+            header = slots.header(pair, listing, origin, notes)
             if part is not None:
                 folder = part.folder(folder)
             check_continues(folder, origin, listing)
@@ -133,6 +140,7 @@ def extract(
                     gpus=gpus,
                     limits=limits,
                     use_damaged=use_damaged,
+                    decoder=decoder,
                     address=ray_address,
                 )
             else:
@@ -142,6 +150,7 @@ def extract(
                     workers=workers,
                     limits=limits,
                     use_damaged=use_damaged,
+                    decoder=decoder,
                 )
             with pool:
                 finished = pool.encode([item.path for item in todo])

@@ -15,6 +15,7 @@ from ezav.errors import EzavError
 from ezav.extraction.encode import EncodedClip, slotted
 from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.wire import pack, unpack
+from ezav.media import Decoder
 
 _MOST_IN_BLOCK = 32
 """Clips that go to an actor together; so many are done again when it dies."""
@@ -31,7 +32,7 @@ class RayPool:
         visual, audio: the encoders by name, one or several of each.
         workers: CPUs of an actor, each with a process that decodes.
         gpus: GPUs of an actor.
-        limits, use_damaged: as for the pool.
+        limits, use_damaged, decoder: as for the pool.
         address: of the cluster ("auto": the one this machine belongs to); None starts one here,
             unless Ray is running in this process already.
 
@@ -48,6 +49,7 @@ class RayPool:
         gpus: float = 0,
         limits: Limits = Limits(),  # noqa: B008
         use_damaged: bool = False,
+        decoder: Decoder = "pyav",
         address: str | None = None,
     ) -> None:
         self._ray = _started(address)
@@ -69,6 +71,7 @@ class RayPool:
             "workers": workers,
             "limits": limits,
             "use_damaged": use_damaged,
+            "decoder": decoder,
             "path": [path or str(Path.cwd()) for path in sys.path],
         }
 
@@ -140,6 +143,7 @@ class _Actor:
         workers: int,
         limits: Limits,
         use_damaged: bool,
+        decoder: Decoder,
         path: list[str],
     ) -> None:
         from ezav.encoders.registry import load_audio, load_visual
@@ -152,6 +156,7 @@ class _Actor:
             workers=workers,
             limits=limits,
             use_damaged=use_damaged,
+            decoder=decoder,
         )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -88,9 +88,9 @@ class Slots:
         ]
 
     def header(
-        self, pair: tuple[str, str], listing: Listing, origin: SplitOrigin, half: bool
+        self, pair: tuple[str, str], listing: Listing, origin: SplitOrigin, notes: Sequence[str]
     ) -> Header:
-        """Of the store of that pair."""
+        """Of the store of that pair; `notes` are further settings that change its features."""
         infos = [
             EncoderInfo.model_validate(
                 {
@@ -105,12 +105,12 @@ class Slots:
         ]
         return Header(
             dataset=listing.name,
-            setting=self._setting(pair, half),
+            setting=self._setting(pair, notes),
             encoders=tuple(infos),
             splits=origin,
         )
 
-    def _setting(self, pair: tuple[str, str], half: bool) -> str:
+    def _setting(self, pair: tuple[str, str], notes: Sequence[str]) -> str:
         """What distinguishes these features from others of the same encoders."""
         given = [
             f"{slot.split()[0]} {part}"
@@ -118,7 +118,7 @@ class Slots:
             for part in self.specs[slot].without("source", "revision").settings.split(",")
             if part
         ]
-        given += ["float16"] * half
+        given += notes
         return f"main ({', '.join(given)})" if given else "main"
 
 

@@ -23,6 +23,7 @@ from ezav.errors import EzavError
 from ezav.extraction.batch import Batcher, Forward, received
 from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip, slotted
 from ezav.extraction.wire import receive, send
+from ezav.media import Decoder
 
 _START_SECONDS = 300
 """For a worker to import its encoders on a slow disk."""
@@ -66,6 +67,7 @@ class WorkerPool:
         workers: number of processes; default one for each CPU that this process may use.
         limits: time and memory for a file.
         use_damaged: keep the tokens of files that are cut short.
+        decoder: of pictures (:func:`ezav.media.read_clip`).
 
     Raises:
         EzavError: an encoder cannot be loaded.
@@ -84,6 +86,7 @@ class WorkerPool:
         workers: int | None = None,
         limits: Limits = Limits(),
         use_damaged: bool = False,
+        decoder: Decoder = "pyav",
     ) -> None:
         self.limits = limits
         encoders = slotted(visual, audio)
@@ -92,6 +95,7 @@ class WorkerPool:
             "sys_path": [path or str(Path.cwd()) for path in sys.path],
             "memory": limits.memory,
             "use_damaged": use_damaged,
+            "decoder": decoder,
         }
         self._here = {
             slot: encoder

@@ -15,6 +15,7 @@ from typing import Any
 
 from ezav.errors import EzavError
 from ezav.extraction.wire import Arrays, receive, send
+from ezav.media import Decoder
 
 _ORPHANED = 10
 """Times its limit, after which the kernel ends a worker that nobody is left to end."""
@@ -36,7 +37,7 @@ def main(descriptor: int) -> None:
         while True:
             request, _ = receive(connection)
             _alarm(request["seconds"])
-            head, arrays = _serve(request, encoders, setup["use_damaged"])
+            head, arrays = _serve(request, encoders, setup["use_damaged"], setup["decoder"])
             _alarm(0)
             send(connection, head, arrays)
             if head.get("out_of_memory"):
@@ -87,12 +88,12 @@ def _alarm(seconds: float) -> None:
 
 
 def _serve(
-    request: dict[str, Any], encoders: dict[str, Any], use_damaged: bool
+    request: dict[str, Any], encoders: dict[str, Any], use_damaged: bool, decoder: Decoder
 ) -> tuple[dict[str, Any], Arrays]:
     from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip, encode_slots
 
     try:
-        return encode_slots(Path(request["path"]), encoders, use_damaged).message()
+        return encode_slots(Path(request["path"]), encoders, use_damaged, decoder).message()
     except MemoryError:
         head, arrays = EncodedClip(status=UNREADABLE, reason=OUT_OF_MEMORY).message()
         return head | {"out_of_memory": True}, arrays

@@ -8,7 +8,16 @@ Example:
 """
 
 from ezav.media.clip import Clip, Frames, FrameSpec, Waveform
-from ezav.media.read import TooLongError, read_clip
+from ezav.media.read import Decoder, TooLongError, read_clip
 from ezav.media.windows import read_windows
 
-__all__ = ["Clip", "FrameSpec", "Frames", "TooLongError", "Waveform", "read_clip", "read_windows"]
+__all__ = [
+    "Clip",
+    "Decoder",
+    "FrameSpec",
+    "Frames",
+    "TooLongError",
+    "Waveform",
+    "read_clip",
+    "read_windows",
+]

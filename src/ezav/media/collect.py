@@ -30,12 +30,12 @@ class Wanted:
 class Converters(dict[int | None, Converter]):
     """One converter a size, shared by the specs (and windows) that want it."""
 
-    def __init__(self, source: Source) -> None:
-        aspect = None if source.video is None else source.video.sample_aspect_ratio
-        self._aspect = aspect
+    def __init__(self, source: Source, turned: bool = False) -> None:
+        self._aspect = None if source.video is None else source.video.sample_aspect_ratio
+        self._turned = turned
 
     def __missing__(self, short_side: int | None) -> Converter:
-        self[short_side] = Converter(short_side, self._aspect)
+        self[short_side] = Converter(short_side, self._aspect, self._turned)
         return self[short_side]
 
 
@@ -98,7 +98,8 @@ class Collector:
     def _count(self, begin: float, end: float) -> None:
         self.pictures += 1
         self.picture.begin = min(self.picture.begin, begin)
-        self.picture.end = max(self.picture.end, end)
+        # In order of time: each is shown until the next, whatever length it was given.
+        self.picture.end = end
 
     @property
     def first(self) -> float:

@@ -67,12 +67,16 @@ class Converter:
     Args:
         short_side: larger frames are shrunk to it; None keeps the file's size.
         pixel_aspect: width of a pixel over its height, as the stream has it.
+        turned: the frames come turned by a right angle from how the stream has them.
     """
 
-    def __init__(self, short_side: int | None, pixel_aspect: Fraction | None) -> None:
+    def __init__(
+        self, short_side: int | None, pixel_aspect: Fraction | None, turned: bool = False
+    ) -> None:
         self.short_side = short_side
         sane = pixel_aspect is not None and Fraction(1, 10) <= pixel_aspect <= 10
-        self.pixel_aspect = float(pixel_aspect) if sane and pixel_aspect is not None else 1.0
+        aspect = float(pixel_aspect) if sane and pixel_aspect is not None else 1.0
+        self.stretch = (1.0, aspect) if turned else (aspect, 1.0)
         # Keeps the scaling tables from frame to frame; frame.reformat() would build them anew.
         self.reformatter = VideoReformatter()
         self.size: tuple[int, int] | None = None
@@ -82,9 +86,10 @@ class Converter:
         """The frame, upright and scaled."""
         if self.size is None:
             self.orientation = Orientation.of(frame)
-            self.size = scaled_size(frame.width * self.pixel_aspect, frame.height, self.short_side)
+            width, height = frame.width * self.stretch[0], frame.height * self.stretch[1]
+            self.size = scaled_size(width, height, self.short_side)
         # Untagged HD is BT.709 by convention, untagged SD BT.601 (swscale's own default).
-        untagged = frame.colorspace == _UNSPECIFIED
+        untagged = frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb
         full = frame.color_range == ColorRange.JPEG
         image = self.reformatter.reformat(
             frame,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from av.packet import Packet
 
@@ -17,6 +18,8 @@ from ezav.media.scan import Extent, scan
 
 DEFAULT_SPEC = FrameSpec.uniform(8)
 DEFAULT_RATE = 16_000
+Decoder = Literal["pyav", "torchcodec"]
+"""What decodes pictures; sound is always PyAV's."""
 _IN_MEMORY = 50 << 20
 """Bytes up to which a file is read once and kept, encoded, until its frames are chosen."""
 
@@ -31,6 +34,7 @@ def read_clip(
     video: FrameSpec | Iterable[FrameSpec] | None = DEFAULT_SPEC,
     audio: int | Iterable[int] | None = DEFAULT_RATE,
     longest: float | None = None,
+    decoder: Decoder = "pyav",
 ) -> Clip:
     """Read a file's picture and sound, or the reason why there is none.
 
@@ -43,13 +47,16 @@ def read_clip(
         audio: sample rates in Hz (one or several); None leaves the sound out.
         longest: refuse a recording that says it has more seconds, before anything is decoded
             (a file of more than 50 MB that says nothing is refused as well).
+        decoder: "torchcodec" takes the pictures from there (:mod:`ezav.media.codec`): quicker
+            where few frames of a long recording are wanted.
 
     Returns:
         RGB frames uint8 `[T, H, W, 3]`, upright, with square pixels; the waveform float32 `[S]`,
         the mean of all channels. Times are seconds from the first picture or sound.
 
     Raises:
-        EzavError: a sample rate that is not positive, or nothing is asked for.
+        EzavError: a sample rate that is not positive, nothing is asked for, or torchcodec is not
+            installed.
         TooLongError: it is longer than `longest`; :func:`ezav.media.read_windows` reads it.
 
     Example:
@@ -58,6 +65,8 @@ def read_clip(
     """
     wanted = check_wanted(video, audio)
     try:
+        if decoder == "torchcodec" and (seeking := _seeking(path, wanted, longest)) is not None:
+            return seeking
         clip, promised, found = _read(path, wanted, longest)
         # A damaged file gives less than its packets promise: choose again from what there is.
         if clip.video and promised is not None and _differs(promised, found):
@@ -67,6 +76,15 @@ def read_clip(
         return unreadable(path, wanted, str(error))
     except MemoryError:
         return unreadable(path, wanted, "needs more memory than allowed")
+
+
+def _seeking(path: str | os.PathLike[str], wanted: Wanted, longest: float | None) -> Clip | None:
+    from ezav.media.codec import read_seeking  # it needs torch, which is slow to import
+
+    if longest is not None:
+        with open_source(Path(path)) as source:
+            _refuse_long(source, os.path.getsize(path), longest)
+    return read_seeking(path, wanted)
 
 
 def check_wanted(
