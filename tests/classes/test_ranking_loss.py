@@ -156,6 +156,15 @@ def test_the_diagonal_is_not_used(own: float) -> None:
     assert not d_w.grad.diagonal().any()
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("classes", [3, 50, 700])
+def test_one_bad_distance_among_all_is_found(bad: float, classes: int) -> None:
+    d_w, d_t = matrices(classes, 1, 0, torch.float32)
+    d_w[1, 2] = bad
+    with pytest.raises(EzavError, match="d_w holds a distance that is not finite"):
+        ranking_loss(d_w, d_t, 0.1)
+
+
 def test_threads_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     d_w, d_t = matrices(300, 0, 0, torch.float32)
     before = torch.get_num_threads()

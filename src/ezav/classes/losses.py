@@ -109,8 +109,6 @@ def ranking_loss(
     margin = checked_margin(margin)
     if d_w.dim() != 2 or d_w.shape[0] != d_w.shape[1]:
         raise EzavError(f"d_w must be a square matrix of distances, not {[*d_w.shape]}")
-    if not _finite(d_w.detach()):
-        raise EzavError("d_w holds a distance that is not finite")
     if isinstance(d_t, TripletOrder):
         target = d_t
     else:

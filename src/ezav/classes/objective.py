@@ -100,6 +100,7 @@ class Objective:
         self.target = text_order(t)
         self.generator = torch.Generator(device=t.device).manual_seed(seed)
         self._weights = (1.0, 1.0)
+        self._kept: tuple[Tensor, Tensor] | None = None
         self.scales = scales or self._scales()
         self._weights = (
             (1 - settings.alpha) / self.scales.semantic,
@@ -128,19 +129,21 @@ class Objective:
     def _evaluate(self, w: Tensor, exact: bool) -> Step:
         classes = len(w)
         semantic_weight, separation_weight = self._weights
-        forces = torch.empty(classes, classes, dtype=w.dtype, device=w.device)
+        forces, room = self._rooms(w)
         nearest = semantic = 0.0
-        step = max(1, CHUNK // classes)
+        step = len(room)
         compiled = exact and w.device.type == "cpu" and self._ranked
         for start in range(0, classes, step):
-            products = w[start : start + step] @ w.T
+            rows = w[start : start + step]
+            products = torch.mm(rows, w.T, out=room[: len(rows)])
             fill = self._forces_compiled if compiled else self._forces
             value, least = fill(products, start, exact, forces[start : start + step])
             semantic += value
             nearest += least
         gradient = torch.empty_like(w)
         for start in range(0, classes, step):
-            both = forces[start : start + step] + forces[:, start : start + step].T
+            part = forces[start : start + step]
+            both = torch.add(part, forces[:, start : start + step].T, out=room[: len(part)])
             # ∂‖w_c - w_i‖/∂w_i is (w_i - w_c)/distance; its part along w_i is projected away.
             torch.mm(both, w, out=gradient[start : start + step])
         gradient.neg_()
@@ -153,6 +156,14 @@ class Objective:
         nearest /= classes
         loss = semantic_weight * semantic - separation_weight * nearest
         return Step(loss, semantic, nearest, gradient)
+
+    def _rooms(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Room for all forces `[C, C]` and for a chunk `[R, C]`, kept from step to step."""
+        if self._kept is None or self._kept[0].dtype != w.dtype:
+            classes = len(w)
+            room = w.new_empty(min(classes, max(1, CHUNK // classes)), classes)
+            self._kept = w.new_empty(classes, classes), room
+        return self._kept
 
     @property
     def _ranked(self) -> bool:

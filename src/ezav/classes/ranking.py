@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +167,8 @@ class RankingSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, d_w: Tensor, target: TripletOrder, margin: float) -> Tensor:
         ranked = rank(d_w, target, margin)
+        if not math.isfinite(ranked.value):  # every distance is in it
+            raise EzavError("d_w holds a distance that is not finite")
         ctx.save_for_backward(ranked.gradient)
         return d_w.new_tensor(ranked.value)
 
