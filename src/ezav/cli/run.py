@@ -1,8 +1,8 @@
 """Train and test a method on a feature store under the two-stage protocol.
 
 Stage 1 chooses the number of epochs and gamma on validation; stage 2 trains again on train and
-validation together, and only then are the test clips scored. Writes a run folder that says
-everything about itself.
+validation together, and only then are the test clips scored. Settings are those of the method's
+recipe unless given. Writes a run folder that says everything about itself.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class RunCommand(Command):
         if self.seeds < 1:
             raise EzavError(f"--seeds must be at least 1, not {self.seeds}")
         store = FeatureStore.open(self.store)
+        config, training = default_settings(self.method)
+        config, training = getattr(self, "config", config), getattr(self, "training", training)
         results = []
         for seed in range(self.seed, self.seed + self.seeds):
             folder = self.out if self.seeds == 1 else self.out / f"seed-{seed}"
@@ -66,8 +68,8 @@ class RunCommand(Command):
             check_free(folder)
             protocol = TwoStageProtocol(
                 method=self.method,
-                config=getattr(self, "config", None),
-                training=getattr(self, "training", None) or default_training(),
+                config=config,
+                training=training,
                 seed=seed,
                 device=choose_device(self.device),
                 text_encoder=self.text_encoder,
@@ -114,27 +116,32 @@ CLI = RunCommand
 
 def cli_for(arguments: list[str]) -> type[RunCommand]:
     """The command with the options of the method that the arguments name."""
-    from ezav.methods import registry
-
     if not arguments or arguments[0].startswith("-"):
         return RunCommand
-    from ezav.training.config import TrainingConfig
-
-    method = registry.get(arguments[0])
+    config, training = default_settings(arguments[0])
     return dataclasses.make_dataclass(
         "RunCommand",
         [
-            ("config", method.Config, field(default_factory=method.Config, kw_only=True)),
-            ("training", TrainingConfig, field(default_factory=TrainingConfig, kw_only=True)),
+            ("config", type(config), field(default_factory=lambda: config, kw_only=True)),
+            ("training", type(training), field(default_factory=lambda: training, kw_only=True)),
         ],
         bases=(RunCommand,),
     )
 
 
-def default_training() -> Any:
-    from ezav.training.config import TrainingConfig
+def default_settings(method: str) -> Any:
+    """Config and training settings of a method's recipe, so that `run` does what `bench` does.
 
-    return TrainingConfig()
+    A method of one's own has no recipe: its config's defaults, and those of the loop.
+    """
+    from ezav.benchmarks.recipe import DEFAULT, RecipeSetting, load_recipe
+    from ezav.benchmarks.runner import typed_settings
+    from ezav.methods import registry
+
+    registry.get(method)  # what is wrong with the name is said before a recipe is looked for
+    own = method not in registry.names()
+    setting = RecipeSetting() if own else load_recipe(method).setting(DEFAULT)
+    return typed_settings(method, setting.config, setting.training)
 
 
 def choose_device(name: str) -> str:
