@@ -244,6 +244,10 @@ class TestRefusals:
             StoreWriter(tmp_path, HEADER)
         other = HEADER.encoders[0].model_copy(update={"name": "vggish"})
         changed = Header(dataset="small", encoders=(other, HEADER.encoders[1]))
+        with StoreWriter(tmp_path, changed):  # nothing was added yet: it is begun anew
+            pass
+        assert "vggish" in (tmp_path / "header.json").read_text()
+        write_store(tmp_path, 2)
         with pytest.raises(EzavError, match=r"has another encoder: noise 1 .* vggish 1"):
             StoreWriter(tmp_path, changed)
 

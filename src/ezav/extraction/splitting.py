@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ezav.errors import EzavError
 from ezav.extraction.listing import Item, Listing
+from ezav.features.begin import holds_clips
 from ezav.features.header import SplitOrigin, parse_header
 from ezav.features.splits import check_splits, draw_splits, given_splits
 from ezav.features.store import FeatureStore
@@ -70,7 +71,7 @@ def final_splits(
 def check_continues(out: Path, origin: SplitOrigin, listing: Listing) -> None:
     """Refuse to go on with a store that was begun with other splits or other classes."""
     header = out / "header.json"
-    if header.is_file():
+    if header.is_file() and holds_clips(out):
         before = parse_header(header.read_bytes(), header).splits
         if before is not None and before != origin:
             raise EzavError(

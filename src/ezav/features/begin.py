@@ -39,14 +39,22 @@ def lock(path: Path) -> int:
 def begin(path: Path, given: Header) -> None:
     """Write the header of a new store, or compare it with the one that is there.
 
+    A store to which no clip was added yet is begun anew, with whatever header.
+
     Raises:
         EzavError: the folder holds a store with another description.
     """
     header = path / HEADER_FILE
-    if header.exists():
+    if header.exists() and holds_clips(path):
         check_same(parse_header(header.read_bytes(), header), given, path)
     else:
         write_text(header, given.model_dump_json(indent=2) + "\n")
+
+
+def holds_clips(path: Path) -> bool:
+    """Whether anything was ever added to the store."""
+    written = (path / "shards").glob("*")
+    return (path / "index.parquet").exists() or any(file.stat().st_size for file in written)
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -75,5 +83,8 @@ def check_same(found: Header, given: Header, path: Path) -> None:
 
 def _brief(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(f"{e.name} {e.revision} ({e.dimension}-d)".strip() for e in value)
+        return ", ".join(
+            " ".join(filter(None, (e.name, e.revision, e.options, f"({e.dimension}-d)")))
+            for e in value
+        )
     return f"'{value}'"
