@@ -8,6 +8,7 @@ import torch
 
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
+from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.methods.blending.method import Blending, BlendingConfig
 from ezav.methods.blending.weight import best_weight, blend
@@ -77,6 +78,33 @@ def test_weight_is_learned_once_and_needed_before() -> None:
     classes = torch.randn(6, 5)
     parts = (part.scores(*clips, classes) for part in (method.trained, method.frozen))
     torch.testing.assert_close(method.scores(*clips, classes), blend(*parts, method.weight_))
+
+
+def test_the_trained_method_learns_on_validation_too() -> None:
+    g = torch.Generator().manual_seed(0)
+    classes, labels = torch.randn(6, 5, generator=g), torch.arange(40) % 4
+    targets, seen = torch.arange(60) % 6, torch.arange(6) < 4
+
+    def clips(of: torch.Tensor) -> tuple[Tokens, Tokens]:
+        x = classes[of] + torch.randn(len(of), 5, generator=g)
+        return Tokens.pooled(x[:, 3:]), Tokens.pooled(x[:, :3])
+
+    train, validation = clips(labels), clips(targets)
+    config = BlendingConfig(trained="eszsl")
+
+    def fresh() -> Blending:
+        method = Blending(config, DIMS)
+        method.prepare(*train, labels, classes[:4])
+        return method
+
+    first, second = fresh(), fresh()
+    alone = registry.get("eszsl")(first.trained.config, DIMS)
+    alone.prepare(*train, labels, classes[:4])
+    alone.learn_on_validation(lambda part: part.scores(*validation, classes), targets, seen)
+    first.learn_on_validation(lambda part: part.scores(*validation, classes), targets, seen)
+    assert torch.equal(first.trained.exponents_, alone.exponents_)
+    second.take_over({name: first.get_buffer(name).clone() for name in first.from_validation})
+    assert torch.equal(second.scores(*validation, classes), first.scores(*validation, classes))
 
 
 def test_a_fixed_weight_is_left_alone() -> None:

@@ -10,8 +10,9 @@ from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims
 from ezav.methods.eszsl.method import ESZSL, ESZSLConfig
-from ezav.methods.eszsl.solution import bilinear_ridge
+from ezav.methods.eszsl.solution import BilinearRidge
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
+from ezav.metrics import seen_unseen_curve
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -37,15 +38,14 @@ def test_eszsl_is_the_minimum_of_its_objective(signed: bool, balanced: bool) -> 
             + feature_ridge * class_ridge * v.square().sum()
         )
 
-    ours = bilinear_ridge(
+    ridge = BilinearRidge.of(
         torch.tensor(x).float(),
         torch.tensor(labels),
         torch.tensor(s).float(),
-        feature_ridge=feature_ridge,
-        class_ridge=class_ridge,
         signed=signed,
         balanced=balanced,
-    ).double()
+    )
+    ours = ridge.solution(ridge.solved_for_features(feature_ridge), class_ridge)
     ours.requires_grad_(True)
     objective(ours).backward()
     # The objective is convex: its only stationary point is the minimum.
@@ -68,6 +68,47 @@ def test_eszsl_scores_are_the_bilinear_form() -> None:
     expected = x @ (left @ x.T @ y @ s @ right) @ s.T
     ours = method.scores(audio, visual, torch.tensor(w).float())
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-4)
+
+
+def test_eszsl_learns_its_penalties_on_validation() -> None:
+    """The pair is the best of the grid, each tried as a method of its own."""
+    g = torch.Generator().manual_seed(3)
+    classes = torch.randn(6, 5, generator=g)
+    mixing = torch.randn(5, 7, generator=g)
+    labels = torch.arange(60) % 4
+    targets = torch.arange(90) % 6
+    seen = torch.arange(6) < 4
+
+    def clips(of: torch.Tensor) -> tuple[Tokens, Tokens]:
+        x = classes[of] @ mixing + 2.5 * torch.randn(len(of), 7, generator=g)
+        return Tokens.pooled(x[:, :3]), Tokens.pooled(x[:, 3:])
+
+    train, validation = clips(labels), clips(targets)
+
+    def fitted(**config) -> ESZSL:
+        method = ESZSL(ESZSLConfig(**config), Dims(audio=3, visual=4, text=5))
+        method.prepare(*train, labels, classes[:4])
+        return method
+
+    def hm(method: ESZSL) -> float:
+        return seen_unseen_curve(method.scores(*validation, classes), targets, seen).best_hm
+
+    method = fitted()
+    method.learn_on_validation(lambda part: part.scores(*validation, classes), targets, seen)
+    alpha, gamma = method.exponents_.tolist()
+    found = {(a, c): hm(fitted(alpha=a, gamma=c)) for a in range(-3, 4) for c in range(-3, 4)}
+    assert hm(method) == found[alpha, gamma] == max(found.values()) > min(found.values())
+    # Stage 2 takes the penalties over, for other clips.
+    other = ESZSL(method.config, method.dims)
+    other.prepare(*validation, targets, classes)
+    other.take_over({"exponents_": method.exponents_})
+    fixed = ESZSL(ESZSLConfig(alpha=alpha, gamma=gamma), method.dims)
+    fixed.prepare(*validation, targets, classes)
+    assert torch.equal(other.weight_, fixed.weight_)
+    # What the config fixes stays.
+    half = fitted(alpha=2)
+    half.learn_on_validation(lambda part: part.scores(*validation, classes), targets, seen)
+    assert half.exponents_[0] == 2
 
 
 @pytest.mark.parametrize("fusion", ["cosine", "softmax"])

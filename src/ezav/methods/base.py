@@ -97,6 +97,11 @@ class Method(nn.Module):
         `[N]` are rows of the C candidates, `seen` is bool `[C]`. The default does nothing.
         """
 
+    def take_over(self, learned: dict[str, Tensor]) -> None:
+        """Set the buffers of `from_validation` to what stage 1 learned."""
+        for name, value in learned.items():
+            self.get_buffer(name).copy_(value)
+
     def loss(self, batch: Batch) -> Loss:
         """The training loss of a batch."""
         raise RuntimeError(f"{type(self).__name__} does not define a loss")
@@ -109,6 +114,15 @@ class Method(nn.Module):
     def uses_time(self) -> bool:
         """Batches hold all tokens of a clip; else their mean."""
         return self.temporal
+
+    @property
+    def stackable(self) -> bool:
+        """`loss` is a pure function of weights and batch that `torch.func.vmap` can take.
+
+        Several seeds may then train in one batched pass. All randomness in `loss` must come from
+        `ezav.methods.common.dropout`.
+        """
+        return False
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What the optimiser sees; override to leave parameters out or to decay them apart."""

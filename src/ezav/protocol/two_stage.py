@@ -245,8 +245,7 @@ class TwoStageProtocol:
             rate = validated.history[trainer.epoch].log.learning_rate
             on_epoch(2, validated.epoch, trainer.run_epoch(rate))
             keeper.save(lambda: {"validated": validated.state(), "stage_2": trainer.state()})
-        for name, value in validated.learned.items():
-            model.method.get_buffer(name).copy_(value)
+        model.method.take_over(validated.learned)
         return model, time.perf_counter() - started
 
     def _key(self, store: FeatureStore) -> str:

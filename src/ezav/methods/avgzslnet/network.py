@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.methods.common.dropout import Dropout
+
 
 def perceptron(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
     """Linear - BatchNorm - ReLU - Dropout - Linear."""
@@ -12,7 +14,7 @@ def perceptron(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn
         nn.Linear(in_dim, hidden_dim),
         nn.BatchNorm1d(hidden_dim),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
         nn.Linear(hidden_dim, out_dim),
     )
 

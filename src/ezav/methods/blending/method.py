@@ -53,8 +53,6 @@ class Blending(Method):
     Config = BlendingConfig
     config: BlendingConfig
     weight_: Tensor
-    from_validation: ClassVar[tuple[str, ...]] = ("weight_",)
-    """Buffers that stage 2 takes from stage 1."""
     card: ClassVar[Card] = Card(
         title="Blending",
         paper="none of its own; late fusion with the frozen encoders",
@@ -78,6 +76,10 @@ class Blending(Method):
         self.register_buffer("weight_", torch.tensor(unknown))
 
     # What the loop asks of a method, the trained one answers.
+
+    @property
+    def from_validation(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("weight_", *(f"trained.{name}" for name in self.trained.from_validation))
 
     @property
     def needs_negatives(self) -> bool:  # type: ignore[override]
@@ -109,16 +111,25 @@ class Blending(Method):
     def learn_on_validation(
         self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
     ) -> None:
-        """Set the weight that gives the best HM over gamma; does nothing if the config fixes it.
+        """Let the trained method learn, then set the weight of the best HM over gamma.
+
+        A weight that the config fixes stays.
 
         Args:
             score: gives the scores `[N, C]` that a method has for the validation clips.
             targets: long `[N]`, rows of the C candidates.
             seen: bool `[C]`.
         """
+        self.trained.learn_on_validation(score, targets, seen)
         if self.config.weight is None:
             weight = best_weight(score(self.trained), score(self.frozen), targets, seen)
             self.weight_.fill_(weight)
+
+    def take_over(self, learned: dict[str, Tensor]) -> None:
+        """What stage 1 learned, each part its own."""
+        rest = {key: value for key, value in learned.items() if key.startswith("trained.")}
+        super().take_over({key: value for key, value in learned.items() if key not in rest})
+        self.trained.take_over({key[len("trained.") :]: value for key, value in rest.items()})
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """The blended scores, `[N, C]`."""

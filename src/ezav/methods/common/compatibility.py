@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.common.dropout import Dropout
 from ezav.methods.common.joint_input import JointInput, Normalization
 from ezav.methods.common.losses import summed
 from ezav.methods.common.scoring import negative_distance
@@ -42,7 +43,7 @@ class BilinearMap(nn.Module):
     def __init__(self, dim: int, text_dim: int, dropout: float) -> None:
         super().__init__()
         self.map = nn.Linear(dim, text_dim, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def embed(self, x: Tensor) -> Tensor:
         """Clips `[B, dim]` in the space of the class embeddings, `[B, text_dim]`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,17 +14,21 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims, Method
 from ezav.methods.common.card import Card
 from ezav.methods.common.joint_input import JointInput, Normalization
-from ezav.methods.eszsl.solution import bilinear_ridge
+from ezav.methods.eszsl.solution import BilinearRidge
+from ezav.metrics import seen_unseen_curve
+
+EXPONENTS = tuple(range(-3, 4))
+"""Where validation looks for the two penalties: 10 to these powers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ESZSLConfig:
-    """Hyper-parameters of ESZSL; the two exponents are to be searched in -3 ... 3."""
+    """Hyper-parameters of ESZSL."""
 
-    alpha: float = 0.0
-    """Ridge on the features: 10 to this power."""
-    gamma: float = 0.0
-    """Ridge on the class embeddings: 10 to this power."""
+    alpha: float | None = None
+    """Ridge on the features: 10 to this power; None learns it on validation, in -3 ... 3."""
+    gamma: float | None = None
+    """Ridge on the class embeddings: 10 to this power; None learns it on validation."""
     targets: Literal["one_hot", "signed"] = "one_hot"
     """Right class 1, others 0; or others -1."""
     balanced: bool = False
@@ -36,7 +41,7 @@ class ESZSL(Method):
     """Scores `x^T V w` with V in closed form; nothing is trained by the loop.
 
     Example:
-        >>> method = ESZSL(ESZSLConfig(), Dims(audio=2, visual=2, text=3))
+        >>> method = ESZSL(ESZSLConfig(alpha=0, gamma=0), Dims(audio=2, visual=2, text=3))
         >>> clips = Tokens.pooled(torch.eye(2)), Tokens.pooled(torch.eye(2))
         >>> method.prepare(*clips, torch.tensor([0, 1]), torch.eye(3)[:2])
         >>> method.scores(*clips, torch.eye(3)).argmax(dim=1).tolist()
@@ -47,6 +52,8 @@ class ESZSL(Method):
     config: ESZSLConfig
     trainable = False
     weight_: Tensor
+    exponents_: Tensor
+    from_validation: ClassVar[tuple[str, ...]] = ("exponents_",)
     card: ClassVar[Card] = Card(
         title="ESZSL",
         paper="Romera-Paredes, Torr, ICML 2015",
@@ -58,21 +65,49 @@ class ESZSL(Method):
         super().__init__(config, dims)
         self.input = JointInput(dims.visual, dims.audio, config.normalization)
         self.register_buffer("weight_", torch.zeros(self.input.dim, dims.text))
+        start = [float(x or 0) for x in (config.alpha, config.gamma)]
+        self.register_buffer("exponents_", torch.tensor(start))
+        self._problem: BilinearRidge | None = None
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
-        """Solve for V on the whole training set."""
+        """Read the whole training set, and solve for V at the penalties known so far."""
         self.input.fit(audio, visual)
-        self.weight_.copy_(
-            bilinear_ridge(
-                self.input(audio, visual),
-                labels,
-                F.normalize(classes, dim=1),
-                feature_ridge=10**self.config.alpha,
-                class_ridge=10**self.config.gamma,
-                signed=self.config.targets == "signed",
-                balanced=self.config.balanced,
-            )
+        self._problem = BilinearRidge.of(
+            self.input(audio, visual),
+            labels,
+            F.normalize(classes, dim=1),
+            signed=self.config.targets == "signed",
+            balanced=self.config.balanced,
         )
+        self._solve()
+
+    def learn_on_validation(
+        self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
+    ) -> None:
+        """Set the penalties that the config leaves open to those of the best HM over gamma."""
+        alpha, gamma = self.config.alpha, self.config.gamma
+        if self._problem is None or (alpha is not None and gamma is not None):
+            return
+        best, best_hm = (0.0, 0.0), -1.0
+        for a in EXPONENTS if alpha is None else (alpha,):
+            solved = self._problem.solved_for_features(10.0**a)
+            for g in EXPONENTS if gamma is None else (gamma,):
+                self.weight_.copy_(self._problem.solution(solved, 10.0**g))
+                hm = seen_unseen_curve(score(self), targets, seen).best_hm
+                if hm > best_hm + 1e-12:
+                    best, best_hm = (float(a), float(g)), hm
+        self.take_over({"exponents_": torch.tensor(best)})
+
+    def take_over(self, learned: dict[str, Tensor]) -> None:
+        """The penalties that stage 1 learned; V follows."""
+        super().take_over(learned)
+        self._solve()
+
+    def _solve(self) -> None:
+        if self._problem is not None:
+            alpha, gamma = (10.0**x for x in self.exponents_.tolist())
+            solved = self._problem.solved_for_features(alpha)
+            self.weight_.copy_(self._problem.solution(solved, gamma))
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """`x^T V w`, `[N, C]`, class embeddings at unit length."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
 from ezav.methods.common.alignment_head import AlignmentHead
+from ezav.methods.common.dropout import Dropout
 from ezav.methods.common.time_tokens import FourierTime, TimeTokens
 
 
@@ -30,9 +31,9 @@ class ReadingBlock(nn.Module):
             nn.LayerNorm(dim),
             nn.Linear(dim, mlp_dim),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(mlp_dim, dim),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(

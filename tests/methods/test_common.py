@@ -1,0 +1,47 @@
+"""Dropout and other small parts that several methods share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ezav.methods.common.dropout import Dropout
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_dropout_drops_with_its_probability_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    n = 400_000
+    x = torch.full((n // 100, 100), 3.0)
+    out = Dropout(p)(x)
+    zero = out == 0
+    # Five standard deviations of a binomial.
+    assert abs(float(zero.float().mean()) - p) < 5 * (p * (1 - p) / n) ** 0.5
+    torch.testing.assert_close(
+        out[~zero], torch.full_like(out[~zero], 3 / (1 - p)), rtol=1e-4, atol=0
+    )
+    # Neighbours, which share random words, are independent: so is every eighth.
+    for shift in (1, 2, 3, 4, 8):
+        both = (zero.flatten()[shift:] & zero.flatten()[:-shift]).float().mean()
+        assert abs(float(both) - p * p) < 5 * (p * p / n) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (5, 7), (0, 4)])
+def test_dropout_of_odd_sizes_and_its_gradient(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    x = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+    out = Dropout(0.5)(x)
+    out.sum().backward()
+    assert torch.equal(x.grad, out.detach())
+
+
+def test_dropout_rests_in_evaluation_and_follows_the_seed() -> None:
+    x = torch.randn(50)
+    assert Dropout(0.5).eval()(x) is x
+    assert Dropout(0.0)(x) is x
+    assert torch.equal(Dropout(1.0)(x), torch.zeros(50))
+    draws = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        draws.append(Dropout(0.5)(x))
+    assert torch.equal(*draws)
