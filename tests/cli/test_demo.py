@@ -29,12 +29,22 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
     assert first["recognised"]["truth"] in ours["candidates"]["unseen"]
     assert {c["kind"] for c in first["recognised"]["ranked"]} <= {"seen", "unseen"}
     assert "<svg" in (out / "report.html").read_text()
+    names = {path.stem for path in (out / "examples-0").iterdir()}
+    assert names & set(ours["candidates"]["seen"])
+    assert names & set(ours["candidates"]["unseen"])
     stamps = {p: p.stat().st_mtime_ns for p in (out / "runs-0").rglob("weights.safetensors")}
     assert len(stamps) == 3
 
     assert main(arguments) == 0
     shown = capsys.readouterr()
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps, "finished runs were run again"
-    for words in ("EZ-AVGZL", "chance", "cosine, raw text", "report:", "ezav extract VIDEOS"):
+    for words in (
+        "EZ-AVGZL",
+        "chance",
+        "cosine, raw text",
+        "report:",
+        "ezav extract VIDEOS",
+        "ezav serve ",
+    ):
         assert words in shown.out
     assert "orderings of distances kept" in shown.err

@@ -147,9 +147,11 @@ def test_files_that_are_no_clip_or_lack_something(tab: Tab, tmp_path: Path) -> N
 
 def test_an_example_is_one_click(tab: Tab) -> None:
     tab.tab.get_by_text("0", exact=True).click()  # named after its file, 0.mp4
-    tab.tab.wait_for_selector("#ezav-clip video")
-    tab.tab.click("#ezav-ask")
-    tab.tab.wait_for_selector(".ezav-ranked")
+    tab.tab.wait_for_selector(".ezav-ranked", timeout=60_000)
+    assert tab.tab.query_selector("#ezav-clip video")
+    tab.tab.click("#ezav-clip button[aria-label='Clear']")
+    tab.tab.wait_for_selector(".ezav-hint")
+    assert not tab.tab.query_selector(".ezav-ranked")
     assert tab.errors == []
 
 

@@ -22,7 +22,7 @@ from ezav.recognizer import Candidate, Prediction
 from ezav.web.answers import Answers, in_words
 from ezav.web.pictures import spectrogram
 from ezav.web.render import ranking
-from ezav.web.server import Uploads
+from ezav.web.server import Uploads, example_files
 from ezav.web.settings import WebSettings
 from tests.web.conftest import Page
 
@@ -143,6 +143,18 @@ def test_uploads_go_with_their_session_and_with_time(tmp_path: Path) -> None:
     os.utime(files["example"], (1, 1))
     uploads.sweep()
     assert [name for name, path in files.items() if path.exists()] == ["example", "ours"]
+
+
+def test_examples_are_files_or_folders_of_them(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("b.mp4", "a.mp4", ".hidden"):
+        (tmp_path / name).write_text("x")
+    some = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    assert example_files([tmp_path]) == some
+    assert example_files([some[1], tmp_path]) == [some[1], *some]
+    for missing in (tmp_path / "empty", tmp_path / "none.mp4"):
+        with pytest.raises(EzavError, match="no example at"):
+            example_files([missing])
 
 
 def test_names_are_text_not_markup() -> None:

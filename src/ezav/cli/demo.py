@@ -8,6 +8,8 @@ the same command twice goes on where it stopped.
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,6 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "shuffled names": {"classes": {"shuffle": True}},
 }
 """Table label -> what differs from the default config of EZ-AVGZL."""
+EXAMPLES = 3
+"""Seen and unseen classes each that the page offers a clip of."""
 TRAINING = {"epochs": 40, "patience": 10}
 
 
@@ -68,6 +72,7 @@ class DemoCommand(Command):
             "results": [result.model_dump(mode="json") for result in results],
             "recognised": recognised,
             "run": str(self._folder(OURS, 0)),
+            "examples": str(self._examples(world, store)),
             "report": str(report),
         }
 
@@ -145,6 +150,17 @@ class DemoCommand(Command):
         (prediction,) = recognizer.predict(world.folder / unseen.clips[0], top_k=5)
         return {"truth": truth, **prediction.as_dict()}
 
+    def _examples(self, world: ToyWorld, store: FeatureStore) -> Path:
+        """Held-out clips of a few classes, seen and unseen, each named after its class."""
+        folder = self.out / f"examples-{self.world_seed}"
+        folder.mkdir(exist_ok=True)
+        for split in ("test_seen", "test_unseen"):
+            clips = store.select(split)
+            first = {int(c): clip for c, clip in zip(clips.labels.flip(0), clips.clips[::-1])}
+            for label in sorted(first)[:EXAMPLES]:
+                shutil.copyfile(world.folder / first[label], folder / f"{clips.classes[label]}.mp4")
+        return folder
+
     @property
     def _store_folder(self) -> Path:
         return self.out / f"store-{self.world_seed}"
@@ -178,6 +194,8 @@ class DemoCommand(Command):
         )
         output.print(f"report: {result['report']}")
         output.print(f"run:    {result['run']}   ({result['seconds']:.0f} s in all)")
+        serve = shlex.join(["ezav", "serve", result["run"], "--examples", result["examples"]])
+        output.print(f"\ntry it on a page:  {escape(serve)}")
         output.print(
             "\nyour own videos, sorted into class folders, are three commands away:\n"
             "  ezav extract VIDEOS --out STORE\n"

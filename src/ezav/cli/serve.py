@@ -27,7 +27,7 @@ class ServeCommand(Command):
     web: Annotated[WebSettings, tyro.conf.arg(name="")] = field(default_factory=WebSettings)
     """The address, and what one request may cost."""
     examples: tuple[Path, ...] = ()
-    """Clips that the page offers for a try."""
+    """Clips that the page offers for a try: files, or folders of them."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
 

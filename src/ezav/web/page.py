@@ -59,6 +59,9 @@ def build(
         except Exception as error:
             return render.message(in_words(error)), ""
 
+    def changed(upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
+        return recognise(upload, names, request) if upload else (render.hint(), "")
+
     def predict(upload: str | None, names: str, request: gr.Request) -> dict[str, Any]:
         if upload:
             remember(str(request.session_hash), upload)
@@ -105,7 +108,7 @@ def build(
                     )
             with gr.Column(min_width=320):
                 ranking = gr.HTML(
-                    render.hint("Upload or record a clip, then ask."),
+                    render.hint(),
                     elem_classes="ezav-answer",
                     elem_id="ezav-ranking",
                 )
@@ -121,13 +124,15 @@ def build(
             concurrency_id="clips",
             scroll_to_output=True,
         )
-        clip.input(
-            recognise,
+        # Not `input`: an example is answered at once, too.
+        clip.change(
+            changed,
             [clip, names],
             [ranking, evidence],
             api_visibility="private",
             concurrency_limit=settings.workers,
             concurrency_id="clips",
+            scroll_to_output=True,
         )
         api.click(
             predict,

@@ -6,6 +6,7 @@ from html import escape
 
 from ezav.media import Clip
 from ezav.recognizer import Candidate, Prediction
+from ezav.recognizer.explain import MOMENTS
 from ezav.web.pictures import frame_uris, spectrogram_uri
 
 _MEANING = {
@@ -20,12 +21,17 @@ _ROWS = 4
 
 def message(text: str) -> str:
     """What went wrong, or what to do, in a box."""
-    return f'<div class="ezav-message" role="alert">{escape(text)}</div>'
+    return f'<div class="ezav-message" role="alert"><strong>No answer</strong>{escape(text)}</div>'
 
 
-def hint(text: str) -> str:
-    """A quiet line where the answer will be."""
-    return f'<div class="ezav-hint">{escape(text)}</div>'
+def hint() -> str:
+    """Before the first answer: where it will be, and what its marks mean."""
+    marks = "".join(f"<li>{_chip(kind)} {words}</li>" for kind, words in _MEANING.items())
+    return (
+        '<div class="ezav-hint"><p>Upload or record a clip: here appear the classes it may be of, '
+        "what its sound and its picture say, and how the answer changes over time.</p>"
+        f"<ul>{marks}</ul></div>"
+    )
 
 
 def ranking(found: Prediction) -> str:
@@ -113,11 +119,12 @@ def _timeline(found: Prediction, shown: Clip) -> str:
         f'<div></div><div class="ezav-axis"><span>0 s</span><span>{end / 2:.1f} s</span>'
         f"<span>{end:.1f} s</span></div>"
     )
-    legend = (
-        '<p class="ezav-legend">Each cell: how probable the class is from this moment alone.</p>'
-        if rows
-        else ""
-    )
+    legend = ""
+    if rows:
+        words = "Each cell: how probable the class is from this moment alone."
+        if any(0 < len(c.moments) < MOMENTS for c in found.ranked[:_ROWS]):
+            words += " Hatched: a moment from which nothing was read."
+        legend = f'<p class="ezav-legend">{words}</p>'
     return f'<h3>Over time</h3><div class="ezav-time">{body}{axis}</div>{legend}'
 
 

@@ -30,7 +30,7 @@ def serving(
     `keep_minutes` at the latest, and with the folder when the server ends.
 
     Raises:
-        EzavError: Gradio is not installed, the port is taken, an example is no file, or an
+        EzavError: Gradio is not installed, the port is taken, an example is missing, or an
             encoder of the run is not available.
     """
     settings = settings or WebSettings()
@@ -44,9 +44,7 @@ def serving(
     from ezav.web.page import STYLE, build, theme
     from ezav.web.reading import Reader
 
-    for example in examples:
-        if not example.is_file():
-            raise EzavError(f"the example '{example}' is no file", "give video files")
+    examples = example_files(examples)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ezav-serve-")))
         stack.enter_context(_environment("GRADIO_TEMP_DIR", str(folder)))
@@ -82,6 +80,23 @@ def serving(
         uploads.keep_what_is_there()
         stack.enter_context(uploads.sweeping())
         yield address
+
+
+def example_files(paths: Sequence[Path]) -> list[Path]:
+    """The files themselves, and those inside of the folders.
+
+    Raises:
+        EzavError: there is none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
+        if not inside or not inside[0].is_file():
+            raise EzavError(f"no example at '{path}'", "give video files, or a folder of them")
+        found += inside
+    return found
 
 
 class Uploads:
