@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ezav.cli.main import main
-from ezav.encoders.overlap import find_overlap, read_labels
+from ezav.encoders.overlap import find_overlap, known_labels, read_labels
 from ezav.encoders.registry import cards
 from ezav.errors import EzavError
 from tests.encoders import checkpoints
+from tests.shared_data import shared
 
 KINETICS = ["playing guitar", "applying cream", "riding a bike", "running on treadmill", "dunking"]
 
@@ -83,14 +84,15 @@ def test_the_overlap_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     classes, labels = tmp_path / "classes.txt", tmp_path / "labels.txt"
     classes.write_text("dog barking\nsea waves\nplaying guitar\n")
     labels.write_text("Bark\nPlaying guitar\nSpeech\n")
-    call = ["encoders", "overlap", "ast", "--classes", str(classes)]
+    call = ["encoders", "overlap", "clip", "--classes", str(classes)]
     assert main([*call, "--labels", str(labels), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [(m["class_name"], m["kind"]) for m in result["overlap"]] == [
         ("dog barking", "part"),
         ("playing guitar", "same"),
     ]
-    assert result["trained_on"] == ["AudioSet", "ImageNet-1k"]
+    assert (result["seen"], result["labels"]) == (1, {str(labels): 3})
+    assert result["unknown"] == result["trained_on"] != []
     assert main([*call, "--labels", str(labels)]) == 0
     assert "2 of 3 classes" in capsys.readouterr().out
     assert main(call) == 0
@@ -98,3 +100,40 @@ def test_the_overlap_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["encoders", "overlap", "asd", "--classes", str(classes)]) == 1
     assert main(["encoders", "overlap", "statistics", "--classes", str(classes)]) == 0
     assert "not learned" in capsys.readouterr().out
+
+
+def test_training_data_that_is_known_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = tmp_path / "classes.csv"  # as the published splits are: a line a clip
+    classes.write_text("filename,label\na,PlayingGuitar\nb,PlayingGuitar\nc,Surfing\n")
+    assert main(["encoders", "overlap", "videomae", "--classes", str(classes), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [(m["class_name"], m["kind"]) for m in result["overlap"]] == [
+        ("PlayingGuitar", "same"),
+        ("Surfing", "part"),
+    ]
+    assert result["overlap"][0]["label"] == "playing guitar"
+    assert (result["labels"], result["unknown"], result["seen"]) == ({"Kinetics-400": 400}, [], 1)
+    assert main(["encoders", "overlap", "ast", "--classes", str(classes)]) == 0
+    assert "AudioSet (527 labels)" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("name", "count"), [("AudioSet", 527), ("ImageNet-1k", 1000)])
+def test_label_lists_are_whole(name: str, count: int) -> None:
+    labels = known_labels(name)
+    assert len(labels) == count
+    assert all(label == label.strip() != "" for label in labels)
+
+
+def test_published_unseen_classes() -> None:
+    """Some of UCF-GZSL's unseen classes are in Kinetics-400."""
+    split = shared("data/official/UCF/class-split/cls_split/stage_2_test_unseen.csv")
+    unseen = read_labels(split)
+    found = find_overlap(unseen, known_labels("Kinetics-400"), "Kinetics-400")
+    assert len(unseen) == 9
+    assert [match.class_name for match in found if match.kind == "same"] == [
+        "BrushingTeeth",
+        "PlayingFlute",
+    ]
+    assert find_overlap(["Walkingthedog"], ["walking the dog"])[0].kind == "same"

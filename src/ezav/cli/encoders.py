@@ -68,45 +68,56 @@ class Overlap(Command):
     classes: Path
     """A text, CSV or JSON file of class names, or a feature store: its unseen test classes."""
     labels: tuple[Path, ...] = ()
-    """Label lists of the training data: text, CSV, JSON, or a model folder that names its
-    classes."""
+    """Further label lists of the training data: text, CSV, JSON, or a model folder that names its
+    classes. AudioSet, Kinetics and ImageNet-1k are known."""
     kind: Literal["visual", "audio", "text"] | None = None
     """Where an encoder has several kinds: which of them."""
 
     def run(self) -> dict[str, Any]:
-        from ezav.encoders.overlap import find_overlap, read_labels
+        from ezav.encoders.overlap import find_overlap, known_labels, read_labels
 
         card = _card(self.encoder, self.kind)
         names = _class_names(self.classes)
-        labels = tuple(dict.fromkeys(label for path in self.labels for label in read_labels(path)))
-        found = find_overlap(names, labels)
+        lists = {dataset: known_labels(dataset) for dataset in card.trained_on}
+        unknown = [dataset for dataset, labels in lists.items() if not labels]
+        lists |= {str(path): read_labels(path) for path in self.labels}
+        found = [
+            m for dataset, labels in lists.items() for m in find_overlap(names, labels, dataset)
+        ]
+        found.sort(key=lambda match: names.index(match.class_name))
         return {
             "encoder": card.name,
             "trained_on": list(card.trained_on),
-            "labels": len(labels),
+            "labels": {dataset: len(labels) for dataset, labels in lists.items() if labels},
+            "unknown": unknown,
             "classes": len(names),
+            "seen": len({m.class_name for m in found if m.kind == "same"}),
             "overlap": [asdict(match) for match in found],
         }
 
     def show(self, result: dict[str, Any]) -> None:
+        from rich.table import Table as Grid
+
         trained = "; ".join(result["trained_on"]) or "nothing: it is computed, not learned"
         output.print(f"{escape(result['encoder'])} was trained on: {escape(trained)}")
-        if not result["labels"]:
-            if result["trained_on"]:
-                output.print(
-                    "No label list was given (--labels), so nothing was compared: whether it has "
-                    "seen\nthese classes is not known."
-                )
-            return
-        for match in result["overlap"]:
+        if result["overlap"]:
+            grid = Grid("class", "", "training label", "of", box=None, padding=(0, 2, 0, 0))
+            for match in result["overlap"]:
+                parts = (match["class_name"], match["kind"], match["label"], match["dataset"])
+                grid.add_row(*map(escape, parts))
+            output.print(grid)
+        if result["labels"]:
+            compared = ", ".join(f"{name} ({n} labels)" for name, n in result["labels"].items())
+            met = len({match["class_name"] for match in result["overlap"]})
             output.print(
-                f"  {match['kind']}  {escape(match['class_name'])}  =  {escape(match['label'])}"
+                f"{met} of {result['classes']} classes meet a label, {result['seen']} by the same "
+                f"words; compared with {escape(compared)}. A match is a hint to look at."
             )
-        same = sum(match["kind"] == "same" for match in result["overlap"])
-        output.print(
-            f"{len(result['overlap'])} of {result['classes']} classes meet one of "
-            f"{result['labels']} labels ({same} by the same words); a match is a hint to look at."
-        )
+        if result["unknown"]:
+            output.print(
+                f"Whether it has seen them in {escape('; '.join(result['unknown']))} is not known: "
+                "there is no list of labels (--labels adds one)."
+            )
 
 
 def _default() -> Table | Overlap:

@@ -2,7 +2,7 @@
 
 A class is unseen for the recogniser, but not for an encoder that was trained on videos with that
 label. The names are compared by their words; nothing is guessed where a data set's labels are not
-at hand.
+at hand (`labels/` holds those of a few).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ class Match:
     Attributes:
         class_name: of the benchmark.
         label: of the encoder's training data.
+        dataset: whose label it is.
         kind: "same" (the same words, up to spelling) or "part" (all words of the shorter of the
             two are in the other: "dog barking" and "Bark").
     """
@@ -36,9 +38,25 @@ class Match:
     class_name: str
     label: str
     kind: Literal["same", "part"]
+    dataset: str = ""
 
 
-def find_overlap(classes: Sequence[str], labels: Sequence[str]) -> list[Match]:
+def known_labels(dataset: str) -> tuple[str, ...]:
+    """The labels of a data set of a card, where this package has them; else empty.
+
+    Kinetics-600 and -700 hold nearly all of Kinetics-400's classes, so these are given for them.
+
+    Example:
+        >>> len(known_labels("AudioSet")), known_labels("Kinetics-700")[0], known_labels("WebLI")
+        (527, 'abseiling', ())
+    """
+    name = dataset.casefold()
+    name = {"kinetics-600": "kinetics-400", "kinetics-700": "kinetics-400"}.get(name, name)
+    file = resources.files("ezav.encoders").joinpath("labels", f"{name}.txt")
+    return tuple(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else ()
+
+
+def find_overlap(classes: Sequence[str], labels: Sequence[str], dataset: str = "") -> list[Match]:
     """Every class that meets a label, in the order of the classes; at most one match each.
 
     Words are compared in lower case and without endings; camel case, underscores and hyphens
@@ -53,15 +71,17 @@ def find_overlap(classes: Sequence[str], labels: Sequence[str]) -> list[Match]:
         [('PlayingGuitar', 'playing guitar', 'same'), ('dog barking', 'Bark', 'part')]
     """
     known = [(label, _words(label)) for label in labels]
+    letters = {label: _letters(label) for label in labels}
     found = []
     for name in classes:
         words = _words(name)
         same = [label for label, other in known if other == words]
+        same += [label for label in labels if letters[label] == _letters(name)]
         part = [label for label, other in known if _within(words, other)]
         if same or part:
             # Of several parts the most specific one.
             best = same[0] if same else max(part, key=lambda label: len(_words(label)))
-            found.append(Match(name, best, "same" if same else "part"))
+            found.append(Match(name, best, "same" if same else "part", dataset))
     return found
 
 
@@ -116,6 +136,11 @@ def _from_csv(text: str, path: Path) -> list[str]:
     if column is None:
         raise EzavError(f"'{path}' has none of the columns {', '.join(_COLUMNS)}")
     return [row[column] or "" for row in rows]
+
+
+def _letters(name: str) -> str:
+    """ActivityNet's lists write "Playingaccordion"."""
+    return "".join(re.findall(r"[^\W_]+", name.casefold()))
 
 
 def _words(name: str) -> frozenset[str]:

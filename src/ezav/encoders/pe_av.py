@@ -23,7 +23,15 @@ VISUAL = EncoderCard(
     source="facebook/pe-av-large",
     revision="0d24878d4107d64bef49e53602fc34ce6f94f6d8",
     licence="Apache-2.0",
-    trained_on=("web video with synthetic captions (not published)",),
+    trained_on=(
+        "web video with synthetic captions (not published)",
+        "Kinetics-400",
+        "Kinetics-700",
+        "VGGSound",
+        "ActivityNet Captions",
+        "HMDB51",
+        "AudioCaps",
+    ),
     space="pe-av",
     notes="one token a window of window_frames frames; its picture tower needs the package timm",
 )
