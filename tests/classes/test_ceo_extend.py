@@ -72,6 +72,12 @@ def test_an_old_class_gets_exactly_its_own_embedding_again() -> None:
     t, _, w = split()
     frozen = w.vectors.clone()
     assert torch.equal(extend_class_embeddings(t[[7, 3]], t, w), w.vectors[[7, 3]])
+    # Encoded in another batch, a name's text embedding differs by rounding.
+    rounded = normalize(t[[7, 3]] + 1e-6 * torch.randn(2, t.shape[1]), dim=1)
+    assert torch.equal(extend_class_embeddings(rounded, t, w), w.vectors[[7, 3]])
+    apart = normalize(t[[7, 3]] + 1e-2 * torch.randn(2, t.shape[1]), dim=1)
+    distance = (extend_class_embeddings(apart, t, w) - w.vectors[[7, 3]]).norm(dim=1)
+    assert bool((distance > 0.1).all())
     assert torch.equal(w.vectors, frozen)
 
 

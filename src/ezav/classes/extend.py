@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.classes.geometry import Subspace, exact_unit, separation_bound, sphere_distances
+from ezav.classes.geometry import (
+    COINCIDENT,
+    Subspace,
+    exact_unit,
+    separation_bound,
+    sphere_distances,
+)
 from ezav.classes.objective import Objective, ObjectiveSettings, Scales, Semantic
 from ezav.classes.optimize import NotConverged, as_class_embeddings, centred, scales_of
 from ezav.classes.threads import one_thread, workers
@@ -80,7 +86,8 @@ def extend_class_embeddings(
 
     Returns:
         The new embeddings `[M, d]`, with names if `t_new` has names. A new name whose text
-        embedding equals an old class's gets exactly that class's embedding.
+        embedding is an old class's, to the precision of text encoders (1e-4), gets exactly that
+        class's embedding.
 
     Raises:
         EzavError: rows or dimensions that do not match, fewer than two old classes.
@@ -167,11 +174,10 @@ class _Task:
 class _Frozen:
     """Old classes, prepared once for any number of new ones.
 
-    `t`, `w` float32 and `exact_t` float64 `[C, d]`; distances `d_t`, `d_w` float64 `[C, C]`;
+    `w` float32 and `exact_t` float64 `[C, d]`; distances `d_t`, `d_w` float64 `[C, C]`;
     `shift` float64 `[C, d]`, with which a new text embedding predicts how far it will move.
     """
 
-    t: Tensor
     exact_t: Tensor
     w: Tensor
     shift: Tensor
@@ -194,20 +200,17 @@ class _Frozen:
         shift = torch.linalg.solve(gram, exact_w - exact_t)
         d_t, d_w = sphere_distances(exact_t, exact_t), sphere_distances(exact_w, exact_w)
         nearest = d_w.clone().fill_diagonal_(separation_bound(2, 2)).amin(dim=1).numpy()
-        return cls(t, exact_t, w, shift, d_t.numpy(), d_w.numpy(), nearest, settings, scales)
+        return cls(exact_t, w, shift, d_t.numpy(), d_w.numpy(), nearest, settings, scales)
 
     def task(self, vector: Tensor) -> _Task:
         """What there is to know about one new text embedding float32 `[d]`."""
-        same = (self.t == vector).all(dim=1).nonzero()
         exact = vector.double() / vector.double().norm()
         start = exact + self.exact_t @ exact @ self.shift
         start = exact if bool(start.norm() < 1e-3) else start / start.norm()
-        return _Task(
-            text=exact.numpy(),
-            start=start.numpy(),
-            d_new=sphere_distances(exact[None], self.exact_t)[0].numpy(),
-            same=int(same[0]) if len(same) else None,
-        )
+        d_new = sphere_distances(exact[None], self.exact_t)[0].numpy()
+        closest = int(d_new.argmin())
+        same = closest if d_new[closest] <= COINCIDENT else None
+        return _Task(text=exact.numpy(), start=start.numpy(), d_new=d_new, same=same)
 
     def place(
         self, task: _Task, rate: float, tolerance: float, max_steps: int

@@ -24,16 +24,28 @@ def _distances(w: Array, point: Array, x: Array) -> None:
 
 @_jit
 def _cost_to_others(
-    x: Array, breaks: Array, sums: Array, farther: Array, farther_sum: Array, slope: Array
+    x: Array,
+    breaks: Array,
+    sums: Array,
+    farther: Array,
+    farther_sum: Array,
+    pieces: Array,
+    slope: Array,
 ) -> float:
     """Σ over frozen anchors c of the hinges between the new class and the others; adds slopes.
 
     For an anchor the cost is piecewise linear in its distance x to the new class, with a break
-    for each other class: a binary search finds the piece, prefix sums its value.
+    for each other class: a walk from the piece of the step before, kept in `pieces` int64 `[C]`,
+    finds the piece of x, prefix sums its value.
     """
     total = 0.0
     for c in range(len(x)):
-        r = np.searchsorted(breaks[c], x[c])
+        r = pieces[c]
+        while r > 0 and breaks[c, r - 1] >= x[c]:
+            r -= 1
+        while r < breaks.shape[1] and breaks[c, r] < x[c]:
+            r += 1
+        pieces[c] = r
         below = sums[c, r - 1] if r > 0 else 0.0
         total += farther_sum[c] - farther[c] * x[c] + r * x[c] - below
         slope[c] += 2.0 * (r - farther[c])
@@ -71,6 +83,7 @@ def place_one(
     work = _work(classes, x)
     xo, k = work[0], work[1]  # in the order of text distance
     slope = np.empty(classes)
+    pieces = np.full(classes, breaks.shape[1] // 2)
     here = start.copy()
     best_point = start.copy()
     momentum = np.zeros(dim)
@@ -92,7 +105,7 @@ def place_one(
             loss = _rank_value(xo, k, active, 0, margin)
             for a in range(classes):
                 slope[order[a]] += 2.0 * k[a]
-            loss += _cost_to_others(x, breaks, sums, farther, farther_sum, slope)
+            loss += _cost_to_others(x, breaks, sums, farther, farther_sum, pieces, slope)
             loss *= ranking_weight
             for c in range(classes):
                 slope[c] *= ranking_weight

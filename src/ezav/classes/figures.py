@@ -62,21 +62,28 @@ def similarity_figure(t: ClassEmbeddings, w: ClassEmbeddings) -> Figure:
     before = (t.vectors @ t.vectors.T).numpy()[np.ix_(order, order)]
     after = (w.vectors @ w.vectors.T).numpy()[np.ix_(order, order)]
     off = ~np.eye(len(order), dtype=bool)
-    low = min(before[off].min(), after[off].min()) if off.any() else 0.0
+    # The scale ends at the closest pair: a class with itself (1) would take it all.
+    both = np.concatenate([before[off], after[off]]) if off.any() else np.array([0.0, 1.0])
+    low, high = both.min(), both.max()
     with rc_context(_STYLE):
         figure = Figure(figsize=(9.0, 4.4), layout="constrained")
         axes = figure.subplots(1, 2)
+        scale: Any = {"cmap": "cividis", "vmin": low, "vmax": high, "interpolation": "nearest"}
         for axis, matrix, title in zip(axes, (before, after), ("text", "optimised"), strict=True):
-            image = axis.imshow(matrix, cmap="cividis", vmin=low, vmax=1, interpolation="nearest")
-            mean = f", mean {matrix[off].mean():.2f}" if off.any() else ""
+            image = axis.imshow(
+                matrix, cmap="cividis", vmin=low, vmax=high, interpolation="nearest"
+            )
+            mean = f" (mean of pairs {matrix[off].mean():.2f})" if off.any() else ""
             axis.set_title(f"{title}{mean}")
             names = [t.names[i] for i in order]
             if len(names) <= _NAMED_CLASSES:
                 axis.set_yticks(range(len(names)), names, fontsize=6)
                 axis.set_xticks([])
             else:
+                axis.set_xticks([])
+                axis.set_yticks([])
                 axis.set_xlabel(f"{len(names)} classes, by cluster of the text embeddings")
-        figure.colorbar(image, ax=axes, shrink=0.85, label="cosine similarity")
+        figure.colorbar(image, ax=axes, shrink=0.85, label="cosine similarity", extend="max")
     return figure
 
 
@@ -127,7 +134,7 @@ def tradeoff_figure(
                         f"α {point.recipe.alpha:g}",
                         (a, b),
                         textcoords="offset points",
-                        xytext=(5, 4),
+                        xytext=(6, -7),
                         fontsize=7,
                     )
         for point in points:
@@ -138,6 +145,7 @@ def tradeoff_figure(
                 axis.plot(*where, "o", mfc="none", mec="black", ms=12, label="chosen")
         bound = points[0].diagnostics.simplex_bound
         axis.axhline(bound, color="0.4", linewidth=0.8)
+        axis.margins(y=0.12)
         axis.annotate(
             f"bound {bound:.3f}",
             (0.99, bound),
@@ -158,7 +166,7 @@ def nearest_figure(t: ClassEmbeddings, w: ClassEmbeddings) -> Figure:
     before, after = nearest_distances(t.vectors), nearest_distances(w.vectors)
     bound = separation_bound(len(w), w.dim)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+        figure = Figure(figsize=(6.0, 3.4), layout="constrained")
         axis = figure.subplots()
         bins = np.linspace(0, max(bound, math.sqrt(2)), 43).tolist()
         for values, label, colour, hatch in (
@@ -177,5 +185,5 @@ def nearest_figure(t: ClassEmbeddings, w: ClassEmbeddings) -> Figure:
         axis.axvline(bound, color="0.3", linewidth=1, label=f"bound {bound:.3f}")
         axis.set_xlabel("distance to the nearest class")
         axis.set_ylabel("classes")
-        axis.legend(loc="upper left")
+        figure.legend(loc="outside upper center", ncols=3)
     return figure
