@@ -10,7 +10,7 @@ import torch
 from ezav.errors import EzavError
 from ezav.features.feature_set import Ragged
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Dims
+from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
 from ezav.training import Trainer, TrainingConfig, build_method, score_all
 from ezav.training.trainer import drop_modalities
@@ -75,9 +75,14 @@ def test_cosine_falls_from_the_rate_towards_zero():
 
 def test_modality_dropout_never_takes_the_only_modality():
     present = torch.arange(400) % 2 == 0
-    audio = Tokens.pooled(torch.ones(400, 2), present)
-    visual = Tokens.pooled(torch.ones(400, 3))
-    a, v = drop_modalities(audio, visual, 0.8)
+    batch = Batch(
+        audio=Tokens.pooled(torch.ones(400, 2), present),
+        visual=Tokens.pooled(torch.ones(400, 3)),
+        labels=torch.zeros(400, dtype=torch.long),
+        class_embeddings=torch.zeros(1, 4),
+    )
+    dropped = drop_modalities(batch, 0.8)
+    a, v = dropped.audio, dropped.visual
     assert bool((a.present | v.present).all())
     assert bool(v.present[~present].all())
     lost = (~a.present & present).sum() + (~v.present).sum()

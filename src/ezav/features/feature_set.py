@@ -23,6 +23,7 @@ class Ragged:
         values: float32 or float16 `[ΣT, d]`, the tokens of clip 0, then those of clip 1, …
         offsets: long `[N+1]`; clip n owns rows `offsets[n]` to `offsets[n+1]`.
         times: float32 `[ΣT]`, the middle of each token in seconds; 0 for pooled features.
+        mapped: `values` lie in a file on disk, of which only what is used is read.
 
     Example:
         >>> import torch
@@ -37,6 +38,7 @@ class Ragged:
     values: Tensor
     offsets: Tensor
     times: Tensor
+    mapped: bool = False
 
     def __post_init__(self) -> None:
         total = len(self.values)
@@ -193,6 +195,11 @@ class FeatureSet:
         """Where the features are."""
         return self.labels.device
 
+    @property
+    def mapped(self) -> bool:
+        """Features of some modality lie in a file on disk."""
+        return self.audio.mapped or self.visual.mapped
+
     def subset(self, index: Tensor) -> FeatureSet:
         """The clips of `index` (long, or bool `[N]`); the classes stay the same."""
         if index.dtype == torch.bool:
@@ -202,7 +209,9 @@ class FeatureSet:
         return FeatureSet(audio, visual, self.labels[index], clips, self.classes)
 
     def to(self, device: torch.device | str) -> FeatureSet:
-        """The same clips on another device."""
+        """The same clips on another device; this very set if it is there already."""
+        if torch.empty(0, device=device).device == self.device:
+            return self
         audio, visual = self.audio.to(device), self.visual.to(device)
         return FeatureSet(audio, visual, self.labels.to(device), self.clips, self.classes)
 

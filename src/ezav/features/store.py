@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +16,15 @@ from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.header import ClassFile, Contents, Header
 from ezav.features.index import FILE, OK, read_contents, read_index
+from ezav.features.mapped import mapped_room
 from ezav.features.shards import read_shard
 from ezav.features.splits import SPLITS
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
+
+
+MODALITIES: tuple[Literal["audio", "visual"], ...] = ("audio", "visual")
 
 
 class FeatureStore:
@@ -109,16 +113,23 @@ class FeatureStore:
         """The class names that have readable clips in a split, sorted."""
         return tuple(sorted(set(self._rows((split,)).column("class").to_pylist())))
 
-    def select(self, *splits: str, dtype: torch.dtype | None = torch.float32) -> FeatureSet:
+    def select(
+        self,
+        *splits: str,
+        dtype: torch.dtype | None = torch.float32,
+        mapped: bool = False,
+    ) -> FeatureSet:
         """The readable clips of some splits (none named: of all), in memory, sorted by clip.
 
         Args:
             splits: names out of train, val_seen, val_unseen, test_seen, test_unseen.
             dtype: of the features; None keeps what is on disk (float16 takes half the memory;
                 batches are float32 all the same).
+            mapped: for features larger than memory: gather them in a temporary file in
+                `EZAV_CACHE` instead, memory-mapped. It goes with the features.
 
         Raises:
-            EzavError: an unknown split, or a shard that is missing or damaged.
+            EzavError: an unknown split, a shard that is missing or damaged, or a full disk.
         """
         rows = self._rows(splits or SPLITS)
         row_of = {name: row for row, name in enumerate(self.classes)}
@@ -130,7 +141,7 @@ class FeatureStore:
             for modality in ("audio", "visual")
         ]
         audio, visual = self._read(
-            where[0], torch.from_numpy(where[1].astype(np.int64)), counts, dtype
+            where[0], torch.from_numpy(where[1].astype(np.int64)), counts, dtype, mapped
         )
         return FeatureSet(
             audio, visual, labels, tuple(rows.column("clip").to_pylist()), self.classes
@@ -166,6 +177,15 @@ class FeatureStore:
         """The file of the shard that the index calls `number`."""
         return self.path / "shards" / self.contents.shards[number]
 
+    def bytes_of(self, *splits: str) -> int:
+        """What `select` of these splits takes in float32, without reading it."""
+        rows = self._rows(splits)
+        floats = 0
+        for modality in MODALITIES:
+            tokens = pc.sum(rows.column(f"{modality}_tokens")).as_py() or 0
+            floats += tokens * self.header.dim(modality)
+        return 4 * floats
+
     def _rows(self, splits: tuple[str, ...]) -> pa.Table:
         for split in splits:
             if split not in SPLITS:
@@ -173,7 +193,12 @@ class FeatureStore:
         return self._ok.filter(pc.is_in(self._ok.column("split"), value_set=pa.array(splits)))
 
     def _read(
-        self, shard: np.ndarray, row: Tensor, counts: list[Tensor], dtype: torch.dtype | None
+        self,
+        shard: np.ndarray,
+        row: Tensor,
+        counts: list[Tensor],
+        dtype: torch.dtype | None,
+        mapped: bool,
     ) -> list[Ragged]:
         """Both modalities of the clips at (shard, row), each shard mapped once."""
         result: list[Ragged | None] = [None, None]
@@ -183,8 +208,10 @@ class FeatureStore:
             for modality, part in enumerate(read_shard(self.shard_path(number))):
                 if result[modality] is None:
                     total = int(offsets[modality][-1])
-                    values = torch.empty(total, part.dim, dtype=dtype or part.values.dtype)
-                    result[modality] = Ragged(values, offsets[modality], torch.empty(total))
+                    room = mapped_room if mapped else torch.empty
+                    values = room(total, part.dim, dtype=dtype or part.values.dtype)
+                    times = torch.empty(total)
+                    result[modality] = Ragged(values, offsets[modality], times, mapped)
                 target = result[modality]
                 assert target is not None
                 source = _token_rows(part.offsets, row[here], counts[modality][here])

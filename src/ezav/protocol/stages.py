@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
+from typing import Literal
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -38,8 +41,12 @@ class Stage:
         return self.text.names
 
 
-def read_stage(store: FeatureStore, number: int, text_encoder: str | None = None) -> Stage:
+def read_stage(
+    store: FeatureStore, number: int, text_encoder: str | None = None, mapped: bool = False
+) -> Stage:
     """The training side of a stage: clips of its seen classes, names of all its classes.
+
+    With `mapped`, features lie in a file on disk.
 
     Raises:
         EzavError: the store lacks a split the stage needs.
@@ -57,7 +64,7 @@ def read_stage(store: FeatureStore, number: int, text_encoder: str | None = None
         raise EzavError(f"stage {number}: '{min(both)}' is both a seen and an unseen class")
     names = [name for name in store.classes if name in seen_names | unseen_names]
     seen = torch.tensor([name in seen_names for name in names])
-    train = store.select(*TRAIN[number])
+    train = store.select(*TRAIN[number], mapped=mapped)
     return Stage(
         number=number,
         train=_relabel(train, [name for name in names if name in seen_names]),
@@ -66,9 +73,60 @@ def read_stage(store: FeatureStore, number: int, text_encoder: str | None = None
     )
 
 
-def read_evaluation(store: FeatureStore, stage: Stage) -> FeatureSet:
+def read_evaluation(store: FeatureStore, stage: Stage, mapped: bool = False) -> FeatureSet:
     """The evaluation clips of a stage; labels are rows of all its classes."""
-    return _relabel(store.select(*EVALUATION[stage.number]), list(stage.classes))
+    clips = store.select(*EVALUATION[stage.number], mapped=mapped)
+    return _relabel(clips, list(stage.classes))
+
+
+class StageReader:
+    """The stages of one store, each read once for all who train on it at the same time.
+
+    Args:
+        store, text_encoder: as for :func:`read_stage`.
+        device: where training clips go, unless they stay on disk.
+        features: `memory` holds them in memory, `mapped` on disk (see `FeatureStore.select`);
+            `auto` does the latter where they would take more than half of the free memory.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        text_encoder: str | None = None,
+        device: str = "cpu",
+        features: Literal["auto", "memory", "mapped"] = "auto",
+    ) -> None:
+        self.store, self.text_encoder, self.device = store, text_encoder, device
+        self.features = features
+        # Weak: what no stage uses any more is freed.
+        self._stages: WeakValueDictionary[int, Stage] = WeakValueDictionary()
+        self._evaluations: WeakValueDictionary[int, FeatureSet] = WeakValueDictionary()
+
+    def stage(self, number: int) -> Stage:
+        """The training side of a stage, its clips on the device."""
+        stage = self._stages.get(number)
+        if stage is None:
+            mapped = self._is_mapped(TRAIN[number])
+            stage = read_stage(self.store, number, self.text_encoder, mapped=mapped)
+            if not mapped:
+                stage = replace(stage, train=stage.train.to(self.device))
+            self._stages[number] = stage
+        return stage
+
+    def evaluation(self, stage: Stage) -> FeatureSet:
+        """The evaluation clips of a stage."""
+        clips = self._evaluations.get(stage.number)
+        if clips is None:
+            mapped = self._is_mapped(EVALUATION[stage.number])
+            clips = read_evaluation(self.store, stage, mapped=mapped)
+            self._evaluations[stage.number] = clips
+        return clips
+
+    def _is_mapped(self, splits: tuple[str, ...]) -> bool:
+        if self.features != "auto":
+            return self.features == "mapped"
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return 2 * self.store.bytes_of(*splits) > free
 
 
 def _relabel(clips: FeatureSet, names: list[str]) -> FeatureSet:

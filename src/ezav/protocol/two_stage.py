@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -24,7 +24,8 @@ from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.metrics import SeenUnseenCurve, seen_unseen_curve
-from ezav.protocol.stages import Stage, read_evaluation, read_stage
+from ezav.protocol.epochs import EpochWanted, Steps, alone
+from ezav.protocol.stages import Stage, StageReader
 from ezav.training.checkpoint import Checkpoint
 from ezav.training.config import TrainingConfig
 from ezav.training.scoring import score_all
@@ -122,6 +123,8 @@ class TwoStageProtocol:
     device: str = "cpu"
     text_encoder: str | None = None
     """Which of the store's class embeddings to use; by default its first."""
+    features: Literal["auto", "memory", "mapped"] = "auto"
+    """Features in memory, or on disk; by default the latter where they fill half of the memory."""
 
     def _class_embeddings(self, stage: Stage) -> ClassEmbeddings:
         recipe = getattr(self._config(), "classes", None) or ClassEmbeddingRecipe(source="raw")
@@ -162,10 +165,21 @@ class TwoStageProtocol:
         Raises:
             EzavError: the store does not fit the protocol or the method.
         """
+        return alone(self.steps(self.reader(store), on_epoch, checkpoint))
+
+    def reader(self, store: FeatureStore) -> StageReader:
+        """What reads the stages of a store for this protocol."""
+        return StageReader(store, self.text_encoder, self.device, self.features)
+
+    def steps(
+        self, reader: StageReader, on_epoch: Progress, checkpoint: str | Path | None
+    ) -> Steps[FittedProtocol]:
+        """:meth:`fit`, asking for every epoch of training instead of running it."""
+        store = reader.store
         keeper = Checkpoint(checkpoint, self._key(store))
         state = keeper.load() or {}
-        validated = self._stage_1(store, state, keeper, on_epoch)
-        model, seconds = self._stage_2(store, validated, state, keeper, on_epoch)
+        validated = yield from self._stage_1(reader, state, keeper, on_epoch)
+        model, seconds = yield from self._stage_2(reader, validated, state, keeper, on_epoch)
         keeper.remove()
         return FittedProtocol(
             protocol=self,
@@ -187,17 +201,17 @@ class TwoStageProtocol:
         Raises:
             EzavError: the store does not fit the protocol or the method.
         """
-        done = self._stage_1(store, {}, Checkpoint(None, ""), on_epoch)
+        done = alone(self._stage_1(self.reader(store), {}, Checkpoint(None, ""), on_epoch))
         return Validated(
             HM=done.HM, gamma=done.gamma, epoch=done.epoch, history=tuple(done.history)
         )
 
     def _stage_1(
-        self, store: FeatureStore, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
-    ) -> _Validated:
+        self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
+    ) -> Steps[_Validated]:
         started = time.perf_counter()
-        stage = read_stage(store, 1, self.text_encoder)
-        clips = read_evaluation(store, stage)
+        stage = reader.stage(1)
+        clips = reader.evaluation(stage)
         done = _Validated.restore(state.get("validated"), stage, clips)
         if done is not None and "stage_2" in state:
             return done
@@ -206,7 +220,7 @@ class TwoStageProtocol:
             trainer.restore(state["stage_1"])
         epochs = self.training.epochs if model.method.trainable else 1
         while done is None or not self._is_over(done, epochs):
-            log = trainer.run_epoch()
+            log = yield EpochWanted(trainer)
             model.learn_on(clips)
             evaluation = model.evaluate(clips)
             curve = evaluation.curve()
@@ -231,19 +245,21 @@ class TwoStageProtocol:
 
     def _stage_2(
         self,
-        store: FeatureStore,
+        reader: StageReader,
         validated: _Validated,
         state: dict[str, Any],
         keeper: Checkpoint,
         on_epoch: Progress,
-    ) -> tuple[StageModel, float]:
+    ) -> Steps[tuple[StageModel, float]]:
         started = time.perf_counter()
-        trainer, model = self._trainer(read_stage(store, 2, self.text_encoder))
+        stage = reader.stage(2)
+        trainer, model = self._trainer(stage)
         if "stage_2" in state:
             trainer.restore(state["stage_2"])
         while trainer.epoch < validated.epoch:
             rate = validated.history[trainer.epoch].log.learning_rate
-            on_epoch(2, validated.epoch, trainer.run_epoch(rate))
+            log = yield EpochWanted(trainer, rate)
+            on_epoch(2, validated.epoch, log)
             keeper.save(lambda: {"validated": validated.state(), "stage_2": trainer.state()})
         model.method.take_over(validated.learned)
         return model, time.perf_counter() - started
@@ -328,5 +344,5 @@ class FittedProtocol:
 
     def test(self) -> Evaluation:
         """Scores of the test clips, all classes of stage 2 being candidates."""
-        stage = read_stage(self.store, 2, self.protocol.text_encoder)
-        return self.model_.evaluate(read_evaluation(self.store, stage))
+        reader = self.protocol.reader(self.store)
+        return self.model_.evaluate(reader.evaluation(reader.stage(2)))

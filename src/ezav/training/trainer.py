@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch import Tensor
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Batch, Dims, Method
+from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.training.ahead import ahead
 from ezav.training.config import TrainingConfig
 from ezav.training.sampler import Sampler
 
@@ -32,6 +34,20 @@ class EpochLog:
     learning_rate: float
     seconds: float
     clips: int
+
+
+class LossSums:
+    """Sums of the losses of an epoch's steps; they stay on the device until it ends."""
+
+    def __init__(self) -> None:
+        self.total: Tensor | float = 0.0
+        self.parts: dict[str, Tensor] = {}
+
+    def add(self, loss: Loss) -> None:
+        """Add a step's loss."""
+        self.total = self.total + loss.total.detach()
+        for name, part in loss.parts.items():
+            self.parts[name] = self.parts[name] + part if name in self.parts else part
 
 
 def build_method(method: type[Method], config: Any, dims: Dims, seed: int) -> Method:
@@ -69,7 +85,7 @@ class Trainer:
         self.method = method
         self.config = config
         self.device = method.device
-        self.train = train.to(self.device)
+        self.train = train if train.mapped else train.to(self.device)
         self.class_embeddings = class_embeddings.to(self.device)
         self._check()
         generator = torch.Generator().manual_seed(seed)
@@ -98,7 +114,7 @@ class Trainer:
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._dropout_state = torch.get_rng_state()
+            self.random_state = torch.get_rng_state()
 
     def _check(self) -> None:
         dims = self.method.dims
@@ -117,86 +133,98 @@ class Trainer:
                     "ezav features verify STORE names the clips",
                 )
 
-    def _tokens(self, index: Tensor, pooled: bool) -> tuple[Tokens, Tokens]:
-        return (
-            self.train.audio.gather(index, pooled=pooled),
-            self.train.visual.gather(index, pooled=pooled),
-        )
-
-    def _batch(self, index: Tensor) -> Batch:
-        pooled = not self.method.uses_time
-        audio, visual = self._tokens(index, pooled)
-        if self.config.modality_dropout and self.method.training:
-            audio, visual = drop_modalities(audio, visual, self.config.modality_dropout)
-        batch = Batch(
-            audio=audio,
-            visual=visual,
-            labels=self.train.labels[index],
-            class_embeddings=self.class_embeddings,
-        )
-        if not self.method.needs_negatives:
-            return batch
-        other = self.sampler.negatives(index)
-        audio, visual = self._tokens(other, pooled)
-        negative = Batch(
-            audio=audio,
-            visual=visual,
-            labels=self.train.labels[other],
-            class_embeddings=self.class_embeddings,
-        )
-        return replace(batch, negative=negative)
-
     def run_epoch(self, learning_rate: float | None = None) -> EpochLog:
         """Train for one epoch, at `learning_rate` if given (stage 2 replays stage 1's)."""
-        started = time.perf_counter()
-        self.epoch += 1
         if self.optimizer is None:
-            return EpochLog(self.epoch, 0.0, {}, 0.0, time.perf_counter() - started, 0)
-        rate = self._rate() if learning_rate is None else learning_rate
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("rate_factor", 1.0)
-        epoch = self.sampler.epoch(self.config.batches_per_epoch, self.config.batch_size)
-        self.method.train()
-        total = torch.zeros((), device=self.device)
-        parts: dict[str, Tensor] = {}
+            self.epoch += 1
+            return EpochLog(self.epoch, 0.0, {}, 0.0, 0.0, 0)
+        sums = LossSums()
+        epoch = self.begin_epoch(learning_rate)
         with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._dropout_state)
-            for index in epoch:
-                loss, named = self._step(index)
-                total += loss
-                for name, part in named.items():
-                    parts[name] = parts[name] + part if name in parts else part
-            self._dropout_state = torch.get_rng_state()
+            torch.set_rng_state(self.random_state)
+            for batch in self.batches(epoch):
+                sums.add(self._step(batch))
+            self.random_state = torch.get_rng_state()
+        return self.end_epoch(epoch, sums)
+
+    def begin_epoch(self, learning_rate: float | None = None) -> Tensor:
+        """Set the learning rate and draw the epoch's clips, `[batches, batch_size]`."""
+        assert self.optimizer is not None
+        self._started = time.perf_counter()
+        self.epoch += 1
+        self._current_rate = self._rate() if learning_rate is None else learning_rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._current_rate * group.get("rate_factor", 1.0)
+        self.method.train()
+        return self.sampler.epoch(self.config.batches_per_epoch, self.config.batch_size)
+
+    def end_epoch(self, epoch: Tensor, sums: LossSums) -> EpochLog:
+        """What the epoch did.
+
+        Raises:
+            EzavError: the loss is not finite.
+        """
         self.method.eval()
-        mean = float(total) / len(epoch)
+        mean, *parts = (float(one) / len(epoch) for one in (sums.total, *sums.parts.values()))
         if not math.isfinite(mean):
             raise EzavError(
                 f"the loss became {mean} in epoch {self.epoch}",
-                f"lower the learning rate (it is {rate:g}) or clip the gradient",
+                f"lower the learning rate (it is {self._current_rate:g}) or clip the gradient",
             )
         return EpochLog(
             epoch=self.epoch,
             loss=mean,
-            parts={name: float(part) / len(epoch) for name, part in parts.items()},
-            learning_rate=rate,
-            seconds=time.perf_counter() - started,
+            parts=dict(zip(sums.parts, parts)),
+            learning_rate=self._current_rate,
+            seconds=time.perf_counter() - self._started,
             clips=epoch.numel(),
         )
 
-    def _step(self, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        assert self.optimizer is not None
-        batch = self._batch(index)
-        if self.config.precision == "bfloat16":
-            with torch.autocast(self.device.type, dtype=torch.bfloat16):
-                loss = self.method.loss(batch)
-        else:
+    def batches(self, epoch: Tensor) -> Iterator[Batch]:
+        """The batches of an epoch; modality dropout draws from torch's default generator."""
+        if self.method.needs_negatives:
+            others = [self.sampler.negatives(index) for index in epoch]
+            epoch = torch.cat([epoch, torch.stack(others)], dim=1)
+        for batch in ahead(self.gather, epoch, self.device, self.train.mapped):
+            hidden = self.config.modality_dropout
+            yield drop_modalities(batch, hidden) if hidden else batch
+
+    def gather(self, index: Tensor) -> Batch:
+        """The clips of `index` as a batch; a second half of them are the negatives."""
+        if self.method.needs_negatives:
+            index, other = index.chunk(2)
+            return replace(self._gather(index), negative=self._gather(other))
+        return self._gather(index)
+
+    def _gather(self, index: Tensor) -> Batch:
+        pooled = not self.method.uses_time
+        return Batch(
+            audio=self.train.audio.gather(index, pooled=pooled),
+            visual=self.train.visual.gather(index, pooled=pooled),
+            labels=self.train.labels[index],
+            class_embeddings=self.class_embeddings,
+        )
+
+    def autocast(self) -> torch.autocast:
+        """Where the forward pass runs: in bfloat16 if the config says so."""
+        half = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half)
+
+    def _step(self, batch: Batch) -> Loss:
+        with self.autocast():
             loss = self.method.loss(batch)
+        assert self.optimizer is not None
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
+        self.descend()
+        return loss
+
+    def descend(self) -> None:
+        """One step of the optimiser along the gradients at hand."""
+        assert self.optimizer is not None
         if self.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.config.gradient_clip)
         self.optimizer.step()
-        return loss.total.detach(), loss.parts
 
     def _rate(self) -> float:
         if self.config.schedule == "cosine":
@@ -220,7 +248,7 @@ class Trainer:
             "method": self.method.state_dict(),
             "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
             "sampler": self.sampler.generator.get_state(),
-            "dropout": self._dropout_state,
+            "dropout": self.random_state,
             "epoch": self.epoch,
             "learning_rate": self.learning_rate,
             "plateau": [self._best, self._since_best],
@@ -241,7 +269,7 @@ class Trainer:
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
         self.sampler.generator.set_state(state["sampler"])
-        self._dropout_state = state["dropout"]
+        self.random_state = state["dropout"]
         self.epoch = state["epoch"]
         self.learning_rate = state["learning_rate"]
         self._best, self._since_best = state["plateau"]
@@ -257,13 +285,17 @@ def whole(features: Ragged) -> Tokens:
     return features.gather(torch.arange(len(features), device=values.device), pooled=True)
 
 
-def drop_modalities(audio: Tokens, visual: Tokens, probability: float) -> tuple[Tokens, Tokens]:
+def drop_modalities(
+    batch: Batch, probability: float, stream: torch.Generator | None = None
+) -> Batch:
     """Mask one modality of a clip with the given probability, never the only one it has."""
-    draw = torch.rand(2, len(audio)).to(audio.values.device)
-    both = audio.present & visual.present
+    draw = torch.rand(2, len(batch), generator=stream).to(batch.labels.device)
+    both = batch.audio.present & batch.visual.present
     hit = both & (draw[0] < probability)
     first = draw[1] < 0.5
-    return _hide(audio, hit & first), _hide(visual, hit & ~first)
+    return replace(
+        batch, audio=_hide(batch.audio, hit & first), visual=_hide(batch.visual, hit & ~first)
+    )
 
 
 def _hide(tokens: Tokens, hidden: Tensor) -> Tokens:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -125,10 +126,14 @@ class EzAvgzl(Method):
     def uses_time(self) -> bool:
         return self.config.temporal
 
+    @property
+    def stackable(self) -> bool:
+        return self.config.norm == "layer"  # batch norm picks out the real tokens
+
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """Learn the standardisation of the features from the training set."""
-        self.fusion.audio.standardize.learn(audio.values[audio.mask])
-        self.fusion.visual.standardize.learn(visual.values[visual.mask])
+        self.fusion.audio.standardize.learn(audio.values, audio.mask)
+        self.fusion.visual.standardize.learn(visual.values, visual.mask)
 
     def fuse(self, audio: Tokens, visual: Tokens) -> Fused:
         """The clips' tokens after fusion."""
@@ -149,17 +154,17 @@ class EzAvgzl(Method):
         """Equation 5: cross-entropy over the classes of the batch.
 
         A class that occurs n times in the batch stands n times in the denominator; its score is
-        computed once and `log n` added.
+        computed once and `log n` added: minus infinity for a class that does not occur.
         """
+        scores = self.scores(batch.audio, batch.visual, batch.class_embeddings)
         if self.config.negatives == "seen":
-            scores = self.scores(batch.audio, batch.visual, batch.class_embeddings)
             total = F.cross_entropy(scores, batch.labels)
         else:
-            distinct, position, count = batch.labels.unique(return_inverse=True, return_counts=True)
-            scores = self.scores(batch.audio, batch.visual, batch.class_embeddings[distinct])
-            weight = count.log() * (self.config.negatives == "batch")
+            rows = torch.arange(scores.shape[1], device=scores.device)
+            count = (batch.labels[:, None] == rows).sum(dim=0)
+            weight = (count if self.config.negatives == "batch" else count.clamp(max=1)).log()
             # Cross-entropy of weighted scores also weights the numerator: give that back.
-            total = F.cross_entropy(scores + weight, position) + weight[position].mean()
+            total = F.cross_entropy(scores + weight, batch.labels) + weight[batch.labels].mean()
         return Loss(total, {"contrastive": total.detach()})
 
 

@@ -34,8 +34,10 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
 
-    def learn(self, rows: Tensor) -> None:
-        """Take mean and standard deviation from rows `[N, d]` of the training set."""
+    def learn(self, values: Tensor, mask: Tensor) -> None:
+        """Mean and standard deviation of the real tokens `[B, T, d]` of the training set."""
+        # Picking the real ones copies: not where all are real.
+        rows = values.flatten(0, 1) if bool(mask.all()) else values[mask]
         deviation = rows.std(dim=0, correction=0)
         typical = deviation.square().mean().sqrt()
         if len(rows) and typical > 0:
