@@ -70,9 +70,7 @@ def similarity_figure(t: ClassEmbeddings, w: ClassEmbeddings) -> Figure:
         axes = figure.subplots(1, 2)
         scale: Any = {"cmap": "cividis", "vmin": low, "vmax": high, "interpolation": "nearest"}
         for axis, matrix, title in zip(axes, (before, after), ("text", "optimised"), strict=True):
-            image = axis.imshow(
-                matrix, cmap="cividis", vmin=low, vmax=high, interpolation="nearest"
-            )
+            image = axis.imshow(matrix, **scale)
             mean = f" (mean of pairs {matrix[off].mean():.2f})" if off.any() else ""
             axis.set_title(f"{title}{mean}")
             names = [t.names[i] for i in order]
