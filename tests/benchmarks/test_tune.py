@@ -14,8 +14,8 @@ import yaml
 from ezav.benchmarks.bench import plan
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import run_jobs, typed_settings
-from ezav.benchmarks.space import Choice, Range, read_space, space_of
-from ezav.benchmarks.tune import _study, best_of, search_for, tune, write_search
+from ezav.benchmarks.space import Choice, Range, combinations, read_space, space_of
+from ezav.benchmarks.tune import _study, _take_up, best_of, search_for, tune, write_search
 from ezav.cli.main import COMMANDS, main
 from ezav.errors import EzavError
 from ezav.features import FeatureStore
@@ -104,6 +104,27 @@ def test_a_search_goes_on_and_runs_again_what_a_kill_cut_short(search, tmp_path)
     assert tried in [trial.settings["training.learning_rate"] for trial in after[2:]]
     assert len({json.dumps(trial.settings) for trial in after}) == 4, "a sampler repeats itself"
     assert tune(search, tmp_path, 4, processes=1) == after
+
+
+def test_a_space_of_choices_is_tried_out_each_once(store, recipe, tmp_path, monkeypatch):
+    hms = iter([0.1, 0.3, 0.2, 0.2])
+    validated = SimpleNamespace(validate=lambda store: SimpleNamespace(HM=next(hms)))
+    monkeypatch.setattr("ezav.protocol.two_stage.TwoStageProtocol", lambda **settings: validated)
+    space = {
+        "config.classes.source": Choice(choices=("ceo", "raw")),
+        "config.classes.alpha": Choice(
+            choices=(0.05, 0.2, 0.5), when={"config.classes.source": "ceo"}
+        ),
+    }
+    search = search_for(store, recipe, space, [0])
+    tune(search, tmp_path, 1, processes=1)
+    _take_up(_study(tmp_path), search, combinations(space))
+    _study(tmp_path).ask()  # the second trial, cut short before it began
+    trials = tune(search, tmp_path, 9, processes=1)
+    tried = [tuple(trial.settings.values()) for trial in trials]
+    assert tried[0] == ("raw",), "the recipe itself comes first"
+    assert sorted(tried[1:]) == [("ceo", 0.05), ("ceo", 0.2), ("ceo", 0.5)]
+    assert best_of(trials).HM == 0.3
 
 
 def test_one_process_gives_the_same_search_again(search, tmp_path):

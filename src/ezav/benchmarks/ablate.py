@@ -21,9 +21,9 @@ from ezav.safe_io import write_text
 
 METHOD = "ez_avgzl"
 FULL = "full"
-ALPHAS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+ALPHAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 MARGINS = (0.01, 0.05, 0.1, 0.2, 0.5)
-DEPTHS = (0, 1, 2, 4, 6)
+DEPTHS = (0, 1, 2, 6)
 
 Verdict = Literal["full", "higher", "within", "lower"]
 

@@ -138,6 +138,32 @@ def read_space(path: str | Path) -> Space:
     return space
 
 
+def combinations(space: Space) -> list[dict[str, Value]] | None:
+    """Every choice of settings in the space; None if there is no end of them (a range).
+
+    Example:
+        >>> source = Choice(choices=("ceo", "raw"))
+        >>> alpha = Choice(choices=(0.1, 0.5), when={"source": "ceo"})
+        >>> combinations({"source": source, "alpha": alpha})
+        [{'source': 'ceo', 'alpha': 0.1}, {'source': 'ceo', 'alpha': 0.5}, {'source': 'raw'}]
+    """
+    found: list[dict[str, Value]] = [{}]
+    for path, one in space.items():
+        if isinstance(one, Range):
+            return None
+        found = [
+            {**values, **extra}
+            for values in found
+            for extra in ([{path: value} for value in one.choices] if holds(one, values) else [{}])
+        ]
+    return found
+
+
+def holds(one: Choice | Range, values: dict[str, Value]) -> bool:
+    """Whether a setting matters, given those chosen before it."""
+    return all(values.get(name) == wanted for name, wanted in one.when.items())
+
+
 def settings_from(base: dict[str, Any], values: dict[str, Value]) -> dict[str, Any]:
     """`{"config": …, "training": …}` with some settings, given by their path, replaced.
 

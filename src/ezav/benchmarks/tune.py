@@ -24,7 +24,15 @@ import ezav
 from ezav.benchmarks.published import suite_name
 from ezav.benchmarks.recipe import DEFAULT, load_recipe
 from ezav.benchmarks.runner import typed_settings
-from ezav.benchmarks.space import Choice, Range, Space, Value, settings_from
+from ezav.benchmarks.space import (
+    Choice,
+    Range,
+    Space,
+    Value,
+    combinations,
+    holds,
+    settings_from,
+)
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.reports.tables import to_csv
@@ -146,8 +154,9 @@ def tune(
     """Run trials until there are `trials` in all; returns all, in order.
 
     The first trial is the recipe as it is, so that the best is never worse than it on
-    validation. Trials that a kill left unfinished are run again with the same settings. With one
-    process the search is a function of its settings, as long as it is not interrupted.
+    validation. A space of choices only, no more of them than `trials`, is tried out, each once.
+    Trials that a kill left unfinished are run again with the same settings. With one process the
+    search is a function of its settings, as long as it is not interrupted.
 
     Args:
         search: what to search.
@@ -169,7 +178,10 @@ def tune(
             f"'{out}' holds a search with other settings (or on another store)",
             "choose another --out, or repeat the settings",
         )
-    _take_up(study, search)
+    every = combinations(search.space)
+    grid = every if every is not None and len(every) <= trials else []
+    trials = min(trials, len(grid) or trials)
+    _take_up(study, search, grid)
     for done in finished(study):
         on_trial(done, True)
     missing = trials - len(finished(study))
@@ -262,21 +274,27 @@ def _study(out: Path) -> Study:
     )
 
 
-def _take_up(study: Study, search: Search) -> None:
-    """Queue the recipe itself first, and again what a kill left unfinished."""
+def _take_up(study: Study, search: Search, grid: Sequence[dict[str, Value]]) -> None:
+    """Queue the recipe itself first, again what a kill left unfinished, and the grid's rest."""
     from optuna.trial import TrialState
 
     trials = study.get_trials(deepcopy=False)
     for trial in trials:
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
+            study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})
     if not trials:
         study.enqueue_trial(_base_values(search))
+    for values in grid:
+        study.enqueue_trial(values, skip_if_exists=True)
 
 
 def _base_values(search: Search) -> dict[str, Value]:
-    return {path: _base_value(search, path) for path in search.space}
+    values: dict[str, Value] = {}
+    for path, one in search.space.items():
+        if holds(one, values):
+            values[path] = _base_value(search, path)
+    return values
 
 
 def _base_value(search: Search, path: str) -> Value:
@@ -344,7 +362,7 @@ def suggest(space: Space, trial: Trial) -> dict[str, Value]:
     """The settings of a trial; one whose condition does not hold is left out."""
     values: dict[str, Value] = {}
     for path, one in space.items():
-        if any(values.get(name) != wanted for name, wanted in one.when.items()):
+        if not holds(one, values):
             continue
         if not isinstance(one, Range):
             chosen: Any = trial.suggest_categorical(path, one.choices)

@@ -28,7 +28,8 @@ class TuneCommand(Command):
     out: Path
     """The folder of the search."""
     trials: int
-    """How many trials there shall be in all, those of earlier calls included."""
+    """How many trials there shall be in all, those of earlier calls included. A space of choices
+    only ends when all of them are tried."""
     method: str = "ez_avgzl"
     """The method, or a recipe file: what the space does not name stays as it says."""
     space: Path | None = None
