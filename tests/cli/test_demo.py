@@ -15,7 +15,7 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
         toy.generate_toy_world, tmp_path / "world", classes=10, clips_per_class=6
     )
     monkeypatch.setattr(toy, "generate_toy_world", small)
-    monkeypatch.setattr(demo, "TRAINING", {"epochs": 3})
+    monkeypatch.setattr(demo, "training_settings", lambda: {"epochs": 3})
     out = tmp_path / "out"
     arguments = ["demo", "--out", str(out), "--seeds", "1", "--processes", "1"]
     assert main([*arguments, "--json"]) == 0

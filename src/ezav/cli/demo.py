@@ -40,7 +40,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Table label -> what differs from the default config of EZ-AVGZL."""
 EXAMPLES = 3
 """Seen and unseen classes each that the page offers a clip of."""
-TRAINING = {"epochs": 40, "patience": 10}
 
 
 @dataclass(kw_only=True)
@@ -124,7 +123,7 @@ class DemoCommand(Command):
                 label=label,
                 seed=seed,
                 config=config,
-                training=TRAINING,
+                training=training_settings(),
             )
             for seed in range(self.seeds)
             for label, config in VARIANTS.items()
@@ -205,6 +204,13 @@ class DemoCommand(Command):
 
 
 CLI = DemoCommand
+
+
+def training_settings() -> dict[str, Any]:
+    """Those of the recipe for data of one's own."""
+    from ezav.benchmarks.recipe import DEFAULT, load_recipe
+
+    return load_recipe("ez_avgzl").setting(DEFAULT).training
 
 
 def _mean(values: Iterable[float]) -> float:
