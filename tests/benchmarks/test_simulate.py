@@ -109,7 +109,7 @@ def test_memory_does_not_decide_the_features(
 ) -> None:
     plan = plan_simulation("ucf-main", scale=0.01)
     write_store(plan, tmp_path / "whole")
-    monkeypatch.setattr("ezav.features.importers.intake._CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("ezav.features.importers.intake.CHUNK_BYTES", 10_000)
     write_store(plan, tmp_path / "chunked")
     whole, chunked = (FeatureStore.open(tmp_path / name) for name in ("whole", "chunked"))
     assert len(chunked.contents.shards) > len(whole.contents.shards)

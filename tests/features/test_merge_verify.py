@@ -16,7 +16,7 @@ from ezav.cli.main import COMMANDS, main
 from ezav.errors import EzavError
 from ezav.features.header import SplitOrigin
 from ezav.features.merge import merge_stores
-from ezav.features.shards import read_records
+from ezav.features.shards import pack_records, read_records
 from ezav.features.store import FeatureStore
 from ezav.features.verify import verify_store
 from ezav.features.writer import StoreWriter
@@ -154,7 +154,7 @@ class TestVerify:
         assert verify_store(tmp_path).problems == ()
         shard = tmp_path / "shards" / "00001.safetensors"
         tensors, records = load_file(shard), read_records(shard)
-        kept = {"ezav": "\n".join(record.to_json() for record in records)}
+        kept = {"ezav": pack_records(records)}
         tensors["visual.values"][0, 0] += 1
         save_file(tensors, shard, kept)
         (problem,) = verify_store(tmp_path).problems
@@ -176,7 +176,7 @@ class TestVerify:
         shard = tmp_path / "shards" / "00000.safetensors"
         tensors, records = load_file(shard), read_records(shard)
         records[0], records[1] = records[1], records[0]
-        save_file(tensors, shard, {"ezav": "\n".join(record.to_json() for record in records)})
+        save_file(tensors, shard, {"ezav": pack_records(records)})
         problems = verify_store(tmp_path).problems
         assert len(problems) == 2
         assert all("not where the index says" in problem for problem in problems)

@@ -247,7 +247,7 @@ class TestRefusals:
         with StoreWriter(tmp_path, changed):  # nothing was added yet: it is begun anew
             pass
         assert "vggish" in (tmp_path / "header.json").read_text()
-        write_store(tmp_path, 2)
+        write_store(tmp_path, 25)
         with pytest.raises(EzavError, match=r"has another encoder: noise 1 .* vggish 1"):
             StoreWriter(tmp_path, changed)
 

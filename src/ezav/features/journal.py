@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ezav.errors import EzavError
-from ezav.features.shards import ClipRecord, Values, parse_records, sync
+from ezav.features.shards import ClipRecord, Values, pack_records, sync, unpack_records
 
 _FRAME = struct.Struct("<4sQI")
 """Before each clip: a mark, the number of bytes that follow, their CRC-32."""
@@ -88,7 +88,7 @@ def _encode(record: ClipRecord, audio: Values | None, visual: Values | None) -> 
     for modality, tokens in (("audio", audio), ("visual", visual)):
         if tokens is not None:
             tensors[f"{modality}.values"], tensors[f"{modality}.times"] = tokens
-    head = record.to_json().encode()
+    head = pack_records([record]).encode()
     return struct.pack("<I", len(head)) + head + save(tensors)
 
 
@@ -97,7 +97,7 @@ def _decode(payload: bytes) -> tuple[ClipRecord, Values | None, Values | None]:
 
     buffer = io.BytesIO(payload)
     (length,) = struct.unpack("<I", buffer.read(4))
-    (record,) = parse_records([buffer.read(length).decode()])
+    (record,) = unpack_records(buffer.read(length).decode())
     tensors: dict[str, torch.Tensor] = load(buffer.read())
 
     def tokens(modality: str) -> Values | None:

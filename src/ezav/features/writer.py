@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,11 +21,12 @@ from ezav.features.journal import Journal
 from ezav.features.publish import publish
 from ezav.features.shards import (
     ClipRecord,
-    checksum,
+    checksums,
     clip_tokens,
     read_records,
+    settle,
     storable,
-    write_shard,
+    write_part,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ class StoreWriter:
         self._limits = shard_clips, shard_bytes
         self._journal: Journal | None = None
         self._journal_clips = 0
+        self._disk = ThreadPoolExecutor(1, "ezav-disk")
+        self._settling: list[Future[None]] = []
         self._lock = lock(self.path)
         try:
             self._begin()
@@ -92,7 +97,11 @@ class StoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if kind is None:
+                self._settled()
+        finally:
+            self.close()
 
     @property
     def done(self) -> Set[str]:
@@ -140,7 +149,18 @@ class StoreWriter:
             )
             for modality, tokens in (("audio", audio), ("visual", visual))
         }
-        record = self._record(clip, class_name, path, duration, status, reason, 0, **parts)
+        (checksum,) = checksums(**parts)
+        record = self._record(
+            clip,
+            class_name,
+            path,
+            duration,
+            status,
+            reason,
+            int(parts["audio"].lengths),
+            int(parts["visual"].lengths),
+            checksum,
+        )
         if self._journal is None:
             self._journal = Journal(self._shard_path(self._next, ".journal"))
         self._journal.append(
@@ -165,11 +185,12 @@ class StoreWriter:
     ) -> None:
         """Write N clips as one shard, for importers and merging; all of them or none.
 
-        Give some thousand clips a call: each call makes one file. A clip with no audio tokens
-        lacks that modality; see :class:`Ragged`.
+        Give some thousand clips a call: each call makes one file, which appears once the disk
+        has it; the call does not wait for that, :meth:`finish` and :meth:`close` do. A clip with
+        no audio tokens lacks that modality; see :class:`Ragged`.
 
         Raises:
-            EzavError: as :meth:`add`.
+            EzavError: as :meth:`add`, also for the shard of an earlier call.
         """
         audio = storable(audio, self._dims["audio"], "audio", clips)
         visual = storable(visual, self._dims["visual"], "visual", clips)
@@ -178,22 +199,26 @@ class StoreWriter:
         if len(set(clips)) < len(clips):
             twice = next(clip for clip in clips if list(clips).count(clip) > 1)
             raise EzavError(f"clip '{twice}' is added twice", "clip names must differ")
-        records = [
-            self._record(
-                clip,
-                class_names[row],
-                paths[row] if paths else "",
-                durations[row] if durations else None,
-                statuses[row] if statuses else OK,
-                reasons[row] if reasons else "",
-                row,
-                audio,
-                visual,
-            )
-            for row, clip in enumerate(clips)
-        ]
+        facts = zip(
+            clips,
+            class_names,
+            paths or repeat(""),
+            durations or repeat(None),
+            statuses or repeat(OK),
+            reasons or repeat(""),
+            audio.lengths.tolist(),
+            visual.lengths.tolist(),
+            checksums(audio, visual),
+        )
+        records = [self._record(*fact) for fact in facts]
         self._compact()
         self._write(records, audio, visual)
+
+    def _settled(self) -> None:
+        """Wait for the shards that are on their way to the disk; raise if one did not get there."""
+        waiting, self._settling = self._settling, []
+        for shard in waiting:
+            shard.result()
 
     def finish(
         self,
@@ -221,6 +246,7 @@ class StoreWriter:
                 benchmark, classes without an embedding, or the disk is full.
         """
         self._compact()
+        self._settled()
         records = {
             clip: entry for clip, entry in self._records.items() if clip not in set(leave_out)
         }
@@ -232,6 +258,7 @@ class StoreWriter:
 
     def close(self) -> None:
         """Let the store go; what was added stays and can be taken up again."""
+        self._disk.shutdown()
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -274,17 +301,16 @@ class StoreWriter:
         duration: float | None,
         status: str,
         reason: str,
-        row: int,
-        audio: Ragged,
-        visual: Ragged,
+        audio_tokens: int,
+        visual_tokens: int,
+        checksum: str,
     ) -> ClipRecord:
         known = self._records.get(clip)
         if known is not None and known[0].status == OK:
             raise EzavError(f"clip '{clip}' is in the store already", "clip names must differ")
         if not clip or not class_name.strip():
             raise EzavError(f"clip '{clip}' of class '{class_name}': both need a name")
-        sound, picture = clip_tokens(audio, row), clip_tokens(visual, row)
-        if status == OK and sound is None and picture is None:
+        if status == OK and not audio_tokens and not visual_tokens:
             raise EzavError(
                 f"clip '{clip}' has neither audio nor visual features",
                 "add it with another status and a reason",
@@ -292,15 +318,15 @@ class StoreWriter:
         if status != OK and not reason:
             raise EzavError(f"clip '{clip}' is '{status}' without a reason", "say why")
         return ClipRecord(
-            clip=clip,
-            class_name=class_name,
-            path=path,
-            duration=duration,
-            status=status,
-            reason=reason,
-            audio_tokens=0 if sound is None else len(sound[0]),
-            visual_tokens=0 if picture is None else len(picture[0]),
-            checksum=checksum(sound, picture),
+            clip,
+            class_name,
+            path,
+            duration,
+            status,
+            reason,
+            audio_tokens,
+            visual_tokens,
+            checksum,
         )
 
     def _compact(self) -> None:
@@ -312,16 +338,31 @@ class StoreWriter:
             audio = Ragged.from_clips([sound for _, sound, _ in entries], self._dims["audio"])
             visual = Ragged.from_clips([view for _, _, view in entries], self._dims["visual"])
             self._write([record for record, *_ in entries], audio, visual)
+            self._settled()  # before the journal goes
         self._journal.close()
         self._journal.path.unlink()
         self._journal, self._journal_clips = None, 0
 
     def _write(self, records: Sequence[ClipRecord], audio: Ragged, visual: Ragged) -> None:
-        write_shard(self._shard_path(self._next), records, audio, visual)
+        """Write a shard; it appears when the disk has it, after those before it."""
+        if self._settling and self._settling[-1].done():
+            self._settled()
+        path = self._shard_path(self._next)
+        before = self._settling[-1] if self._settling else None
+        part = write_part(path, records, audio, visual)
+        self._settling.append(self._disk.submit(_settle_after, before, part, path))
         self._keep(records)
 
     def _shard_path(self, number: int, suffix: str = ".safetensors") -> Path:
         return self.path / "shards" / f"{number:05d}{suffix}"
+
+
+def _settle_after(before: Future[None] | None, part: Path, path: Path) -> None:
+    """Let a shard appear unless the one before it was lost: shards are taken up without gaps."""
+    if before is not None and before.exception() is not None:
+        part.unlink(missing_ok=True)
+        return
+    settle(part, path)
 
 
 def _one(tokens: tuple[Any, Any] | None, dim: int) -> Ragged:

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from ezav.errors import EzavError
 from ezav.features import FeatureStore
 from ezav.features.importers import ImportReport, import_features
 from ezav.features.importers import intake as intake_module
-from ezav.features.importers.blocks import Block
-from ezav.features.importers.files import file_blocks
+from ezav.features.importers.blocks import Block, join, one_token_each
+from ezav.features.importers.buffers import Buffers
+from ezav.features.importers.files import _read_h5, file_blocks
 from ezav.features.importers.fixtures import write_cache, write_fixture
 from ezav.features.importers.layouts import LAYOUTS
 from tests.features.importers.small_benchmark import write_class_split
@@ -165,7 +167,7 @@ def test_cached_pickles_give_the_same_store(small: Callable[..., Path], layout: 
     # A cache holds label ids, so it knows no odd spelling.
     blocks = [
         replace(block, name=block.name.replace("HandStand", "Handstand"))
-        for block in file_blocks(folder, plan, "cls", lambda *_: True)
+        for block in file_blocks(folder, plan, "cls", lambda *_: True, Buffers(1 << 20))
         if isinstance(block, Block)
     ]
     cache = root / "_features_processed" / "features"
@@ -198,7 +200,7 @@ def test_a_stopped_import_goes_on(
 ) -> None:
     root = small("avca")
     _, whole = bring_in("avca", root)
-    monkeypatch.setattr(intake_module, "_CHUNK_BYTES", 200)
+    monkeypatch.setattr(intake_module, "CHUNK_BYTES", 200)
     seen: list[int] = []
 
     def stop(split: str, clips: int) -> None:
@@ -251,3 +253,39 @@ def test_the_command_reports_what_it_did(
     assert "5 of 8" in shown
     assert "left out: 2 clips of 'BandMarching'" in shown
     assert "'HandStandPushups' is taken for 'HandstandPushups'" in shown
+
+
+@pytest.mark.parametrize("kind", ["contiguous", "compressed", "big-endian", "user block"])
+def test_h5_values_are_those_that_h5py_reads(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(0).standard_normal((5, 7)).astype("f4")
+    stored = values.astype(">f4") if kind == "big-endian" else values
+    block = {"userblock_size": 512} if kind == "user block" else {}
+    with h5py.File(tmp_path / "a.h5", "w", **block) as file:
+        filters = {"compression": "gzip"} if kind == "compressed" else {}
+        file.create_dataset("data", data=stored, **filters)
+        file["video_urls"] = [f"clip {row}" for row in range(5)]
+    buffers = Buffers(1000)
+    for number in range(10):  # the set is full after seven
+        read = _read_h5(tmp_path / "a.h5", partial(buffers.take, "audio"))
+        assert np.array_equal(read.values, values), number
+    assert read.clips[4] == "clip 4"
+
+
+def test_neighbours_in_memory_are_joined_without_a_copy() -> None:
+    buffers, dtype = Buffers(1000), np.dtype("f4")
+    drawn = [np.random.default_rng(0).standard_normal((n, 3), dtype="f4") for n in (2, 1, 4)]
+
+    def taken(order: tuple[int, ...]) -> list[Any]:
+        arrays = [buffers.take("audio", drawn[which].shape, dtype) for which in range(3)]
+        for array, values in zip(arrays, drawn):
+            array[:] = values
+        return [one_token_each("abcd"[: len(drawn[which])], arrays[which]) for which in order]
+
+    for order in ((0, 1, 2), (0, 2), (2, 1, 0)):
+        buffers.turn()
+        expected = np.concatenate([drawn[which] for which in order])
+        parts = taken(order)
+        joined = join(parts)
+        assert np.array_equal(joined.values.numpy(), expected), order
+        shares = np.shares_memory(joined.values.numpy(), parts[0].values)
+        assert shares == (order == (0, 1, 2))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.features.feature_set import Ragged
@@ -108,12 +109,29 @@ def as_float(values: np.ndarray) -> np.ndarray:
 
 def join(parts: Sequence[Modality]) -> Ragged:
     """Several files' worth of one modality as one."""
-    values = [torch.from_numpy(part.values) for part in parts]
-    dtype = torch.float32 if any(v.dtype == torch.float32 for v in values) else torch.float16
     counts = torch.from_numpy(np.concatenate([part.counts for part in parts]))
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     times = torch.from_numpy(np.concatenate([part.times for part in parts]))
-    return Ragged(torch.cat([v.to(dtype) for v in values]), offsets, times)
+    return Ragged(_joined([part.values for part in parts]), offsets, times)
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Matrices `[T, d]` one below the other; without a copy where they lie so in memory."""
+    base = arrays[0].base
+    ends = [array.ctypes.data + array.nbytes for array in arrays]
+    if (
+        isinstance(base, np.ndarray)
+        and base.dtype == np.uint8
+        and all(a.base is base and a.flags.c_contiguous for a in arrays)
+        and all(a.ctypes.data == end for a, end in zip(arrays[1:], ends))
+        and len({(a.dtype, a.shape[1]) for a in arrays}) == 1
+    ):
+        start = arrays[0].ctypes.data - base.ctypes.data
+        whole = base[start : start + ends[-1] - arrays[0].ctypes.data]
+        return torch.from_numpy(whole.view(arrays[0].dtype).reshape(-1, arrays[0].shape[1]))
+    values = [torch.from_numpy(array) for array in arrays]
+    dtype = torch.float32 if any(v.dtype == torch.float32 for v in values) else torch.float16
+    return torch.cat([v.to(dtype) for v in values])
 
 
 def one_token_each(clips: Sequence[str], values: np.ndarray) -> Modality:

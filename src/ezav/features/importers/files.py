@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,19 +20,28 @@ from ezav.features.importers.blocks import (
     pair,
     tokens_in_time,
 )
+from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.class_split import LISTS
 from ezav.features.importers.layouts import Features, Layout
 from ezav.features.splits import SPLITS
 from ezav.safe_io import load_data_pickle
 
+if TYPE_CHECKING:
+    from h5py.h5f import FileID
+
+_PLAIN = (np.dtype("f4"), np.dtype("f2"))
+Take = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+"""(shape, type) -> an array to read into."""
 Wanted = Callable[[str, str], bool]
 """(split, spelling of a class) -> its features are needed, not only the names of its clips."""
 
 
 def file_blocks(
-    folder: Path, layout: Layout, setting: str, wanted: Wanted
+    folder: Path, layout: Layout, setting: str, wanted: Wanted, buffers: Buffers
 ) -> Iterator[Block | LeftOut]:
     """Every class file of `folder/{audio,video}/<split>/`, one class in memory at a time.
+
+    Features that need no conversion are read into `buffers`.
 
     Raises:
         EzavError: a folder or file is missing or damaged, or audio and video do not match.
@@ -49,7 +61,8 @@ def file_blocks(
                 yield LeftOut(split, spelling, len(_names(audio_file, layout)))
                 continue
             if layout.suffix == ".h5":
-                audio, visual = _read_h5(audio_file), _read_h5(video_file)
+                audio = _read_h5(audio_file, partial(buffers.take, "audio"))
+                visual = _read_h5(video_file, partial(buffers.take, "visual"))
             else:
                 spec = layout.features(setting)
                 audio, visual = _read_pickle(audio_file, spec, 0), _read_pickle(video_file, spec, 1)
@@ -71,14 +84,15 @@ def _class_files(folder: Path, suffix: str) -> dict[str, Path]:
 
 def _names(path: Path, layout: Layout) -> list[str]:
     if layout.suffix == ".h5":
-        (names,) = _h5_arrays(path, "video_urls")
-        return [_text(name, path) for name in names.tolist()]
+        with _open_h5(path) as file:
+            return _h5_names(file, path)
     return _pickle_names(_load(path), path)
 
 
-def _read_h5(path: Path) -> Modality:
-    values, names = _h5_arrays(path, "data", "video_urls")
-    clips = [_text(name, path) for name in names.tolist()]
+def _read_h5(path: Path, take: Take) -> Modality:
+    with _open_h5(path) as file:
+        values = _h5_array(file, "data", path, take)
+        clips = _h5_names(file, path)
     if values.ndim != 2 or len(values) != len(clips):
         raise EzavError(
             f"'{path}' holds data of shape {list(values.shape)} for {len(clips)} video_urls"
@@ -86,10 +100,16 @@ def _read_h5(path: Path) -> Modality:
     return one_token_each(clips, values)
 
 
-def _h5_arrays(path: Path, *names: str) -> list[np.ndarray]:
-    """Whole datasets, through h5py's low-level interface: half the time for small files."""
+def _h5_names(file: FileID, path: Path) -> list[str]:
+    names = _h5_array(file, "video_urls", path, np.empty)
+    return [_text(name, path) for name in names.tolist()]
+
+
+@contextmanager
+def _open_h5(path: Path) -> Iterator[FileID]:
+    """The file, through h5py's low-level interface: half the time for small files."""
     try:
-        from h5py import h5d, h5f, h5s, h5t
+        from h5py import h5f
     except ModuleNotFoundError as error:
         raise EzavError("reading .h5 files needs h5py", "pip install 'ezav[import]'") from error
     try:
@@ -97,21 +117,36 @@ def _h5_arrays(path: Path, *names: str) -> list[np.ndarray]:
     except OSError as error:
         raise EzavError(f"'{path}' is not a readable HDF5 file: {error}") from error
     try:
-        arrays = []
-        for name in names:
-            if name.encode() not in file:
-                keys = ", ".join(key.decode() for key in file) or "nothing"
-                raise EzavError(f"'{path}' has no dataset '{name}'", f"it holds {keys}")
-            dataset = h5d.open(file, name.encode())
-            array = np.empty(dataset.shape, dataset.dtype)
-            if array.size:
-                dataset.read(h5s.ALL, h5s.ALL, array, h5t.py_create(dataset.dtype))
-            arrays.append(array)
-        return arrays
-    except (OSError, KeyError, TypeError) as error:
+        yield file
+    except (OSError, KeyError, TypeError, RuntimeError) as error:
         raise EzavError(f"'{path}' is a damaged HDF5 file: {error}") from error
     finally:
         file.close()
+
+
+def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
+    from h5py import h5d, h5s, h5t
+
+    if name.encode() not in file:
+        keys = ", ".join(key.decode() for key in file) or "nothing"
+        raise EzavError(f"'{path}' has no dataset '{name}'", f"it holds {keys}")
+    dataset = h5d.open(file, name.encode())
+    array = take(dataset.shape, dataset.dtype)
+    if not array.size:
+        return array
+    # None unless the values lie in one piece as they are; then the system reads them twice as
+    # fast as HDF5, and Python's lock is free meanwhile.
+    place = dataset.get_offset() if array.dtype in _PLAIN else None
+    if place is None or file.get_create_plist().get_userblock():
+        dataset.read(h5s.ALL, h5s.ALL, array, h5t.py_create(dataset.dtype))
+        return array
+    rest, handle = array.reshape(-1).view("u1").data, file.get_vfd_handle()
+    while rest:
+        read = os.preadv(handle, [rest], place)
+        if not read:
+            raise OSError("it ends in the middle of the features")
+        place, rest = place + read, rest[read:]
+    return array
 
 
 def _read_pickle(path: Path, spec: Features, which: int) -> Modality:

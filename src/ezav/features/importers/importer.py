@@ -10,13 +10,13 @@ from typing import Any
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
-from ezav.features.feature_set import Ragged
 from ezav.features.header import EncoderInfo, Header, SplitOrigin
 from ezav.features.importers.blocks import Block, join
+from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.cached import cached_blocks
 from ezav.features.importers.class_split import DATASETS, ClassSplit, read_class_split
 from ezav.features.importers.files import file_blocks
-from ezav.features.importers.intake import Intake, chunks
+from ezav.features.importers.intake import CHUNK_BYTES, Intake, chunks
 from ezav.features.importers.layouts import LAYOUTS, Layout, LayoutName, feature_folder
 from ezav.features.importers.text import (
     Alignment,
@@ -124,8 +124,9 @@ def import_features(
         misassigned=misassignments(classes),
     )
     intake = Intake(classes)
+    buffers = Buffers(2 * CHUNK_BYTES)
     if cache is None:
-        blocks = file_blocks(source, plan, setting, intake.wanted)
+        blocks = file_blocks(source, plan, setting, intake.wanted, buffers)
     else:
         blocks = cached_blocks(source, plan, setting, classes, intake.wanted)
     writer: StoreWriter | None = None
@@ -137,10 +138,11 @@ def import_features(
             if writer is None:
                 header = _header(report, plan, setting, chunk[0], embeddings, simulated)
                 writer = StoreWriter(store, header)
-            fresh = _fresh(chunk, writer)
+            fresh = [b for b in chunk if any(clip not in writer.done for clip in b.clips)]
             if written is not None:
                 written.result()
-            written = thread.submit(writer.add_many, *fresh) if fresh else None
+            written = thread.submit(_write, fresh, writer) if fresh else None
+            buffers.turn()
             if progress:
                 progress(chunk[-1].split, len(intake.splits))
         report.clips, report.classes = intake.counts()
@@ -158,16 +160,14 @@ def import_features(
     return report
 
 
-def _fresh(
-    chunk: list[Block], writer: StoreWriter
-) -> tuple[list[str], list[str], Ragged, Ragged] | None:
-    """What an earlier, stopped import has not written: clips, classes, audio and visual."""
-    fresh = [block for block in chunk if any(clip not in writer.done for clip in block.clips)]
-    if not fresh:
-        return None
-    clips = [clip for block in fresh for clip in block.clips]
-    names = [block.name for block in fresh for _ in block.clips]
-    return clips, names, join([b.audio for b in fresh]), join([b.visual for b in fresh])
+def _write(blocks: list[Block], writer: StoreWriter) -> None:
+    """What an earlier, stopped import has not written, as one shard."""
+    writer.add_many(
+        [clip for block in blocks for clip in block.clips],
+        [block.name for block in blocks for _ in block.clips],
+        join([block.audio for block in blocks]),
+        join([block.visual for block in blocks]),
+    )
 
 
 def _header(

@@ -11,7 +11,7 @@ from ezav.features.importers.blocks import Block, LeftOut
 from ezav.features.importers.class_split import ClassSplit
 from ezav.features.splits import SPLITS
 
-_CHUNK_BYTES = 1 << 25
+CHUNK_BYTES = 1 << 24
 """Features gathered before they become a shard; with copies and one chunk being written while the
 next is read, memory stays near six times this."""
 
@@ -95,7 +95,7 @@ def chunks(blocks: Iterator[Block]) -> Iterator[list[Block]]:
     for block in blocks:
         if block.clips:
             chunk.append(block)
-        if sum(one.bytes for one in chunk) >= _CHUNK_BYTES:
+        if sum(one.bytes for one in chunk) >= CHUNK_BYTES:
             yield chunk
             chunk = []
     if chunk:
