@@ -250,3 +250,61 @@ def test_buffers_from_validation_are_those_of_the_best_epoch(store, monkeypatch)
     monkeypatch.setattr(module.registry, "get", lambda name: Counting)
     fitted = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING).fit(store)
     assert float(fitted.model_.method.count_) == fitted.epoch_
+
+
+def test_seeds_together_are_seeds_alone(store, tmp_path):
+    config = dataclasses.replace(CONFIG, dropout=0.3)
+    training = dataclasses.replace(TRAINING, patience=2, epochs=6)
+    seeds = [
+        TwoStageProtocol(method="ez_avgzl", config=config, training=training, seed=seed)
+        for seed in range(4)
+    ]
+    joined = module.fit_together(seeds, store)
+    for one, together in zip(seeds, joined):
+        alone = one.fit(store)
+        assert (together.protocol.seed, together.epoch_) == (one.seed, alone.epoch_)
+        assert [e.HM for e in together.history_] == pytest.approx([e.HM for e in alone.history_])
+        assert torch.allclose(together.test().scores, alone.test().scores, atol=1e-2)
+    lengths = {(len(one.history_), one.epoch_) for one in joined}
+    assert len(lengths) > 1, "all seeds end at once: nothing is shown about leaving"
+    write_run(joined[0], tmp_path / "run")  # its weights are its own again
+    assert read_model(tmp_path / "run")
+
+
+def test_seeds_that_were_stopped_together_go_on_alone(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "Checkpoint", lambda path, key: real_checkpoint(path, key, 0.0))
+    seeds = [
+        TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING, seed=seed)
+        for seed in (0, 1)
+    ]
+    epochs = []
+
+    def stop(stage, total, epoch):
+        epochs.append(stage)
+        if len(epochs) == 5:
+            raise KeyboardInterrupt
+
+    states = [tmp_path / "0", tmp_path / "1"]
+    with pytest.raises(KeyboardInterrupt):
+        module.fit_together(seeds, store, [stop, stop], states)
+    for one, state in zip(seeds, states):
+        resumed, alone = one.fit(store, checkpoint=state), one.fit(store)
+        assert resumed.epoch_ == alone.epoch_
+        assert torch.allclose(resumed.test().scores, alone.test().scores, atol=1e-2)
+
+
+def test_together_refuses_what_is_not_seeds(store):
+    one = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
+    other = dataclasses.replace(one, config=EzAvgzlConfig(), seed=1)
+    with pytest.raises(EzavError, match="seed only"):
+        module.fit_together([one, other], store)
+    fixed = [TwoStageProtocol(method="eszsl", seed=seed) for seed in (0, 1)]
+    with pytest.raises(EzavError, match="cannot share a pass"):
+        module.fit_together(fixed, store)
+
+
+def test_mapped_features_give_the_same_run(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("EZAV_CACHE", str(tmp_path))
+    one = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
+    mapped = dataclasses.replace(one, features="mapped").fit(store)
+    assert torch.equal(mapped.test().scores, one.fit(store).test().scores)

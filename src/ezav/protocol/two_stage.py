@@ -8,8 +8,8 @@ again from scratch on `train + val` for that number of epochs. Test clips are re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.metrics import SeenUnseenCurve, seen_unseen_curve
-from ezav.protocol.epochs import EpochWanted, Steps, alone
+from ezav.protocol.epochs import EpochWanted, Steps, alone, together
 from ezav.protocol.stages import Stage, StageReader
 from ezav.training.checkpoint import Checkpoint
 from ezav.training.config import TrainingConfig
@@ -268,6 +268,34 @@ class TwoStageProtocol:
         config, training = repr(self._config()), repr(self.training)
         facts = (self.method, config, training, self.seed, self.text_encoder, store.fingerprint)
         return repr((ezav.__version__, *facts))
+
+
+def fit_together(
+    protocols: Sequence[TwoStageProtocol],
+    store: FeatureStore,
+    on_epoch: Sequence[Progress] | None = None,
+    checkpoints: Sequence[str | Path | None] | None = None,
+) -> list[FittedProtocol]:
+    """`fit` of protocols that differ in their seed only, training in one batched pass.
+
+    The results are those of :meth:`TwoStageProtocol.fit` up to float noise. A single protocol is
+    fitted as it is.
+
+    Raises:
+        EzavError: as `fit`; the method cannot train several seeds in one pass; the protocols
+            differ in more than the seed.
+    """
+    first = protocols[0]
+    if any(replace(one, seed=first.seed) != first for one in protocols):
+        raise EzavError("protocols that train together may differ in their seed only")
+    told = on_epoch or [_silent] * len(protocols)
+    kept = checkpoints or [None] * len(protocols)
+    if len(protocols) == 1:
+        return [first.fit(store, told[0], kept[0])]
+    reader = first.reader(store)
+    return together(
+        [one.steps(reader, tell, path) for one, tell, path in zip(protocols, told, kept)]
+    )
 
 
 @dataclass
