@@ -11,7 +11,7 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 
 ALPHAS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
-MARGINS = (0.05, 0.1, 0.2)
+MARGINS = (0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ class Tradeoff(_OnClasses):
 
     alphas: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9])
     """Weights of separation."""
-    margins: list[float] = field(default_factory=lambda: [0.05, 0.1, 0.2])
+    margins: list[float] = field(default_factory=lambda: [0.02, 0.05, 0.1])
     """Margins."""
     center: bool = False
     """Take the mean of the classes off the text embeddings first."""
