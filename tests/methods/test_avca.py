@@ -57,11 +57,12 @@ def batch_of(reference: Fixture) -> Batch:
     )
 
 
-def run_network(method: AVCA, reference: Fixture) -> tuple[Embedded, Embedded]:
+def run_network(method: AVCA, reference: Fixture) -> Embedded:
     return method.network(
-        (reference["batch/audio"], reference["batch/audio_neg"]),
-        (reference["batch/video"], reference["batch/video_neg"]),
-        (reference["batch/text"], reference["batch/text_neg"]),
+        *(
+            torch.stack([reference[f"batch/{name}"], reference[f"batch/{name}_neg"]], dim=1)
+            for name in ("audio", "video", "text")
+        )
     )
 
 
@@ -78,12 +79,12 @@ TERMS = {
 @pytest.mark.parametrize("mode", ["eval", "train0"])
 def test_outputs_equal_the_authors(reference: Fixture, mode: str) -> None:
     method = load(reference).train(mode == "train0")
-    positive, negative = run_network(method, reference)
-    for side, suffix in ((positive, ""), (negative, "_neg")):
-        for field in fields(Embedded):
+    embedded = run_network(method, reference)
+    for field in fields(Embedded):
+        for side, suffix in enumerate(("", "_neg")):
             key = f"{mode}/{field.name}{suffix}"
-            close(getattr(side, field.name), reference[key], key)
-    phi_a, phi_v = method.network.reconstruct(positive.theta_a, positive.theta_v)
+            close(getattr(embedded, field.name)[:, side], reference[key], key)
+    phi_a, phi_v = method.network.reconstruct(embedded.theta_a[:, 0], embedded.theta_v[:, 0])
     close(phi_a, reference[f"{mode}/phi_a_rec"], "phi_a_rec")
     close(phi_v, reference[f"{mode}/phi_v_rec"], "phi_v_rec")
 
@@ -161,8 +162,8 @@ def test_scores_are_the_authors_distances(reference: Fixture) -> None:
 
 def test_switches_leave_terms_out(reference: Fixture) -> None:
     method = load(reference, additional_triplets=False, regression=False).eval()
-    positive, negative = run_network(method, reference)
-    parts = loss_parts(positive, negative, reference["batch/text"], additional_triplets=False)
+    embedded = run_network(method, reference)
+    parts = loss_parts(embedded, reference["batch/text"], additional_triplets=False)
     loss = method.loss(batch_of(reference))
     assert set(loss.parts) == {"reconstruction", "decoded_triplets", "triplets"}
     close(loss.total, sum(parts.values()), "total")

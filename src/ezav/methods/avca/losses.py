@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ezav.methods.avca.network import Embedded
-from ezav.methods.common.losses import triplet
+
+MARGIN = 1.0
 
 
 def loss_parts(
-    positive: Embedded,
-    negative: Embedded,
+    embedded: Embedded,
     text: Tensor,
     *,
     reconstructed: tuple[Tensor, Tensor] | None = None,
@@ -20,9 +21,9 @@ def loss_parts(
     """The scalar parts of AVCA's loss; the total is their sum.
 
     Args:
-        positive, negative: what `network(...)` returns.
-        text: the positives' class embeddings `[B, text_dim]`, the target of reconstruction.
-        reconstructed: what `network.reconstruct(...)` makes of the positives' `theta_a` and
+        embedded: what `network(...)` returns.
+        text: the clips' class embeddings `[B, text_dim]`, the target of reconstruction.
+        reconstructed: what `network.reconstruct(...)` makes of the clips' `theta_a` and
             `theta_v`; None leaves the regression loss `l_reg` out.
         additional_triplets: with `l_t`, the triplets whose negative is of the anchor's modality.
 
@@ -30,34 +31,45 @@ def loss_parts(
         `reconstruction`, `decoded_triplets`, `triplets`, and where asked for
         `additional_triplets`, `regression`. Nothing is detached.
     """
-    p, n = positive, negative
-    mse = F.mse_loss
+    e = embedded
+    # Both modalities at once: [B, 2 (audio, visual), 2 (clip, negative), d].
+    theta = torch.stack([e.theta_a, e.theta_v], dim=1)
+    rho = torch.stack([e.rho_a, e.rho_v], dim=1)
+    clip, other = theta.unbind(dim=2)
+    word, other_word = (w[:, None] for w in e.theta_w.unbind(dim=1))
+    decoded_word = e.rho_w[:, :1]
+    word_to_clip, clip_to_word = _distance(word, clip), _distance(clip, word)  # [B, 2]
     parts = {
         # l_rec: all three are decoded to the class embedding.
-        "reconstruction": mse(p.rho_v, text) + mse(p.rho_a, text) + mse(p.rho_w, text),
+        "reconstruction": F.mse_loss(e.rho_w[:, 0], text)
+        + 2 * F.mse_loss(rho[:, :, 0], text[:, None].expand(-1, 2, -1)),
         # l_ct: triplets among the decoded.
-        "decoded_triplets": triplet(p.rho_w, p.rho_a, n.rho_a) + triplet(p.rho_w, p.rho_v, n.rho_v),
-        # l_w: text against the clips, and the clips against the texts.
-        "triplets": (
-            triplet(p.theta_w, p.theta_a, n.theta_a)
-            + triplet(p.theta_w, p.theta_v, n.theta_v)
-            + triplet(p.theta_a, p.theta_w, n.theta_w)
-            + triplet(p.theta_v, p.theta_w, n.theta_w)
+        "decoded_triplets": _hinges(
+            _distance(decoded_word, rho[:, :, 0]), _distance(decoded_word, rho[:, :, 1])
         ),
+        # l_w: text against the clips, and the clips against the texts.
+        "triplets": _hinges(word_to_clip, _distance(word, other))
+        + _hinges(clip_to_word, _distance(clip, other_word)),
     }
     if additional_triplets:
-        parts["additional_triplets"] = (
-            triplet(p.theta_a, p.theta_w, n.theta_a)
-            + triplet(p.theta_v, p.theta_w, n.theta_v)
-            + triplet(p.theta_w, p.theta_a, n.theta_w)
-            + triplet(p.theta_w, p.theta_v, n.theta_w)
+        parts["additional_triplets"] = _hinges(clip_to_word, _distance(clip, other)) + _hinges(
+            word_to_clip, _distance(word, other_word)
         )
     if reconstructed is not None:
         phi_a, phi_v = reconstructed
         parts["regression"] = (
-            mse(phi_v, p.phi_v)
-            + mse(phi_a, p.phi_a)
-            + mse(p.theta_v, p.theta_w)
-            + mse(p.theta_a, p.theta_w)
+            F.mse_loss(phi_v, e.phi_v[:, 0])
+            + F.mse_loss(phi_a, e.phi_a[:, 0])
+            + 2 * F.mse_loss(clip, word.expand_as(clip))
         )
     return parts
+
+
+def _distance(x: Tensor, y: Tensor) -> Tensor:
+    """`|x - y + eps|` over the last dimension, as in torch's triplet loss."""
+    return torch.pairwise_distance(x, y)
+
+
+def _hinges(near: Tensor, far: Tensor) -> Tensor:
+    """`max(0, near - far + 1)` of `[B, 2]`: the mean over clips, the sum over modalities."""
+    return (near - far + MARGIN).clamp(min=0).mean(dim=0).sum()

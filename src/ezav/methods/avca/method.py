@@ -114,32 +114,30 @@ class AVCA(LogPass, Method):
         """The sum of AVCA's losses; `batch.negative` is one clip of another class for each clip."""
         return summed(self.loss_terms(batch)[0])
 
-    def loss_terms(self, batch: Batch) -> tuple[dict[str, Tensor], Embedded, Embedded]:
-        """The parts of the loss, and the embedded positive and negative clips."""
+    def loss_terms(self, batch: Batch) -> tuple[dict[str, Tensor], Embedded]:
+        """The parts of the loss, and the embedded clips and negatives."""
         negative = batch.negative
         if negative is None:
             raise ValueError("AVCA's triplets need batch.negative")
         self.catch_up()
-        audio = self.audio_input(batch.audio), self.audio_input(negative.audio)
-        visual = self.visual_input(batch.visual), self.visual_input(negative.visual)
-        text = (
-            batch.class_embeddings[batch.labels],
-            negative.class_embeddings[negative.labels],
-        )
-        positive, negatives = self.network(audio, visual, text)
+        sides = (batch, negative)
+        audio = torch.stack([self.audio_input(side.audio) for side in sides], dim=1)
+        visual = torch.stack([self.visual_input(side.visual) for side in sides], dim=1)
+        text = torch.stack([side.class_embeddings[side.labels] for side in sides], dim=1)
+        embedded = self.network(audio, visual, text)
         reconstructed = None
         if self.config.regression or self.config.released_norm_passes:
-            reconstructed = self.network.reconstruct(positive.theta_a, positive.theta_v)
+            theta_a, theta_v = embedded.theta_a[:, 0], embedded.theta_v[:, 0]
+            reconstructed = self.network.reconstruct(theta_a, theta_v)
         if self.config.released_norm_passes and reconstructed is not None:
-            self._released_passes(reconstructed, audio[0], visual[0], text[0])
+            self._released_passes(reconstructed, audio[:, 0], visual[:, 0], text[:, 0])
         parts = loss_parts(
-            positive,
-            negatives,
-            text[0],
+            embedded,
+            text[:, 0],
             reconstructed=reconstructed if self.config.regression else None,
             additional_triplets=self.config.additional_triplets,
         )
-        return parts, positive, negatives
+        return parts, embedded
 
     @torch.no_grad()
     def _released_passes(

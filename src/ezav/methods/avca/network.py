@@ -13,22 +13,24 @@ from ezav.methods.common.pair_attention import PairAttention
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What the losses need of B clips and their class text; names as in the paper.
+    """What the losses need of B clips, each beside a clip of another class; names as in the paper.
+
+    Side 0 of every tensor is the clip and its class text, side 1 the negative and its class text.
 
     Attributes:
-        phi_a, phi_v: encoded modalities before attention, `[B, token_dim]`.
-        theta_a, theta_v, theta_w: audio, visual and text in the shared space, `[B, out_dim]`.
-        rho_a, rho_v, rho_w: the three decoded to the text, `[B, text_dim]`.
+        phi_a, phi_v: encoded modalities before attention, `[B, 2, token_dim]`.
+        theta_w, theta_a, theta_v: text, audio and visual in the shared space, `[B, 2, out_dim]`.
+        rho_w, rho_a, rho_v: the three decoded to the text, `[B, 2, text_dim]`.
     """
 
     phi_a: Tensor
     phi_v: Tensor
+    theta_w: Tensor
     theta_a: Tensor
     theta_v: Tensor
-    theta_w: Tensor
+    rho_w: Tensor
     rho_a: Tensor
     rho_v: Tensor
-    rho_w: Tensor
 
 
 class AVCANetwork(nn.Module):
@@ -111,8 +113,8 @@ class AVCANetwork(nn.Module):
         self.visual_reconstruction = EmbeddingNet(out_dim, token_dim, dropout=text_dropout)
 
     def attend(self, phi_a: Tensor, phi_v: Tensor) -> tuple[Tensor, Tensor]:
-        """Exchange between the modalities, `[B, token_dim]` each; an outer residual around it."""
-        pair = torch.stack([phi_a, phi_v], dim=1)  # [B, 2, token_dim]
+        """Exchange between the modalities, `[N, token_dim]` each; an outer residual around it."""
+        pair = torch.stack([phi_a, phi_v], dim=1)  # [N, 2, token_dim]
         audio, visual = (pair + self.attention(pair)).unbind(dim=1)
         return audio, visual
 
@@ -130,30 +132,20 @@ class AVCANetwork(nn.Module):
         """The shared space back to the encoded modalities, `[B, out_dim] -> [B, token_dim]`."""
         return self.audio_reconstruction(theta_a), self.visual_reconstruction(theta_v)
 
-    def forward(
-        self,
-        audio: tuple[Tensor, Tensor],
-        visual: tuple[Tensor, Tensor],
-        text: tuple[Tensor, Tensor],
-    ) -> tuple[Embedded, Embedded]:
-        """Positive and negative clips with their class text, each a pair of `[B, dim]`.
+    def forward(self, audio: Tensor, visual: Tensor, text: Tensor) -> Embedded:
+        """Clips beside negatives, with their class text: `[B, 2, dim]` each.
 
-        The two sides pass every BatchNorm as batches of their own, positive first, as the
-        authors do: with one joint batch the normalisation would differ.
+        The two sides pass every BatchNorm as batches of their own, clips first, as the authors
+        do: with one joint batch the normalisation would differ.
         """
-        phi_a = self.audio_encoder.pair(*audio)
-        phi_v = self.visual_encoder.pair(*visual)
-        theta_w = self.text_projection.pair(*text)
+        phi_a, phi_v = self.audio_encoder.sides(audio), self.visual_encoder.sides(visual)
+        theta_w = self.text_projection.sides(text)
         # The attention has no BatchNorm: both sides are one batch for it.
-        attended_a, attended_v = self.attend(torch.cat(phi_a), torch.cat(phi_v))
-        sides = [len(phi_a[0]), len(phi_a[1])]
-        theta_a = self.audio_projection.pair(*attended_a.split(sides))
-        theta_v = self.visual_projection.pair(*attended_v.split(sides))
-        rho_w = self.decoder.pair(*theta_w)
-        rho_a = self.decoder.pair(*theta_a)
-        rho_v = self.decoder.pair(*theta_v)
-        positive, negative = (
-            Embedded(*side)
-            for side in zip(phi_a, phi_v, theta_a, theta_v, theta_w, rho_a, rho_v, rho_w)
-        )
-        return positive, negative
+        attended = self.attend(phi_a.flatten(0, 1), phi_v.flatten(0, 1))
+        attended_a, attended_v = (x.view(phi_a.shape) for x in attended)
+        theta_a = self.audio_projection.sides(attended_a)
+        theta_v = self.visual_projection.sides(attended_v)
+        rho_w, rho_a, rho_v = self.decoder.sides(
+            torch.cat([theta_w, theta_a, theta_v], dim=1)
+        ).split(2, dim=1)
+        return Embedded(phi_a, phi_v, theta_w, theta_a, theta_v, rho_w, rho_a, rho_v)

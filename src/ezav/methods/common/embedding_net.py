@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ezav.methods.common.dropout import Dropout
@@ -39,28 +40,56 @@ class EmbeddingNet(nn.Sequential):
         layers: list[nn.Module] = [
             nn.Linear(in_dim, first_dim),
             nn.BatchNorm1d(first_dim),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             Dropout(dropout),
         ]
         if hidden_dim is not None:
             layers += [
                 nn.Linear(hidden_dim, out_dim),
                 nn.BatchNorm1d(out_dim, momentum=momentum),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 Dropout(dropout),
             ]
         super().__init__(*layers)
 
-    def pair(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Two batches at once, `[N, in_dim]` each: the same as one call after the other.
+    def sides(self, x: Tensor) -> Tensor:
+        """S batches at once, `[B, S, in_dim] -> [B, S, out_dim]`: the same as S calls in a row.
 
-        Each batch has BatchNorm's statistics of its own, `first` moving the running ones before
-        `second`; all else is done for both together, which is quicker.
+        Each batch (side) has BatchNorm's statistics of its own, side 0 moving the running ones
+        first; all else is done for all of them together, which is quicker.
         """
-        both = torch.cat([first, second])
         for layer in self:
-            if isinstance(layer, nn.BatchNorm1d):
-                both = torch.cat([layer(part) for part in both.split([len(first), len(second)])])
-            else:
-                both = layer(both)
-        return both[: len(first)], both[len(first) :]
+            x = _side_by_side(layer, x) if isinstance(layer, nn.BatchNorm1d) else layer(x)
+        return x
+
+
+def _side_by_side(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+    """BatchNorm of `[B, S, d]`, each of the S sides normalised for itself."""
+    if not norm.training:
+        normed: Tensor = norm(x.flatten(0, 1))
+        return normed.view(x.shape)
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    number = x.shape[1]
+    # As S * d channels; from a momentum of 1 the statistics of this batch alone come back.
+    means, variances = mean.new_zeros(number * len(mean)), mean.new_zeros(number * len(mean))
+    normed = F.batch_norm(
+        x.flatten(1),
+        means,
+        variances,
+        norm.weight.repeat(number),
+        norm.bias.repeat(number),
+        training=True,
+        momentum=1.0,
+        eps=norm.eps,
+    )
+    with torch.no_grad():
+        for side in means.view(number, -1):
+            mean.lerp_(side, norm.momentum)
+        for side in variances.view(number, -1):
+            variance.lerp_(side, norm.momentum)
+        norm.num_batches_tracked += number
+    return normed.view(x.shape)

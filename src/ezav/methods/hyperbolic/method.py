@@ -60,15 +60,10 @@ class Hyperbolic(AVCA):
 
     def loss(self, batch: Batch) -> Loss:
         """AVCA's losses and the alignment of positive and of negative clips."""
-        parts, positive, negative = self.loss_terms(batch)
+        parts, embedded = self.loss_terms(batch)
         alignment = [
-            alignment_loss(
-                side.phi_a,
-                side.phi_v,
-                self.network.curvatures(side.phi_a, side.phi_v),
-                self.config.kernel,
-            )
-            for side in (positive, negative)
+            alignment_loss(phi_a, phi_v, self.network.curvatures(phi_a, phi_v), self.config.kernel)
+            for phi_a, phi_v in zip(embedded.phi_a.unbind(1), embedded.phi_v.unbind(1))
         ]
         parts["alignment"] = self.config.alignment_weight * (alignment[0] + alignment[1])
         return summed(parts)
