@@ -116,6 +116,11 @@ class Method(nn.Module):
         return self.temporal
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the method reads: of each, some training clip must have tokens."""
+        return ("audio", "visual")
+
+    @property
     def stackable(self) -> bool:
         """`loss` is a pure function of weights and batch that `torch.func.vmap` can take.
 

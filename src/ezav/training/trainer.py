@@ -125,7 +125,20 @@ class Trainer:
         ):
             if found != expected:
                 raise EzavError(f"{name} have {found} dimensions, the method expects {expected}")
+        count = torch.bincount(self.train.labels, minlength=len(self.class_embeddings))
+        empty = [self.train.classes[row] for row in (count == 0).nonzero()[:, 0].tolist()]
+        if empty:
+            raise EzavError(
+                f"{len(empty)} training classes have no clip, the first is '{empty[0]}'",
+                "take them out of the seen classes, or add clips",
+            )
         for name, ragged in (("audio", self.train.audio), ("visual", self.train.visual)):
+            if name in self.method.modalities and not len(ragged.values):
+                other = "visual" if name == "audio" else "audio"
+                raise EzavError(
+                    f"no training clip has {name} features",
+                    f"ez_avgzl learns from one modality alone: --config.modalities {other}",
+                )
             # A sum is finite only if all its terms are, and needs no copy of the features.
             if not bool(torch.isfinite(ragged.values.sum())):
                 raise EzavError(

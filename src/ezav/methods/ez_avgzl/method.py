@@ -127,6 +127,11 @@ class EzAvgzl(Method):
         return self.config.temporal
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        chosen = self.config.modalities
+        return ("audio", "visual") if chosen == "both" else (chosen,)
+
+    @property
     def stackable(self) -> bool:
         return self.config.norm == "layer"  # batch norm picks out the real tokens
 

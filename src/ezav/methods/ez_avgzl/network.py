@@ -38,9 +38,11 @@ class Standardize(nn.Module):
         """Mean and standard deviation of the real tokens `[B, T, d]` of the training set."""
         # Picking the real ones copies: not where all are real.
         rows = values.flatten(0, 1) if bool(mask.all()) else values[mask]
+        if not len(rows):
+            return
         deviation = rows.std(dim=0, correction=0)
         typical = deviation.square().mean().sqrt()
-        if len(rows) and typical > 0:
+        if typical > 0:
             self.mean.copy_(rows.mean(dim=0))
             self.scale.copy_(deviation.clamp(min=0.1 * float(typical)))
 
