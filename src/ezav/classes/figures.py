@@ -132,7 +132,7 @@ def tradeoff_figure(
                         f"α {point.recipe.alpha:g}",
                         (a, b),
                         textcoords="offset points",
-                        xytext=(6, -7),
+                        xytext=(6, 2),
                         fontsize=7,
                     )
         for point in points:
