@@ -203,6 +203,11 @@ def best_of(trials: Sequence[TrialResult]) -> TrialResult:
     return max(complete, key=lambda trial: (trial.HM or 0.0, -trial.number))
 
 
+def as_given(search: Search, trials: Sequence[TrialResult]) -> TrialResult | None:
+    """The trial of the recipe as it is: the first, unless a kill made it run again later."""
+    return next((one for one in trials if one.settings == _base_values(search)), None)
+
+
 def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Path:
     """Write `trials.csv` and the best as a recipe, `<method>-tuned.yaml`; returns the recipe."""
     names = list(search.space)
@@ -400,4 +405,6 @@ def _in_processes(
                     on_trial(future.result(), False)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # its trial is run again by the next call
             raise

@@ -58,7 +58,7 @@ class TuneCommand(Command):
             raise EzavError("--trials and --seeds must be at least 1")
         from ezav.benchmarks.recipe import load_recipe
         from ezav.benchmarks.space import read_space, space_of
-        from ezav.benchmarks.tune import best_of, search_for, tune, write_search
+        from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
         from ezav.cli.run import choose_device
         from ezav.cli.runs_progress import runs_progress
         from ezav.features.store import FeatureStore
@@ -85,10 +85,11 @@ class TuneCommand(Command):
 
             trials = tune(search, self.out, self.trials, self.processes, on_trial)
         recipe = write_search(search, trials, self.out)
+        given = as_given(search, trials)
         return {
             "recipe": str(recipe),
             "best": asdict(best_of(trials)),
-            "recipe_as_given": asdict(trials[0]),
+            "recipe_as_given": asdict(given) if given else None,
             "trials": [asdict(trial) for trial in trials],
         }
 
@@ -97,7 +98,7 @@ class TuneCommand(Command):
         states = [trial["state"] for trial in result["trials"]]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
         output.print(f"{len(states)} trials: {counts}")
-        if first["HM"] is not None:
+        if first and first["HM"] is not None:
             output.print(f"as given:      validation HM {first['HM']:.1%}")
         output.print(f"trial {best['number']:<3} best: validation HM {best['HM']:.1%}")
         for name, value in best["settings"].items():
