@@ -41,7 +41,9 @@ def test_class_folders(tmp_path: Path) -> None:
     )
     (tmp_path / "dog" / "folder.mp4").mkdir()
     (tmp_path / "dog" / "gone.mp4").symlink_to("nowhere")
+    (tmp_path / "empty").mkdir()
     listing = list_videos(tmp_path)
+    assert listing.empty == ("empty",)
     assert [(item.clip, item.class_name) for item in listing.items] == [
         ("cat/noextension", "cat"),
         ("dog/B.MOV", "dog"),

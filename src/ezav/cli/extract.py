@@ -8,9 +8,11 @@ a kill at any moment loses at most the clips in hand.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,7 +120,7 @@ def clip_progress(quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     if quiet or not sys.stderr.isatty():
-        yield _lines if not quiet else _nothing
+        yield _nothing if quiet else _Lines()
         return
     columns = (
         TextColumn("extracting"),
@@ -142,7 +144,7 @@ def clip_progress(quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
                 total=state.total,
                 completed=state.done,
                 rate=f"{speed:.1f} clips/s" if speed else "",
-                failed=f"[yellow]{failed} unreadable[/yellow]" if failed else "",
+                failed=f"[yellow]{failed} left out[/yellow]" if failed else "",
             )
 
         yield on_progress
@@ -152,10 +154,26 @@ def _nothing(state: Progress) -> None:
     del state
 
 
-def _lines(state: Progress) -> None:
-    step = max(1, state.total // 10)
-    if state.done % step == 0 or state.done == state.total:
-        progress.print(f"extracted {state.done} of {state.total} clips")
+class _Lines:
+    """A line about every tenth of the work, at most one a second."""
+
+    def __init__(self) -> None:
+        self._begun = self._told = time.monotonic()
+        self._failed = 0
+
+    def __call__(self, state: Progress) -> None:
+        self._failed += state.clip.status != "ok"
+        now = time.monotonic()
+        due = state.done % max(1, state.total // 10) == 0 and now - self._told >= 1
+        if not due and state.done < state.total:
+            return
+        self._told = now
+        rate = state.done / max(1e-6, now - self._begun)
+        left = round((state.total - state.done) / rate)
+        parts = [f"extracted {state.done} of {state.total} clips", f"{rate:.1f} clips/s"]
+        parts += [f"{self._failed} left out"] * bool(self._failed)
+        parts += [f"{timedelta(seconds=left)} left"] * (state.done < state.total)
+        progress.print(", ".join(parts), highlight=False)
 
 
 def show_report(result: dict[str, Any]) -> None:
@@ -187,6 +205,8 @@ def show_report(result: dict[str, Any]) -> None:
     if result["passed_over"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in result["passed_over"].items())
         output.print(f"passed over, not recordings by their names: {escape(kinds)}")
+    if result["empty"]:
+        output.print(f"no recordings in the class folders: {escape(', '.join(result['empty']))}")
     if failures := result["failures"]:
         output.print(f"[yellow]{len(failures)} clips are left out:[/yellow]")
         for failure in failures[:_MOST_FAILURES]:

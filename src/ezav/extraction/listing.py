@@ -47,11 +47,13 @@ class Listing:
         items: the clips.
         name: what the collection is called: the folder, or the manifest's folder.
         passed_over: extension -> number of files that are no recordings by their names.
+        empty: class folders without a recording; they make no class.
     """
 
     items: tuple[Item, ...]
     name: str
     passed_over: dict[str, int]
+    empty: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,7 +99,9 @@ def _from_folder(root: Path) -> Listing:
     items: list[Item] = []
     sidecars = set(_SIDECARS.split())
     passed_over: Counter[str] = Counter()
+    empty: list[str] = []
     for folder in folders:
+        before = len(items)
         class_name = _class_name(folder.name, f"the folder '{folder}'")
         for file in _files(folder):
             extension = file.suffix.lower()
@@ -105,10 +109,12 @@ def _from_folder(root: Path) -> Listing:
                 passed_over[extension] += 1
             else:
                 items.append(Item(_named(file.relative_to(root)), file, class_name))
+        if len(items) == before:
+            empty.append(folder.name)
     if not items:
         raise EzavError(f"the class folders of '{root}' hold no clips", "put recordings into them")
     items.sort(key=lambda item: item.clip)
-    return Listing(tuple(items), root.resolve().name, dict(passed_over))
+    return Listing(tuple(items), root.resolve().name, dict(passed_over), tuple(empty))
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -186,6 +186,7 @@ def extract(
             added=len(todo),
             gone=count,
             passed_over=listing.passed_over,
+            empty=listing.empty,
             media_seconds=media_seconds,
             seconds=seconds,
         )

@@ -51,6 +51,7 @@ class ExtractionReport:
         notes: clip -> remark, of readable clips with something wrong.
         splits: split -> (classes, clips).
         passed_over: extension -> files that are no recordings by their names.
+        empty: class folders without a recording.
         media_seconds: length of what this call decoded.
         seconds: wall time of decoding and encoding.
         fingerprint: of the store.
@@ -69,6 +70,7 @@ class ExtractionReport:
     notes: dict[str, str]
     splits: dict[str, tuple[int, int]]
     passed_over: dict[str, int]
+    empty: tuple[str, ...]
     media_seconds: float
     seconds: float
     fingerprint: str
@@ -107,6 +109,7 @@ def read_report(
     added: int,
     gone: int,
     passed_over: dict[str, int],
+    empty: tuple[str, ...],
     media_seconds: float,
     seconds: float,
 ) -> ExtractionReport:
@@ -139,6 +142,7 @@ def read_report(
         notes=notes,
         splits={split: (len(set(names)), len(names)) for split, names in members.items()},
         passed_over=passed_over,
+        empty=empty,
         media_seconds=media_seconds,
         seconds=seconds,
         fingerprint=store.fingerprint,
