@@ -14,7 +14,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from ezav.benchmarks.bench import find_store, plan, published_rows, write_tables
+from ezav.benchmarks.bench import (
+    find_store,
+    plan,
+    published_rows,
+    shares_space,
+    write_tables,
+)
 from ezav.benchmarks.published import published_results
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, is_done, run_job, run_jobs
@@ -256,3 +262,32 @@ def test_the_command_finds_a_suite_by_name_and_says_what_is_missing(ucf, tmp_pat
     assert find_store(str(ucf.path), Path("nowhere")).path == ucf.path
     assert main(["bench", "vggsound-main", "--stores", stores, *arguments]) == 1
     assert "no feature store 'vggsound-main'" in capsys.readouterr().err
+
+
+def test_the_frozen_baseline_is_in_every_table_that_can_have_it(tmp_path: Path) -> None:
+    write_store(plan_simulation("ucf-clipclap", scale=0.01), tmp_path / "clipclap")
+    clipclap = FeatureStore.open(tmp_path / "clipclap")
+    jobs = plan(clipclap, ["eszsl"], range(3), tmp_path / "out")
+    assert [(job.method, job.seed) for job in jobs[3:]] == [("zero_shot", 0)]
+    named = plan(clipclap, ["zero_shot", "eszsl"], range(2), tmp_path / "out")
+    assert [job.method for job in named] == ["zero_shot"] * 2 + ["eszsl"] * 2
+    table = write_tables(run_jobs(jobs[2:], processes=1), clipclap, tmp_path).read_text()
+    assert "| zero\\_shot (frozen baseline) | 1 |" in table
+
+
+def test_no_baseline_where_text_and_features_share_no_space(ucf: FeatureStore) -> None:
+    assert {job.method for job in plan(ucf, ["eszsl"], [0], Path("out"))} == {"eszsl"}
+
+
+def test_encoders_of_one_space_are_known_by_their_cards(store: FeatureStore) -> None:
+    def with_encoders(*encoders: tuple[str, str]) -> SimpleNamespace:
+        infos = [SimpleNamespace(modality=m, name=name) for m, name in encoders]
+        text = [name for modality, name in encoders if modality == "text"]
+        return SimpleNamespace(header=SimpleNamespace(setting="", encoders=infos), encoders=text)
+
+    assert shares_space(with_encoders(("visual", "clip"), ("audio", "vggish"), ("text", "clip")))
+    assert not shares_space(with_encoders(("visual", "clip"), ("text", "minilm")))
+    both = with_encoders(("visual", "clip"), ("text", "minilm"), ("text", "clip"))
+    assert not shares_space(both)
+    assert shares_space(both, "clip")
+    assert not shares_space(store)

@@ -91,19 +91,20 @@ def test_nothing_is_refused() -> None:
 def test_kinds_come_from_the_method_and_the_config(base: RunResult) -> None:
     assert kind_of(base) == "trained"
     assert kind_of(changed(base, config={"classes": {"shuffle": True}})) == "shuffled"
-    assert kind_of(changed(base, method="eszsl")) == "frozen"
+    assert kind_of(changed(base, method="zero_shot")) == "frozen"
+    assert kind_of(changed(base, method="eszsl", parameters=0)) == "trained"  # in closed form
     # A method this version does not know: frozen if it has no weights.
     assert kind_of(changed(base, method="unknown", parameters=0)) == "frozen"
     assert kind_of(changed(base, method="unknown", parameters=9)) == "trained"
 
 
 def test_a_trained_row_below_a_frozen_one_is_told(base: RunResult) -> None:
-    frozen = changed(base, 0.5, method="eszsl", label="closed form")
+    frozen = changed(base, 0.5, method="zero_shot", label="late fusion")
     below, above = (changed(base, hm, label=f"HM {hm}") for hm in (0.4, 0.6))
     found = notes(summary_rows([below, above, frozen]))
     assert len(found) == 1
     assert "'HM 0.4'" in found[0]
-    assert "below the frozen baseline 'closed form' (HM 50.0)" in found[0]
+    assert "below the frozen baseline 'late fusion' (HM 50.0)" in found[0]
     # On another store the two are not compared.
     assert not notes(summary_rows([below, changed(frozen, store_fingerprint="0" * 16)]))
 

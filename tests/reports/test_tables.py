@@ -76,7 +76,7 @@ def test_settings_get_separate_tables_and_simulated_data_is_named(
 
 
 def test_bad_news_stands_below_the_table(results: list[RunResult], tmp_path: Path) -> None:
-    frozen = write_run(tmp_path / "f", label="frozen rule", method="eszsl", skill=6)
+    frozen = write_run(tmp_path / "f", label="frozen rule", method="zero_shot", skill=6)
     mixed = [*results, frozen]
     for text in (printed(mixed), markdown_table(summary_rows(mixed))):
         assert "below the frozen" in " ".join(text.split())

@@ -11,9 +11,13 @@ from ezav.benchmarks.published import PublishedResult, published_results, suite_
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job
 from ezav.errors import EzavError
+from ezav.features.importers.layouts import LAYOUTS
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
 from ezav.safe_io import atomic_path, write_text
+
+FROZEN_BASELINE = "zero_shot"
+"""The recipe whose scores come straight from the encoders."""
 
 
 def plan(
@@ -28,6 +32,9 @@ def plan(
 ) -> list[Job]:
     """The jobs of a benchmark, method by method, each with its recipe for the store's suite.
 
+    Where the features share a space with the class embeddings, the frozen baseline joins the
+    methods, once: nothing in it is drawn.
+
     Args:
         methods: names of methods, or paths of recipe files; a file's runs are labelled by its name.
         training: overrides of the recipes' training settings, for all methods alike.
@@ -37,11 +44,14 @@ def plan(
     """
     suite = suite_name(store.header.dataset, store.header.setting)
     jobs = []
-    for name in methods:
-        recipe = load_recipe(name)
+    wanted = [(name, load_recipe(name), seeds) for name in methods]
+    baseline = load_recipe(FROZEN_BASELINE)
+    if shares_space(store, text_encoder) and all(r.method != baseline.method for _, r, _ in wanted):
+        wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
+    for name, recipe, each in wanted:
         setting = recipe.setting(suite)
         label = Path(name).stem
-        for seed in seeds:
+        for seed in each:
             jobs.append(
                 Job(
                     store=store.path,
@@ -56,6 +66,23 @@ def plan(
                 )
             )
     return jobs
+
+
+def shares_space(store: FeatureStore, text_encoder: str | None = None) -> bool:
+    """Features of a modality can be compared with the class embeddings: CLIP's, CLAP's."""
+    from ezav.encoders import registry
+
+    if store.header.setting == LAYOUTS["clipclap"].features("cls").setting:
+        return True
+    text = text_encoder or store.encoders[0]
+    spaces: dict[bool, set[str | None]] = {True: set(), False: set()}
+    for encoder in store.header.encoders:
+        is_text = encoder.modality == "text"
+        if encoder.name in registry.names(encoder.modality) and (
+            not is_text or text.startswith(encoder.name)
+        ):
+            spaces[is_text].add(registry.card(encoder.modality, encoder.name).space)
+    return bool((spaces[True] & spaces[False]) - {None})
 
 
 def _folder_name(label: str) -> str:

@@ -2,6 +2,8 @@
 
 A target is a store folder, or the name of a suite (ucf-cls, vggsound-main, …) inside --stores.
 What is done already (same store, settings, version) is kept; a kill loses the runs in hand only.
+Where the encoders share a space with the text (CLIP, CLAP), the frozen baseline, zero_shot, is in
+the table whether asked for or not.
 """
 
 from __future__ import annotations

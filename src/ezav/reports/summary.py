@@ -203,11 +203,15 @@ def _warnings(row: SummaryRow, table: Sequence[SummaryRow]) -> list[str]:
 def kind_of(result: RunResult) -> Kind:
     """Whether a run was trained, is a frozen baseline, or the shuffled control."""
     from ezav.methods import registry
+    from ezav.methods.base import Method
 
     if (result.config.get("classes") or {}).get("shuffle"):
         return "shuffled"
     if result.method in registry.names():
-        return "trained" if registry.get(result.method).trainable else "frozen"
+        method = registry.get(result.method)
+        # A closed form learns from the training set too.
+        learns = method.trainable or method.prepare is not Method.prepare
+        return "trained" if learns else "frozen"
     return "trained" if result.parameters else "frozen"
 
 
