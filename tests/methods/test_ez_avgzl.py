@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
@@ -203,3 +204,20 @@ def test_queries_keep_the_geometry_of_class_embeddings():
     assert not any(p.requires_grad for p in similarity.to_query.parameters())
     learned = AttentionSimilarity(8, 6, 3, 4, learned_query=True)
     assert all(p.requires_grad for p in learned.to_query.parameters())
+
+
+def test_inspection_splits_the_score_into_tokens():
+    model = method(temporal=True, layers=2)
+    torch.nn.init.normal_(model.similarity.to_value.weight)
+    audio, visual = temporal()
+    classes = torch.randn(5, 6)
+    shares = model.inspect(audio, visual, classes)
+    scores = model.scores(audio, visual, classes)
+    assert torch.allclose(shares.contribution.sum(-1), scores, atol=1e-5)
+    assert torch.allclose(shares.attention.sum(-1), torch.ones(4, 5), atol=1e-5)
+    padded = ~shares.real[:, None].expand_as(shares.attention)
+    assert float(shares.attention[padded].abs().max()) == 0
+    assert float(shares.contribution[padded].abs().max()) == 0
+    assert torch.equal(shares.times[:, shares.kinds == VISUAL], visual.times)
+    with pytest.raises(EzavError, match="does not attend"):
+        method(similarity="cosine").inspect(audio, visual, classes)

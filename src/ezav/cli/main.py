@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "predict": "name what is in clips, among the known classes or any names you type",
     "scan": "find events in long recordings",
     "report": "tables and figures of runs, as one HTML page",
+    "inspect": "recall class by class, and which moment and modality decided a clip",
     "export": "a run as ONNX and torch.export, with an example that needs no torch",
     "bench": "methods x seeds on feature stores, under one protocol, into one table",
     "ablate": "tables whose rows are one switch away from the full method",

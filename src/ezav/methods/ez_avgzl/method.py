@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +69,24 @@ class EzAvgzlConfig:
                 raise EzavError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.layers < 0:
             raise EzavError(f"layers must not be negative, it is {self.layers}")
+
+
+class TokenShares(NamedTuple):
+    """What each of a clip's T tokens (class token, audio, visual) gave to each class's score.
+
+    Attributes:
+        attention: `[B, C, T]`, mean over heads; sums to 1 over T.
+        contribution: `[B, C, T]`; sums to the score over T, exactly.
+        real: bool `[B, T]`; both are zero where it is False.
+        kinds: long `[T]`, CLASS, AUDIO or VISUAL of `network.py`.
+        times: `[B, T]`, the middle of a token in seconds; 0 for the class token.
+    """
+
+    attention: Tensor
+    contribution: Tensor
+    real: Tensor
+    kinds: Tensor
+    times: Tensor
 
 
 class EzAvgzl(Method):
@@ -154,6 +172,29 @@ class EzAvgzl(Method):
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         result: Tensor = self.similarity(self.fuse(audio, visual), class_embeddings)
         return result
+
+    def inspect(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> TokenShares:
+        """Which token, so which modality and moment, decided the score of a class.
+
+        Raises:
+            EzavError: the similarity is not `attention`.
+        """
+        similarity = self.similarity
+        if not isinstance(similarity, AttentionSimilarity):
+            raise EzavError(
+                f"the similarity '{self.config.similarity}' does not attend token by token",
+                "inspect a run of --config.similarity attention",
+            )
+        fused = self.fuse(audio, visual)
+        attention = similarity.attention(fused, class_embeddings)  # [H, T, B, C]
+        given = attention * similarity.value(fused)[..., None] * similarity.log_scale.exp()
+        return TokenShares(
+            attention=attention.mean(dim=0).permute(1, 2, 0),
+            contribution=given.sum(dim=0).permute(1, 2, 0),
+            real=fused.real,
+            kinds=fused.kinds,
+            times=torch.cat([torch.zeros_like(audio.times[:, :1]), audio.times, visual.times], 1),
+        )
 
     def loss(self, batch: Batch) -> Loss:
         """Equation 5: cross-entropy over the classes of the batch.

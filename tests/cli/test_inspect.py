@@ -1,0 +1,64 @@
+"""ezav inspect: the tokens' parts sum to the score; what cannot be inspected is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ezav.cli.main import main
+from ezav.protocol import TwoStageProtocol, write_run
+from ezav.protocol.run_folder import read_evaluation_file
+from tests import worlds
+from tests.protocol.test_two_stage import CONFIG, TRAINING
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspect")
+    store = worlds.store(folder / "store")
+    for name, config in (("ez_avgzl", CONFIG), ("eszsl", None)):
+        fitted = TwoStageProtocol(method=name, config=config, training=TRAINING).fit(store)
+        write_run(fitted, folder / name)
+    return folder
+
+
+def test_parts_sum_to_the_score_of_the_run(trained, capsys):
+    run = trained / "ez_avgzl"
+    stored = read_evaluation_file(run / "test.safetensors")
+    clip = stored.clips[3]
+    status = main(
+        ["inspect", str(run), "--store", str(trained / "store"), "--clips", clip, "--json"]
+    )
+    assert status == 0
+    found = json.loads(capsys.readouterr().out)
+    gamma = json.loads((run / "result.json").read_text())["gamma"]
+    (one,) = found["clips"]
+    assert one["label"] == stored.classes[int(stored.targets[3])]
+    assert {c["name"] for c in one["classes"]} >= {one["label"]}
+    for part in one["classes"]:
+        column = stored.classes.index(part["name"])
+        total = sum(token["contribution"] for token in part["tokens"])
+        assert total == pytest.approx(float(stored.scores[3, column]), abs=1e-4)
+        assert part["score"] == pytest.approx(total - gamma * bool(stored.seen[column]), abs=1e-4)
+        assert sum(token["attention"] for token in part["tokens"]) == pytest.approx(1, abs=1e-5)
+        assert [t["kind"] for t in part["tokens"]] == ["class token", "audio", "visual"]
+    recalls = [c["recall"] for c in found["classes"] if c["recall"] is not None]
+    assert recalls == sorted(recalls)
+
+
+@pytest.mark.parametrize(
+    ("run", "more", "said"),
+    [
+        ("eszsl", ["--store", "{store}"], "does not attend token by token"),
+        ("ez_avgzl", ["--store", "{store}", "--clips", "nowhere"], "no readable clip 'nowhere'"),
+        ("ez_avgzl", ["--clips", "a"], "give it: --store STORE"),
+        ("nothing", [], "no run at"),
+    ],
+)
+def test_mistakes_are_one_line(trained, capsys, run, more, said):
+    more = [one.format(store=trained / "store") for one in more]
+    assert main(["inspect", str(trained / run), *more]) != 0
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert "Traceback" not in error
