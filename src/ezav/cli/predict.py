@@ -40,9 +40,11 @@ class PredictCommand(Command):
             raise EzavError("no clips are given", "name at least one file")
         recognizer = load_recognizer(self.run_folder, self.device)
         classes = read_classes(self.classes, self.class_file)
-        recognizer.candidates(classes)  # a bad list is told before any file is read
         predictions = []
         with progress.status("") as status:
+            if classes is not None:
+                status.update(f"{len(classes):,} class names to class embeddings")
+            recognizer.candidates(classes)  # a bad list is told before any file is read
             for number, path in enumerate(self.clips, start=1):
                 status.update(f"{number} of {len(self.clips)}: {escape(path.name)}")
                 found = recognizer.predict(path, classes=classes, top_k=self.top_k)

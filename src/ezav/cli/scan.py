@@ -48,6 +48,9 @@ class ScanCommand(Command):
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
         classes = read_classes(self.classes, self.class_file)
         recognizer = load_recognizer(self.run_folder, self.device)
+        if classes is not None:
+            with progress.status(f"{len(classes):,} class names to class embeddings"):
+                recognizer.candidates(classes)
         with seconds_progress(self.video.name) as on_progress:
             events = list(scan(recognizer, self.video, classes, self.settings, on_progress))
         for path in self.out:
