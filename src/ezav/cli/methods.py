@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ezav.cli.common import Command, output
+
+if TYPE_CHECKING:
+    from ezav.methods.base import Method
 
 
 @dataclass(kw_only=True)
@@ -26,7 +29,8 @@ class MethodsCommand(Command):
                     "title": card.title,
                     "paper": card.paper,
                     "year": card.year,
-                    "tokens": "temporal" if method.temporal else "pooled",
+                    "modalities": card.modalities,
+                    "tokens": _tokens(method),
                     "trained": method.trainable,
                     "text": card.text,
                     "checked against": card.parity,
@@ -35,7 +39,7 @@ class MethodsCommand(Command):
         return {"methods": rows}
 
     def show(self, result: dict[str, Any]) -> None:
-        columns = ("name", "paper", "tokens", "text", "checked against")
+        columns = ("name", "paper", "year", "modalities", "tokens", "text", "checked against")
         rows = [[str(row[column]) for column in columns] for row in result["methods"]]
         if self.markdown:
             lines = [columns, ["---"] * len(columns), *rows]
@@ -50,6 +54,14 @@ class MethodsCommand(Command):
             table.add_row(*row)
         output.print(table)
         output.print("\n  ezav run NAME STORE --out RUN        one of them under the protocol")
+
+
+def _tokens(method: type[Method]) -> str:
+    from ezav.methods.base import Method
+
+    if method.uses_time is not Method.uses_time:  # its config decides
+        return "pooled or temporal"
+    return "temporal" if method.temporal else "pooled"
 
 
 CLI = MethodsCommand

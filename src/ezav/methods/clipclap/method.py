@@ -60,6 +60,7 @@ class ClipClap(LogPass, Method):
         paper="Kurzendörfer, Mercea, Koepke, Akata, CVPR Workshops 2024",
         year=2024,
         parity="the authors' code: outputs, losses and gradients to 1e-5",
+        modalities="audio + visual, or either",
         text="CLIP and CLAP text side by side (or any)",
     )
 

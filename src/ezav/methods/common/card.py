@@ -22,5 +22,7 @@ class Card:
     """Year of publication."""
     parity: str
     """What the implementation is checked against in the tests."""
+    modalities: str = "audio + visual"
+    """What of a clip is read; a clip that lacks one of them is scored all the same."""
     text: str = "any class embeddings"
     """What the class embeddings must be."""

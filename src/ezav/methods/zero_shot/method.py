@@ -57,6 +57,7 @@ class ZeroShot(Method):
         paper="Radford et al., ICML 2021 (CLIP); Mei et al., TASLP 2024 (WavCaps CLAP)",
         year=2021,
         parity="a naive loop over clips and classes",
+        modalities="audio + visual, or either",
         text="text of the encoders' own space",
     )
 
