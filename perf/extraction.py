@@ -1,10 +1,11 @@
-"""Speed, memory and survival of extraction.
+"""Speed and memory of extraction; what it survives is in extraction_survival.py.
 
     python perf/extraction.py speed             null encoder against plain decoding; × real time
     python perf/extraction.py speed --videos V  the same with your own class folders or manifest
-    python perf/extraction.py kills             a hundred kills at random moments
+    python perf/extraction.py few               few frames of a long recording, with both decoders
 
-All figures of a table come from one run on one machine, taken in turn, so that they compare.
+All figures of a table come from one run on one machine, taken in turn, so that they compare. On a
+busy machine compare processor seconds: the clock then measures the others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import multiprocessing
 import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -32,8 +32,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # workers import the encoders below
 
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
-from ezav.extraction import EncoderSpec, WorkerPool, extract, list_videos
-from ezav.media import Frames, Waveform
+from ezav.extraction import EncoderSpec, WorkerPool, list_videos
+from ezav.media import Frames, FrameSpec, Waveform, read_clip
 
 HERE = "perf.extraction"
 DISTINCT, COPIES = 40, 5
@@ -227,16 +227,20 @@ def speed(videos: Path | None, workers: int, repeats: int) -> None:
             taken[name].append((wall, cpu_seconds() - before))
     print(f"{len(paths)} clips, {length:.0f} s, {frames} frames; {workers} processes of one thread")
     print(f"median of {repeats}, in turn; load of the machine {os.getloadavg()[0]:.1f}\n")
-    print("| what | s | frames/s | clips/s | × real time | of plain | CPU s | frames per CPU s |")
-    print("|---|---|---|---|---|---|---|---|")
-    base = statistics.median(wall for wall, _ in taken["PyAV"])
+    bases = "".join(f" of {name}, clock / CPU |" for name in plain)
+    print(f"| what | s | frames/s | clips/s | × real time | CPU s | frames per CPU s |{bases}")
+    print("|---|---|---|---|---|---|---|" + "---|" * len(plain))
     for name, times in taken.items():
         wall, cpu = (statistics.median(column) for column in zip(*times))
         label = f"plain decoding, {name}" if name in plain else f"extraction, {name} encoders"
-        print(
+        line = (
             f"| {label} | {wall:.1f} | {frames / wall:.0f} | {len(paths) / wall:.1f} "
-            f"| {length / wall:.0f} | {base / wall:.0%} | {cpu:.1f} | {frames / cpu:.0f} |"
+            f"| {length / wall:.0f} | {cpu:.1f} | {frames / cpu:.0f} |"
         )
+        for base in plain:
+            walls, cpus = (statistics.median(column) for column in zip(*taken[base]))
+            line += f" {walls / wall:.0%} / {cpus / cpu:.0%} |"
+        print(line)
     lines240 = [path for path in paths if path.name.startswith("240p")]
     if lines240:
         before = cpu_seconds()
@@ -255,51 +259,16 @@ def speed(videos: Path | None, workers: int, repeats: int) -> None:
     )
 
 
-def kills(count: int, seed: int) -> None:
-    """Kill -9 an extraction again and again; the store must equal an undisturbed one."""
-    from tests.extraction.encoders import AUDIO, SLOW, TEXT
-    from tests.media.files import write_clip as write_small
-
-    from ezav.features import FeatureStore
-    from ezav.features.verify import verify_store
-
-    how = {"visual": SLOW, "audio": AUDIO, "text": TEXT, "workers": 2}
+def few(seconds: int) -> None:
+    """Eight frames of one long recording, read with PyAV and with torchcodec."""
     with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        for number in range(5):
-            (root / "videos" / f"class {number}").mkdir(parents=True)
-            for take in range(40):
-                path = root / "videos" / f"class {number}" / f"{take}.mp4"
-                write_small(path, frames=4, tone=200.0 + 100 * number, rate=8_000)
-        quiet = extract(root / "videos", root / "quiet", **how)  # type: ignore[arg-type]
-        rng = random.Random(seed)
-        done = restarts = 0
-        while done < count:
-            child = os.fork()
-            if child == 0:
-                try:
-                    extract(root / "videos", root / "killed", **how)  # type: ignore[arg-type]
-                finally:
-                    os._exit(0)
-            time.sleep(rng.uniform(0.05, 1.2))
-            finished, _ = os.waitpid(child, os.WNOHANG)
-            if finished:  # begin anew: there must be something left to lose
-                check = FeatureStore.open(root / "killed").fingerprint
-                assert check == quiet.fingerprint, "a killed store differs"
-                shutil.rmtree(root / "killed")
-                restarts += 1
-                continue
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            done += 1
-            print(f"\r{done} kills, {restarts} stores finished between", end="", file=sys.stderr)
-        report = extract(root / "videos", root / "killed", **how)  # type: ignore[arg-type]
-        assert report.fingerprint == quiet.fingerprint, "the killed store differs"
-        verify_store(root / "killed")
-    print(
-        f"\n{done} kills while 200 clips were extracted; {restarts + 1} stores, "
-        "each equal to the undisturbed one"
-    )
+        path = Path(temporary) / "long.mp4"
+        write_clip(path, 240, seconds, 0)
+        for name in ("pyav", "torchcodec"):
+            read_clip(path, video=FrameSpec.middle(), audio=None, decoder=name)  # type: ignore[arg-type]
+            before = time.process_time()
+            read_clip(path, video=FrameSpec.uniform(8), audio=None, decoder=name)  # type: ignore[arg-type]
+            print(f"{name}: {time.process_time() - before:.2f} CPU s for 8 frames of {seconds} s")
 
 
 def main() -> None:
@@ -309,14 +278,13 @@ def main() -> None:
     fast.add_argument("--videos", type=Path)
     fast.add_argument("--workers", type=int, default=2)
     fast.add_argument("--repeats", type=int, default=3)
-    killing = verbs.add_parser("kills")
-    killing.add_argument("--count", type=int, default=100)
-    killing.add_argument("--seed", type=int, default=0)
+    sparse = verbs.add_parser("few")
+    sparse.add_argument("--seconds", type=int, default=300)
     arguments = parser.parse_args()
     if arguments.verb == "speed":
         speed(arguments.videos, arguments.workers, arguments.repeats)
     else:
-        kills(arguments.count, arguments.seed)
+        few(arguments.seconds)
 
 
 if __name__ == "__main__":

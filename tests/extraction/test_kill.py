@@ -61,7 +61,7 @@ def test_kills_at_random_moments_change_nothing(videos: Path, tmp_path: Path) ->
     one, other = (FeatureStore.open(path).index for path in (tmp_path / "quiet", out))
     for column in ("clip", "class", "split", "checksum", "duration", "status", "reason"):
         assert one.column(column).to_pylist() == other.column(column).to_pylist()
-    verify_store(out)
+    assert verify_store(out).sound
     left = [path.name for path in out.rglob("*") if path.suffix in {".part", ".journal"}]
     assert left == []
 
