@@ -36,7 +36,7 @@ from ezav.extraction import EncoderSpec, WorkerPool, list_videos
 from ezav.media import Frames, FrameSpec, Waveform, read_clip
 
 HERE = "perf.extraction"
-DISTINCT, COPIES = 40, 5
+DISTINCT = 40
 SHORT_SIDES = (128, 240, 360, 480)
 
 
@@ -104,8 +104,8 @@ def write_clip(path: Path, short_side: int, seconds: float, seed: int) -> None:
         container.mux(audio.encode())
 
 
-def generated(folder: Path) -> list[Path]:
-    """200 clips of 128 to 480 lines and 3 to 10 s; 40 different ones, five times each."""
+def generated(folder: Path, copies: int) -> list[Path]:
+    """Clips of 128 to 480 lines and 3 to 10 s; 40 different ones, so many times each."""
     clips = []
     for number in range(DISTINCT):
         side, seconds = SHORT_SIDES[number % 4], 3 + 7 * (number // 4) / (DISTINCT // 4 - 1)
@@ -115,7 +115,7 @@ def generated(folder: Path) -> list[Path]:
             part = first.with_suffix(".part.mp4")
             write_clip(part, side, seconds, number)
             part.rename(first)
-        for copy in range(COPIES):
+        for copy in range(copies):
             path = first.with_name(f"{side}p_{number:02d}_{copy}.mp4")
             if not path.exists():
                 shutil.copy(first, path)
@@ -202,11 +202,11 @@ class MemoryWatch:
             self.most = max(self.most, pages * page)
 
 
-def speed(videos: Path | None, workers: int, repeats: int) -> None:
+def speed(videos: Path | None, copies: int, workers: int, repeats: int) -> None:
     if videos is None:
         folder = Path(tempfile.gettempdir()) / "ezav-perf-extraction"
         print(f"clips: {folder} (made when absent)", file=sys.stderr)
-        paths = generated(folder)
+        paths = generated(folder, copies)
     else:
         paths = [item.path for item in list_videos(videos).items]
     frames = sum(map(decode_plainly, paths))
@@ -276,13 +276,14 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     fast = verbs.add_parser("speed")
     fast.add_argument("--videos", type=Path)
+    fast.add_argument("--copies", type=int, default=5, help="of 40 clips; 5 make the 200")
     fast.add_argument("--workers", type=int, default=2)
     fast.add_argument("--repeats", type=int, default=3)
     sparse = verbs.add_parser("few")
     sparse.add_argument("--seconds", type=int, default=300)
     arguments = parser.parse_args()
     if arguments.verb == "speed":
-        speed(arguments.videos, arguments.workers, arguments.repeats)
+        speed(arguments.videos, arguments.copies, arguments.workers, arguments.repeats)
     else:
         few(arguments.seconds)
 

@@ -55,7 +55,7 @@ class Table(Command):
             )
         output.print(grid)
         output.print(
-            "\nAn unpinned one needs a revision or a local folder. Your own: package.module:Class."
+            "\nAn unpinned one is a file of your own (source=). Your own encoder: package.module:Class."
         )
 
 
