@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -64,20 +66,80 @@ def test_reading_test_clips_changes_nothing_that_was_fitted(store, tmp_path, mon
         blind.test()
 
 
-@settings(max_examples=30, deadline=None)
+def _built_anew(fitted, changes, proof):
+    fields = {f.name: getattr(fitted, f.name) for f in dataclasses.fields(fitted)}
+    return FittedProtocol(**{**fields, **changes, **({} if proof is None else {"proof": proof})})
+
+
+def _set(fitted, changes, proof):
+    for name, value in changes.items():
+        setattr(fitted, name, value)
+    return fitted
+
+
+def _deleted(fitted, changes, proof):
+    for name in changes:
+        delattr(fitted, name)
+    return fitted
+
+
+def _of_a_subclass(fitted, changes, proof):
+    class Lenient(FittedProtocol):
+        def __post_init__(self, proof):
+            pass
+
+    return _built_anew(fitted, changes, proof)
+
+
+def _copied_and_set(fitted, changes, proof):
+    return _set(pickle.loads(pickle.dumps(copy.copy(fitted))), changes, proof)
+
+
+WAYS = {
+    "built anew": _built_anew,
+    "dataclasses.replace": lambda fitted, changes, proof: dataclasses.replace(fitted, **changes),
+    "replace with a proof": lambda fitted, changes, proof: dataclasses.replace(
+        fitted, **changes, proof=proof
+    ),
+    "set": _set,
+    "deleted": _deleted,
+    "a subclass": _of_a_subclass,
+    "a copy, set": _copied_and_set,
+    "the protocol, set": lambda fitted, changes, proof: _set(fitted.protocol, {"seed": 9}, proof),
+    "the model, set": lambda fitted, changes, proof: _set(fitted.model_, {"seen": None}, proof),
+}
+
+
+@settings(max_examples=60, deadline=None)
 @given(
-    gamma=st.floats(-5, 5),
-    epoch=st.integers(1, 50),
+    way=st.sampled_from(sorted(WAYS)),
+    changes=st.fixed_dictionaries(
+        {}, optional={"gamma_": st.floats(-5, 5), "epoch_": st.integers(1, 50)}
+    ).filter(bool),
     proof=st.sampled_from([None, object(), True, "fit"]),
 )
-def test_nothing_but_validation_makes_a_protocol_that_can_test(fitted, gamma, epoch, proof):
-    fields = {f.name: getattr(fitted, f.name) for f in dataclasses.fields(fitted)}
-    forged = {**fields, "gamma_": gamma, "epoch_": epoch, "_made_by": proof}
-    with pytest.raises(EzavError, match="validation"):
-        FittedProtocol(**forged)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        fitted.gamma_ = gamma
-    assert not hasattr(TwoStageProtocol(method="ez_avgzl"), "test")
+def test_nothing_but_validation_makes_a_protocol_that_can_test(fitted, way, changes, proof):
+    before = fitted.gamma_, fitted.epoch_, fitted.protocol.seed
+    with pytest.raises((EzavError, dataclasses.FrozenInstanceError, TypeError)) as told:
+        WAYS[way](fitted, changes, proof)
+    assert not isinstance(told.value, TypeError) or "only validation makes one" in str(told.value)
+    assert (fitted.gamma_, fitted.epoch_, fitted.protocol.seed) == before
+
+
+def test_a_pickled_protocol_is_the_same_and_what_is_not_fitted_cannot_test(fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    assert (again.gamma_, again.epoch_) == (fitted.gamma_, fitted.epoch_)
+    assert torch.equal(again.test().scores, fitted.test().scores)
+    for unable in (TwoStageProtocol(method="ez_avgzl"), fitted.model_, fitted.history_[0]):
+        assert not hasattr(unable, "test")
+
+
+def test_a_run_read_back_keeps_its_gamma(fitted, tmp_path):
+    write_run(fitted, tmp_path / "run")
+    model, result = read_model(tmp_path / "run")
+    assert not hasattr(model, "test")
+    with pytest.raises(ValueError, match="frozen"):
+        result.gamma = 0.0
 
 
 def test_stage_2_trains_on_train_and_validation_for_that_many_epochs(store, monkeypatch):

@@ -12,7 +12,7 @@ RESULT_VERSION = 1
 class Metrics(BaseModel):
     """S, U, HM, ZSL and AUSUC as fractions in [0, 1]."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     S: float
     U: float
@@ -34,7 +34,7 @@ class ClassResult(BaseModel):
 class RunResult(BaseModel):
     """One run of one method with one seed under the two-stage protocol."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = RESULT_VERSION
     method: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import InitVar, asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,9 +107,11 @@ def _silent(stage: int, epochs: int, epoch: ValidationEpoch | EpochLog) -> None:
     return None
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TwoStageProtocol:
     """One method, one store, one seed.
+
+    Frozen, so that what was fitted says with which settings; `dataclasses.replace` makes another.
 
     Example:
         >>> TwoStageProtocol(method="ez_avgzl", seed=1).seed
@@ -190,7 +192,7 @@ class TwoStageProtocol:
             validation_=validated.evaluation,
             history_=tuple(validated.history),
             seconds={"stage_1": validated.seconds, "stage_2": seconds},
-            _made_by=_VALIDATION,
+            proof=_VALIDATION,
         )
 
     def validate(self, store: FeatureStore, on_epoch: Progress = _silent) -> Validated:
@@ -361,10 +363,14 @@ class FittedProtocol:
     validation_: Evaluation
     history_: tuple[ValidationEpoch, ...]
     seconds: dict[str, float]
-    _made_by: object = None
+    proof: InitVar[object] = None
+    """Not kept, so that a changed copy (`dataclasses.replace`) lacks it."""
 
-    def __post_init__(self) -> None:
-        if self._made_by is not _VALIDATION:
+    def __init_subclass__(cls) -> None:
+        raise TypeError("FittedProtocol cannot be subclassed: only validation makes one")
+
+    def __post_init__(self, proof: object) -> None:
+        if proof is not _VALIDATION:
             raise EzavError(
                 "a protocol is fitted by TwoStageProtocol.fit only",
                 "gamma and the epoch must come from validation",

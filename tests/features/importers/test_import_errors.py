@@ -71,6 +71,12 @@ def not_finite(root: Path) -> None:
     write_h5(root / VIDEO / "stage_1_train/Archery.h5", names, data)
 
 
+def audio_for_video(root: Path) -> None:
+    names = ["Archery-val_seen-0", "Archery-val_seen-1"]
+    write_h5(root / VIDEO / "stage_1_val_seen/Archery.h5", names, np.ones((2, 6)))
+    write_h5(root / AUDIO / "stage_1_val_seen/Archery.h5", names)
+
+
 def two_spellings(root: Path) -> None:
     both(root, "stage_1_train/Handstand_Pushups.h5", ["a1", "a2"])
 
@@ -105,6 +111,7 @@ def other_folder(root: Path) -> None:
         (damage, "Archery.h5' is not a readable HDF5 file"),
         (no_urls, "has no dataset 'data'; it holds features"),
         (not_finite, "clip 'Archery-train-1': its visual features are not finite"),
+        (audio_for_video, "class .Archery. in val_seen has features of 6 audio and 6 visual"),
         (two_spellings, "class 'HandstandPushups' has two feature files in train"),
         (no_text, "no text embeddings 'word_embeddings_ucf_normed.npy'"),
         (other_folder, "choose with --features one of mine"),

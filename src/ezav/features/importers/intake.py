@@ -34,6 +34,7 @@ class Intake:
         self.bytes = 0
         self._spelled: dict[tuple[str, str], str] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._dims: tuple[int, int] | None = None
 
     def wanted(self, split: str, spelling: str) -> bool:
         """The class lists have this class in this split."""
@@ -43,7 +44,8 @@ class Intake:
         """The blocks of the setting, under their classes' own names.
 
         Raises:
-            EzavError: two files of one class in a split, or a clip in two places.
+            EzavError: two files of one class in a split, a clip in two places, or features of
+                another dimension than those before.
         """
         for block in blocks:
             name = self.classes.resolve(block.name) or block.name
@@ -59,6 +61,8 @@ class Intake:
                     f"'{block.name}'",
                     "remove one of them",
                 )
+            if block.clips:
+                self._check_dims(block, name)
             for clip in block.clips:
                 if clip in self.splits:
                     raise EzavError(
@@ -70,6 +74,17 @@ class Intake:
             self._counts[block.split, name] += len(block.clips)
             self.bytes += block.bytes
             yield replace(block, name=name)
+
+    def _check_dims(self, block: Block, name: str) -> None:
+        dims = block.audio.values.shape[1], block.visual.values.shape[1]
+        self._dims = self._dims or dims
+        if dims != self._dims:
+            raise EzavError(
+                f"the class '{name}' in {block.split} has features of {dims[0]} audio and "
+                f"{dims[1]} visual dimensions, classes before it {self._dims[0]} and "
+                f"{self._dims[1]}",
+                "are files of two settings, or of audio and video, mixed up?",
+            )
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Split -> number of clips, split -> number of classes.
