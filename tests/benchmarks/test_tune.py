@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import statistics
 from pathlib import Path
 from types import SimpleNamespace
@@ -127,6 +129,19 @@ def test_a_space_of_choices_is_tried_out_each_once(store, recipe, tmp_path, monk
     assert sorted(tried[:-1]) == [("ceo", 0.05), ("ceo", 0.2), ("ceo", 0.5)]
     assert best_of(trials).HM == 0.3
     assert as_given(search, trials) == trials[-1]
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_one_line(search, tmp_path, monkeypatch, store):
+    monkeypatch.setattr("ezav.benchmarks.tune.run_trial", die)
+    with pytest.raises(EzavError, match=r"a process died.*fewer --processes"):
+        tune(search, tmp_path, 2, processes=2)
+    monkeypatch.setattr("ezav.benchmarks.runner.run_job", die)
+    with pytest.raises(EzavError, match=r"a process died.*fewer --processes"):
+        run_jobs(plan(store, ["eszsl"], [0, 1], tmp_path / "bench"), processes=2)
 
 
 def test_one_process_gives_the_same_search_again(search, tmp_path):

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,16 @@ def _in_processes(
                 position = futures[future]
                 results[position] = future.result()
                 on_done(jobs[position], results[position])
+        except BrokenProcessPool as error:
+            raise process_died() from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def process_died() -> EzavError:
+    """What to say when a process of a pool was killed."""
+    return EzavError(
+        "a process died, perhaps for want of memory",
+        "repeat the command with fewer --processes: what is finished is kept",
+    )

@@ -13,6 +13,7 @@ import os
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ import yaml
 import ezav
 from ezav.benchmarks.published import suite_name
 from ezav.benchmarks.recipe import DEFAULT, load_recipe
-from ezav.benchmarks.runner import typed_settings
+from ezav.benchmarks.runner import process_died, typed_settings
 from ezav.benchmarks.space import (
     Choice,
     Range,
@@ -403,6 +404,8 @@ def _in_processes(
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     on_trial(future.result(), False)
+        except BrokenProcessPool as error:
+            raise process_died() from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
