@@ -3,6 +3,8 @@
     python perf/training.py throughput [--layers 1 6] [--threads 1] [--rounds 9] [--device cuda]
     python perf/training.py vggsound        one epoch over 81,270 clips, peak memory
     python perf/training.py scoring         100,000 clips x 1,000 classes, peak memory
+    python perf/training.py whole STORE     the default recipe against the long schedule
+    python perf/training.py together [--seeds 5] [--device cuda]   K seeds in one pass or in turn
 
 `throughput` trains on random features of the sizes of UCF-GZSL cls (3,174 clips, 4096 + 128
 dimensions, 30 classes; batch 64, width 300) in three ways that take turns, round by round:
@@ -32,11 +34,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
+from ezav.cli.run import default_settings
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.store import FeatureStore
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.protocol import TwoStageProtocol
 from ezav.training import Trainer, TrainingConfig, build_method, score_all
+from ezav.training.together import Together
 
 BATCH = 64
 STEPS = 20
@@ -64,11 +70,16 @@ def paper_size(layers: int) -> EzAvgzlConfig:
 
 
 def trainer_of(
-    config: EzAvgzlConfig, clips: FeatureSet, text: Tensor, device: str, **training: Any
-):
+    config: EzAvgzlConfig,
+    clips: FeatureSet,
+    text: Tensor,
+    device: str,
+    batch: int = BATCH,
+    **training: Any,
+) -> Trainer:
     dims = Dims(audio=clips.audio.dim, visual=clips.visual.dim, text=text.shape[1])
     method = build_method(EzAvgzl, config, dims, 0).to(device)
-    return Trainer(method, clips, text, TrainingConfig(batch_size=BATCH, **training))
+    return Trainer(method, clips, text, TrainingConfig(batch_size=batch, **training))
 
 
 class Clips(Dataset):
@@ -136,7 +147,7 @@ def products_of(trainer: Trainer) -> list[tuple[Tensor, Tensor]]:
     index = trainer.sampler.epoch(1, BATCH)[0]
     trainer.method.train()
     with Products() as products:
-        trainer._step(index)
+        trainer._step(trainer.gather(index))
     return products.found
 
 
@@ -257,15 +268,74 @@ def scoring(options: argparse.Namespace) -> None:
     print(f"peak {peak_mib():.0f} MiB, before {before:.0f} (features and PyTorch)")
 
 
+def whole(options: argparse.Namespace) -> None:
+    """The whole two-stage run with the default recipe, and the validation HM of both schedules."""
+    torch.set_num_threads(options.threads)
+    store = FeatureStore.open(options.store)
+    config, short = default_settings("ez_avgzl")
+    long = TrainingConfig(
+        epochs=15, batches_per_epoch=300, batch_size=64, learning_rate=1e-4, patience=None
+    )
+    found: dict[str, list[float]] = {}
+    for seed in range(options.seeds):
+        for name, training in (("default recipe", short), ("15 x 300 batches of 64", long)):
+            protocol = TwoStageProtocol(
+                method="ez_avgzl", config=config, training=training, seed=seed
+            )
+            started, cpu = time.perf_counter(), time.process_time()
+            fitted = protocol.fit(store)
+            fitted.test()
+            wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+            best = max(epoch.HM for epoch in fitted.history_)
+            found.setdefault(name, []).append(best)
+            print(f"seed {seed}, {name:<24} two stages and test: {wall:6.1f} s, CPU {cpu:6.1f} s; ")
+            print(f"    validation HM {best:.1%} (epoch {fitted.epoch_})", flush=True)
+    for name, values in found.items():
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        print(f"{name:<24} validation HM {statistics.mean(values):.1%} ± {spread:.1%}")
+
+
+def together(options: argparse.Namespace) -> None:
+    """K seeds in one batched pass against the same K seeds in turn."""
+    torch.set_num_threads(options.threads)
+    on_cpu = options.device == "cpu"
+    clips, text = features(3174, 128, 4096, 30), class_vectors(30)
+    clips = clips.to(options.device)
+    for name, config in (("default", EzAvgzlConfig()), ("L = 1, width 300", paper_size(1))):
+        for batch in options.batches:
+
+            def make(config: Any = config, batch: int = batch) -> list[Trainer]:
+                return [
+                    trainer_of(config, clips, text, options.device, batch, batches_per_epoch=STEPS)
+                    for _ in range(options.seeds)
+                ]
+
+            in_turn, joined = make(), Together(make())
+
+            def one_by_one(trainers: Any = in_turn) -> None:
+                for trainer in trainers:
+                    trainer.run_epoch()
+
+            turns = {"in turn": one_by_one, "together": joined.run_epoch}
+            clock = time.process_time if options.threads == 1 and on_cpu else time.perf_counter
+            seconds = measure(turns, options.rounds, clock)
+            ratio = statistics.median(a / b for a, b in zip(*seconds.values()))
+            print(f"{name}, batch {batch}, {options.seeds} seeds: in turn / together {ratio:.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("throughput", "vggsound", "scoring"))
+    commands = {one.__name__: one for one in (throughput, vggsound, scoring, whole, together)}
+    parser.add_argument("what", choices=commands)
+    parser.add_argument("store", nargs="?", help="for `whole`: a feature store")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--batches", type=int, nargs="+", default=[BATCH])
     parser.add_argument("--layers", type=int, nargs="+", default=[1, 6])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    {"throughput": throughput, "vggsound": vggsound, "scoring": scoring}[options.what](options)
+    commands[options.what](options)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class RunCommand(Command):
     label: str = ""
     """What tables call this run; by default the method's name."""
     text_encoder: str | None = None
-    """Which of the store's class embeddings to use; by default its first."""
+    """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
     device: str = "auto"
     """cpu, cuda, or auto."""
     features: Literal["auto", "memory", "mapped"] = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -151,7 +151,8 @@ class FeatureStore:
         """The class embeddings, rows in the order of `classes`.
 
         Args:
-            encoder: one of `encoders`; None is the first.
+            encoder: one of `encoders`; None is the first. "A + B" joins those of two encoders
+                (or more) in one vector, each a unit vector before.
 
         Raises:
             EzavError: the store has none, or none of that encoder.
@@ -162,6 +163,12 @@ class FeatureStore:
         for file in files:
             if encoder is None or encoder == file.encoder:
                 return self.load_classes(file).select(self.classes)
+        if encoder is not None and " + " in encoder:
+            return reduce(
+                lambda joined, name: joined.concatenate(self.class_embeddings(name)),
+                encoder.split(" + ")[1:],
+                self.class_embeddings(encoder.split(" + ")[0]),
+            )
         raise EzavError(
             f"the store '{self.path}' has no class embeddings of '{encoder}'",
             f"it has those of {', '.join(repr(name) for name in self.encoders)}",
