@@ -115,7 +115,8 @@ def test_every_card_is_complete(found: EncoderCard) -> None:
     assert found.revision
     if found.name != "statistics":
         assert found.trained_on
-    if found.revision not in {"unpinned"} and "/" in found.source and " " not in found.source:
+    assert (found.revision == "unpinned") == (found.name in {"c3d", "vggish", "word2vec"})
+    if found.revision != "unpinned" and "/" in found.source and " " not in found.source:
         assert len(found.revision) == 40  # a commit, in full
         assert set(found.revision) <= set("0123456789abcdef")
     needs = found.needs

@@ -55,7 +55,7 @@ class Table(Command):
             )
         output.print(grid)
         output.print(
-            "\nAn unpinned one is a file of your own (source=). Your own encoder: package.module:Class."
+            "\nUnpinned: a file of yours (source=). An encoder of your own: package.module:Class."
         )
 
 

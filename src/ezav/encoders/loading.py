@@ -53,15 +53,10 @@ def find_source(
     card then says nothing about it.
 
     Raises:
-        EzavError: no such folder, or a hub model without a revision.
+        EzavError: no such folder, or a hub model other than the card's without a revision.
     """
     if source is None:
         source, revision = card.source, revision or card.revision
-        if revision == UNPINNED:
-            raise EzavError(
-                f"the encoder '{card.name}' ({card.source}) has no pinned revision",
-                "give revision= (a commit, or 'main' for whatever is newest), or source= a folder",
-            )
         return Source(str(source), str(revision)), card.but(revision=revision)
     folder = Path(source).expanduser()
     if folder.is_dir():
@@ -82,7 +77,7 @@ def find_source(
 
 
 UNPINNED = "unpinned"
-"""A card's revision where no commit of the hub could be verified; the user has to name one."""
+"""The revision of a card whose weights are a file that the user has to bring."""
 
 
 def weights_hash(folder: Path) -> str:
