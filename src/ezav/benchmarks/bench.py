@@ -115,7 +115,7 @@ def write_tables(results: Sequence[RunResult], store: FeatureStore, out: Path) -
     if store.header.simulated:
         text += ["**SIMULATED DATA: random features, nothing here says how good a method is.**", ""]
     text += [markdown_table(summary_rows(results)), ""]
-    text += _published_markdown(published_rows(store))
+    text += _published_markdown(published_rows(store), store.header.setting)
     write_text(out / "results.md", "\n".join(text))
     return out / "results.md"
 
@@ -150,21 +150,21 @@ def _counts(store: FeatureStore) -> str:
     return f"Classes / clips: {' · '.join(parts)}. Text alignment: {alignment}."
 
 
-def _published_markdown(rows: Sequence[PublishedResult]) -> list[str]:
+def _published_markdown(rows: Sequence[PublishedResult], setting: str) -> list[str]:
     if not rows:
         return []
 
     def percent(value: float | None) -> str:
-        return "" if value is None else f"{100 * value:.2f}"
+        return "–" if value is None else f"{100 * value:.2f}"
 
     lines = [
         "Published rows (other people's numbers, on the real features, percent):",
         "",
-        "| method | S | U | HM | ZSL | text alignment | source |",
-        "|---|---|---|---|---|---|---|",
+        "| method | setting | S | U | HM | ZSL | text alignment | source |",
+        "|---|---|--:|--:|--:|--:|---|---|",
     ]
     lines += [
-        f"| {row.method} | {percent(row.S)} | {percent(row.U)} | {percent(row.HM)} | "
+        f"| {row.method} | {setting} | {percent(row.S)} | {percent(row.U)} | {percent(row.HM)} | "
         f"{percent(row.ZSL)} | {row.text_alignment.replace('_', ' ')} | {row.source} |"
         for row in rows
     ]
