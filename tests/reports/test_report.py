@@ -38,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_run(folder / f"ceo/{seed}", label="with CEO", seed=seed, skill=2.5)
         write_run(folder / f"raw/{seed}", label="raw text", seed=seed, source="raw")
     write_run(folder / "shuffled", label="shuffled", skill=0.2, shuffle=True)
-    write_run(folder / "frozen", label="closed form", method="eszsl", skill=5, history=1)
+    write_run(folder / "frozen", label="zero-shot", method="zero_shot", skill=5, history=1)
     return folder
 
 
@@ -71,7 +71,7 @@ def test_the_page_says_what_is_asked_of_it(made: tuple[str, Path]) -> None:
     for words in (
         "chance",
         "frozen baseline",
-        "is trained, yet below the frozen baseline 'closed form'",
+        "is trained, yet below the frozen baseline 'zero-shot'",
         "Confusion without and with CEO",
         "Two-stage protocol",
         "drawn, seed 3",
@@ -248,3 +248,25 @@ def test_without_ceo_is_the_nearest_config_of_the_same_method(tmp_path: Path) ->
     assert other is not None
     assert other.label == "near"
     assert without_ceo(groups[1], groups) is None
+
+
+def test_in_the_map_a_clip_lies_near_the_embedding_of_its_class() -> None:
+    """Standardised profiles: correlation by numpy, and the share counted clip by clip."""
+    import torch
+
+    from ezav.reports.figures.tsne import _at_home, _standardised
+
+    draw = np.random.default_rng(0)
+    rows = draw.normal(size=(5, 7))
+    rows[3] = 2.0
+    found = _standardised(torch.from_numpy(rows)).numpy()
+    kept = [0, 1, 2, 4]
+    assert np.allclose((found @ found.T / 7)[np.ix_(kept, kept)], np.corrcoef(rows[kept]))
+    assert not found[3].any()
+
+    clips, classes = draw.normal(size=(30, 2)), draw.normal(size=(4, 2))
+    targets = draw.integers(4, size=30)
+    right = 0
+    for clip, target in zip(clips, targets):
+        right += min(range(4), key=lambda c: float(np.hypot(*(clip - classes[c])))) == target
+    assert _at_home(clips, classes, targets) == right / 30

@@ -1,4 +1,4 @@
-"""A map of the test clips: t-SNE of their score vectors, a marker for each class."""
+"""A map of the test clips with the class embeddings: t-SNE of profiles over the classes."""
 
 from __future__ import annotations
 
@@ -35,42 +35,54 @@ _FEWEST = 8
 
 @styled
 def clip_map(group: LabelledRuns) -> Panel | None:
-    """t-SNE (van der Maaten & Hinton 2008) of score vectors; None where there is nothing to map.
+    """t-SNE (van der Maaten & Hinton 2008) of profiles; None where there is nothing to map.
 
-    A clip's score vector is centred, since adding a constant to all scores changes no decision.
+    Clips and class embeddings live in different spaces for most methods; what they share is a
+    profile over the C classes: a clip's scores (gamma subtracted from seen classes), a class
+    embedding's similarities to all. Each profile is standardised, so near means correlated.
     """
     run, test = group.first, group.first.test
     chosen = _sample(test.targets.numpy())
-    scores = test.scores[chosen].double()
-    scores = scores - scores.mean(dim=1, keepdim=True)
-    spread = float(scores.std()) if len(chosen) >= _FEWEST else 0.0
-    if not spread > 0 or not bool(torch.isfinite(scores).all()):
+    if len(chosen) < _FEWEST:
+        return None
+    scores = _standardised(test.scores[chosen].double() - run.result.gamma * test.seen)
+    vectors = run.classes.select(test.classes).vectors.double()
+    profiles = torch.cat([scores, _standardised(vectors @ vectors.T)])
+    if not bool(scores.any()) or not bool(torch.isfinite(profiles).all()):
         return None
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(chosen) - 1) / 3)
     model = TSNE(perplexity=perplexity, init="random", random_state=0)
-    places = np.asarray(model.fit_transform((scores / spread).numpy()), dtype=np.float64)
+    every = np.asarray(model.fit_transform(profiles.numpy()), dtype=np.float64)
+    places, class_places = every[: len(chosen)], every[len(chosen) :]
     targets = test.targets[chosen].numpy()
     seen = test.seen.numpy()
-    figure, left_out = _draw(places, targets, seen, test.classes, run.result.simulated)
+    figure, left_out = _draw(
+        places, class_places, targets, seen, test.classes, run.result.simulated
+    )
     some = f"{len(chosen)} of the {len(test.clips)}" if len(chosen) < len(test.clips) else "The"
     caption = (
-        f"{some} test clips of {run.result.dataset}, placed by t-SNE of their vectors of class "
-        f"scores ({group.label}, seed {run.result.seed}, perplexity {perplexity:.0f}). Circles: "
-        "clips of seen classes; triangles: of unseen ones; a name stands near the median of its "
-        "class's clips. Distances between far groups mean nothing."
+        f"{some} test clips of {run.result.dataset} with the class embeddings, placed by t-SNE "
+        f"({group.label}, seed {run.result.seed}, perplexity {perplexity:.0f}): a clip by its "
+        "scores of all classes at the learned γ, a class embedding by its similarities to all. "
+        "Circles: clips of seen classes; triangles: of unseen ones; crosses: class embeddings, "
+        f"each with its name. {_at_home(places, class_places, targets):.0%} of the clips lie "
+        "nearest to the cross of their own class. Distances between far groups mean nothing."
     )
     if len(np.unique(targets)) > _COLOURED:
-        caption += " Of so many classes only the unseen ones whose clips lie closest are named."
+        caption += " Of so many classes only unseen ones whose clips lie closest are named."
     if left_out:
         caption += f" {left_out} names found no room; the CSV has every clip's class."
-    csv: list[list[object]] = [["clip", "class", "seen", "x", "y"]]
+    csv: list[list[object]] = [["what", "clip", "class", "seen", "x", "y"]]
     for row, target, (x, y) in zip(chosen.tolist(), targets, places):
-        csv.append([test.clips[row], test.classes[target], bool(seen[target]), f"{x}", f"{y}"])
+        side = bool(seen[target])
+        csv.append(["clip", test.clips[row], test.classes[target], side, f"{x}", f"{y}"])
+    for name, side, (x, y) in zip(test.classes, seen.tolist(), class_places):
+        csv.append(["class embedding", "", name, side, f"{x}", f"{y}"])
     return Panel(
         key="tsne",
-        title="Map of the test clips",
+        title="Map of the test clips and class embeddings",
         caption=caption,
         pictures=(Picture("tsne", figure, f"t-SNE of {len(chosen)} test clips", scrolls=True),),
         csv={"tsne": to_csv(csv)},
@@ -90,8 +102,24 @@ def _sample(targets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sort(np.concatenate(kept))
 
 
+def _standardised(rows: torch.Tensor) -> torch.Tensor:
+    """Rows of mean 0 and variance 1; a constant row is all 0."""
+    centred = rows - rows.mean(dim=1, keepdim=True)
+    spread = centred.square().mean(dim=1, keepdim=True).sqrt()
+    return torch.where(spread > 0, centred / spread.clamp(min=1e-12), 0.0)
+
+
+def _at_home(
+    places: NDArray[np.float64], class_places: NDArray[np.float64], targets: NDArray[np.int64]
+) -> float:
+    """Share of clips that lie nearest to the class embedding of their own class."""
+    away = np.linalg.norm(places[:, None] - class_places[None], axis=2)
+    return float((away.argmin(axis=1) == targets).mean())
+
+
 def _draw(
     places: NDArray[np.float64],
+    class_places: NDArray[np.float64],
     targets: NDArray[np.int64],
     seen: NDArray[np.bool_],
     names: tuple[str, ...],
@@ -113,14 +141,24 @@ def _draw(
             alpha=0.6 if coloured else 0.4,
             linewidths=0,
         )
+    axes.scatter(
+        class_places[:, 0],
+        class_places[:, 1],
+        s=34,
+        marker="X",
+        color=[SEEN if one else UNSEEN for one in seen],
+        edgecolors="white",
+        linewidths=0.7,
+    )
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.scatter([], [], marker="o", color=GREY, label="seen class")
     axes.scatter([], [], marker="^", color=GREY, label="unseen class")
-    figure.legend(loc="outside lower center", ncols=2)
+    axes.scatter([], [], marker="X", color=GREY, label="class embedding")
+    figure.legend(loc="outside lower center", ncols=3)
     named = _to_name(places, targets, present, seen, coloured)
-    anchors = {int(t): np.median(places[targets == t], axis=0) for t in named}
+    anchors = {t: class_places[t] for t in named}
     colours = {t: SEEN if seen[t] else UNSEEN for t in anchors}
     figure.draw_without_rendering()
     shown = display_names([names[t] for t in anchors], 24)
