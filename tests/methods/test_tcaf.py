@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.common.crop import crop
@@ -244,3 +245,8 @@ def test_restarted_times_begin_at_zero(reference: Fixture) -> None:
         plain = method.output(audio, visual)
         loud[restart] = (method.output(moved, visual) - plain).abs().max()
     assert loud[True] < 1e-2 < loud[False]
+
+
+def test_a_transformer_has_a_layer() -> None:
+    with pytest.raises(EzavError, match="depth must be at least 1"):
+        TCaFConfig(depth=0)

@@ -60,17 +60,39 @@ class CrossModalLayer(nn.Module):
             Dropout(dropout),
         )
 
-    def forward(self, x: Tensor, mask: Tensor, rows: int) -> Tensor:
-        """The first `rows` tokens after the layer: `x` `[B, S, dim]`, `mask` `[B, 1, S, S]`."""
+    def forward(self, x: Tensor, real: Tensor, mask: Tensor, last: bool) -> Tensor:
+        """Tokens after the layer.
+
+        Only attention sees padding; all else is done for the real tokens alone, which are often a
+        third of the padded ones.
+
+        Args:
+            x: the real tokens of all clips, `[M, dim]`.
+            real: bool `[B, S]` with M True, where they stand.
+            mask: `[B, 1, S, S]`, see :func:`cross_modal_mask`.
+            last: nobody reads more than the class tokens: return them, `[B, dim]`.
+        """
         y = self.norm(x)
+        if last:
+            first = real.sum(dim=1).cumsum(0) - real.sum(dim=1)  # [B], rows of the class tokens
+            x, q, mask = x[first], self.query(y[first])[:, None], mask[:, :, :1]
+            k, v = _padded(real, self.key(y), self.value(y))
+        else:
+            q, k, v = _padded(real, self.query(y), self.key(y), self.value(y))
         # [B, S, H * h] -> [B, H, S, h]
-        q, k, v = (
-            part(z).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part, z in ((self.query, y[:, :rows]), (self.key, y), (self.value, y))
-        )
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, :, :rows])
-        x = x[:, :rows] + self.out(attended.transpose(1, 2).flatten(2))
+        q, k, v = (z.unflatten(-1, (self.heads, -1)).transpose(1, 2) for z in (q, k, v))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = attended.transpose(1, 2).flatten(2)
+        x = x + self.out(attended[:, 0] if last else attended[real])
         return x + self.mlp(self.norm(x))
+
+
+def _padded(real: Tensor, *packed: Tensor) -> tuple[Tensor, ...]:
+    """Each `[M, d]` as `[B, S, d]`, zero where `real` is False."""
+    values = torch.cat(packed, dim=1)
+    padded = values.new_zeros(*real.shape, values.shape[1])
+    padded[real] = values
+    return padded.chunk(len(packed), dim=-1)
 
 
 class TCaFNetwork(nn.Module):
@@ -146,9 +168,9 @@ class TCaFNetwork(nn.Module):
         a = self.audio_tokens(audio, self.time, encode_padding)
         v = self.visual_tokens(visual, self.time, encode_padding)
         x = torch.cat([self.class_token.expand(len(audio), -1, -1), a, v], dim=1)  # [B, S, dim]
+        real = torch.cat([torch.ones_like(audio.mask[:, :1]), audio.mask, visual.mask], dim=1)
         mask = cross_modal_mask(audio.mask, visual.mask)
-        last = len(self.layers) - 1
+        x = x[real]
         for i, layer in enumerate(self.layers):
-            # After the last layer only the class token is read.
-            x = layer(x, mask, rows=1 if i == last else x.shape[1])
-        return x[:, 0]
+            x = layer(x, real, mask, last=i == len(self.layers) - 1)
+        return x
