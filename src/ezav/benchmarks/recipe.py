@@ -57,7 +57,10 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(data)
     except OSError as error:
-        raise EzavError(f"no recipe '{name_or_path}': {error.strerror}") from error
+        raise EzavError(
+            f"no recipe '{name_or_path}': {error.strerror}",
+            "'ezav methods' lists the methods; a recipe of one's own is given as a path",
+        ) from error
     except yaml.YAMLError as error:
         raise EzavError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
