@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
@@ -194,3 +195,30 @@ def test_the_command(
     same = ["scan", str(lights[1]), str(long_video), "--out", str(long_video)]
     assert command_line.main(same) == 1
     assert long_video.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("row", [0, -1], ids=["one long event", "hours of none of these"])
+def test_what_lasts_for_hours_is_not_held(
+    sure: Recognizer, monkeypatch: pytest.MonkeyPatch, row: int
+) -> None:
+    import weakref
+
+    from ezav.recognizer import scan as module
+
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = 0
+
+    def moments(*_: object) -> Iterator[module._Moment]:
+        nonlocal most
+        for number in range(3000):
+            states = torch.full((len(sure.classes) + 1,), 0.01)
+            states[row] = 0.9
+            alive.add(states)
+            most = max(most, len(alive))
+            yield module._Moment(number / 2, number / 2 + 0.5, states, states[:-1], states[:-1])
+
+    monkeypatch.setattr(module, "_moments", moments)
+    events = list(scan(sure, "film"))
+    found = [(e.start, e.end, e.name) for e in events]
+    assert found == ([(0, 1500, sure.classes[0])] if row == 0 else [])
+    assert most < 600

@@ -51,15 +51,13 @@ def scan(
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
     moments = _moments(recognizer, path, candidates, settings, on_progress)
-    event: list[_Moment] = []
-    state = -1
+    stretch: _Stretch | None = None
     for moment, best in _labelled(moments, settings, len(candidates)):
-        if event and best != state:
-            yield from _event(event, state, candidates, settings)
-            event = []
-        state = best
-        event.append(moment)
-    yield from _event(event, state, candidates, settings)
+        if stretch is None or best != stretch.row:
+            yield from _event(stretch, candidates, settings)
+            stretch = _Stretch(best, moment.start)
+        stretch.add(moment)
+    yield from _event(stretch, candidates, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +97,44 @@ def _labelled(
     yield from named(segmenter.finish())
 
 
+@dataclass(slots=True)
+class _Stretch:
+    """Moments in a row with one answer, as sums: it may last for hours."""
+
+    row: int
+    """Of the candidate; -1 for none."""
+    start: float
+    end: float = 0.0
+    moments: int = 0
+    probability: float = 0.0
+    score: float = 0.0
+
+    def add(self, moment: _Moment) -> None:
+        self.end = moment.end
+        if self.row >= 0 and moment.probabilities is not None and moment.scores is not None:
+            self.moments += 1
+            self.probability += float(moment.probabilities[self.row])
+            self.score += float(moment.scores[self.row])
+
+
 def _event(
-    moments: list[_Moment], best: int, candidates: Candidates, settings: ScanSettings
+    stretch: _Stretch | None, candidates: Candidates, settings: ScanSettings
 ) -> Iterator[Event]:
-    if not moments or best < 0:
+    if stretch is None or stretch.row < 0:
         return
-    start, end = moments[0].start, moments[-1].end
-    probability = _mean([moment.probabilities for moment in moments], best)
-    if end - start < settings.shortest - 1e-6 or probability < settings.min_probability:
+    probability = stretch.probability / stretch.moments
+    if stretch.end - stretch.start < settings.shortest - 1e-6:
+        return
+    if probability < settings.min_probability:
         return
     yield Event(
-        start=round(start, 6),
-        end=round(end, 6),
-        name=candidates.names[best],
-        kind=candidates.kinds[best],
+        start=round(stretch.start, 6),
+        end=round(stretch.end, 6),
+        name=candidates.names[stretch.row],
+        kind=candidates.kinds[stretch.row],
         probability=probability,
-        score=_mean([moment.scores for moment in moments], best),
+        score=stretch.score / stretch.moments,
     )
-
-
-def _mean(parts: list[Tensor | None], row: int) -> float:
-    values = [float(part[row]) for part in parts if part is not None]
-    return sum(values) / len(values)
 
 
 @dataclass(slots=True)
