@@ -1,6 +1,7 @@
 """Training speed of AVCA, ClipClap and TCaF against plain steps as the authors' code does them.
 
-    python perf/methods.py [avca clipclap tcaf] [--rounds 5] [--threads 1] [--profile]
+    python perf/methods.py [avca clipclap tcaf] [--rounds 5] [--threads 1]
+        [--precision bfloat16] [--profile]
 
 Random features of the sizes of UCF-GZSL (3,174 clips, 30 classes), each method with the recipe of
 its UCF suite at the published batch size: AVCA on pooled C3D and VGGish, ClipClap on CLIP and CLAP,
@@ -62,14 +63,16 @@ def clips(audio: int, visual: int, temporal: bool) -> FeatureSet:
     )
 
 
-def contestants(name: str) -> tuple[dict[str, Callable[[], object]], int]:
+def contestants(name: str, precision: str) -> tuple[dict[str, Callable[[], object]], int]:
     """The two turns of a method, and the clips of a turn."""
     suite = "ucf-clipclap" if name == "clipclap" else "ucf-cls"
     audio, visual, text_dim = (1024, 512, 1536) if name == "clipclap" else (128, 4096, 300)
     setting = load_recipe(name).setting(suite)
     steps = STEPS[name]
     config, training = typed_settings(
-        name, setting.config, {**setting.training, "batches_per_epoch": steps}
+        name,
+        setting.config,
+        {**setting.training, "batches_per_epoch": steps, "precision": precision},
     )
     data = clips(audio, visual, name == "tcaf")
     g = torch.Generator().manual_seed(1)
@@ -103,8 +106,8 @@ def plain_model(name: str, config, dims: Dims, text: Tensor, rate: float) -> tor
     )
 
 
-def measure(name: str, rounds: int, clock: Callable[[], float]) -> None:
-    ways, clips_a_turn = contestants(name)
+def measure(name: str, rounds: int, clock: Callable[[], float], precision: str) -> None:
+    ways, clips_a_turn = contestants(name, precision)
     for way in ways.values():
         way()  # warm up
     rates: dict[str, list[float]] = {way: [] for way in ways}
@@ -119,8 +122,8 @@ def measure(name: str, rounds: int, clock: Callable[[], float]) -> None:
     print(f"{name:<10}{loop:9.0f}{simple:9.0f}{ratio:13.1f}{apart:>17}", flush=True)
 
 
-def profile(name: str) -> None:
-    ways, _ = contestants(name)
+def profile(name: str, precision: str) -> None:
+    ways, _ = contestants(name, precision)
     ways["loop"]()
     with torch.profiler.profile() as found:
         ways["loop"]()
@@ -132,6 +135,7 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", default=["avca", "clipclap", "tcaf"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="float32", help="of the loop: or bfloat16")
     parser.add_argument("--profile", action="store_true", help="where the loop's time goes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -139,7 +143,10 @@ def main() -> None:
     if not options.profile:
         print(f"{'method':<10}{'loop/s':>9}{'plain/s':>9}{'loop/plain':>13}{'loop/authors':>17}")
     for name in options.methods:
-        profile(name) if options.profile else measure(name, options.rounds, clock)
+        if options.profile:
+            profile(name, options.precision)
+        else:
+            measure(name, options.rounds, clock, options.precision)
 
 
 if __name__ == "__main__":
