@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ezav.methods.common.dropout import Dropout
+from ezav.methods.common.scoring import negative_distance
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
@@ -45,3 +46,15 @@ def test_dropout_rests_in_evaluation_and_follows_the_seed() -> None:
         torch.manual_seed(3)
         draws.append(Dropout(0.5)(x))
     assert torch.equal(*draws)
+
+
+def test_distances_are_the_same_in_an_exported_network() -> None:
+    class Distances(torch.nn.Module):
+        def forward(self, samples: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+            return negative_distance(samples, classes)
+
+    inputs = torch.randn(5, 7), torch.randn(3, 7)
+    exported = torch.export.export(Distances(), inputs)
+    operations = {str(node.target) for node in exported.graph.nodes}
+    assert not any("cdist" in operation for operation in operations)  # ONNX has none
+    torch.testing.assert_close(exported.module()(*inputs), negative_distance(*inputs))

@@ -110,9 +110,11 @@ class CJME(Method):
         network = self.network
         pooled_a, pooled_v = self.audio_input(audio), self.visual_input(visual)
         t = network.text(class_embeddings)
-        believe_visual = network.visual_share(pooled_a, pooled_v) >= 0.5
-        believe_visual = torch.where(audio.present, believe_visual, True)
-        believe_visual = torch.where(visual.present, believe_visual, ~audio.present)
+        sure = network.visual_share(pooled_a, pooled_v) >= 0.5
+        # What a clip lacks is not believed; a clip without both is judged as if it were seen.
+        believe_visual = (visual.present & (sure | ~audio.present)) | ~(
+            audio.present | visual.present
+        )
         return torch.where(
             believe_visual[:, None],
             negative_distance(network.visual(pooled_v), t),
