@@ -70,17 +70,15 @@ def stores(options: argparse.Namespace) -> Iterator[tuple[str, FeatureStore]]:
 
 
 def run(options: argparse.Namespace) -> None:
-    found = list(stores(options))
-    for group in GROUPS:
-        for suite, store in found:
-            jobs = jobs_of(suite, store, options.work, group)
+    for suite, store in list(stores(options)):  # cheap suites first
+        for group in GROUPS:
 
             def on_done(job: Job, result: RunResult, suite: str = suite) -> None:
                 hm = f"HM {result.metrics.HM:.1%}"
                 print(f"{suite} {job.label} seed {job.seed}: {hm}", flush=True)
 
-            run_jobs(jobs, options.processes, on_done)
-        write_table(options)
+            run_jobs(jobs_of(suite, store, options.work, group), options.processes, on_done)
+            write_table(options)
 
 
 def write_table(options: argparse.Namespace) -> None:
