@@ -96,7 +96,7 @@ def write_table(options: argparse.Namespace) -> None:
                     chance = done[0].chance
         if rows:
             parts += [heading(store), chance_row(chance), *rows, ""]
-    DOC.write_text("\n".join([before + MARKS[0], "", *parts]) + MARKS[1] + after, encoding="utf-8")
+    DOC.write_text("\n".join([before + MARKS[0], "", *parts, MARKS[1]]) + after, encoding="utf-8")
 
 
 def heading(store: FeatureStore) -> str:
