@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -176,7 +177,12 @@ def main() -> None:
     best = [max((overlap(span, other) for other in found), default=0.0) for span in truth]
     hits = sum(one > 0.5 for one in best)
     print(f"{length / 60:.1f} minutes, {len(truth)} events, {len(store.classes)} candidates")
-    print(f"scanned in {seconds:.0f} s, {length / seconds:.0f} times as fast as it plays")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime
+    print(
+        f"scanned in {seconds:.0f} s, {length / seconds:.1f} times as fast as it plays; "
+        f"{processor:.0f} s of processor time: {length / processor:.1f} times"
+    )
     tenth = max(1, len(memory) // TELL)
     peaks = [max(memory[at : at + tenth]) for at in range(0, len(memory), tenth)][:TELL]
     print(f"largest memory in each tenth of that time, MiB: {' '.join(map(str, peaks))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -40,6 +41,7 @@ def extend_class_embeddings(
     learning_rate: float = ...,
     tolerance: float = ...,
     max_steps: int = ...,
+    on_progress: Callable[[int, int], None] | None = ...,
 ) -> ClassEmbeddings: ...
 @overload
 def extend_class_embeddings(
@@ -54,6 +56,7 @@ def extend_class_embeddings(
     learning_rate: float = ...,
     tolerance: float = ...,
     max_steps: int = ...,
+    on_progress: Callable[[int, int], None] | None = ...,
 ) -> Tensor: ...
 def extend_class_embeddings(
     t_new: ClassEmbeddings | Tensor,
@@ -67,6 +70,7 @@ def extend_class_embeddings(
     learning_rate: float = 0.1,
     tolerance: float = 3e-3,
     max_steps: int = 1_000,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> ClassEmbeddings | Tensor:
     """Class embeddings for new names, with the trained ones left exactly as they are.
 
@@ -83,6 +87,7 @@ def extend_class_embeddings(
         alpha, margin, semantic, center: as `w` was optimised. By default they are read from
             `w`, where `optimize_class_embeddings` recorded them, else its defaults hold.
         learning_rate, tolerance, max_steps: as in `optimize_class_embeddings`.
+        on_progress: called with the number of new names placed so far, and of all.
 
     Returns:
         The new embeddings `[M, d]`, with names if `t_new` has names. A new name whose text
@@ -145,7 +150,11 @@ def extend_class_embeddings(
 
         # One name's result cannot depend on another's, nor on how many threads there are.
         spread = map if threads == 1 or len(text) > _ONE_AT_A_TIME else workers(threads).map
-        placed = list(spread(place, tasks))
+        placed = []
+        for one in spread(place, tasks):
+            placed.append(one)
+            if on_progress is not None:
+                on_progress(len(placed), len(tasks))
     for name, (_, steps, converged) in zip(new.names, placed, strict=True):
         if not converged:
             warnings.warn(

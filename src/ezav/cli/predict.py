@@ -17,7 +17,10 @@ from ezav.cli.common import Command, output, progress
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from ezav.recognizer import Recognizer
+    from ezav.recognizer.recognizer import OnNames
 
 
 @dataclass(kw_only=True)
@@ -42,9 +45,8 @@ class PredictCommand(Command):
         classes = read_classes(self.classes, self.class_file)
         predictions = []
         with progress.status("") as status:
-            if classes is not None:
-                status.update(f"{len(classes):,} class names to class embeddings")
-            recognizer.candidates(classes)  # a bad list is told before any file is read
+            # A bad list is told before any file is read.
+            recognizer.candidates(classes, names_progress(status))
             for number, path in enumerate(self.clips, start=1):
                 status.update(f"{number} of {len(self.clips)}: {escape(path.name)}")
                 found = recognizer.predict(path, classes=classes, top_k=self.top_k)
@@ -63,6 +65,9 @@ class PredictCommand(Command):
     def show(self, result: dict[str, Any]) -> None:
         for one in result["predictions"]:
             show_prediction(one)
+        if len(result["unread"]) < len(result["predictions"]):
+            off = f"{result['ece']:.1%} on average on the run's validation clips"
+            output.print(f"[dim]probabilities are off by {off} (calibration error)[/dim]")
         if result["unread"]:
             count, total = len(result["unread"]), len(result["predictions"])
             progress.print(f"[red]{count} of {total} could not be read:[/red]")
@@ -80,6 +85,15 @@ def load_recognizer(run: str | Path, device: str = "cpu") -> Recognizer:
     from ezav.recognizer import Recognizer
 
     return Recognizer.load(run, choose_device(device))
+
+
+def names_progress(status: Status) -> OnNames:
+    """Tells in a status line how far new class names are."""
+
+    def tell(step: str, done: int, total: int) -> None:
+        status.update(f"class names {step}: {done:,} of {total:,}")
+
+    return tell
 
 
 def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] | None:
@@ -131,4 +145,12 @@ def label(candidate: dict[str, Any]) -> str:
     return f"{candidate['name']} (known as '{known}')" if known else str(candidate["name"])
 
 
-__all__ = ["CLI", "PredictCommand", "label", "load_recognizer", "read_classes", "show_prediction"]
+__all__ = [
+    "CLI",
+    "PredictCommand",
+    "label",
+    "load_recognizer",
+    "names_progress",
+    "read_classes",
+    "show_prediction",
+]

@@ -16,7 +16,7 @@ import tyro
 from rich.markup import escape
 
 from ezav.cli.common import Command, output, progress
-from ezav.cli.predict import load_recognizer, read_classes
+from ezav.cli.predict import load_recognizer, names_progress, read_classes
 from ezav.errors import EzavError
 from ezav.recognizer.events import ScanSettings
 
@@ -48,9 +48,8 @@ class ScanCommand(Command):
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
         classes = read_classes(self.classes, self.class_file)
         recognizer = load_recognizer(self.run_folder, self.device)
-        if classes is not None:
-            with progress.status(f"{len(classes):,} class names to class embeddings"):
-                recognizer.candidates(classes)
+        with progress.status("class names") as status:
+            recognizer.candidates(classes, names_progress(status))
         with seconds_progress(self.video.name) as on_progress:
             events = list(scan(recognizer, self.video, classes, self.settings, on_progress))
         for path in self.out:

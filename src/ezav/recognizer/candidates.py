@@ -82,6 +82,7 @@ def extend(
     text: ClassEmbeddings,
     trained: ClassEmbeddings,
     recipe: ClassEmbeddingRecipe,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Class embeddings `[C_new, d]` of new names, by the recipe that the run was trained with.
 
@@ -90,6 +91,7 @@ def extend(
         raw: their raw text embeddings `[C_new, d]`, unit rows.
         text: raw text embeddings of the run's classes.
         trained: the class embeddings the run was trained with.
+        on_progress: called with the number of names done, and of all.
 
     Raises:
         EzavError: the run is the shuffled control, whose names mean nothing.
@@ -104,7 +106,7 @@ def extend(
     from ezav.classes import extend_class_embeddings
 
     new = ClassEmbeddings(tuple(names), raw, text.encoder)
-    return extend_class_embeddings(new, text, trained).vectors
+    return extend_class_embeddings(new, text, trained, on_progress=on_progress).vectors
 
 
 def _kind(wanted: Wanted, seen: Tensor) -> Kind:

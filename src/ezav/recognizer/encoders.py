@@ -22,6 +22,7 @@ from ezav.media import Clip, Frames, Waveform, read_clip
 
 _Encoder = TypeVar("_Encoder")
 _STORED = "give clips as stored features"
+_NAMES_AT_ONCE = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +90,22 @@ class RunEncoders:
         hint = "choose among the classes of the run: it keeps their embeddings"
         return self._load(load_text, "text", name, revision, hint, options)
 
-    def encode_names(self, names: Sequence[str]) -> Tensor:
-        """Raw text embeddings, unit rows `[C, d]`.
+    def encode_names(
+        self, names: Sequence[str], on_progress: Callable[[int, int], None] | None = None
+    ) -> Tensor:
+        """Raw text embeddings, unit rows `[C, d]`; progress is told as (done, all).
 
         Raises:
             EzavError: the text encoder is not available, or gives another dimension.
         """
         # As extraction writes the names of folders.
-        vectors = self.text.encode([name.replace("_", " ") for name in names])
+        written = [name.replace("_", " ") for name in names]
+        parts = []
+        for start in range(0, len(written), _NAMES_AT_ONCE):
+            parts.append(self.text.encode(written[start : start + _NAMES_AT_ONCE]))
+            if on_progress is not None:
+                on_progress(min(start + _NAMES_AT_ONCE, len(written)), len(written))
+        vectors = torch.cat(parts)
         if vectors.shape[1] != self._text_embeddings.dim:
             raise EzavError(
                 f"the text encoder gives {vectors.shape[1]} dimensions, the run was trained with "
