@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 from weakref import WeakValueDictionary
 
@@ -125,8 +126,23 @@ class StageReader:
     def _is_mapped(self, splits: tuple[str, ...]) -> bool:
         if self.features != "auto":
             return self.features == "mapped"
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return 2 * self.store.bytes_of(*splits) > free
+        return 2 * self.store.bytes_of(*splits) > available_memory()
+
+
+def available_memory() -> int:
+    """Bytes a program can still use without swapping; where only Linux tells, "any number".
+
+    Free memory alone would be too little: most of what is not free is cache, and comes back.
+
+    Example:
+        >>> available_memory() > 0
+        True
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return sys.maxsize
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
 
 
 def _relabel(clips: FeatureSet, names: list[str]) -> FeatureSet:
