@@ -14,9 +14,11 @@ from ezav.benchmarks.ablate import FULL, plan_ablation, row_results, switches
 from ezav.benchmarks.bench import plan
 from ezav.benchmarks.runner import resolve, run_job
 from ezav.classes.embeddings import ClassEmbeddings
+from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.cli.main import COMMANDS, main
 from ezav.errors import EzavError
 from ezav.features import FeatureStore, StoreWriter
+from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import read_result
 from ezav.protocol.result import Metrics
 from ezav.reports.summary import flat_settings
@@ -104,6 +106,17 @@ def test_every_row_differs_from_the_full_method_in_one_setting(rich_store, recip
         "temporal",
         "text",
     }
+
+
+def test_a_switch_inside_the_class_embeddings_keeps_the_methods_own_alpha(store, tmp_path):
+    ablation = plan_ablation(store, [0], tmp_path)  # the recipe says nothing of class embeddings
+    alpha = EzAvgzlConfig().classes.alpha
+    assert alpha != ClassEmbeddingRecipe().alpha
+    for job in ablation.jobs:
+        if job.label.startswith(("margin", "sampled", "control", "separation and")):
+            assert resolve(job)[0].classes.alpha == alpha, job.label
+    (row,) = [r for r in ablation.tables["class embeddings"] if r.is_full]
+    assert row.label == "separation and ranking"
 
 
 def test_no_settings_run_twice_and_every_table_has_the_full_method(rich_store, recipe, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ezav.benchmarks.published import suite_name
 from ezav.benchmarks.recipe import load_recipe
-from ezav.benchmarks.runner import Job, resolve
+from ezav.benchmarks.runner import Job, merged, resolve
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
@@ -184,7 +184,7 @@ def plan_ablation(
             method=METHOD,
             label=switch.label,
             seed=0,
-            config=_merged(setting.config, switch.config),
+            config=merged(setting.config, switch.config),
             training=trained,
             text_encoder=switch.text_encoder or encoder,
             device=device,
@@ -204,18 +204,6 @@ def plan_ablation(
             table.insert(0, Row(label=FULL, run=FULL, is_full=True))
         rows[name] = table
     return Ablation(tables=rows, jobs=jobs)
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, dictionaries inside merged too."""
-    merged = dict(base)
-    for name, value in changes.items():
-        inner = merged.get(name)
-        if isinstance(value, dict):
-            merged[name] = _merged(inner if isinstance(inner, dict) else {}, value)
-        else:
-            merged[name] = value
-    return merged
 
 
 def _slug(text: str) -> str:

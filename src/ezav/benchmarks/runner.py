@@ -71,6 +71,9 @@ def resolve(job: Job) -> tuple[Any, Any]:
 def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]) -> Any:
     """A method's config and the training settings from plain data, checked field by field.
 
+    What is not given, inside a nested setting too, is as in the method's own default:
+    `{"classes": {"shuffle": True}}` changes nothing else about the classes.
+
     Raises:
         EzavError: an unknown method or field, or a value of the wrong kind.
     """
@@ -80,7 +83,8 @@ def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]
     from ezav.protocol.run_folder import parse_config
     from ezav.training.config import TrainingConfig
 
-    typed_config = parse_config(registry.get(method), config)
+    found = registry.get(method)
+    typed_config = parse_config(found, merged(_plain(found.Config()), config))
     unknown = sorted(set(training) - {field.name for field in fields(TrainingConfig)})
     if unknown:
         raise EzavError(f"the training settings have no field '{unknown[0]}'")
@@ -91,6 +95,21 @@ def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]
         where = ".".join(map(str, first["loc"]))
         raise EzavError(f"training.{where}: {first['msg']}") from error
     return typed_config, typed_training
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, dictionaries inside merged too.
+
+    Example:
+        >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 5}})
+        {'a': {'b': 5, 'c': 2}}
+    """
+    result = dict(base)
+    for name, value in changes.items():
+        inner = result.get(name)
+        both = isinstance(value, dict) and isinstance(inner, dict)
+        result[name] = merged(inner, value) if both else value
+    return result
 
 
 def _plain(config: Any) -> Any:
