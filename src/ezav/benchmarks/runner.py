@@ -107,8 +107,9 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for name, value in changes.items():
         inner = result.get(name)
-        both = isinstance(value, dict) and isinstance(inner, dict)
-        result[name] = merged(inner, value) if both else value
+        if isinstance(value, dict) and isinstance(inner, dict):
+            value = merged(inner, value)
+        result[name] = value
     return result
 
 
