@@ -313,7 +313,8 @@ def _markdown(rows: Sequence[RowResult], first: RunResult, store: FeatureStore) 
         lines += [""]
     seeds = rows[0].seeds
     lines += [
-        f"{'One seed' if seeds == 1 else f'Mean ± sd of {seeds} seeds'}, percent; chance HM {percent(first.chance.HM)}. "
+        f"{'One seed' if seeds == 1 else f'Mean ± sd of {seeds} seeds'}, percent; "
+        f"chance HM {percent(first.chance.HM)}. "
         "Every row is one switch away from the full method (bold). Delta: HM minus the full "
         "method's. **▲** marks a row whose HM exceeds the full method's; *within sd* one that "
         "differs by no more than one standard deviation. Settings are to be chosen by the "
