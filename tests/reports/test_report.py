@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from ezav.errors import EzavError
 from ezav.reports import write_report
+from ezav.reports.figures.matrix import class_matrix
+from ezav.reports.figures.style import SEEN, UNSEEN
 from ezav.reports.runs import Run, find_runs, label_runs, principal, without_ceo
 from tests.reports.fake_runs import write_run
 from tests.reports.page_reader import Page
@@ -174,6 +177,40 @@ def test_simulated_data_is_labelled_everywhere(tmp_path: Path) -> None:
     assert text.count("Simulated data.") == html.count("<figcaption")
     for svg in (tmp_path / "f").glob("*.svg"):
         assert "SIMULATED DATA" in svg.read_text(), svg.name
+
+
+def test_of_two_sections_only_the_simulated_one_is_marked(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", simulated=True)
+    write_run(tmp_path / "b", label="real", store_fingerprint="0" * 16)
+    html = write_report([tmp_path], tmp_path / "r.html").read_text()
+    text = Page(html).text
+    assert "SIMULATED DATA (" in text
+    marked = [section for section in html.split("<section")[1:] if 'class="mark"' in section]
+    assert len(marked) == 1
+    assert "Simulated data." in marked[0]
+
+
+def test_hundreds_of_classes_in_any_order_are_marked_by_side() -> None:
+    seen = [bool(n % 3) for n in range(90)]
+    figure = class_matrix(
+        np.eye(90),
+        [f"class {n}" for n in range(90)],
+        seen,
+        title="",
+        colours="cividis",
+        limits=(0, 1),
+        colour_label="",
+        axis_labels=None,
+        simulated=False,
+    )
+    along = {"x": {}, "y": {}}
+    for marks in figure.axes[0].collections:
+        colour = to_hex(marks.get_colors()[0], keep_alpha=False).upper()
+        ends = np.array(marks.get_segments())
+        across = "x" if np.ptp(ends[:, :, 0], axis=1).max() == 0 else "y"
+        along[across][colour] = sorted(ends[:, 0, 0 if across == "x" else 1])
+    wanted = {SEEN: [n for n in range(90) if n % 3], UNSEEN: list(range(0, 90, 3))}
+    assert along == {"x": wanted, "y": wanted}
 
 
 def test_settings_and_stores_get_sections(tmp_path: Path) -> None:

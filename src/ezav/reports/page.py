@@ -55,8 +55,9 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     banner = ""
     if simulated:
         where = "" if len(simulated) == len(sections) else f" ({', '.join(simulated)})"
+        told = f"SIMULATED DATA{where}"
         banner = (
-            f'<p class="simulated">SIMULATED DATA{_text(where)}: the features are random numbers '
+            f'<p class="simulated">{_text(told)}: the features are random numbers '
             "of the right shape. These figures say that the machinery runs, and nothing about "
             "recognition.</p>"
         )
@@ -76,7 +77,8 @@ def _contents(sections: Sequence[Section]) -> str:
     links = []
     for section in sections:
         if len(sections) > 1:
-            links.append(f'<li><a href="#{section.key}"><b>{_text(section.title)}</b></a></li>')
+            title = f"<b>{_text(section.title)}</b>"
+            links.append(f'<li class="section"><a href="#{section.key}">{title}</a></li>')
         links += [
             f'<li><a href="#{section.key}-{panel.key}">{_text(panel.title)}</a></li>'
             for panel in section.panels
@@ -86,7 +88,8 @@ def _contents(sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f'<section id="{section.key}"><h2>{_text(section.title)}</h2>']
+    mark = '<span class="mark">simulated data</span>' if section.simulated else ""
+    parts = [f'<section id="{section.key}"><h2>{_text(section.title)}{mark}</h2>']
     parts.append(_headline(section))
     panels = "\n".join(_panel(panel, section) for panel in section.panels)
     parts.append(f'<div class="panels">{panels}</div>')
@@ -149,6 +152,8 @@ def _panel(panel: Panel, section: Section) -> str:
         for kind, some in ((pair, large), ("", small))
         if some
     )
+    # A single picture leaves room for its caption on a wide screen.
+    alone = "" if panel.half or len(panel.pictures) != 1 else ' class="beside"'
     table = _table(panel.table) if panel.table else ""
     if table and panel.folded:
         table = f"<details><summary>{_text(panel.table_title)}</summary>{table}</details>"
@@ -159,7 +164,7 @@ def _panel(panel: Panel, section: Section) -> str:
         cards = f'<div class="cards">{cards}</div>'
     return (
         f'<div class="panel{" half" if panel.half else ""}" id="{section.key}-{panel.key}">'
-        f"<figure><h3>{_text(panel.title)}</h3>{pictures}"
+        f"<figure{alone}><h3>{_text(panel.title)}</h3>{pictures}"
         f'<figcaption class="caption">{_text(caption)}</figcaption></figure>{table}{cards}</div>'
     )
 

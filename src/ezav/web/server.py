@@ -36,18 +36,19 @@ def serving(
     settings = settings or WebSettings()
     # Read when Gradio is imported, and again when blocks are made.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise EzavError("the page needs Gradio", "pip install 'ezav[web]'") from error
-    from ezav.web.answers import Answers
-    from ezav.web.page import STYLE, build, theme
-    from ezav.web.reading import Reader
-
     examples = example_files(examples)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ezav-serve-")))
+        # Gradio makes folders there as it is imported.
         stack.enter_context(_environment("GRADIO_TEMP_DIR", str(folder)))
+        try:
+            import gradio  # noqa: F401
+        except ImportError as error:
+            raise EzavError("the page needs Gradio", "pip install 'ezav[web]'") from error
+        from ezav.web.answers import Answers
+        from ezav.web.page import STYLE, build, theme
+        from ezav.web.reading import Reader
+
         reader = stack.enter_context(Reader(recognizer, settings))
         uploads = Uploads(folder, settings.keep_minutes * 60)
         answers = Answers(recognizer, reader, settings, folder)

@@ -80,7 +80,7 @@ def _picture(group: LabelledRuns, order: Sequence[int], key: str, compared: bool
     )
     right = float(np.trace(matrix) / matrix.sum())
     alt = f"Confusion matrix of {group.label}: {right:.0%} of all clips on the diagonal"
-    return Picture(key, figure, alt, scrolls=True)
+    return Picture(key, figure, alt, scrolls=len(order) <= LABELLED)
 
 
 def _csv(group: LabelledRuns, order: Sequence[int]) -> str:

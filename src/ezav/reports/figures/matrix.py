@@ -8,12 +8,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ezav.reports.figures.style import (
     BLACK,
     SEEN,
+    SEEN_WORDS,
     UNSEEN,
+    UNSEEN_WORDS,
     display_names,
     new_figure,
 )
@@ -61,7 +64,7 @@ def class_matrix(
         axes.set_yticks(range(count), shown, fontsize=fontsize)
         for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
             for tick, one_seen in zip(ticks, seen):
-                tick.set_color(SEEN if one_seen else UNSEEN)
+                tick.set_color(SEEN_WORDS if one_seen else UNSEEN_WORDS)
         axes.tick_params(length=0)
     else:
         _mark_sides(axes, seen)
@@ -78,13 +81,14 @@ def class_matrix(
 
 
 def _mark_sides(axes: Axes, seen: Sequence[bool]) -> None:
-    """Too many names: say where seen and unseen classes are, if they are in two blocks."""
+    """Too many names: say where seen and unseen classes are, in two blocks or one by one."""
     count, boundary = len(seen), sum(seen)
     axes.set_xticks([])
     axes.set_yticks([])
     if list(seen) != sorted(seen, reverse=True):
+        _strips(axes, seen)
         return
-    sides = [(0, boundary, "seen", SEEN), (boundary, count, "unseen", UNSEEN)]
+    sides = [(0, boundary, "seen", SEEN_WORDS), (boundary, count, "unseen", UNSEEN_WORDS)]
     sides = [side for side in sides if side[0] < side[1]]
     middles = [(low + high - 1) / 2 for low, high, _, _ in sides]
     words = [f"{high - low} {word}" for low, high, word, _ in sides]
@@ -94,3 +98,20 @@ def _mark_sides(axes: Axes, seen: Sequence[bool]) -> None:
         for tick, side in zip(ticks, sides):
             tick.set_color(side[3])
     axes.tick_params(length=0)
+
+
+def _strips(axes: Axes, seen: Sequence[bool]) -> None:
+    """A mark for each class along both axes: seen ones near the matrix, unseen ones further off."""
+    count = len(seen)
+    for side, colour, near in ((True, SEEN, -0.012), (False, UNSEEN, -0.026)):
+        places = [place for place in range(count) if seen[place] is side]
+        for draw, along in (
+            (axes.vlines, axes.get_xaxis_transform()),
+            (axes.hlines, axes.get_yaxis_transform()),
+        ):
+            marks = draw(places, near - 0.012, near, colors=colour, transform=along, clip_on=False)
+            marks.set_linewidth(320 / count)
+    axes.set_xlim(-0.5, count - 0.5)
+    axes.set_ylim(count - 0.5, -0.5)
+    handles = [Patch(color=SEEN, label="seen"), Patch(color=UNSEEN, label="unseen")]
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.04), ncols=2)

@@ -81,7 +81,7 @@ def error_gallery(group: LabelledRuns, find: Callable[[str], Path | None] | None
         return f"{printable(names[row])} ({side(seen[row])})"
 
     rows = [
-        [printable(m.clip), words(m.true), words(m.predicted), f"{m.margin:.3g}"] for m in found
+        [printable(m.clip), words(m.true), words(m.predicted), f"{m.margin:#.3g}"] for m in found
     ]
     cards = []
     for mistake in found:

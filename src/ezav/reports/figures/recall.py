@@ -123,6 +123,9 @@ def _crowd(bars: Sequence[_Bar], simulated: bool) -> Figure:
     for low, high, colour in ((0, boundary, SEEN), (boundary, len(bars), UNSEEN)):
         if low < high:
             axes.stairs(values[low:high], np.arange(low, high + 1) - 0.5, color=colour, fill=True)
+    spread = [100 * (bar.sd or 0.0) for bar in bars]
+    if any(spread):
+        axes.errorbar(range(len(bars)), values, yerr=spread, fmt="none", color=BLACK, lw=0.5)
     axes.set_xlim(-0.5, len(bars) - 0.5)
     axes.set_ylim(0, 100)
     axes.set_xticks([])

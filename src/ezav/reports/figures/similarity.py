@@ -47,7 +47,7 @@ def similarity(group: LabelledRuns) -> Panel:
                 simulated=run.result.simulated,
             ),
             f"Cosine similarity of class embeddings, {title}: mean {matrix[off].mean():.2f}",
-            scrolls=True,
+            scrolls=len(names) <= LABELLED,
         )
         for key, title, matrix in list(zip(keys, titles, matrices))[:shown]
     ]

@@ -22,6 +22,8 @@ SERIES = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
 """Okabe & Ito (2008) without the yellow, which is too pale on white."""
 DASHES = ("-", "--", "-.", ":")
 SEEN, UNSEEN = BLUE, VERMILLION
+SEEN_WORDS, UNSEEN_WORDS = "#00598C", "#A84400"
+"""The same two for small text: at least 5 to 1 against white."""
 COLUMN = 4.6
 """Width in inches of a figure that stays legible on a phone."""
 NAME_LENGTH = 32
@@ -170,19 +172,21 @@ def new_figure(width: float, height: float, simulated: bool) -> Figure:
     """An empty figure (inches); simulated data is stamped across it."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if simulated:
-        figure.text(
-            0.5,
-            0.5,
-            "SIMULATED DATA",
-            rotation=0.8 * math.degrees(math.atan2(height, width)),
-            ha="center",
-            va="center",
-            fontsize=min(width * 6.5, height * 9),
-            color=VERMILLION,
-            alpha=0.28,
-            weight="bold",
-            zorder=100,
-        )
+        # White beneath it, a little aside: legible on dark cells and on filled bars, too.
+        for colour, aside in (("white", 0.006), (VERMILLION, 0.0)):
+            figure.text(
+                0.5 + aside,
+                0.5 - aside,
+                "SIMULATED DATA",
+                rotation=0.8 * math.degrees(math.atan2(height, width)),
+                ha="center",
+                va="center",
+                fontsize=min(width * 6.5, height * 9),
+                color=colour,
+                alpha=0.45,
+                weight="bold",
+                zorder=100,
+            )
     return figure
 
 

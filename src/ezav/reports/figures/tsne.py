@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from ezav.reports.figures.style import (
     GREY,
     SEEN,
+    SEEN_WORDS,
     SERIES,
     UNSEEN,
+    UNSEEN_WORDS,
     Panel,
     Picture,
     display_names,
@@ -62,15 +64,17 @@ def clip_map(group: LabelledRuns) -> Panel | None:
         places, class_places, targets, seen, test.classes, run.result.simulated
     )
     some = f"{len(chosen)} of the {len(test.clips)}" if len(chosen) < len(test.clips) else "The"
+    crowd = len(np.unique(targets)) > _COLOURED
+    each = "" if crowd else ", each with its name"
     caption = (
         f"{some} test clips of {run.result.dataset} with the class embeddings, placed by t-SNE "
         f"({group.label}, seed {run.result.seed}, perplexity {perplexity:.0f}): a clip by its "
         "scores of all classes at the learned γ, a class embedding by its similarities to all. "
-        "Circles: clips of seen classes; triangles: of unseen ones; crosses: class embeddings, "
-        f"each with its name. {_at_home(places, class_places, targets):.0%} of the clips lie "
+        "Circles: clips of seen classes; triangles: of unseen ones; crosses: class embeddings"
+        f"{each}. {_at_home(places, class_places, targets):.0%} of the clips lie "
         "nearest to the cross of their own class. Distances between far groups mean nothing."
     )
-    if len(np.unique(targets)) > _COLOURED:
+    if crowd:
         caption += " Of so many classes only unseen ones whose clips lie closest are named."
     if left_out:
         caption += f" {left_out} names found no room; the CSV has every clip's class."
@@ -159,7 +163,7 @@ def _draw(
     figure.legend(loc="outside lower center", ncols=3)
     named = _to_name(places, targets, present, seen, coloured)
     anchors = {t: class_places[t] for t in named}
-    colours = {t: SEEN if seen[t] else UNSEEN for t in anchors}
+    colours = {t: SEEN_WORDS if seen[t] else UNSEEN_WORDS for t in anchors}
     figure.draw_without_rendering()
     shown = display_names([names[t] for t in anchors], 24)
     left_out = _place_names(axes, anchors, dict(zip(anchors, shown)), colours)
