@@ -72,10 +72,18 @@ def test_the_api_gives_the_same_as_python(page: Page, run_folder: Path) -> None:
 def test_a_path_of_the_server_is_not_read(page: Page, path: str) -> None:
     told = _call(page, [{"path": path, "meta": {"_type": "gradio.FileData"}}, "a"])
     assert told.startswith("event: error")
+    assert "Only an uploaded file is read" in told
     assert "root:" not in told
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(f"{page.address}gradio_api/file={path}")
     assert error.value.code in {403, 404}
+
+
+@pytest.mark.parametrize("data", [["text", "a"], [{"a": 1}, "a"], [[1], "a"], ["a"], []])
+def test_forged_values_are_answered_in_words(page: Page, data: list[Any]) -> None:
+    told = _call(page, data)
+    assert told.startswith("event: error")
+    assert "Only an uploaded file is read" in told
 
 
 def test_an_address_is_not_fetched(page: Page) -> None:

@@ -145,7 +145,26 @@ def build(
         every = "\n".join(recognizer.classes) if len(recognizer.classes) <= _LISTED else ""
         reset.click(lambda: every, None, [names], api_visibility="private", queue=False)
         page.unload(ended)
+    tell_what_is_read(page)
     return page
+
+
+def tell_what_is_read(page: gr.Blocks) -> None:
+    """Answer in words what no page sends; Gradio would say `{"error": null}`."""
+    read = page.preprocess_data
+
+    async def preprocess_data(*args: Any, **options: Any) -> Any:
+        try:
+            return await read(*args, **options)
+        except gr.Error:
+            raise
+        except Exception:
+            raise gr.Error(
+                "Only an uploaded file is read, and the names of classes as text.",
+                print_exception=False,
+            ) from None
+
+    page.preprocess_data = preprocess_data  # type: ignore[method-assign]
 
 
 def refuse_addresses(component: gr.Video) -> None:
