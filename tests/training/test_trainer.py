@@ -115,12 +115,12 @@ def test_an_empty_modality_and_a_class_without_clips_are_one_line():
     silent = dataclasses.replace(
         clips, audio=Ragged.from_clips([None] * len(clips), worlds.AUDIO_DIM)
     )
-    with pytest.raises(EzavError, match="no training clip has audio.*modalities visual"):
+    with pytest.raises(EzavError, match=r"no training clip has audio.*modalities visual"):
         trainer(clips=silent)
     by_sight = trainer(clips=silent, config=dataclasses.replace(CONFIG, modalities="visual"))
     assert by_sight.run_epoch().loss > 0
     labels = clips.labels.where(clips.labels != 3, 2)
-    with pytest.raises(EzavError, match="1 training classes have no clip.*'class 03'"):
+    with pytest.raises(EzavError, match=r"1 training classes have no clip.*'class 03'"):
         trainer(clips=dataclasses.replace(clips, labels=labels))
 
 
