@@ -219,7 +219,7 @@ def test_a_recipe_outside_the_space_is_still_the_first_trial(store, recipe, tmp_
 
 @pytest.mark.parametrize("name", registry.names())
 def test_every_declared_space_holds_settings_of_the_method(store, name):
-    if not registry.get(name).trainable and name != "eszsl":
+    if not registry.get(name).trainable:
         with pytest.raises(EzavError, match="no declared space"):
             space_of(name)
     else:

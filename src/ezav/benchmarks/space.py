@@ -75,10 +75,6 @@ _DECLARED: dict[str, Space] = {
         "config.heads": Choice(choices=(4, 8, 16)),
         "config.width": Choice(choices=(64, 128, 256, 300)),
     },
-    "eszsl": {
-        "config.alpha": Range(low=-3.0, high=3.0),
-        "config.gamma": Range(low=-3.0, high=3.0),
-    },
 }
 
 
