@@ -173,3 +173,18 @@ def test_other_methods_are_exported_right_or_refused(
     module = program.module()
     with torch.no_grad():
         assert compare("torch.export", graph, lambda one: module(*one), inputs).inputs == 1
+
+
+class _Bessel(EzAvgzl):
+    """Scores through an operator that ONNX does not have."""
+
+    def scores(self, *inputs: Any) -> torch.Tensor:
+        return torch.special.bessel_j1(super().scores(*inputs))
+
+
+def test_an_operator_that_onnx_lacks_is_one_line(recognizer: Recognizer, tmp_path: Path) -> None:
+    method = _Bessel(EzAvgzlConfig(**SMALL), recognizer.model.method.dims)
+    with pytest.raises(EzavError, match=r"cannot be written as ONNX: .*; it uses an operator") as no:
+        export(_with_method(recognizer, method), tmp_path / "out")
+    assert "\n" not in str(no.value)
+    assert not (tmp_path / "out").exists()

@@ -96,9 +96,9 @@ def export(
     if clips is not None and len(clips):
         inputs += _real(clips, vectors, candidates.seen)
     program = _program(graph, inputs[0], recognizer.result.method)
-    onnx = _onnx(program)
+    onnx, session = _onnx(program, recognizer.result.method)
     parity = (
-        compare("ONNX Runtime", graph, _session(onnx), inputs),
+        compare("ONNX Runtime", graph, session, inputs),
         compare("torch.export", graph, _reload(program), inputs),
     )
     clip = inputs[-1] if clips is not None and len(clips) else inputs[2]
@@ -173,25 +173,34 @@ def _program(graph: Graph, example: tuple[Tensor, ...], method: str) -> Any:
         with torch.no_grad(), _quiet():
             return trace(graph, example, dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        # torch raises many kinds, none of them documented; what failed is in the first line.
-        raise EzavError(
-            f"the method '{method}' cannot be traced: {str(error).strip().splitlines()[0][:200]}",
-            "ez_avgzl can; others only if their scores do not branch on the values of tensors",
-        ) from error
+        why = "ez_avgzl can; others only if their scores do not branch on the values of tensors"
+        raise _refused(method, "traced", error, why) from error
 
 
-def _onnx(program: Any) -> bytes:
-    with _quiet():
-        made = torch.onnx.export(
-            program,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            opset_version=_OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert made is not None
-    return bytes(made.model_proto.SerializeToString())
+def _refused(method: str, step: str, error: Exception, why: str) -> EzavError:
+    # Both libraries raise many kinds, none of them documented; the first line says what failed.
+    first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return EzavError(f"the method '{method}' cannot be {step}: {first}", why)
+
+
+def _onnx(program: Any, method: str) -> tuple[bytes, Any]:
+    """The graph's bytes, and a runner of it in ONNX Runtime."""
+    try:
+        with _quiet():
+            made = torch.onnx.export(
+                program,
+                input_names=list(INPUTS),
+                output_names=list(OUTPUTS),
+                opset_version=_OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+            assert made is not None
+            onnx = bytes(made.model_proto.SerializeToString())
+            return onnx, _session(onnx)
+    except Exception as error:
+        why = "it uses an operator that ONNX lacks; ez_avgzl can be exported"
+        raise _refused(method, "written as ONNX", error, why) from error
 
 
 def _session(onnx: bytes) -> Any:
