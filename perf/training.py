@@ -288,7 +288,10 @@ def whole(options: argparse.Namespace) -> None:
             wall, cpu = time.perf_counter() - started, time.process_time() - cpu
             best = max(epoch.HM for epoch in fitted.history_)
             found.setdefault(name, []).append(best)
-            print(f"seed {seed}, {name:<24} two stages and test: {wall:6.1f} s, CPU {cpu:6.1f} s; ")
+            print(
+                f"seed {seed}, {name:<24} two stages and test: {wall:6.1f} s, CPU {cpu:6.1f} s; ",
+                flush=True,
+            )
             print(f"    validation HM {best:.1%} (epoch {fitted.epoch_})", flush=True)
     for name, values in found.items():
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
