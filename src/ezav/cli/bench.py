@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, output
 
 
 @dataclass(kw_only=True)
@@ -43,8 +42,9 @@ class BenchCommand(Command):
 
     def run(self) -> dict[str, Any]:
         from ezav.benchmarks.bench import find_store, plan, write_tables
-        from ezav.benchmarks.runner import run_jobs
+        from ezav.benchmarks.runner import is_done, run_jobs
         from ezav.cli.run import choose_device
+        from ezav.cli.runs_progress import runs_progress
 
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
         done: dict[str, Any] = {}
@@ -62,20 +62,13 @@ class BenchCommand(Command):
                 device=choose_device(self.device),
             )
             planned.append((store, out, jobs))
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[news]}"),
-        )
         for store, out, jobs in planned:
-            with Progress(*columns, console=progress) as bar:
-                task = bar.add_task(f"{store.header.dataset}", total=len(jobs), news="")
+            kept = {job.folder for job in jobs if is_done(job, store)}
+            with runs_progress(store.header.dataset, len(jobs)) as tell:
 
-                def on_done(job: Any, result: Any, bar: Any = bar, task: Any = task) -> None:
-                    news = f"{job.label} seed {job.seed}: HM {result.metrics.HM:.1%}"
-                    bar.update(task, advance=1, news=news)
+                def on_done(job: Any, result: Any, kept: Any = kept, tell: Any = tell) -> None:
+                    news = f"{job.label}, seed {job.seed}: HM {result.metrics.HM:.1%}"
+                    tell(news, job.folder in kept)
 
                 results = run_jobs(jobs, self.processes, on_done)
             table = write_tables(results, store, out)
