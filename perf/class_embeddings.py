@@ -40,8 +40,8 @@ from ezav.classes.objective import Objective, ObjectiveSettings
 
 MARGIN, SAMPLES = 0.1, 10_000
 SIZES = (1_000, 2_000, 5_000, 10_000)
-GRID = ((20, 300), (20, 4096), (100, 300), (100, 4096), (500, 300), (500, 4096), (2_000, 300))
-GRID += ((2_000, 1024), (5_000, 300))
+GRID = ((20, 300), (20, 4096), (100, 300), (100, 4096), (500, 300), (500, 4096))
+GRID += ((1_000, 300), (1_000, 4096), (2_000, 300), (2_000, 1024), (5_000, 300))
 FILES = {
     "UCF word2vec": "word2vec/word_embeddings_ucf_normed.npy",
     "ActivityNet word2vec": "word2vec/word_embeddings_activity_normed.npy",

@@ -150,17 +150,9 @@ class StoreWriter:
             for modality, tokens in (("audio", audio), ("visual", visual))
         }
         (checksum,) = checksums(**parts)
-        record = self._record(
-            clip,
-            class_name,
-            path,
-            duration,
-            status,
-            reason,
-            int(parts["audio"].lengths),
-            int(parts["visual"].lengths),
-            checksum,
-        )
+        counts = int(parts["audio"].lengths), int(parts["visual"].lengths)
+        facts = (clip, class_name, path, duration, status, reason, *counts, checksum)
+        record = self._checked(ClipRecord(*facts))
         if self._journal is None:
             self._journal = Journal(self._shard_path(self._next, ".journal"))
         self._journal.append(
@@ -210,7 +202,7 @@ class StoreWriter:
             visual.lengths.tolist(),
             checksums(audio, visual),
         )
-        records = [self._record(*fact) for fact in facts]
+        records = [self._checked(ClipRecord(*fact)) for fact in facts]
         self._compact()
         self._write(records, audio, visual)
 
@@ -293,41 +285,21 @@ class StoreWriter:
             self._records[record.clip] = record, self._next, row
         self._next += 1
 
-    def _record(
-        self,
-        clip: str,
-        class_name: str,
-        path: str,
-        duration: float | None,
-        status: str,
-        reason: str,
-        audio_tokens: int,
-        visual_tokens: int,
-        checksum: str,
-    ) -> ClipRecord:
+    def _checked(self, record: ClipRecord) -> ClipRecord:
+        clip, status = record.clip, record.status
         known = self._records.get(clip)
         if known is not None and known[0].status == OK:
             raise EzavError(f"clip '{clip}' is in the store already", "clip names must differ")
-        if not clip or not class_name.strip():
-            raise EzavError(f"clip '{clip}' of class '{class_name}': both need a name")
-        if status == OK and not audio_tokens and not visual_tokens:
+        if not clip or not record.class_name.strip():
+            raise EzavError(f"clip '{clip}' of class '{record.class_name}': both need a name")
+        if status == OK and not record.audio_tokens and not record.visual_tokens:
             raise EzavError(
                 f"clip '{clip}' has neither audio nor visual features",
                 "add it with another status and a reason",
             )
-        if status != OK and not reason:
+        if status != OK and not record.reason:
             raise EzavError(f"clip '{clip}' is '{status}' without a reason", "say why")
-        return ClipRecord(
-            clip,
-            class_name,
-            path,
-            duration,
-            status,
-            reason,
-            audio_tokens,
-            visual_tokens,
-            checksum,
-        )
+        return record
 
     def _compact(self) -> None:
         """Turn the journal into a shard."""
