@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ezav.benchmarks.processes import process_died, training_pool
 from ezav.errors import EzavError
 from ezav.protocol.result import RunResult
 
@@ -140,12 +140,6 @@ def run_job(job: Job) -> RunResult:
     return write_run(fitted, job.folder, job.label)
 
 
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def run_jobs(
     jobs: Sequence[Job],
     processes: int | None = None,
@@ -190,9 +184,7 @@ def _in_processes(
     results: dict[int, RunResult],
     on_done: Callable[[Job, RunResult], None],
 ) -> None:
-    # spawn: a forked child of a process that has used torch may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+    with training_pool(processes) as pool:
         futures = {pool.submit(run_job, jobs[position]): position for position in waiting}
         try:
             for future in as_completed(futures):
@@ -204,11 +196,3 @@ def _in_processes(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def process_died() -> EzavError:
-    """What to say when a process of a pool was killed."""
-    return EzavError(
-        "a process died, perhaps for want of memory",
-        "repeat the command with fewer --processes: what is finished is kept",
-    )

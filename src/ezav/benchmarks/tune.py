@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import statistics
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 import ezav
+from ezav.benchmarks.processes import process_died, training_pool
 from ezav.benchmarks.published import suite_name
 from ezav.benchmarks.recipe import DEFAULT, load_recipe
-from ezav.benchmarks.runner import process_died, typed_settings
+from ezav.benchmarks.runner import typed_settings
 from ezav.benchmarks.space import (
     Choice,
     Range,
@@ -380,12 +381,6 @@ def suggest(space: Space, trial: Trial) -> dict[str, Value]:
     return values
 
 
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _in_processes(
     search: Search,
     out: Path,
@@ -393,8 +388,7 @@ def _in_processes(
     processes: int,
     on_trial: Callable[[TrialResult, bool], None],
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+    with training_pool(processes) as pool:
         running: set[Future[TrialResult]] = set()
         try:
             while missing or running:

@@ -8,8 +8,9 @@ from torch import Tensor
 from ezav.features.feature_set import FeatureSet
 from ezav.methods.base import Method
 
-WORKING_ELEMENTS = 32_000_000
-"""Largest number of intermediate floats of one block of clips (128 MB in float32)."""
+WORKING_ELEMENTS = 8_000_000
+"""Largest number of intermediate floats of one block of clips: 32 MB in float32, which is a third
+quicker than four times that where caches are of that order."""
 
 
 @torch.inference_mode()
