@@ -121,14 +121,15 @@ def prepared(name: str, seed: int = 0) -> Method:
     return method.eval()
 
 
-def train(method: Method, steps: int) -> list[float]:
+def train(method: Method, steps: int, half: bool = False) -> list[float]:
     optimiser = torch.optim.Adam(method.parameter_groups(), lr=3e-3)
     part = DESCENDS.get(next(n for n in NAMES if registry.get(n) is type(method)))
     batch = batch_of(method)
     losses = []
     method.train()
     for _ in range(steps):
-        loss = method.loss(batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            loss = method.loss(batch)
         optimiser.zero_grad(set_to_none=True)
         loss.total.backward()
         optimiser.step()
@@ -274,6 +275,20 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 def test_loss_falls_on_a_tiny_set(name: str) -> None:
     losses = train(prepared(name), steps=40)
     assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
+
+
+@trainable
+def test_half_precision_trains_like_full(name: str) -> None:
+    """In bfloat16 the loss is that of float32, and training descends as far."""
+
+    def losses(half: bool) -> list[float]:
+        method = prepared(name)
+        torch.manual_seed(5)
+        return train(method, steps=40, half=half)
+
+    half, full = losses(True), losses(False)
+    assert half[0] == pytest.approx(full[0], rel=0.05)
+    assert sum(half[-5:]) == pytest.approx(sum(full[-5:]), rel=0.25, abs=0.5 * full[0])
 
 
 @every_method

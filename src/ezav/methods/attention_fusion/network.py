@@ -23,11 +23,12 @@ class ModalityModel(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         dim = self.importance.in_features
-        steps = tokens.values.new_zeros(*tokens.mask.shape, dim)  # [B, T, dim]
         if not tokens.mask.any():
-            return steps.sum(dim=1)
+            return tokens.values.new_zeros(len(tokens.mask), dim)
         # Padding stays out of the encoder: BatchNorm must not see it.
-        steps[tokens.mask] = self.encoder(tokens.values[tokens.mask])
+        encoded = self.encoder(tokens.values[tokens.mask])
+        steps = encoded.new_zeros(*tokens.mask.shape, dim)  # [B, T, dim]
+        steps[tokens.mask] = encoded
         logits = self.importance(steps).squeeze(-1)  # [B, T]
         lowest = torch.finfo(logits.dtype).min
         weights = logits.masked_fill(~tokens.mask, lowest).softmax(dim=1) * tokens.mask
