@@ -284,7 +284,7 @@ def test_half_precision_trains_like_full(name: str) -> None:
     def losses(half: bool) -> list[float]:
         method = prepared(name)
         torch.manual_seed(5)
-        return train(method, steps=40, half=half)
+        return train(method, steps=20, half=half)
 
     half, full = losses(True), losses(False)
     assert half[0] == pytest.approx(full[0], rel=0.05)

@@ -52,14 +52,15 @@ def test_resumed_training_ends_bit_for_bit_where_undisturbed_training_does():
         assert torch.equal(ours, theirs)
 
 
-def test_plateau_cuts_the_rate_after_four_epochs_without_a_better_hm():
-    run = trainer(learning_rate=1e-2)
+@pytest.mark.parametrize("patience", [0, 1, 3])
+def test_plateau_cuts_the_rate_where_torch_does(patience):
+    run = trainer(learning_rate=1e-2, plateau_patience=patience)
     rates = []
     for hm in (0.5, 0.5, 0.4, 0.5, 0.5, 0.5):
         rates.append(run.run_epoch().learning_rate)
         run.report(hm)
     reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-2)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(reference, "max", 0.1, 3)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(reference, "max", 0.1, patience)
     expected = []
     for hm in (0.5, 0.5, 0.4, 0.5, 0.5, 0.5):
         expected.append(reference.param_groups[0]["lr"])

@@ -23,8 +23,11 @@ class TrainingConfig:
     weight_decay: float = 1e-5
     """Weight decay, added to the gradient as in Adam with L2 (the peers' choice)."""
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
-    """Learning rate over epochs: times 0.1 after 3 epochs without a better validation HM, a half
-    cosine to zero, or constant. Stage 2 replays the rates of stage 1."""
+    """Learning rate over epochs: times 0.1 after more than `plateau_patience` epochs without a
+    better validation HM, a half cosine to zero, or constant. Stage 2 replays the rates of
+    stage 1."""
+    plateau_patience: int = 3
+    """Epochs without a better validation HM that the plateau schedule lets pass."""
     patience: int | None = 15
     """Stop stage 1 after so many epochs without a better validation HM; None never stops early."""
     sampling: Literal["class-balanced", "uniform"] = "class-balanced"
@@ -34,12 +37,15 @@ class TrainingConfig:
     gradient_clip: float | None = None
     """Largest norm of the gradient; None does not clip."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward pass; bfloat16 pays on a GPU."""
+    """Arithmetic of the forward pass; bfloat16 pays on a GPU, and with wide layers and large batches
+    on a processor that has it in hardware."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise EzavError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.plateau_patience < 0:
+            raise EzavError(f"plateau_patience must not be negative: {self.plateau_patience}")
         if self.learning_rate <= 0:
             raise EzavError(f"learning_rate must be positive, it is {self.learning_rate}")
         if not 0 <= self.modality_dropout < 1:

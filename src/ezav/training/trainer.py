@@ -20,7 +20,6 @@ from ezav.training.config import TrainingConfig
 from ezav.training.sampler import Sampler
 
 PLATEAU_FACTOR = 0.1
-PLATEAU_PATIENCE = 3
 PLATEAU_THRESHOLD = 1e-4  # relative, as in the peers' schedule
 
 
@@ -251,7 +250,7 @@ class Trainer:
             self._best, self._since_best = validation, 0
             return
         self._since_best += 1
-        if self.config.schedule == "plateau" and self._since_best > PLATEAU_PATIENCE:
+        if self.config.schedule == "plateau" and self._since_best > self.config.plateau_patience:
             self.learning_rate *= PLATEAU_FACTOR
             self._since_best = 0
 
