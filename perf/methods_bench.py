@@ -38,7 +38,20 @@ class Group(NamedTuple):
 
 FROZEN = Group(("zero_shot", "eszsl"), 1, 1)
 LARGE_BATCHES = Group(
-    ("ale", "devise", "sje", "apn", "cjme", "avgzslnet", "avca", "hyperbolic"), 3, 20
+    (
+        "ale",
+        "devise",
+        "sje",
+        "apn",
+        "cjme",
+        "avgzslnet",
+        "avca",
+        "hyperbolic",
+        "hyper_single",
+        "hyper_alignment",
+    ),
+    3,
+    20,
 )
 COSTLY = Group(("kda", "f_vaegan_d2"), 2, 20)
 SMALL_BATCHES = Group(

@@ -9,7 +9,6 @@ import pytest
 from ezav.benchmarks.published import published_results, suite_name
 from tests.shared_data import shared
 
-
 SETTINGS = {"Main features": "main", "cls features": "cls", "CLIP/CLAP features": "clipclap"}
 
 

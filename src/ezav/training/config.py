@@ -37,8 +37,8 @@ class TrainingConfig:
     gradient_clip: float | None = None
     """Largest norm of the gradient; None does not clip."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward pass; bfloat16 pays on a GPU, and with wide layers and large batches
-    on a processor that has it in hardware."""
+    """Arithmetic of the forward pass; bfloat16 pays on a GPU, and with wide layers and large
+    batches on a processor that has it in hardware."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
