@@ -20,8 +20,9 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
     arguments = ["demo", "--out", str(out), "--seeds", "1", "--processes", "1"]
     assert main([*arguments, "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
-    assert [r["label"] for r in first["results"]] == list(demo.VARIANTS)
-    ours, cosine, shuffled = first["results"]
+    assert [r["label"] for r in first["results"]] == list(demo.ROWS)
+    ours, closed, cosine, shuffled = first["results"]
+    assert closed["method"] == "eszsl"
     assert ours["config"]["classes"]["source"] == "ceo"
     assert cosine["config"]["similarity"] == "cosine"
     assert cosine["config"]["classes"]["source"] == "raw"
@@ -33,7 +34,7 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
     assert names & set(ours["candidates"]["seen"])
     assert names & set(ours["candidates"]["unseen"])
     stamps = {p: p.stat().st_mtime_ns for p in (out / "runs-0").rglob("weights.safetensors")}
-    assert len(stamps) == 3
+    assert len(stamps) == 4
 
     assert main(arguments) == 0
     shown = capsys.readouterr()
