@@ -2,8 +2,8 @@
 
 Draws a toy world of moving, sounding shapes as real mp4 files, extracts features, optimises the
 class embeddings, trains EZ-AVGZL, a closed form and two controls under the two-stage protocol with
-several seeds, and names what is in a held-out clip of a class never trained on. What is done already is kept:
-the same command twice goes on where it stopped.
+several seeds, and names what is in a held-out clip of a class never trained on. What is done
+already is kept: the same command twice goes on where it stopped.
 """
 
 from __future__ import annotations
