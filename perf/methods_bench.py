@@ -68,7 +68,8 @@ def jobs_of(suite: str, store: FeatureStore, work: Path, group: Group) -> list[J
     shared = suite.endswith("clipclap")
     methods = [name for name in group.methods if shared or name not in OWN_TEXT]
     training = {"epochs": group.epochs, "batches_per_epoch": group.batches}
-    return plan(store, methods, SEEDS, work / suite, training=training) if methods else []
+    jobs = plan(store, methods, SEEDS, work / suite, training=training) if methods else []
+    return [job for job in jobs if job.label in methods]  # the frozen one joins every plan
 
 
 def stores(options: argparse.Namespace) -> Iterator[tuple[str, FeatureStore]]:

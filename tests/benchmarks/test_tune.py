@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,8 @@ from ezav.benchmarks.bench import plan
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import run_jobs, typed_settings
 from ezav.benchmarks.space import Choice, Range, combinations, read_space, space_of
-from ezav.benchmarks.tune import _study, _take_up, as_given, best_of, search_for, tune, write_search
+from ezav.benchmarks.study import ask, open_study, take_up
+from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
 from ezav.cli.main import COMMANDS, main
 from ezav.errors import EzavError
 from ezav.features import FeatureStore
@@ -95,7 +97,7 @@ def test_the_objective_is_the_validation_hm_and_test_clips_are_never_read(
 
 def test_a_search_goes_on_and_runs_again_what_a_kill_cut_short(search, tmp_path):
     first = tune(search, tmp_path, 2, processes=1)
-    cut = _study(tmp_path).ask()  # a trial that never ends, as after a kill
+    cut = open_study(tmp_path).ask()  # a trial that never ends, as after a kill
     tried = cut.suggest_float("training.learning_rate", 1e-4, 1e-2, log=True)
     told = []
     after = tune(search, tmp_path, 4, processes=1, on_trial=lambda *one: told.append(one))
@@ -106,6 +108,14 @@ def test_a_search_goes_on_and_runs_again_what_a_kill_cut_short(search, tmp_path)
     assert tried in [trial.settings["training.learning_rate"] for trial in after[2:]]
     assert len({json.dumps(trial.settings) for trial in after}) == 4, "a sampler repeats itself"
     assert tune(search, tmp_path, 4, processes=1) == after
+
+
+def test_processes_that_ask_at_once_get_trials_of_their_own(tmp_path):
+    queued = [{"training.learning_rate": rate / 1000} for rate in range(1, 25)]
+    take_up(open_study(tmp_path), queued[0], queued[1:])
+    with ThreadPoolExecutor(6) as pool:
+        trials = list(pool.map(lambda _: ask(tmp_path)[1].number, queued))
+    assert sorted(trials) == list(range(len(queued)))
 
 
 def test_a_space_of_choices_is_tried_out_each_once(store, recipe, tmp_path, monkeypatch):
@@ -119,8 +129,8 @@ def test_a_space_of_choices_is_tried_out_each_once(store, recipe, tmp_path, monk
         ),
     }
     search = search_for(store, recipe, space, [0])
-    study = _study(tmp_path)
-    _take_up(study, search, combinations(space) or [])
+    study = open_study(tmp_path)
+    take_up(study, {"config.classes.source": "raw"}, combinations(space) or [])
     study.ask()  # the first trial, cut short before it began
     study.set_user_attr("key", search.key())
     trials = tune(search, tmp_path, 9, processes=1)

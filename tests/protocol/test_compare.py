@@ -10,7 +10,7 @@ import torch
 from ezav.errors import EzavError
 from ezav.metrics import gzsl_scores
 from ezav.protocol.compare import _draw, paired_bootstrap
-from ezav.protocol.two_stage import Evaluation
+from ezav.protocol.evaluation import Evaluation
 
 
 def evaluation(signal: float, seed: int = 0, clips: int = 120, classes: int = 6) -> Evaluation:

@@ -21,8 +21,9 @@ from ezav.features.tokens import Tokens
 from ezav.media import read_clip
 from ezav.methods.base import Method
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
+from ezav.protocol.evaluation import StageModel
 from ezav.protocol.run_folder import write_run
-from ezav.protocol.two_stage import StageModel, TwoStageProtocol
+from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.recognizer import Recognizer
 from ezav.training.config import TrainingConfig
 from tests.recognizer.tiny_encoders import Bands, Colour

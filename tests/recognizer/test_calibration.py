@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezav.errors import EzavError
-from ezav.protocol.two_stage import Evaluation
+from ezav.protocol.evaluation import Evaluation
 from ezav.recognizer.calibration import Calibration, fit_temperature, fit_threshold
 
 

@@ -22,7 +22,7 @@ from ezav.features import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
-from ezav.protocol.two_stage import StageModel
+from ezav.protocol.evaluation import StageModel
 from ezav.recognizer import Recognizer
 
 Stored = tuple[FeatureStore, Path]

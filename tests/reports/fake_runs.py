@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.metrics import calibrated_predictions, per_class_recall
 from ezav.protocol.chance import chance
+from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.result import ClassResult, RunResult
 from ezav.protocol.run_folder import metrics_of
-from ezav.protocol.two_stage import Evaluation
 
 
 def names_of(classes: int) -> tuple[str, ...]:

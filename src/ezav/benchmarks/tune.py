@@ -14,7 +14,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,16 +34,22 @@ from ezav.benchmarks.space import (
     holds,
     settings_from,
 )
+from ezav.benchmarks.study import (
+    TrialResult,
+    ask,
+    finished,
+    open_study,
+    result_of,
+    suggest,
+    take_up,
+)
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.reports.tables import to_csv
 from ezav.safe_io import write_text
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
-
-DATABASE = "tune.sqlite3"
+    from optuna import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,23 +84,6 @@ class Search:
     def settings(self, values: dict[str, Value]) -> dict[str, Any]:
         """`{"config": …, "training": …}` of a trial."""
         return settings_from(self.base, values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialResult:
-    """One trial: its mean validation HM over seeds, or why it has none.
-
-    Attributes:
-        state: `complete`, `pruned` (its first seeds were hopeless), `fail` (see `error`).
-        hms: validation HM of each seed that ran.
-    """
-
-    number: int
-    state: str
-    HM: float | None
-    hms: tuple[float, ...]
-    settings: dict[str, Value]
-    error: str = ""
 
 
 def search_for(
@@ -171,7 +159,7 @@ def tune(
         EzavError: the folder holds another search, or every trial failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    study = _study(out)
+    study = open_study(out)
     key = study.user_attrs.get("key")
     if key is None:
         study.set_user_attr("key", search.key())
@@ -183,7 +171,7 @@ def tune(
     every = combinations(search.space)
     grid = every if every is not None and len(every) <= trials else []
     trials = min(trials, len(grid) or trials)
-    _take_up(study, search, grid)
+    take_up(study, _base_values(search), grid)
     for done in finished(study):
         on_trial(done, True)
     missing = trials - len(finished(study))
@@ -237,65 +225,6 @@ def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Pa
     return path
 
 
-def finished(study: Study) -> list[TrialResult]:
-    """The finished trials of a study; those that a kill cut short are not among them."""
-    from optuna.trial import TrialState
-
-    return [
-        _result(trial)
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or "error" in trial.user_attrs
-    ]
-
-
-def _result(trial: FrozenTrial) -> TrialResult:
-    return TrialResult(
-        number=trial.number,
-        state=trial.state.name.lower(),
-        HM=trial.value if trial.state.name == "COMPLETE" else None,
-        hms=tuple(trial.user_attrs.get("hms", ())),
-        settings=dict(trial.params),
-        error=trial.user_attrs.get("error", ""),
-    )
-
-
-def _study(out: Path) -> Study:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{(out / DATABASE).absolute()}", engine_kwargs={"connect_args": {"timeout": 60}}
-    )
-    name = "tune"
-    seen = 0
-    with suppress(KeyError):
-        seen = storage.get_n_trials(storage.get_study_id_from_name(name))
-    return optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="maximize",
-        load_if_exists=True,
-        # A sampler has no memory of its own: the number of trials keeps it from repeating itself.
-        sampler=optuna.samplers.TPESampler(seed=seen),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_min_trials=5),
-    )
-
-
-def _take_up(study: Study, search: Search, grid: Sequence[dict[str, Value]]) -> None:
-    """Queue the recipe itself first, again what a kill left unfinished, and the grid's rest."""
-    from optuna.trial import TrialState
-
-    trials = study.get_trials(deepcopy=False)
-    for trial in trials:
-        if trial.state == TrialState.RUNNING:
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})
-    if not trials:
-        study.enqueue_trial(_base_values(search))
-    for values in grid:
-        study.enqueue_trial(values, skip_if_exists=True)
-
-
 def _base_values(search: Search) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for path, one in search.space.items():
@@ -326,11 +255,10 @@ def _holding(one: Choice | Range, value: Value) -> Choice | Range:
 
 def run_trial(search: Search, out: Path) -> TrialResult:
     """Run the next trial of the search in `out`: stage 1 with every seed."""
-    study = _study(out)
-    trial = study.ask()
+    study, trial = ask(out)
     state, value = _evaluate(search, trial)
     study.tell(trial, value, state=state)
-    return _result(study.get_trials(deepcopy=False)[trial.number])
+    return result_of(study.get_trials(deepcopy=False)[trial.number])
 
 
 def _evaluate(search: Search, trial: Trial) -> tuple[Any, float | None]:
@@ -363,22 +291,6 @@ def _evaluate(search: Search, trial: Trial) -> tuple[Any, float | None]:
         return TrialState.FAIL, None
     mean = statistics.fmean(hms)
     return TrialState.COMPLETE, 0.0 if math.isnan(mean) else mean
-
-
-def suggest(space: Space, trial: Trial) -> dict[str, Value]:
-    """The settings of a trial; one whose condition does not hold is left out."""
-    values: dict[str, Value] = {}
-    for path, one in space.items():
-        if not holds(one, values):
-            continue
-        if not isinstance(one, Range):
-            chosen: Any = trial.suggest_categorical(path, one.choices)
-            values[path] = chosen
-        elif isinstance(one.low, int) and isinstance(one.high, int):
-            values[path] = trial.suggest_int(path, one.low, one.high, log=one.log)
-        else:
-            values[path] = trial.suggest_float(path, one.low, one.high, log=one.log)
-    return values
 
 
 def _in_processes(

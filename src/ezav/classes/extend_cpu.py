@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ezav.classes.ranking_cpu import _jit, _jit_sums, _rank_sequence, _rank_value, _work
+from ezav.classes.active_pairs import jit, jit_sums
+from ezav.classes.ranking_cpu import rank_sequence, rank_value, work_of
 
 Array = Any
 
 
-@_jit_sums
+@jit_sums
 def _distances(w: Array, point: Array, x: Array) -> None:
     """x_c = ‖w_c - point‖ for unit vectors `w` float32 `[C, d]`, `point` float32 `[d]`."""
     for c in range(len(x)):
@@ -22,7 +23,7 @@ def _distances(w: Array, point: Array, x: Array) -> None:
         x[c] = np.sqrt(max(2.0 - 2.0 * float(product), 0.0))
 
 
-@_jit
+@jit
 def _cost_to_others(
     x: Array,
     breaks: Array,
@@ -52,7 +53,7 @@ def _cost_to_others(
     return 2.0 * total
 
 
-@_jit
+@jit
 def place_one(
     start: Array,
     text: Array,
@@ -80,7 +81,7 @@ def place_one(
     """
     classes, dim = w.shape
     x = np.empty(classes)
-    work = _work(classes, x)
+    work = work_of(classes, x)
     xo, k = work[0], work[1]  # in the order of text distance
     slope = np.empty(classes)
     pieces = np.full(classes, breaks.shape[1] // 2)
@@ -101,8 +102,8 @@ def place_one(
         if ranking_weight > 0:
             for a in range(classes):
                 xo[a] = x[order[a]]
-            active, _ = _rank_sequence(work, tied, margin)
-            loss = _rank_value(xo, k, active, 0, margin)
+            active, _ = rank_sequence(work, tied, margin)
+            loss = rank_value(xo, k, active, 0, margin)
             for a in range(classes):
                 slope[order[a]] += 2.0 * k[a]
             loss += _cost_to_others(x, breaks, sums, farther, farther_sum, pieces, slope)

@@ -7,14 +7,8 @@ pairs in which a comes second) and `A` the number of active pairs,
 
     value = 2 (m A + Σ_a k_a x_a),        gradient = 2 k,
 
-so two counts for each element are all there is to compute. They come from a merge sort of `x`:
-while a sorted run is merged with the one after it, the number of active partners of an element is
-how far the other run has been read. Pairs tied in the text distances are counted like the others
-and then taken out again, group by group.
-
-Speed: short sequences are counted pair by pair, which the compiler turns into vector
-instructions; longer ones start from blocks counted that way. A merge runs from both ends at once,
-branch-free, because a mispredicted branch costs more than the work itself.
+so two counts for each element are all there is to compute: `active_pairs.py` counts them. Pairs
+tied in the text distances are counted like the others and then taken out again, group by group.
 """
 
 # mypy: disable-error-code="assignment"
@@ -23,261 +17,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-# Above this length merging beats counting all pairs (measured: docs/class-embeddings.md).
-_BRUTE = 640
-_LEAF = 192
-# Loops over a multiple of this many elements leave no remainder outside vector instructions.
-_LANES = 32
-_ONE = np.int32(1)
-_ZERO = np.int32(0)
-
-Array = Any
+from ezav.classes.active_pairs import Array, count_active, jit, jit_sums, runs_of, work_room
 
 
-def _jit(function: Any, **options: Any) -> Any:
-    """Compile without the interpreter lock; keep the machine code where the disk allows it."""
-    try:
-        return numba.njit(nogil=True, cache=True, **options)(function)
-    except RuntimeError:  # no writable place for numba's cache: compile anew in each process
-        return numba.njit(nogil=True, **options)(function)
-
-
-def _jit_sums(function: Any) -> Any:
-    """The same for sums that may be taken in any order, as vector instructions need."""
-    return _jit(function, fastmath={"reassoc", "contract"})
-
-
-@_jit
-def _count_pairs(x: Array, y: Array, lo: int, hi: int, k: Array, seen: Array, kk: Array) -> int:
-    """Count every pair of x[lo:hi] (y = x + margin), adding to k; returns the active pairs.
-
-    Four later elements b meet all earlier ones a at once. `seen` holds the y of the earlier
-    elements and -inf after them, so that whole vectors can be compared; behind those it keeps the
-    least and the largest y of each full block. Where w still follows the order of t, the first
-    blocks have no active pair with b and the last ones nothing else: both are settled unseen.
-    """
-    n = hi - lo
-    room = (n + _LANES - 1) // _LANES * _LANES
-    least = seen[room : room + room // _LANES]
-    most = seen[room + room // _LANES : room + 2 * (room // _LANES)]
-    pending = kk[room : room + room // _LANES]
-    for a in range(room):
-        seen[a] = -np.inf
-        kk[a] = 0
-    for block in range(room // _LANES):
-        pending[block] = 0
-    active = 0
-    low, high = np.inf, -np.inf
-    for b in range(0, n - n % 4, 4):
-        full = b // _LANES
-        if b % _LANES == 0:
-            if full > 0:
-                least[full - 1], most[full - 1] = low, high
-            low, high = np.inf, -np.inf
-        x0, x1, x2, x3 = x[lo + b], x[lo + b + 1], x[lo + b + 2], x[lo + b + 3]
-        near, far = min(min(x0, x1), min(x2, x3)), max(max(x0, x1), max(x2, x3))
-        begin = 0
-        while begin < full and most[begin] <= near:
-            begin += 1
-        end = (b + _LANES - 1) // _LANES
-        c0 = c1 = c2 = c3 = _ZERO
-        if end == full:
-            while end > begin and least[end - 1] > far:
-                end -= 1
-                pending[end] += 4
-            c0 = c1 = c2 = c3 = np.int32((full - end) * _LANES)
-        ys = seen[begin * _LANES : end * _LANES]
-        ks = kk[begin * _LANES : end * _LANES]
-        for a in range(len(ys)):
-            v = ys[a]
-            h0 = _ONE if v > x0 else _ZERO
-            h1 = _ONE if v > x1 else _ZERO
-            h2 = _ONE if v > x2 else _ZERO
-            h3 = _ONE if v > x3 else _ZERO
-            # numba widens a sum of int32 to int64; the casts keep 16 lanes in a vector.
-            ks[a] = np.int32(ks[a] + np.int32(np.int32(h0 + h1) + np.int32(h2 + h3)))
-            c0 = np.int32(c0 + h0)
-            c1 = np.int32(c1 + h1)
-            c2 = np.int32(c2 + h2)
-            c3 = np.int32(c3 + h3)
-        # The six pairs among the four themselves.
-        y0, y1, y2, y3 = y[lo + b], y[lo + b + 1], y[lo + b + 2], y[lo + b + 3]
-        h01 = _ONE if y0 > x1 else _ZERO
-        h02 = _ONE if y0 > x2 else _ZERO
-        h03 = _ONE if y0 > x3 else _ZERO
-        h12 = _ONE if y1 > x2 else _ZERO
-        h13 = _ONE if y1 > x3 else _ZERO
-        h23 = _ONE if y2 > x3 else _ZERO
-        kk[b] += h01 + h02 + h03 - c0
-        kk[b + 1] += h12 + h13 - h01 - c1
-        kk[b + 2] += h23 - h02 - h12 - c2
-        kk[b + 3] -= h03 + h13 + h23 + c3
-        active += c0 + c1 + c2 + c3 + h01 + h02 + h03 + h12 + h13 + h23
-        seen[b], seen[b + 1], seen[b + 2], seen[b + 3] = y0, y1, y2, y3
-        low = min(low, min(min(y0, y1), min(y2, y3)))
-        high = max(high, max(max(y0, y1), max(y2, y3)))
-    for b in range(n - n % 4, n):
-        for a in range(b):
-            hit = _ONE if y[lo + a] > x[lo + b] else _ZERO
-            kk[a] += hit
-            kk[b] -= hit
-            active += hit
-    for a in range(n):
-        k[lo + a] += kk[a] + pending[a // _LANES]
-    return active
-
-
-@_jit
-def _sort_block(x: Array, lo: int, hi: int, xs: Array, ids: Array, place: Array) -> None:
-    """Sort x[lo:hi] into xs, ids by counting for each element the smaller ones (vectorised)."""
-    n = hi - lo
-    for a in range(n):
-        place[a] = 0
-        ids[lo + a] = lo + a  # whatever the input (not-a-number), an id is a valid index
-    for b in range(0, n - n % 2, 2):
-        x0, x1 = x[lo + b], x[lo + b + 1]
-        before = x[lo : lo + b]
-        places = place[:b]
-        g0 = g1 = _ZERO
-        for a in range(b):
-            v = before[a]
-            h0 = _ONE if v > x0 else _ZERO
-            h1 = _ONE if v > x1 else _ZERO
-            places[a] = np.int32(places[a] + np.int32(h0 + h1))
-            g0 = np.int32(g0 + h0)
-            g1 = np.int32(g1 + h1)
-        hit = _ONE if x0 > x1 else _ZERO
-        place[b] = b - g0 + hit
-        place[b + 1] = b + 1 - g1 - hit
-    if n % 2 == 1:
-        b = n - 1
-        place[b] = b
-        for a in range(b):
-            hit = _ONE if x[lo + a] > x[lo + b] else _ZERO
-            place[a] += hit
-            place[b] -= hit
-    for a in range(n):
-        xs[lo + place[a]] = x[lo + a]
-        ids[lo + place[a]] = lo + a
-
-
-@_jit
-def _merge_runs(
-    xs: Array, ids: Array, lo: int, w: int, margin: Any, k: Array, xs2: Array, ids2: Array
-) -> int:
-    """Merge the sorted runs [lo, lo+w) and [lo+w, lo+2w) into xs2, ids2, counting active pairs.
-
-    Four sweeps advance together, w steps each: counting (left run shifted by the margin) and
-    merging, each from the front and from the back. As both runs have w elements, a sweep of w
-    steps cannot leave them, so that no end needs to be tested for. With t = 1 if the right run's
-    element comes first, `D & -t` picks between two places without a branch.
-    """
-    left, right = xs[lo : lo + w], xs[lo + w : lo + 2 * w]
-    id_in = ids[lo : lo + 2 * w]
-    x_out, id_out = xs2[lo : lo + 2 * w], ids2[lo : lo + 2 * w]
-    active = 0
-    i = p = 0
-    back_i = back_p = w - 1
-    last = 2 * w - 1
-    for s in range(w):
-        j = s - i
-        t = np.int64(right[np.uint64(j)] < left[np.uint64(i)] + margin)
-        gap = (w + j - i) & -t
-        partners = j - gap  # j for a left element, -(w - i) for a right one
-        k[id_in[np.uint64(i + gap)]] += np.int32(partners)
-        active += partners & (t - 1)
-        i += 1 - t
-
-        j = 2 * w - 2 - s - back_i
-        t = np.int64(right[np.uint64(j)] < left[np.uint64(back_i)] + margin)
-        gap = (w + j - back_i) & -t
-        partners = back_i + 1 - w + gap
-        k[id_in[np.uint64(w + j - gap)]] += np.int32(partners)
-        active += partners & -t
-        back_i -= t
-
-        q = s - p
-        a, b = left[np.uint64(p)], right[np.uint64(q)]
-        t = np.int64(b < a)
-        x_out[np.uint64(s)] = b if t else a
-        id_out[np.uint64(s)] = id_in[np.uint64(p + ((w + q - p) & -t))]
-        p += 1 - t
-
-        q = 2 * w - 2 - s - back_p
-        a, b = left[np.uint64(back_p)], right[np.uint64(q)]
-        t = np.int64(b < a)
-        x_out[np.uint64(last - s)] = a if t else b
-        id_out[np.uint64(last - s)] = id_in[np.uint64(w + q - ((w + q - back_p) & -t))]
-        back_p -= t
-    return active
-
-
-@_jit
-def _runs(n: int) -> tuple[int, int]:
-    """The length of the blocks to start from, and their number, a power of two."""
-    if n <= _BRUTE:
-        return n, 1
-    blocks = 1
-    while blocks * _LEAF < n:
-        blocks *= 2
-    return (n + blocks - 1) // blocks, blocks
-
-
-@_jit
-def _work_room(n: int) -> int:
-    """How much `_count_pairs` needs to work on sequences of up to n elements."""
-    longest = min(n, _BRUTE) + _LANES
-    return longest + 2 * (longest // _LANES + 1)
-
-
-@_jit
-def _count(
-    x: Array,
-    y: Array,
-    first: int,
-    end: int,
-    margin: Any,
-    k: Array,
-    seen: Array,
-    small: Array,
-    runs: Array,
-    ids: Array,
-) -> int:
-    """Add the counts of x[first:end] to k; returns the number of active pairs.
-
-    `x`, `y`, `k` have room after `end`, which is filled with +inf while it is borrowed.
-    """
-    leaf, blocks = _runs(end - first)
-    if blocks == 1:
-        return _count_pairs(x, y, first, end, k, seen, small)
-    n = leaf * blocks
-    # Equal runs need leaf * blocks elements: the last ones are infinitely far and never active.
-    xs, xs2, padded, padded_y = runs[0, :n], runs[1, :n], runs[2, :n], runs[3, :n]
-    ids1, ids2 = ids[0, :n], ids[1, :n]
-    counts = np.zeros(n, np.int32)
-    for a in range(n):
-        padded[a] = x[first + a] if first + a < end else np.inf
-        padded_y[a] = padded[a] + margin
-    active = 0
-    for lo in range(0, n, leaf):
-        active += _count_pairs(padded, padded_y, lo, lo + leaf, counts, seen, small)
-        _sort_block(padded, lo, lo + leaf, xs, ids1, small)
-    w = leaf
-    while w < n:
-        for lo in range(0, n, 2 * w):
-            active += _merge_runs(xs, ids1, lo, w, margin, counts, xs2, ids2)
-        xs, xs2 = xs2, xs
-        ids1, ids2 = ids2, ids1
-        w *= 2
-    for a in range(end - first):
-        k[first + a] += counts[a]
-    return active
-
-
-@_jit_sums
+@jit_sums
 def _weighted_sum(k: Array, x: Array) -> float:
     total = 0.0
     for a in range(len(x)):
@@ -285,15 +30,15 @@ def _weighted_sum(k: Array, x: Array) -> float:
     return total
 
 
-@_jit
-def _work(n: int, like: Array) -> tuple[Array, ...]:
-    """Room for :func:`_rank_sequence` on sequences of n elements of the type of `like`.
+@jit
+def work_of(n: int, like: Array) -> tuple[Array, ...]:
+    """Room for :func:`rank_sequence` on sequences of n elements of the type of `like`.
 
     The sequence x itself is the first array of it, its counts k are the second.
     """
-    leaf, blocks = _runs(n)
+    leaf, blocks = runs_of(n)
     room = leaf * blocks if blocks > 1 else 0
-    seen = np.empty(_work_room(n), like.dtype)
+    seen = np.empty(work_room(n), like.dtype)
     return (
         np.empty(n, like.dtype),
         np.empty(n, np.int32),
@@ -305,8 +50,8 @@ def _work(n: int, like: Array) -> tuple[Array, ...]:
     )
 
 
-@_jit
-def _rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[int, int]:
+@jit
+def rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[int, int]:
     """Set the counts k of a sequence x (both in `work`); returns the active and the tied pairs.
 
     `tied` bool `[n]` (or `[0]`: none): same text distance as the element before. `margin` has
@@ -317,7 +62,7 @@ def _rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[i
     for a in range(n):
         y[a] = x[a] + margin
         k[a] = 0
-    active = _count(x, y, 0, n, margin, k, seen, small, runs, ids)
+    active = count_active(x, y, 0, n, margin, k, seen, small, runs, ids)
     ties = start = 0
     while start < len(tied):
         end = start + 1
@@ -325,7 +70,7 @@ def _rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[i
             end += 1
         if end - start > 1:
             out = np.zeros(n, np.int32)
-            active -= _count(x, y, start, end, margin, out, seen, small, runs, ids)
+            active -= count_active(x, y, start, end, margin, out, seen, small, runs, ids)
             for a in range(start, end):
                 k[a] -= out[a]
             ties += (end - start) * (end - start - 1) // 2
@@ -333,12 +78,12 @@ def _rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[i
     return active, ties
 
 
-@_jit
-def _rank_value(x: Array, k: Array, active: int, ties: int, margin: Any) -> float:
+@jit
+def rank_value(x: Array, k: Array, active: int, ties: int, margin: Any) -> float:
     return 2.0 * (np.float64(margin) * (active + ties) + _weighted_sum(k, x))
 
 
-@_jit
+@jit
 def rank_rows(
     d_w: Array,
     order: Array,
@@ -356,23 +101,23 @@ def rank_rows(
     int64 `[R]` gets the number of untied pairs that cost something.
     """
     rows, n = order.shape
-    work = _work(n, d_w)
+    work = work_of(n, d_w)
     x, k = work[0], work[1]
     for row in range(rows):
         for a in range(n):
             x[a] = d_w[row, order[row, a]]
-        active, ties = _rank_sequence(work, tied[row], margin)
+        active, ties = rank_sequence(work, tied[row], margin)
         for a in range(n):
             gradient[row, order[row, a]] = 2 * k[a]
-        values[row] = _rank_value(x, k, active, ties, margin)
+        values[row] = rank_value(x, k, active, ties, margin)
         active_pairs[row] = active
 
 
-def _jit_least(function: Any) -> Any:
-    return _jit(function, fastmath={"nnan", "nsz"})
+def jit_least(function: Any) -> Any:
+    return jit(function, fastmath={"nnan", "nsz"})
 
 
-@_jit_least
+@jit_least
 def _least(x: Array) -> Any:
     least = x[0]
     for a in range(1, len(x)):
@@ -380,7 +125,7 @@ def _least(x: Array) -> Any:
     return least
 
 
-@_jit
+@jit
 def force_rows(
     products: Array,
     first: int,
@@ -405,7 +150,7 @@ def force_rows(
         nearest: float64 `[R]`, filled with the distances to the nearest class.
     """
     rows, n = order.shape
-    work = _work(n, products)
+    work = work_of(n, products)
     x, k, pull = work[:3]
     distance = np.empty(n + 1, products.dtype)
     zero, two = distance.dtype.type(0), distance.dtype.type(2)
@@ -418,8 +163,8 @@ def force_rows(
         nearest[row] = least
         for a in range(n):
             x[a] = distance[order[row, a]]
-        active, ties = _rank_sequence(work, tied[row], margin)
-        values[row] = _rank_value(x, k, active, ties, margin)
+        active, ties = rank_sequence(work, tied[row], margin)
+        values[row] = rank_value(x, k, active, ties, margin)
         for a in range(n):
             force = weight * np.float32(k[a])
             pull[a] = force / x[a] if x[a] > zero else zero

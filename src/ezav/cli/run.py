@@ -23,7 +23,8 @@ from ezav.errors import EzavError
 if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
     from ezav.protocol.result import RunResult
-    from ezav.protocol.two_stage import TwoStageProtocol, ValidationEpoch
+    from ezav.protocol.two_stage import TwoStageProtocol
+    from ezav.protocol.validation import ValidationEpoch
     from ezav.training.trainer import EpochLog
 
 
@@ -194,7 +195,7 @@ OnEpoch = Callable[[int, int, "ValidationEpoch | EpochLog"], None]
 @contextmanager
 def epoch_progress() -> Iterator[Callable[[str], OnEpoch]]:
     """Live lines for training: `title -> on_epoch`, with stage, loss and best validation HM."""
-    from ezav.protocol.two_stage import ValidationEpoch
+    from ezav.protocol.validation import ValidationEpoch
 
     columns = (
         TextColumn("{task.description}"),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.metrics import calibrated_predictions
-from ezav.protocol.two_stage import Evaluation
+from ezav.protocol.evaluation import Evaluation
 
 NUMBERS = ("S", "U", "HM", "ZSL")
 

@@ -25,8 +25,9 @@ from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.metrics import gzsl_scores, per_class_recall, seen_unseen_curve
 from ezav.protocol.chance import chance
+from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.result import RESULT_VERSION, ClassResult, Metrics, RunResult
-from ezav.protocol.two_stage import Evaluation, FittedProtocol, StageModel
+from ezav.protocol.two_stage import FittedProtocol
 
 RESULT = "result.json"
 

@@ -9,95 +9,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import InitVar, asdict, dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
-
-from torch import Tensor
 
 import ezav
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.errors import EzavError
-from ezav.features.feature_set import FeatureSet
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
-from ezav.methods.base import Dims, Method
-from ezav.metrics import SeenUnseenCurve, seen_unseen_curve
+from ezav.methods.base import Dims
 from ezav.protocol.epochs import EpochWanted, Steps, alone, together
+from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.stages import Stage, StageReader
+from ezav.protocol.validation import Best, Validated, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint
 from ezav.training.config import TrainingConfig
-from ezav.training.scoring import score_all
 from ezav.training.trainer import EpochLog, Trainer, build_method
-
-
-@dataclass(frozen=True)
-class ValidationEpoch:
-    """One epoch of stage 1: the training log and the best HM over gamma on validation."""
-
-    log: EpochLog
-    HM: float
-    gamma: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of evaluation clips, and what they were compared with.
-
-    Attributes:
-        scores: `[N, C]`, higher is better.
-        targets: long `[N]`, rows of the C classes.
-        seen: bool `[C]`.
-        classes: C names.
-        clips: N clip ids.
-    """
-
-    scores: Tensor
-    targets: Tensor
-    seen: Tensor
-    classes: tuple[str, ...]
-    clips: tuple[str, ...]
-
-    def curve(self) -> SeenUnseenCurve:
-        """The exact seen-unseen curve of these scores."""
-        return seen_unseen_curve(self.scores, self.targets, self.seen)
-
-
-@dataclass(frozen=True)
-class StageModel:
-    """A trained method with the class embeddings it was trained with (all of the stage)."""
-
-    method: Method
-    classes: ClassEmbeddings
-    seen: Tensor
-
-    def learn_on(self, validation: FeatureSet) -> None:
-        """Let the method learn what only validation can tell."""
-        self.method.learn_on_validation(
-            lambda part: score_all(part, validation, self.classes.vectors),
-            validation.labels.cpu(),
-            self.seen,
-        )
-
-    def learned(self) -> dict[str, Tensor]:
-        """What the method has learned on validation."""
-        return {name: self.method.get_buffer(name).clone() for name in self.method.from_validation}
-
-    def evaluate(self, clips: FeatureSet) -> Evaluation:
-        scores = score_all(self.method, clips, self.classes.vectors)
-        return Evaluation(scores, clips.labels.cpu(), self.seen, self.classes.names, clips.clips)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Validated:
-    """What stage 1 chose: the best HM on validation, its gamma and epoch, and all epochs."""
-
-    HM: float
-    gamma: float
-    epoch: int
-    history: tuple[ValidationEpoch, ...]
-
 
 Progress = Callable[[int, int, ValidationEpoch | EpochLog], None]
 """Called after each epoch with the stage (1 or 2), the epochs to come at most, and the epoch."""
@@ -210,11 +139,11 @@ class TwoStageProtocol:
 
     def _stage_1(
         self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
-    ) -> Steps[_Validated]:
+    ) -> Steps[Best]:
         started = time.perf_counter()
         stage = reader.stage(1)
         clips = reader.evaluation(stage)
-        done = _Validated.restore(state.get("validated"), stage, clips)
+        done = Best.restore(state.get("validated"), stage, clips)
         if done is not None and "stage_2" in state:
             return done
         trainer, model = self._trainer(stage)
@@ -227,7 +156,7 @@ class TwoStageProtocol:
             evaluation = model.evaluate(clips)
             curve = evaluation.curve()
             if done is None:
-                done = _Validated(evaluation, curve.gamma, curve.best_hm, log.epoch, [], 0.0, {})
+                done = Best(evaluation, curve.gamma, curve.best_hm, log.epoch, [], 0.0, {})
                 done.learned = model.learned()
             elif curve.best_hm > done.HM:
                 done.evaluation, done.gamma = evaluation, curve.gamma
@@ -240,7 +169,7 @@ class TwoStageProtocol:
         done.seconds += time.perf_counter() - started
         return done
 
-    def _is_over(self, done: _Validated, epochs: int) -> bool:
+    def _is_over(self, done: Best, epochs: int) -> bool:
         ran = len(done.history)
         patience = self.training.patience
         return ran >= epochs or (patience is not None and ran - done.epoch >= patience)
@@ -248,7 +177,7 @@ class TwoStageProtocol:
     def _stage_2(
         self,
         reader: StageReader,
-        validated: _Validated,
+        validated: Best,
         state: dict[str, Any],
         keeper: Checkpoint,
         on_epoch: Progress,
@@ -298,43 +227,6 @@ def fit_together(
     return together(
         [one.steps(reader, tell, path) for one, tell, path in zip(protocols, told, kept)]
     )
-
-
-@dataclass
-class _Validated:
-    """What stage 1 has found so far: the best epoch, its gamma and scores, all epochs.
-
-    `learned` holds what the method itself learned on validation, at the best epoch.
-    """
-
-    evaluation: Evaluation
-    gamma: float
-    HM: float
-    epoch: int
-    history: list[ValidationEpoch]
-    seconds: float
-    learned: dict[str, Tensor]
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "scores": self.evaluation.scores,
-            "learned": self.learned,
-            "best": [self.gamma, self.HM, self.epoch, self.seconds],
-            "history": [[asdict(e.log), e.HM, e.gamma] for e in self.history],
-        }
-
-    @classmethod
-    def restore(
-        cls, state: dict[str, Any] | None, stage: Stage, clips: FeatureSet
-    ) -> _Validated | None:
-        if state is None:
-            return None
-        evaluation = Evaluation(
-            state["scores"], clips.labels.cpu(), stage.seen, stage.classes, clips.clips
-        )
-        gamma, hm, epoch, seconds = state["best"]
-        history = [ValidationEpoch(EpochLog(**log), h, g) for log, h, g in state["history"]]
-        return cls(evaluation, gamma, hm, epoch, history, seconds, state["learned"])
 
 
 _VALIDATION = object()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.metrics import expected_calibration_error
-from ezav.protocol.two_stage import Evaluation
+from ezav.protocol.evaluation import Evaluation
 
 _STEPS = 80
 """Halvings by the golden section: e^±7 shrinks below 1e-15."""

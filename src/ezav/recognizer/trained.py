@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.features.header import Header
+from ezav.protocol.evaluation import StageModel
 from ezav.protocol.result import RunResult
-from ezav.protocol.two_stage import StageModel
 from ezav.recognizer.calibration import Calibration
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.metrics import calibrated_predictions
+from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.result import RunResult
 from ezav.protocol.run_folder import metrics_of, read_evaluation_file, read_result
-from ezav.protocol.two_stage import Evaluation
 from ezav.reports.summary import METRICS, group_runs, kind_of
 
 _AGREEMENT = 1e-6

@@ -1,0 +1,125 @@
+"""A search as an Optuna study in an SQLite file: begun, gone on with, read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ezav.benchmarks.space import Range, Space, Value, holds
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+DATABASE = "tune.sqlite3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """One trial: its mean validation HM over seeds, or why it has none.
+
+    Attributes:
+        state: `complete`, `pruned` (its first seeds were hopeless), `fail` (see `error`).
+        hms: validation HM of each seed that ran.
+    """
+
+    number: int
+    state: str
+    HM: float | None
+    hms: tuple[float, ...]
+    settings: dict[str, Value]
+    error: str = ""
+
+
+def finished(study: Study) -> list[TrialResult]:
+    """The finished trials of a study; those that a kill cut short are not among them."""
+    from optuna.trial import TrialState
+
+    return [
+        result_of(trial)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or "error" in trial.user_attrs
+    ]
+
+
+def result_of(trial: FrozenTrial) -> TrialResult:
+    """A finished trial, as what `ezav tune` tells of it."""
+    return TrialResult(
+        number=trial.number,
+        state=trial.state.name.lower(),
+        HM=trial.value if trial.state.name == "COMPLETE" else None,
+        hms=tuple(trial.user_attrs.get("hms", ())),
+        settings=dict(trial.params),
+        error=trial.user_attrs.get("error", ""),
+    )
+
+
+def open_study(out: Path) -> Study:
+    """The search in a folder, begun if there is none."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{(out / DATABASE).absolute()}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    name = "tune"
+    seen = 0
+    with suppress(KeyError):
+        seen = storage.get_n_trials(storage.get_study_id_from_name(name))
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        # A sampler has no memory of its own: the number of trials keeps it from repeating itself.
+        sampler=optuna.samplers.TPESampler(seed=seen),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_min_trials=5),
+    )
+
+
+def ask(out: Path) -> tuple[Study, Trial]:
+    """The next trial of the search in a folder: of several processes, each gets one of its own."""
+    study = open_study(out)
+    # SQLite has no row locks: two that ask at once would both get the same queued trial.
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        return study, study.ask()
+    finally:
+        os.close(folder)
+
+
+def take_up(study: Study, first: dict[str, Value], grid: Sequence[dict[str, Value]]) -> None:
+    """Queue the recipe itself (`first`), again what a kill left unfinished, and the grid's rest."""
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})
+    if not trials:
+        study.enqueue_trial(first)
+    for values in grid:
+        study.enqueue_trial(values, skip_if_exists=True)
+
+
+def suggest(space: Space, trial: Trial) -> dict[str, Value]:
+    """The settings of a trial; one whose condition does not hold is left out."""
+    values: dict[str, Value] = {}
+    for path, one in space.items():
+        if not holds(one, values):
+            continue
+        if not isinstance(one, Range):
+            chosen: Any = trial.suggest_categorical(path, one.choices)
+            values[path] = chosen
+        elif isinstance(one.low, int) and isinstance(one.high, int):
+            values[path] = trial.suggest_int(path, one.low, one.high, log=one.log)
+        else:
+            values[path] = trial.suggest_float(path, one.low, one.high, log=one.log)
+    return values
