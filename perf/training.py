@@ -42,6 +42,7 @@ from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol
 from ezav.training import Trainer, TrainingConfig, build_method, score_all
+from ezav.training.scoring import WORKING_ELEMENTS
 from ezav.training.together import Together
 
 BATCH = 64
@@ -266,6 +267,12 @@ def scoring(options: argparse.Namespace) -> None:
     print(f"scores {tuple(scores.shape)}: {time.perf_counter() - started:.1f} s, ", end="")
     print(f"CPU {time.process_time() - cpu:.1f} s; ", end="")
     print(f"peak {peak_mib():.0f} MiB, before {before:.0f} (features and PyTorch)")
+    part = clips.subset(torch.arange(5_000))
+    sizes = (WORKING_ELEMENTS, 4 * WORKING_ELEMENTS)
+    turns = {f"{n:,}": lambda n=n: score_all(method, part, text, n) for n in sizes}
+    own, larger = measure(turns, options.rounds, time.perf_counter).values()
+    ratio = statistics.median(a / b for a, b in zip(own, larger))
+    print(f"time with blocks of {sizes[0]:,} floats / with four times that: {ratio:.2f}")
 
 
 def whole(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PARENT = """
-import os, sys, time
+import os, time
 from ezav.benchmarks.processes import training_pool
 if __name__ == "__main__":
     with training_pool(1) as pool:

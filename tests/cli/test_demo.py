@@ -15,7 +15,11 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
         toy.generate_toy_world, tmp_path / "world", classes=10, clips_per_class=6
     )
     monkeypatch.setattr(toy, "generate_toy_world", small)
-    monkeypatch.setattr(demo, "training_settings", lambda: {"epochs": 3})
+    of_recipe = demo.own_data_settings
+    short = {"training": {"epochs": 3}}
+    monkeypatch.setattr(
+        demo, "own_data_settings", lambda method: of_recipe(method).model_copy(update=short)
+    )
     out = tmp_path / "out"
     arguments = ["demo", "--out", str(out), "--seeds", "1", "--processes", "1"]
     assert main([*arguments, "--json"]) == 0
@@ -23,6 +27,7 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
     assert [r["label"] for r in first["results"]] == list(demo.ROWS)
     ours, closed, cosine, shuffled = first["results"]
     assert closed["method"] == "eszsl"
+    assert closed["config"]["balanced"], "its recipe's setting, not the default"
     assert ours["config"]["classes"]["source"] == "ceo"
     assert cosine["config"]["similarity"] == "cosine"
     assert cosine["config"]["classes"]["source"] == "raw"

@@ -26,6 +26,7 @@ from ezav.cli.predict import show_prediction
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
+    from ezav.benchmarks.recipe import RecipeSetting
     from ezav.benchmarks.runner import Job
     from ezav.features.store import FeatureStore
     from ezav.features.toy import ToyWorld
@@ -38,7 +39,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "cosine, raw text": ("ez_avgzl", {"similarity": "cosine", "classes": {"source": "raw"}}),
     "shuffled names": ("ez_avgzl", {"classes": {"shuffle": True}}),
 }
-"""Table label -> method, and what differs from its default config."""
+"""Table label -> method, and what differs from its recipe."""
 EXAMPLES = 3
 """Seen and unseen classes each that the page offers a clip of."""
 
@@ -114,8 +115,9 @@ class DemoCommand(Command):
         return {"before": asdict(before), "after": asdict(after)}
 
     def _train(self, store: FeatureStore) -> list[RunResult]:
-        from ezav.benchmarks.runner import Job, run_jobs
+        from ezav.benchmarks.runner import Job, merged, run_jobs
 
+        recipes = {method: own_data_settings(method) for method, _ in ROWS.values()}
         jobs = [
             Job(
                 store=store.path,
@@ -123,11 +125,11 @@ class DemoCommand(Command):
                 method=method,
                 label=label,
                 seed=seed,
-                config=config,
-                training=training_settings(),
+                config=merged(recipes[method].config, changes),
+                training=recipes[method].training,
             )
             for seed in range(self.seeds)
-            for label, (method, config) in ROWS.items()
+            for label, (method, changes) in ROWS.items()
         ]
         _step(4, "Training: epochs and gamma from validation, then once on train + validation")
         with _bar("training runs") as tell:
@@ -207,11 +209,11 @@ class DemoCommand(Command):
 CLI = DemoCommand
 
 
-def training_settings() -> dict[str, Any]:
-    """Those of the recipe for data of one's own."""
+def own_data_settings(method: str) -> RecipeSetting:
+    """Those of a method's recipe for data of one's own."""
     from ezav.benchmarks.recipe import DEFAULT, load_recipe
 
-    return load_recipe("ez_avgzl").setting(DEFAULT).training
+    return load_recipe(method).setting(DEFAULT)
 
 
 def _mean(values: Iterable[float]) -> float:
