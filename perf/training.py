@@ -3,7 +3,7 @@
     python perf/training.py throughput [--layers 1 6] [--threads 1] [--rounds 9] [--device cuda]
     python perf/training.py vggsound        one epoch over 81,270 clips, peak memory
     python perf/training.py scoring         100,000 clips x 1,000 classes, peak memory
-    python perf/training.py whole STORE     the default recipe against the long schedule
+    python perf/training.py whole STORE     the recipe of the store against the long schedule
     python perf/training.py together [--seeds 5] [--device cuda]   K seeds in one pass or in turn
 
 `throughput` trains on random features of the sizes of UCF-GZSL cls (3,174 clips, 4096 + 128
@@ -276,16 +276,16 @@ def scoring(options: argparse.Namespace) -> None:
 
 
 def whole(options: argparse.Namespace) -> None:
-    """The whole two-stage run with the default recipe, and the validation HM of both schedules."""
+    """Two stages and the test, by the store's recipe and by the long schedule."""
     torch.set_num_threads(options.threads)
     store = FeatureStore.open(options.store)
-    config, short = default_settings("ez_avgzl")
+    config, short = default_settings("ez_avgzl", store)
     long = TrainingConfig(
         epochs=15, batches_per_epoch=300, batch_size=64, learning_rate=1e-4, patience=None
     )
     found: dict[str, list[float]] = {}
     for seed in range(options.seeds):
-        for name, training in (("default recipe", short), ("15 x 300 batches of 64", long)):
+        for name, training in (("recipe of the store", short), ("15 x 300 batches of 64", long)):
             protocol = TwoStageProtocol(
                 method="ez_avgzl", config=config, training=training, seed=seed
             )

@@ -225,6 +225,21 @@ def test_a_plan_takes_the_suites_setting_and_labels_files_by_name(ucf, tmp_path)
     assert len({one.folder for one in jobs}) == 4
 
 
+@pytest.mark.parametrize("order", [("STORE", "--out", "RUN"), ("--out", "RUN", "STORE")])
+def test_run_takes_the_settings_that_bench_takes_for_the_same_store(tmp_path, order, capsys):
+    recipe = load_recipe("avca")
+    assert recipe.setting("ucf-cls").config != recipe.setting("default").config
+    folder, path = tmp_path / "run", tmp_path / "ucf-cls-simulated"
+    write_store(plan_simulation("ucf-cls", scale=0.02), path)
+    places = {"STORE": str(path), "RUN": str(folder)}
+    short = {"epochs": 1, "batches_per_epoch": 1}
+    options = ["--training.epochs", "1", "--training.batches-per-epoch", "1", "--device", "cpu"]
+    assert main(["run", "avca", *(places.get(part, part) for part in order), *options]) == 0
+    store = FeatureStore.open(path)
+    planned = plan(store, ["avca"], range(1), tmp_path / "bench", training=short)[0]
+    assert is_done(dataclasses.replace(planned, folder=folder), store)
+
+
 def test_tables_say_simulated_and_keep_published_rows_apart(ucf, tmp_path):
     results = run_jobs(plan(ucf, ["eszsl"], range(2), tmp_path), processes=1)
     text = write_tables(results, ucf, tmp_path).read_text()

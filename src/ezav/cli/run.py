@@ -2,7 +2,7 @@
 
 Stage 1 chooses the number of epochs and gamma on validation; stage 2 trains again on train and
 validation together, and only then are the test clips scored. Settings are those of the method's
-recipe unless given. Writes a run folder that says everything about itself.
+recipe for the store's data set unless given. Writes a run folder that says everything about itself.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class RunCommand(Command):
     def _protocol(self, seed: int, store: FeatureStore) -> TwoStageProtocol:
         from ezav.protocol.two_stage import TwoStageProtocol
 
-        config, training = default_settings(self.method)
+        config, training = default_settings(self.method, store)
         protocol = TwoStageProtocol(
             method=self.method,
             config=getattr(self, "config", config),
@@ -143,10 +143,13 @@ CLI = RunCommand
 
 
 def cli_for(arguments: list[str]) -> type[RunCommand]:
-    """The command with the options of the method that the arguments name."""
+    """The command with the options of the method that the arguments name.
+
+    Their defaults are those of its recipe for the store's data set, where a store is named too.
+    """
     if not arguments or arguments[0].startswith("-"):
         return RunCommand
-    config, training = default_settings(arguments[0])
+    config, training = default_settings(arguments[0], first_store(arguments[1:]))
     return dataclasses.make_dataclass(
         "RunCommand",
         [
@@ -157,18 +160,32 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     )
 
 
-def default_settings(method: str) -> Any:
-    """Config and training settings of a method's recipe, so that `run` does what `bench` does.
+def first_store(arguments: list[str]) -> FeatureStore | None:
+    """The first argument that is a feature store; what is wrong with others is said later."""
+    from ezav.features.store import FeatureStore
+
+    for argument in arguments:
+        try:
+            return FeatureStore.open(argument)
+        except (EzavError, OSError):
+            continue
+    return None
+
+
+def default_settings(method: str, store: FeatureStore | None = None) -> Any:
+    """Config and training settings of a method's recipe for a store, as `bench` takes them.
 
     A method of one's own has no recipe: its config's defaults, and those of the loop.
     """
+    from ezav.benchmarks.published import suite_name
     from ezav.benchmarks.recipe import DEFAULT, RecipeSetting, load_recipe
     from ezav.benchmarks.runner import typed_settings
     from ezav.methods import registry
 
     registry.get(method)  # what is wrong with the name is said before a recipe is looked for
     own = method not in registry.names()
-    setting = RecipeSetting() if own else load_recipe(method).setting(DEFAULT)
+    suite = suite_name(store.header.dataset, store.header.setting) if store else DEFAULT
+    setting = RecipeSetting() if own else load_recipe(method).setting(suite)
     return typed_settings(method, setting.config, setting.training)
 
 
