@@ -49,3 +49,8 @@ def test_suites_have_names_a_store_gives() -> None:
         for setting in ("main", "cls", "cls temporal", "CLIP/CLAP"):
             assert suite_name(dataset, setting) in known
     assert not published_results("toy-main")
+
+
+@pytest.mark.parametrize("dataset", ["", " ", "1", "my videos"])
+def test_a_data_set_of_any_name_is_no_suite(dataset: str) -> None:
+    assert not published_results(suite_name(dataset, ""))

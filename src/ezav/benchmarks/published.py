@@ -56,7 +56,8 @@ def suite_name(dataset: str, setting: str) -> str:
         >>> suite_name("UCF simulated", "CLIP/CLAP"), suite_name("VGGSound", "cls temporal")
         ('ucf-clipclap', 'vggsound-cls')
     """
-    return f"{dataset.split()[0].lower()}-{_SETTINGS.get(setting, setting.lower())}"
+    first = (dataset.split() or [""])[0]  # a data set of one's own may be called anything
+    return f"{first.lower()}-{_SETTINGS.get(setting, setting.lower())}"
 
 
 def published_results(suite: str | None = None) -> tuple[PublishedResult, ...]:

@@ -68,7 +68,7 @@ class Simulation:
         suite: one of `SUITES`.
         layout, setting: the published layout and setting it stands for.
         classes: names and class lists.
-        text: class embeddings, the default first; the features follow the default's.
+        text: class embeddings, the default first; features follow it (CLIP/CLAP: each its own).
         clips: (split, class) -> number of clips.
         seed: of everything that is drawn.
     """
