@@ -40,7 +40,14 @@ def test_help_explains_each_command(name, capsys):
         (["extract", "nowhere", "--out", "store"], "nowhere"),
         (["bench", "ucf-cls", "--methods", "avca", "--out", "bench"], "no feature store"),
         (["compare", "nowhere", "elsewhere"], "no run at"),
-        (["demo", "--seeds", "0"], "at least 1"),
+        (["demo", "--seeds", "0"], "--seeds must be at least 1"),
+        (["demo", "--processes", "0"], "--processes must be at least 1"),
+        (["bench", "ucf-cls", "--methods", "avca", "--out", "o", "--seeds", "0"], "--seeds must"),
+        (["bench", "s", "--methods", "a", "--out", "o", "--processes", "-1"], "1, not -1"),
+        (["ablate", "nowhere", "--out", "o", "--processes", "0"], "--processes must"),
+        (["tune", "nowhere", "--out", "o", "--trials", "0"], "--trials must"),
+        (["tune", "nowhere", "--out", "o", "--trials", "1", "--processes", "0"], "--processes"),
+        (["extract", "nowhere", "--out", "store", "--workers", "0"], "--workers must"),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):

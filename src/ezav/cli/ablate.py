@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ezav.cli.common import Command, output
+from ezav.cli.common import Command, at_least_one, output
 
 if TYPE_CHECKING:
     from ezav.benchmarks.runner import Job
@@ -50,11 +50,9 @@ class AblateCommand(Command):
         from ezav.benchmarks.runner import is_done, run_jobs
         from ezav.cli.run import choose_device
         from ezav.cli.runs_progress import runs_progress
-        from ezav.errors import EzavError
         from ezav.features.store import FeatureStore
 
-        if self.seeds < 1:
-            raise EzavError(f"--seeds must be at least 1, not {self.seeds}")
+        at_least_one(seeds=self.seeds, processes=self.processes)
         store = FeatureStore.open(self.store)
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
         ablation = plan_ablation(

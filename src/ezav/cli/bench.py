@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from ezav.cli.common import Command, output
+from ezav.cli.common import Command, at_least_one, output
 
 
 @dataclass(kw_only=True)
@@ -46,6 +46,7 @@ class BenchCommand(Command):
         from ezav.cli.run import choose_device
         from ezav.cli.runs_progress import runs_progress
 
+        at_least_one(seeds=self.seeds, processes=self.processes)
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
         done: dict[str, Any] = {}
         planned = []

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from ezav.errors import EzavError
+
 progress = Console(stderr=True, highlight=False)
 """Progress, warnings and errors: stderr, so that stdout stays clean for results."""
 output = Console(highlight=False, soft_wrap=True)
@@ -27,3 +29,17 @@ class Command:
     def show(self, result: dict[str, Any]) -> None:
         """Print the result for a person."""
         output.print_json(data=result)
+
+
+def at_least_one(**counts: int | None) -> None:
+    """Refuse options that count something and are below 1; None stands for a default.
+
+    Raises:
+        EzavError: the first such option, by the name that the user gave it.
+
+    Example:
+        >>> at_least_one(seeds=5, processes=None)
+    """
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise EzavError(f"--{name.replace('_', '-')} must be at least 1, not {count}")

@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, at_least_one, output, progress
 from ezav.cli.extract import clip_progress
 from ezav.cli.predict import show_prediction
-from ezav.errors import EzavError
 
 if TYPE_CHECKING:
     from ezav.benchmarks.recipe import RecipeSetting
@@ -56,8 +55,7 @@ class DemoCommand(Command):
     """Processes that train in parallel; by default one for each CPU."""
 
     def run(self) -> dict[str, Any]:
-        if self.seeds < 1:
-            raise EzavError(f"--seeds must be at least 1, not {self.seeds}")
+        at_least_one(seeds=self.seeds, processes=self.processes)
         started = time.perf_counter()
         world = self._world()
         store = self._features(world)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, at_least_one, output, progress
 
 if TYPE_CHECKING:
     from ezav.extraction.report import Progress
@@ -78,6 +78,7 @@ class ExtractCommand(Command):
         from ezav.extraction.local import extract
         from ezav.extraction.pool import Limits
 
+        at_least_one(workers=self.workers)
         with clip_progress(self.json) as on_progress:
             report = extract(
                 self.videos,

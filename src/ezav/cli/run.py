@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, at_least_one, output, progress
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class RunCommand(Command):
         from ezav.protocol.run_folder import check_free, checkpoint_of, read_result, write_run
         from ezav.protocol.two_stage import fit_together
 
-        if self.seeds < 1:
-            raise EzavError(f"--seeds must be at least 1, not {self.seeds}")
+        at_least_one(seeds=self.seeds)
         if self.together and self.alphas:
             raise EzavError(
                 "--together and --alphas exclude each other: every seed chooses its own alpha",

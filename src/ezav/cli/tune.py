@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ezav.cli.common import Command, output
+from ezav.cli.common import Command, at_least_one, output
 
 if TYPE_CHECKING:
     from ezav.benchmarks.tune import TrialResult
@@ -54,8 +54,7 @@ class TuneCommand(Command):
 
         if find_spec("optuna") is None:
             raise EzavError("tuning needs optuna", "pip install 'ezav[tune]'")
-        if self.trials < 1 or self.seeds < 1:
-            raise EzavError("--trials and --seeds must be at least 1")
+        at_least_one(trials=self.trials, seeds=self.seeds, processes=self.processes)
         from ezav.benchmarks.recipe import load_recipe
         from ezav.benchmarks.space import read_space, space_of
         from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
