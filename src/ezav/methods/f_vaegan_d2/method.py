@@ -83,21 +83,22 @@ class FVAEGAND2(Method):
         self.register_buffer("classes_", torch.zeros(0, dims.text))
         self.register_buffer("examples_", torch.zeros(0, config.real_per_class, dim))
         self.register_buffer("steps_", torch.zeros((), dtype=torch.long))
-        self._classifier: tuple[Any, Tensor, Tensor, Tensor] | None = None
+        self._classifier: tuple[Tensor, Tensor, Tensor] | None = None
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """Learn the features' range and keep real examples of the training classes."""
+        self._classifier = None
         self.input.fit(audio, visual)
         x = self.input(audio, visual)
         if self.config.scaling == "minmax":
             self.low_, self.high_ = x.amin(dim=0), x.amax(dim=0)
         self.classes_ = classes.clone()
         x = self.features(audio, visual)
-        # A draw of its own, so that what is kept depends on the clips alone.
-        generator = torch.Generator().manual_seed(0)
         kept = []
         for label in range(len(classes)):
             own = (labels == label).nonzero().squeeze(1)
+            # A draw of its own: what is kept of a class depends on its clips alone.
+            generator = torch.Generator().manual_seed(0)
             draw = torch.randint(len(own), (self.config.real_per_class,), generator=generator)
             kept.append(x[own[draw.to(own.device)]])
         self.examples_ = torch.stack(kept)
@@ -111,6 +112,7 @@ class FVAEGAND2(Method):
     def loss(self, batch: Batch) -> Loss:
         """The critic's loss and, once in `critic_steps` batches, the generator's."""
         config, network = self.config, self.network
+        self._classifier = None  # a step may follow
         x = self.features(batch.audio, batch.visual)
         text = batch.class_embeddings[batch.labels]
         noise = torch.randn(len(x), config.noise_dim, device=x.device)
@@ -131,11 +133,11 @@ class FVAEGAND2(Method):
 
     @torch.no_grad()
     def _fitted(self, class_embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        # Scores come in blocks of clips: the classifier is kept until weights or classes change.
-        state = tuple((id(p), p._version) for p in self.network.parameters())
+        # Scores come in blocks of clips: the classifier is kept until training goes on or the
+        # classes change. (A parameter's version says nothing: fused Adam does not raise it.)
         kept = self._classifier
-        if kept is not None and kept[0] == state and torch.equal(kept[1], class_embeddings):
-            return kept[2], kept[3]
+        if kept is not None and torch.equal(kept[0], class_embeddings):
+            return kept[1], kept[2]
         examples = F.normalize(self.examples(class_embeddings), dim=2)
         weight, bias = fit_softmax(
             examples,
@@ -143,7 +145,7 @@ class FVAEGAND2(Method):
             rows=self.config.synthetic_per_class,
             learning_rate=self.config.classifier_rate,
         )
-        self._classifier = (state, class_embeddings.clone(), weight, bias)
+        self._classifier = (class_embeddings.clone(), weight, bias)
         return weight, bias
 
     @torch.no_grad()
