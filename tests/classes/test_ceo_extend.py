@@ -81,6 +81,14 @@ def test_an_old_class_gets_exactly_its_own_embedding_again() -> None:
     assert torch.equal(w.vectors, frozen)
 
 
+def test_a_crowded_old_class_gets_its_own_embedding_again_where_the_mean_is_taken_off() -> None:
+    # Around one common direction, taking off the mean parts texts many times further than rounding.
+    t = normalize(torch.ones(12, 8) + 0.02 * torch.randn(12, 8), dim=1)
+    w = optimize_class_embeddings(t, center=True).embeddings
+    rounded = normalize(t[[7, 3]] + 1e-5 * torch.randn(2, 8), dim=1)
+    assert torch.equal(extend_class_embeddings(rounded, t, w), w.vectors[[7, 3]])
+
+
 @pytest.mark.parametrize("semantic", ["ranking", "proximity"])
 def test_each_new_class_minimises_the_objective_of_one_more_class(semantic: str) -> None:
     """Against equation (4) on C+1 classes by the pure functions, descended by torch's Adam."""

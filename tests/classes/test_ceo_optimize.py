@@ -118,9 +118,8 @@ def test_sampled_ranking_is_unbiased() -> None:
     t = text(20, 8).double()
     w = normalize(t + 0.3 * torch.randn(20, 8).double(), dim=1).float()
     exact = Objective(t, ObjectiveSettings(alpha=0.0))
-    sampled = Objective(
-        t, replace(exact.settings, ranking="sampled", samples=4000), scales=exact.scales
-    )
+    sampled = Objective(t, replace(exact.settings, ranking="sampled", samples=4000))
+    assert sampled.scales == exact.scales
     draws = [sampled(w) for _ in range(100)]
     assert sum(d.loss for d in draws) / 100 == pytest.approx(exact(w).loss, rel=0.02)
     mean = torch.stack([d.gradient for d in draws]).mean(dim=0)
@@ -216,6 +215,18 @@ def test_duplicated_vectors_are_tied_in_text_and_parted_in_the_result() -> None:
         (x.embeddings.select(["class 3", "class 5"]).vectors @ t[0]).tolist() for x in (done, again)
     ]
     assert (side[0][0] > side[0][1]) == (side[1][0] > side[1][1])
+
+
+def test_listing_does_not_matter_where_wide_texts_are_the_same() -> None:
+    # More dimensions than classes: the work is done in coordinates, whose axes follow the listing.
+    t = text(12, 30)
+    t[5], t[9] = t[3], t[0]
+    names = tuple(f"class {i}" for i in range(12))
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0)).tolist()
+    turned = ClassEmbeddings(tuple(names[i] for i in order), t[order])
+    done = optimize_class_embeddings(ClassEmbeddings(names, t)).vectors
+    again = optimize_class_embeddings(turned).embeddings.select(names).vectors
+    assert torch.allclose(done, again, atol=0.02)
 
 
 def test_all_classes_the_same() -> None:

@@ -99,6 +99,15 @@ def test_the_classes_must_be_the_same() -> None:
         diagnose(a, torch.eye(2))
 
 
+def test_spaces_of_other_dimensions_have_orders_but_no_angle_between_them() -> None:
+    w = torch.nn.functional.normalize(torch.randn(8, 5), dim=1)
+    wider = torch.cat([w, torch.zeros(8, 3)], dim=1)
+    found = diagnose(w, wider)
+    assert found.cosine_mean is None
+    assert found.cosine_min is None
+    assert found.orderings_kept == 1.0
+
+
 def test_one_and_two_classes_have_diagnostics() -> None:
     for classes in (1, 2):
         found = diagnose(torch.eye(classes, 4))

@@ -224,6 +224,33 @@ def test_bad_distances(d_w: Tensor, d_t: Tensor, margin: float, words: str) -> N
         ranking_loss(d_w, d_t, margin)
 
 
+@pytest.mark.parametrize("classes", [2, 4, 6, 400])
+def test_an_order_of_other_classes_is_refused(classes: int) -> None:
+    d_w, _ = matrices(5, 0, 0, torch.float32)
+    _, d_t = matrices(classes, 0, 0, torch.float32)
+    with pytest.raises(EzavError, match=f"{classes} classes"):
+        ranking_loss(d_w, TripletOrder.of(d_t), margin=0.1)
+
+
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
+def test_half_precision_equals_its_float32_values(narrow: torch.dtype) -> None:
+    d_w, d_t = (x.to(narrow) for x in matrices(120, 0, 0, torch.float32))
+    d_w.requires_grad_()
+    loss = ranking_loss(d_w, d_t, margin=0.1)
+    wide = d_w.detach().float().requires_grad_()
+    expected = ranking_loss(wide, d_t.float(), margin=0.1)
+    assert loss.item() == expected.item()
+    loss.backward()
+    expected.backward()
+    assert torch.equal(d_w.grad, wide.grad.to(narrow))
+
+
+def test_whole_numbers_as_text_distances() -> None:
+    d_w, d_t = matrices(7, 0, 3, torch.float32)
+    whole = (10 * d_t).round()
+    assert ranking_loss(d_w, whole.long(), 0.1) == ranking_loss(d_w, whole, 0.1)
+
+
 def test_two_classes_have_no_order_to_keep() -> None:
     assert float(ranking_loss(torch.ones(2, 2), torch.ones(2, 2), 0.1)) == 0
     with pytest.raises(EzavError, match="2 or more"):

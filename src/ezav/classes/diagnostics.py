@@ -42,7 +42,8 @@ class Diagnostics:
             all triplets not tied in `t`, exact; 1.0 where there are none.
         spearman_mean, spearman_min: rank correlation of the distances from an anchor, over
             anchors; 1.0 for fewer than three classes.
-        cosine_mean, cosine_min: of each class to its own text embedding.
+        cosine_mean, cosine_min: of each class to its own text embedding; None where the two have
+            different dimensions, and no angle between them.
         closest: the most confusable pairs of `w`.
         closest_text: the most confusable pairs of `t`.
     """
@@ -57,8 +58,8 @@ class Diagnostics:
     orderings_kept: float
     spearman_mean: float
     spearman_min: float
-    cosine_mean: float
-    cosine_min: float
+    cosine_mean: float | None
+    cosine_min: float | None
     closest: tuple[Pair, ...]
     closest_text: tuple[Pair, ...]
 
@@ -100,7 +101,7 @@ def diagnose(
     nearest, closest = _nearest(made, names, pairs)
     kept = share_of_orderings_kept(made, text)
     spearman = _spearman(made, text)
-    same = torch.ones(classes) if made.shape != text.shape else (made * text).sum(dim=1)
+    same = (made * text).sum(dim=1) if made.shape == text.shape else None
     total = made.double().sum(dim=0)
     many = classes * (classes - 1)
     return Diagnostics(
@@ -114,8 +115,8 @@ def diagnose(
         orderings_kept=kept,
         spearman_mean=float(spearman.mean()),
         spearman_min=float(spearman.min()),
-        cosine_mean=float(same.mean()),
-        cosine_min=float(same.min()),
+        cosine_mean=None if same is None else float(same.mean()),
+        cosine_min=None if same is None else float(same.min()),
         closest=closest,
         closest_text=_nearest(text, text_names, pairs)[1],
     )

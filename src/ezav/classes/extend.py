@@ -18,6 +18,7 @@ from ezav.classes.geometry import (
     exact_unit,
     separation_bound,
     sphere_distances,
+    text_order,
 )
 from ezav.classes.objective import Objective, ObjectiveSettings, Scales, Semantic
 from ezav.classes.optimize import NotConverged, as_class_embeddings, centred, scales_of
@@ -135,6 +136,7 @@ def extend_class_embeddings(
         reduction=record.get("reduction", ObjectiveSettings.reduction),
     )
     old_t, new_t = text.vectors, new.vectors
+    doubles = _doubles(new_t, old_t)
     if chosen("center", center):
         new_t = centred(new_t, old_t, new.names)
         old_t = centred(old_t, old_t, text.names)
@@ -143,7 +145,7 @@ def extend_class_embeddings(
     threads = min(torch.get_num_threads(), len(new))
     with one_thread():
         frozen = _Frozen.of(old_t, made.vectors, settings, scales)
-        tasks = [frozen.task(vector) for vector in new_t]
+        tasks = [frozen.task(*one) for one in zip(new_t, doubles, strict=True)]
 
         def place(task: _Task) -> tuple[Tensor, int, bool]:
             return frozen.place(task, learning_rate, tolerance, max_steps)
@@ -167,6 +169,17 @@ def extend_class_embeddings(
     if isinstance(t_new, ClassEmbeddings):
         return t_new.with_vectors(vectors, extended=record or True)
     return vectors
+
+
+def _doubles(new: Tensor, old: Tensor) -> list[int | None]:
+    """For each new text embedding, the old class that has the same, if there is one."""
+    # Of the texts as they are: taking off the mean may part them many times further.
+    old = exact_unit(old)
+    found: list[int | None] = []
+    for vector in exact_unit(new):
+        distance, row = sphere_distances(vector[None], old)[0].min(dim=0)
+        found.append(int(row) if distance <= COINCIDENT else None)
+    return found
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -202,7 +215,7 @@ class _Frozen:
     ) -> _Frozen:
         exact_t, exact_w = exact_unit(t), exact_unit(w)
         if scales is None:
-            scales = Objective(Subspace(t).start, settings).scales
+            scales = Objective(Subspace(t).start, settings, target=text_order(t)).scales
         # Ridge regression of the moves w - t on t; rows have unit length, and so has the ridge.
         gram = exact_t @ exact_t.T
         gram.diagonal().add_(1.0)
@@ -211,14 +224,12 @@ class _Frozen:
         nearest = d_w.clone().fill_diagonal_(separation_bound(2, 2)).amin(dim=1).numpy()
         return cls(exact_t, w, shift, d_t.numpy(), d_w.numpy(), nearest, settings, scales)
 
-    def task(self, vector: Tensor) -> _Task:
-        """What there is to know about one new text embedding float32 `[d]`."""
+    def task(self, vector: Tensor, same: int | None) -> _Task:
+        """What there is to know about one new text embedding float32 `[d]`, and its double."""
         exact = vector.double() / vector.double().norm()
         start = exact + self.exact_t @ exact @ self.shift
         start = exact if bool(start.norm() < 1e-3) else start / start.norm()
         d_new = sphere_distances(exact[None], self.exact_t)[0].numpy()
-        closest = int(d_new.argmin())
-        same = closest if d_new[closest] <= COINCIDENT else None
         return _Task(text=exact.numpy(), start=start.numpy(), d_new=d_new, same=same)
 
     def place(

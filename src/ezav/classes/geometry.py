@@ -98,27 +98,29 @@ class Subspace:
         return (w / w.norm(dim=1, keepdim=True)).float()
 
 
-def part_coincident(start: Tensor, names: Sequence[str], seed: int) -> Tensor:
-    """Move classes that share one point slightly apart, each in a direction of its own.
+def part_coincident(t: Tensor, names: Sequence[str], seed: int) -> Tensor:
+    """Unit rows `t` `[C, d]` as float64, those that share one point moved slightly apart.
 
     The distance of coinciding points has no gradient, so they would stay together for ever. The
-    direction depends on the class's name and the seed alone, not on the order of the classes.
-    Only rows that coincide with another change, by an angle of about 1e-3.
+    direction depends on the class's name and the seed alone, not on the order of the classes: so
+    this is done in the text's own space. Only rows that coincide with another change, by an angle
+    of about 1e-3.
     """
-    classes, dim = start.shape
+    unit = exact_unit(t)
+    classes, dim = unit.shape
     step = max(1, CHUNK // classes)
-    alone = torch.ones(classes, dtype=torch.bool, device=start.device)
+    alone = torch.ones(classes, dtype=torch.bool, device=t.device)
     for first in range(0, classes, step):
-        distance = sphere_distances(start[first : first + step], start)
-        own = torch.arange(first, first + len(distance), device=start.device)
+        distance = sphere_distances(unit[first : first + step], unit)
+        own = torch.arange(first, first + len(distance), device=t.device)
         distance.scatter_(1, own[:, None], torch.inf)
         alone[first : first + step] = distance.amin(dim=1) > COINCIDENT
     if bool(alone.all()):
-        return start
-    moved = start.clone()
+        return t.double()
+    moved = unit.clone()
     for row in (~alone).nonzero().flatten().tolist():
         key = sha256(f"{seed}:{names[row]}".encode()).digest()[:8]
         generator = torch.Generator().manual_seed(int.from_bytes(key, "big") >> 1)
-        direction = torch.randn(dim, generator=generator, dtype=torch.float64).to(start.device)
+        direction = torch.randn(dim, generator=generator, dtype=torch.float64).to(t.device)
         moved[row] += 1e-3 * direction / direction.norm()
     return moved / moved.norm(dim=1, keepdim=True)

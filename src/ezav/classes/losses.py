@@ -95,7 +95,8 @@ def ranking_loss(
         reduction: `mean` over the C (C-1) (C-2) terms, or the literal `sum`.
 
     Returns:
-        A scalar >= 0; 0 for fewer than three classes, which have no order to keep.
+        A scalar >= 0, at least in float32; 0 for fewer than three classes, which have no order to
+        keep.
 
     Raises:
         EzavError: shapes that do not match, a distance that is not finite, a bad margin.
@@ -109,9 +110,11 @@ def ranking_loss(
     margin = checked_margin(margin)
     if d_w.dim() != 2 or d_w.shape[0] != d_w.shape[1]:
         raise EzavError(f"d_w must be a square matrix of distances, not {[*d_w.shape]}")
+    d_w = _wide(d_w)  # a sum of C³ terms has no room in half precision
     if isinstance(d_t, TripletOrder):
         target = d_t
     else:
+        d_t = _wide(d_t)
         if d_t.shape != d_w.shape:
             raise EzavError(f"d_w and d_t must have one shape, not {[*d_w.shape]}, {[*d_t.shape]}")
         if not _finite(d_t):
@@ -119,6 +122,10 @@ def ranking_loss(
         target = TripletOrder.of(d_t)
     total: Tensor = RankingSum.apply(d_w, target, margin)
     return _reduced(total, target.triplets, reduction)
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def _finite(x: Tensor) -> bool:

@@ -90,18 +90,25 @@ class Objective:
 
     and going all the way from t to the simplex changes both terms by 1. The scales follow from
     C, d and the encoder's own geometry; no constant is tuned.
+
+    `target` is the order of distances to keep, by default that of `t`. Give it where `t` are
+    coordinates: rounding parts the distances of classes with one and the same text.
     """
 
     def __init__(
-        self, t: Tensor, settings: ObjectiveSettings, seed: int = 0, scales: Scales | None = None
+        self,
+        t: Tensor,
+        settings: ObjectiveSettings,
+        seed: int = 0,
+        target: TripletOrder | None = None,
     ) -> None:
         self.t = t
         self.settings = settings
-        self.target = text_order(t)
+        self.target = text_order(t) if target is None else target
         self.generator = torch.Generator(device=t.device).manual_seed(seed)
         self._weights = (1.0, 1.0)
         self._kept: tuple[Tensor, Tensor] | None = None
-        self.scales = scales or self._scales()
+        self.scales = self._scales()
         self._weights = (
             (1 - settings.alpha) / self.scales.semantic,
             settings.alpha / self.scales.separation,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ezav.classes.diagnostics import Diagnostics, diagnose
 from ezav.classes.embeddings import ClassEmbeddings, unit_rows
-from ezav.classes.geometry import Subspace, part_coincident
+from ezav.classes.geometry import Subspace, part_coincident, text_order
 from ezav.classes.objective import Objective, ObjectiveSettings, Ranking, Scales, Scaling, Semantic
 from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
@@ -113,8 +113,8 @@ def optimize_class_embeddings(
     `w` starts at `t` and stays on the unit sphere. The descent is Adam's with one second moment
     for each class, so that turning all embeddings or listing the classes in another order turns
     or reorders the result and does nothing else. The step size is halved whenever ten steps
-    gained less than `tolerance` of the progress so far, and the descent has converged when it
-    has been halved seven times.
+    gained less than `tolerance` of the progress so far, and the descent has converged when ten
+    steps of the seventh half gained as little.
 
     Args:
         t: text embeddings of all classes of the stage, seen and unseen.
@@ -167,16 +167,15 @@ def optimize_class_embeddings(
     vectors = text.vectors.detach().to(_usable(device))
     if center:
         vectors = centred(vectors, vectors, text.names)
-    space = Subspace(vectors)
-    start = part_coincident(space.start, text.names, seed)
     # Coinciding classes are parted to begin with, but the order to keep is the text's own.
-    objective = Objective(space.start, settings, seed)
+    space = Subspace(part_coincident(vectors, text.names, seed))
+    objective = Objective(space.start, settings, seed, target=text_order(vectors))
     if len(text) == 1:
-        w, history, converged, reason = start, Progress((), (), ()), True, "one class"
+        w, history, converged, reason = space.start, Progress((), (), ()), True, "one class"
     else:
         with one_thread(when=len(text) <= _ONE_THREAD_CLASSES):
             w, history, converged, reason = _descend(
-                objective, start.float(), learning_rate, tolerance, max_steps
+                objective, space.start.float(), learning_rate, tolerance, max_steps
             )
     if not converged:
         warnings.warn(

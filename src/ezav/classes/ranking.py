@@ -115,12 +115,19 @@ class Ranked:
 def rank(d_w: Tensor, target: TripletOrder, margin: float) -> Ranked:
     """The sum of (3) over the anchors of `target`, with its gradient by `d_w` `[R, C]`.
 
-    On the CPU a compiled sweep does the work on `torch.get_num_threads()` threads; elsewhere
+    `d_w` is float32 or float64. On the CPU a compiled sweep does the work on `torch.get_num_threads()` threads; elsewhere
     whole-tensor operations do. Both work through the anchors in chunks.
+
+    Raises:
+        EzavError: the order is that of another number of classes.
     """
     d_w = d_w.detach()
-    if d_w.dtype not in (torch.float32, torch.float64):
-        d_w = d_w.float()
+    rows, others = target.order.shape
+    if (rows, others + 1) != d_w.shape:
+        raise EzavError(
+            f"distances {[*d_w.shape]}, but the order is that of {rows} anchors and "
+            f"{others + 1} classes"
+        )
     if target.order.shape[1] < 2:
         return Ranked(0.0, torch.zeros_like(d_w), 0)
     if d_w.device.type == "cpu":

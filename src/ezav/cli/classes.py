@@ -304,7 +304,8 @@ def show_diagnostics(columns: dict[str, dict[str, Any]], compared: bool = True) 
             ("… least", "cosine_min", "{:.3f}"),
         ]
     for label, key, form in rows:
-        table.add_row(label, *(form.format(column[key]) for column in columns.values()))
+        values = [column[key] for column in columns.values()]
+        table.add_row(label, *("–" if value is None else form.format(value) for value in values))
     output.print(table)
 
 
