@@ -35,7 +35,11 @@ class Standardize(nn.Module):
         self.register_buffer("scale", torch.ones(dim))
 
     def learn(self, values: Tensor, mask: Tensor) -> None:
-        """Mean and standard deviation of the real tokens `[B, T, d]` of the training set."""
+        """Mean and standard deviation of the real tokens `[B, T, d]` given.
+
+        The loop gives the mean token of each training clip, for temporal features too: what varies
+        within a clip does not enter the scale.
+        """
         # Picking the real ones copies: not where all are real.
         rows = values.flatten(0, 1) if bool(mask.all()) else values[mask]
         if not len(rows):
