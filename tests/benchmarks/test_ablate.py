@@ -134,6 +134,16 @@ def test_no_settings_run_twice_and_every_table_has_the_full_method(rich_store, r
     assert by_label["alpha 0"] == by_label["ranking only"]
 
 
+def test_runs_are_found_again_by_another_choice_of_tables(rich_store, recipe, tmp_path):
+    def runs(*tables: str) -> set[tuple]:
+        jobs = plan_ablation(rich_store, [0], tmp_path, recipe=recipe, tables=tables).jobs
+        return {(str(job.folder), job.label, repr(settings_of(job))) for job in jobs}
+
+    assert runs("alpha") | runs("class embeddings") <= runs()
+    # The full method, and alpha 0 and 1, which are ranking and separation alone.
+    assert len(runs("alpha") & runs("class embeddings")) == 3
+
+
 def test_encoders_and_time_are_tables_only_where_the_store_has_several(store, rich_store):
     assert {"time", "text encoder"} & set(switches(store)) == set()
     assert {"time", "text encoder"} <= set(switches(rich_store))

@@ -13,7 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+import ezav.benchmarks.runner
 from ezav.benchmarks.bench import (
     find_store,
     plan,
@@ -21,7 +23,7 @@ from ezav.benchmarks.bench import (
     shares_space,
     write_tables,
 )
-from ezav.benchmarks.published import published_results
+from ezav.benchmarks.published import published_results, suite_of
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, is_done, run_job, run_jobs
 from ezav.benchmarks.simulate import plan_simulation, write_store
@@ -119,6 +121,20 @@ def test_runs_in_processes_give_what_runs_in_turn_give(store, tmp_path):
     assert [r.metrics for r in together] == [r.metrics for r in in_turn]
 
 
+@pytest.mark.skipif(torch.get_num_threads() == 1, reason="torch has one thread anyway")
+def test_a_run_computes_with_one_thread_here_too(store, tmp_path, monkeypatch):
+    threads = []
+    real = ezav.benchmarks.runner.run_job
+    monkeypatch.setattr(
+        ezav.benchmarks.runner,
+        "run_job",
+        lambda job: (threads.append(torch.get_num_threads()), real(job))[1],
+    )
+    run_jobs([job(store, tmp_path / "run")], processes=1)
+    assert threads == [1]
+    assert torch.get_num_threads() > 1
+
+
 def test_a_killed_bench_goes_on_and_ends_as_an_undisturbed_one(store, tmp_path):
     out = tmp_path / "killed"
     arguments = [str(store.path), "--methods", "devise", "--seeds", "2", "--processes", "1"]
@@ -189,6 +205,12 @@ def test_a_wrong_recipe_is_one_line_that_names_the_field(tmp_path, text, message
     assert "\n" not in caught.value.message
 
 
+def test_a_recipe_in_another_encoding_is_one_line(tmp_path):
+    (tmp_path / "mine.yaml").write_bytes("method: eszsl\nsource: Bärbel\n".encode("latin-1"))
+    with pytest.raises(EzavError, match="not text in UTF-8"):
+        load_recipe(tmp_path / "mine.yaml")
+
+
 def test_an_absent_recipe_is_one_line():
     with pytest.raises(EzavError, match="no recipe 'nothing'"):
         load_recipe("nothing")
@@ -240,6 +262,24 @@ def test_run_takes_the_settings_that_bench_takes_for_the_same_store(tmp_path, or
     assert is_done(dataclasses.replace(planned, folder=folder), store)
 
 
+def test_two_of_one_name_are_refused_before_any_run(store, ucf, tmp_path, capsys):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text(
+            "method: eszsl\nsource: us\nsettings: {default: {}}\n"
+        )
+        worlds.store(tmp_path / folder / "tiny")
+    files = [str(tmp_path / folder / "mine.yaml") for folder in ("a", "b")]
+    out = ["--out", str(tmp_path / "out"), "--seeds", "1"]
+    assert main(["bench", str(store.path), "--methods", *files, *out]) == 1
+    assert "two of the methods are called 'mine'" in capsys.readouterr().err
+    assert main(["bench", str(store.path), "--methods", "eszsl", "eszsl", *out]) == 1
+    stores = [str(tmp_path / folder / "tiny") for folder in ("a", "b")]
+    assert main(["bench", *stores, "--methods", "eszsl", *out]) == 1
+    assert "two of the targets are called 'tiny'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_tables_say_simulated_and_keep_published_rows_apart(ucf, tmp_path):
     results = run_jobs(plan(ucf, ["eszsl"], range(2), tmp_path), processes=1)
     text = write_tables(results, ucf, tmp_path).read_text()
@@ -257,6 +297,15 @@ def test_tables_say_simulated_and_keep_published_rows_apart(ucf, tmp_path):
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert [float(row["HM"]) for row in rows] == [r.metrics.HM for r in results]
     assert all(row["simulated"] == "true" for row in rows)
+
+
+def test_a_folder_called_ucf_is_not_the_suite(store, ucf, tmp_path):
+    def called(how: str | None) -> SimpleNamespace:
+        splits = None if how is None else SimpleNamespace(how=how)
+        return SimpleNamespace(dataset="UCF", setting="main", simulated=False, splits=splits)
+
+    assert [suite_of(called(how)) for how in (None, "manifest", "drawn")] == [""] * 3
+    assert suite_of(called("published")) == suite_of(ucf.header) == "ucf-main"
 
 
 def test_data_of_ones_own_has_neither_published_rows_nor_the_label(store, tmp_path):

@@ -18,7 +18,7 @@ from ezav.benchmarks.bench import plan
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import run_jobs, typed_settings
 from ezav.benchmarks.space import Choice, Range, combinations, read_space, space_of
-from ezav.benchmarks.study import ask, open_study, take_up
+from ezav.benchmarks.study import ask, open_study, suggest, take_up
 from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
 from ezav.cli.main import COMMANDS, main
 from ezav.errors import EzavError
@@ -116,6 +116,15 @@ def test_processes_that_ask_at_once_get_trials_of_their_own(tmp_path):
     with ThreadPoolExecutor(6) as pool:
         trials = list(pool.map(lambda _: ask(tmp_path)[1].number, queued))
     assert sorted(trials) == list(range(len(queued)))
+
+
+def test_processes_that_ask_at_once_draw_different_settings(tmp_path):
+    take_up(open_study(tmp_path), {"training.learning_rate": 0.001}, [])
+    space = {"training.learning_rate": Range(low=1e-4, high=1e-2, log=True)}
+    with ThreadPoolExecutor(6) as pool:
+        asked = list(pool.map(lambda _: ask(tmp_path)[1], range(6)))
+    rates = {suggest(space, trial)["training.learning_rate"] for trial in asked}
+    assert len(rates) == 6
 
 
 def test_a_space_of_choices_is_tried_out_each_once(store, recipe, tmp_path, monkeypatch):
@@ -228,12 +237,53 @@ def test_a_recipe_outside_the_space_is_still_the_first_trial(store, recipe, tmp_
 
 
 @pytest.mark.parametrize("name", registry.names())
-def test_every_declared_space_holds_settings_of_the_method(store, name):
+def test_every_declared_space_holds_settings_of_the_method(store, name, tmp_path):
     if not registry.get(name).trainable:
         with pytest.raises(EzavError, match="no declared space"):
             space_of(name)
     else:
-        assert search_for(store, name, space_of(name), [0]).space
+        search = search_for(store, name, space_of(name), [0])
+        study = open_study(tmp_path)
+        take_up(study, {}, [])
+        assert list(suggest(search.space, study.ask())) == list(search.space)[: len(search.space)]
+
+
+def test_whole_ends_hold_a_recipe_that_is_not_whole(store, recipe):
+    space = {"config.classes.margin": Range(low=0, high=1)}  # the recipe's is 0.1
+    one = search_for(store, recipe, space, [0]).space["config.classes.margin"]
+    assert (type(one.low), type(one.high)) == (float, float)
+
+
+def test_a_range_that_cannot_hold_the_recipe_is_refused(store):
+    for path, one in (
+        ("training.weight_decay", Range(low=1e-6, high=1e-3, log=True)),
+        ("training.gradient_clip", Range(low=0.1, high=10.0)),
+    ):
+        with pytest.raises(EzavError, match="cannot hold the recipe's own"):
+            search_for(store, "ale", {path: one}, [0])
+
+
+def test_a_setting_may_stand_before_the_one_it_waits_for(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text("a: {choices: [1, 2], when: {b: ceo}}\nb: {choices: [ceo, raw]}\n")
+    assert combinations(read_space(path)) == [
+        {"b": "ceo", "a": 1},
+        {"b": "ceo", "a": 2},
+        {"b": "raw"},
+    ]
+
+
+def test_a_grid_is_finished_whatever_was_tried_twice(store, recipe, tmp_path, monkeypatch):
+    validated = SimpleNamespace(validate=lambda store: SimpleNamespace(HM=0.5))
+    monkeypatch.setattr("ezav.protocol.two_stage.TwoStageProtocol", lambda **settings: validated)
+    space = {"config.negatives": Choice(choices=("batch", "seen", "distinct"))}
+    search = search_for(store, recipe, space, [0])
+    tune(search, tmp_path, 1, processes=1)
+    again = open_study(tmp_path)
+    again.enqueue_trial({"config.negatives": "seen"})  # as a sampler does that draws it again
+    tune(search, tmp_path, 2, processes=1)
+    trials = tune(search, tmp_path, 3, processes=1)
+    assert {trial.settings["config.negatives"] for trial in trials} == {"batch", "seen", "distinct"}
 
 
 @pytest.mark.parametrize(
@@ -245,6 +295,11 @@ def test_every_declared_space_holds_settings_of_the_method(store, name):
         ("config.layers: [1, 2]", "config.layers"),
         ("[", "not YAML"),
         ("{}", "holds no setting"),
+        ("a: {choices: [1], when: {b: 2}}", "waits for 'b', which it does not name"),
+        (
+            "a: {choices: [1], when: {b: 2}}\nb: {choices: [2], when: {a: 1}}",
+            "waits for it in turn",
+        ),
     ],
 )
 def test_a_wrong_space_file_is_one_line(tmp_path, text, message):

@@ -87,7 +87,40 @@ def test_run_keeps_seeds_that_are_done_and_compare_reads_them(tmp_path, capsys):
     pair = [str(tmp_path / "runs" / f"seed-{seed}") for seed in (0, 1)]
     assert main(["compare", *pair, "--draws", "50"]) == 0
     assert "95 % interval" in capsys.readouterr().out
+    # Another method, setting, text or store in the same folder is not what was asked for.
+    assert main([*run, "--label", "mine"]) == 1
+    assert "another method, store or setting" in capsys.readouterr().err
+    assert main(["run", "eszsl", *run[2:5], "--seeds", "2"]) == 1
+    assert main([*run, "--config.layers", "0"]) == 1
+    worlds.store(tmp_path / "other", classes=14)
+    assert main([*run[:2], str(tmp_path / "other"), *run[3:]]) == 1
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     single = run[:-2]
     (tmp_path / "runs" / "note.txt").write_text("mine")
     assert main(single) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def test_seeds_whose_alpha_was_chosen_are_kept(tmp_path, capsys):
+    worlds.store(tmp_path / "store")
+    run = ["run", "ez_avgzl", str(tmp_path / "store"), "--out", str(tmp_path / "runs")]
+    run += ["--training.epochs", "1", "--config.width", "16", "--seeds", "2"]
+    run += ["--alphas", "0", "0.2"]
+    assert main(run) == 0
+    capsys.readouterr()
+    assert main(run) == 0
+    assert capsys.readouterr().err.count("kept") == 2
+
+
+def test_a_run_in_the_folder_where_one_is(tmp_path, monkeypatch, capsys):
+    worlds.store(tmp_path / "store")
+    (tmp_path / "here [b]").mkdir()
+    monkeypatch.chdir(tmp_path / "here [b]")
+    assert main(["run", "eszsl", "../store", "--out", "."]) == 0
+    assert (tmp_path / "here [b]" / "result.json").is_file()
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "eszsl", "store", "--out", "RZ[bold]", "--label", "ours [/x]"]) == 0
+    assert "run folder: RZ[bold]" in capsys.readouterr().out
+    assert main(["compare", "RZ[bold]", "here [b]", "--draws", "9"]) == 0
+    assert "ours [/x]" in capsys.readouterr().out
+    assert main(["compare", "RZ[bold]", "here [b]", "--draws", "0"]) == 1

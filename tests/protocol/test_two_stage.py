@@ -18,7 +18,7 @@ from ezav.methods import registry
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol import two_stage as module
-from ezav.protocol.run_folder import read_evaluation_file
+from ezav.protocol.run_folder import checkpoint_of, read_evaluation_file
 from ezav.protocol.two_stage import FittedProtocol
 from ezav.training.config import TrainingConfig
 from tests import worlds
@@ -246,16 +246,21 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(
         if len(epochs) > stop_after:
             raise KeyboardInterrupt
 
+    state = checkpoint_of(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        protocol.fit(store, stop, checkpoint=tmp_path / "state")
+        protocol.fit(store, stop, checkpoint=state)
     later = []
-    resumed = protocol.fit(
-        store, lambda stage, total, epoch: later.append(stage), checkpoint=tmp_path / "state"
-    )
+    resumed = protocol.fit(store, lambda stage, total, epoch: later.append(stage), checkpoint=state)
     # The interrupt came before the last epoch's state was written: that one is run again.
     total = len(undisturbed.history_) + undisturbed.epoch_
     assert len(later) == total - stop_after
-    assert not (tmp_path / "state").exists()
+    # It stays until the run is written: the test may be stopped as well.
+    again = protocol.fit(store, lambda stage, total, epoch: later.append(stage), checkpoint=state)
+    assert len(later) == total - stop_after
+    assert again.seconds["stage_1"] >= sum(e.log.seconds for e in resumed.history_)
+    assert torch.equal(again.test().scores, resumed.test().scores)
+    write_run(again, tmp_path / "run")
+    assert not state.exists()
     assert (resumed.gamma_, resumed.epoch_) == (undisturbed.gamma_, undisturbed.epoch_)
     assert torch.equal(resumed.test().scores, undisturbed.test().scores)
     without_time = [

@@ -10,7 +10,14 @@ import pytest
 from rich.console import Console
 
 from ezav.protocol.result import RunResult
-from ezav.reports.tables import METRICS, csv_table, markdown_table, rich_table, summary_rows
+from ezav.reports.tables import (
+    METRICS,
+    csv_table,
+    markdown_table,
+    rich_table,
+    summary_rows,
+    to_csv,
+)
 from tests.reports.fake_runs import write_run
 
 
@@ -80,3 +87,9 @@ def test_bad_news_stands_below_the_table(results: list[RunResult], tmp_path: Pat
     mixed = [*results, frozen]
     for text in (printed(mixed), markdown_table(summary_rows(mixed))):
         assert "below the frozen" in " ".join(text.split())
+
+
+def test_names_are_no_formulas_in_a_spreadsheet_and_numbers_stay_numbers() -> None:
+    cells = ['=HYPERLINK("http://x","y")', "+1 (555)", "-loud", "@home", "-0.5", "+2", "dog", -3]
+    (read,) = csv.reader(io.StringIO(to_csv([cells])))
+    assert read == ["'" + cell for cell in cells[:4]] + ["-0.5", "+2", "dog", "-3"]

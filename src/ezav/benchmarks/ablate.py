@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ezav.benchmarks.published import suite_name
+from ezav.benchmarks.published import suite_of
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, merged, resolve
 from ezav.errors import EzavError
@@ -170,15 +170,12 @@ def plan_ablation(
     unknown = [name for name in tables if name not in known]
     if unknown:
         raise EzavError(f"no table '{unknown[0]}' for this store", f"there are: {', '.join(known)}")
-    setting = found.setting(suite_name(store.header.dataset, store.header.setting))
+    setting = found.setting(suite_of(store.header))
     trained = {**setting.training, **(training or {})}
     encoder = text_encoder or store.encoders[0]
-    labels: dict[str, str] = {}
-    rows: dict[str, list[Row]] = {}
-    jobs: list[Job] = []
 
-    def row_of(switch: Switch) -> Row:
-        one = Job(
+    def job_of(switch: Switch) -> Job:
+        return Job(
             store=store.path,
             folder=out,
             method=METHOD,
@@ -189,21 +186,39 @@ def plan_ablation(
             text_encoder=switch.text_encoder or encoder,
             device=device,
         )
-        key = repr((resolve(one), one.text_encoder))
-        if key not in labels:
-            labels[key] = switch.label
-            # The encoder is in the path: a run of another one must not pass for this row.
-            folder = out / "runs" / _slug(one.text_encoder or "") / _slug(switch.label)
-            jobs.extend(replace(one, seed=seed, folder=folder / f"seed-{seed}") for seed in seeds)
-        return Row(label=switch.label, run=labels[key], is_full=labels[key] == FULL)
 
-    row_of(Switch(label=FULL))
+    # Runs go by the first label that their settings have in any table, not in those asked for:
+    # another choice of tables finds them again.
+    full = Switch(label=FULL)
+    names: dict[str, str] = {}
+    for switch in [full, *(one for table in known.values() for one in table)]:
+        names.setdefault(_settings_of(job_of(switch)), switch.label)
+    rows: dict[str, list[Row]] = {}
+    jobs: list[Job] = []
+
+    def row_of(switch: Switch) -> Row:
+        one = job_of(switch)
+        name = names[_settings_of(one)]
+        if all(job.label != name for job in jobs):
+            # The encoder is in the path: a run of another one must not pass for this row.
+            folder = out / "runs" / _slug(one.text_encoder or "") / _slug(name)
+            jobs.extend(
+                replace(one, label=name, seed=seed, folder=folder / f"seed-{seed}")
+                for seed in seeds
+            )
+        return Row(label=switch.label, run=name, is_full=name == FULL)
+
+    row_of(full)
     for name in tables or known:
         table = [row_of(switch) for switch in known[name]]
         if not any(row.is_full for row in table):
             table.insert(0, Row(label=FULL, run=FULL, is_full=True))
         rows[name] = table
     return Ablation(tables=rows, jobs=jobs)
+
+
+def _settings_of(job: Job) -> str:
+    return repr((resolve(job), job.text_encoder))
 
 
 def _slug(text: str) -> str:

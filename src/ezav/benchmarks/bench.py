@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ezav.benchmarks.published import PublishedResult, published_results, suite_name
+from ezav.benchmarks.published import PublishedResult, published_results, suite_of
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job
 from ezav.errors import EzavError
@@ -40,9 +40,9 @@ def plan(
         training: overrides of the recipes' training settings, for all methods alike.
 
     Raises:
-        EzavError: an unknown method or recipe.
+        EzavError: an unknown method or recipe, or two of one name.
     """
-    suite = suite_name(store.header.dataset, store.header.setting)
+    suite = suite_of(store.header)
     jobs = []
     wanted = [(name, load_recipe(name), seeds) for name in methods]
     baseline = load_recipe(FROZEN_BASELINE)
@@ -64,6 +64,13 @@ def plan(
                     text_encoder=text_encoder,
                     device=device,
                 )
+            )
+    taken = [job.folder for job in jobs]
+    for job in jobs:
+        if taken.count(job.folder) > 1:
+            raise EzavError(
+                f"two of the methods are called '{job.label}'",
+                "name each once; recipe files go by their file names",
             )
     return jobs
 
@@ -91,7 +98,7 @@ def _folder_name(label: str) -> str:
 
 def published_rows(store: FeatureStore) -> Sequence[PublishedResult]:
     """What papers report on the store's suite; none for data of one's own."""
-    return published_results(suite_name(store.header.dataset, store.header.setting))
+    return published_results(suite_of(store.header))
 
 
 def write_tables(results: Sequence[RunResult], store: FeatureStore, out: Path) -> Path:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from ezav.features.header import Header
+
 TextOrder = Literal["by_name", "published", "unknown"]
 
 _SETTINGS = {
@@ -58,6 +60,16 @@ def suite_name(dataset: str, setting: str) -> str:
     """
     first = (dataset.split() or [""])[0]  # a data set of one's own may be called anything
     return f"{first.lower()}-{_SETTINGS.get(setting, setting.lower())}"
+
+
+def suite_of(header: Header) -> str:
+    """The suite a store stands for, empty for data of one's own.
+
+    The store must say that its splits are the published ones, or that it simulates them: a folder
+    of one's own videos may be called "UCF" as well.
+    """
+    published = header.splits is not None and header.splits.how == "published"
+    return suite_name(header.dataset, header.setting) if published or header.simulated else ""
 
 
 def published_results(suite: str | None = None) -> tuple[PublishedResult, ...]:

@@ -56,6 +56,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(data)
+    except UnicodeDecodeError as error:
+        raise EzavError(f"the recipe '{path}' is not text in UTF-8") from error
     except OSError as error:
         raise EzavError(
             f"no recipe '{name_or_path}': {error.strerror}",

@@ -7,16 +7,18 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.benchmarks.processes import process_died, training_pool
+from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
 from ezav.protocol.result import RunResult
 
 if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
+    from ezav.protocol.two_stage import TwoStageProtocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,7 @@ class Job:
 
 def is_done(job: Job, store: FeatureStore) -> RunResult | None:
     """The result of a job if its folder holds exactly that run of this version of ezav."""
-    import ezav
-    from ezav.protocol.run_folder import read_result
+    from ezav.protocol.run_folder import is_run_of, read_result
 
     if not (job.folder / "result.json").is_file():
         return None
@@ -45,18 +46,26 @@ def is_done(job: Job, store: FeatureStore) -> RunResult | None:
         result = read_result(job.folder)
     except EzavError:
         return None
+    return result if is_run_of(result, protocol_of(job), store, job.label) else None
+
+
+def protocol_of(job: Job) -> TwoStageProtocol:
+    """What a job trains and tests by.
+
+    Raises:
+        EzavError: an unknown method or field.
+    """
+    from ezav.protocol.two_stage import TwoStageProtocol
+
     config, training = resolve(job)
-    same = (
-        result.method == job.method
-        and result.label == job.label
-        and result.seed == job.seed
-        and result.store_fingerprint == store.fingerprint
-        and result.class_embeddings.get("encoder") == (job.text_encoder or store.encoders[0])
-        and result.versions.get("ezav") == ezav.__version__
-        and result.config == _plain(config)
-        and result.training == asdict(training)
+    return TwoStageProtocol(
+        method=job.method,
+        config=config,
+        training=training,
+        seed=job.seed,
+        device=job.device,
+        text_encoder=job.text_encoder,
     )
-    return result if same else None
 
 
 def resolve(job: Job) -> tuple[Any, Any]:
@@ -80,11 +89,11 @@ def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]
     from pydantic import TypeAdapter, ValidationError
 
     from ezav.methods import registry
-    from ezav.protocol.run_folder import parse_config
+    from ezav.protocol.run_folder import parse_config, plain_config
     from ezav.training.config import TrainingConfig
 
     found = registry.get(method)
-    typed_config = parse_config(found, merged(_plain(found.Config()), config))
+    typed_config = parse_config(found, merged(plain_config(found.Config()), config))
     unknown = sorted(set(training) - {field.name for field in fields(TrainingConfig)})
     if unknown:
         raise EzavError(f"the training settings have no field '{unknown[0]}'")
@@ -113,28 +122,13 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _plain(config: Any) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(type(config)).dump_python(config, mode="json")
-
-
 def run_job(job: Job) -> RunResult:
     """Fit, test and write one run; an outdated folder of the same job is replaced."""
     from ezav.features.store import FeatureStore
     from ezav.protocol.run_folder import checkpoint_of, write_run
-    from ezav.protocol.two_stage import TwoStageProtocol
 
-    config, training = resolve(job)
-    protocol = TwoStageProtocol(
-        method=job.method,
-        config=config,
-        training=training,
-        seed=job.seed,
-        device=job.device,
-        text_encoder=job.text_encoder,
-    )
-    fitted = protocol.fit(FeatureStore.open(job.store), checkpoint=checkpoint_of(job.folder))
+    store = FeatureStore.open(job.store)
+    fitted = protocol_of(job).fit(store, checkpoint=checkpoint_of(job.folder))
     if (job.folder / "result.json").is_file():
         shutil.rmtree(job.folder)
     return write_run(fitted, job.folder, job.label)
@@ -147,8 +141,9 @@ def run_jobs(
 ) -> list[RunResult]:
     """All jobs' results, in their order; finished ones are read, the others run in parallel.
 
-    A process computes with one thread: small networks gain nothing from more. A kill loses the
-    runs in hand only, since a run folder appears in one step.
+    A process computes with one thread, this one too: small networks gain nothing from more, and
+    a result must not depend on how many processes there were. A kill loses the runs in hand
+    only, since a run folder appears in one step.
 
     Args:
         jobs: what to run.
@@ -170,7 +165,8 @@ def run_jobs(
     processes = min(processes or os.cpu_count() or 1, len(waiting))
     if processes <= 1:
         for position in waiting:
-            results[position] = run_job(jobs[position])
+            with one_thread():
+                results[position] = run_job(jobs[position])
             on_done(jobs[position], results[position])
     else:
         _in_processes(jobs, waiting, processes, results, on_done)

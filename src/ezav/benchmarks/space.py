@@ -56,7 +56,7 @@ _CEO: dict[str, Value] = {"config.classes.source": "ceo"}
 
 _GENERAL: Space = {
     "training.learning_rate": Range(low=1e-4, high=5e-3, log=True),
-    "training.weight_decay": Range(low=1e-6, high=1e-3, log=True),
+    "training.weight_decay": Choice(choices=(0.0, 1e-6, 1e-5, 1e-4, 1e-3)),  # many have none
     "config.dropout": Range(low=0.0, high=0.6),
 }
 """For every trained method, as far as its config has the field."""
@@ -106,8 +106,11 @@ def space_of(method: str) -> Space:
 def read_space(path: str | Path) -> Space:
     """A space from YAML: `config.layers: {choices: [1, 2]}`, `config.dropout: {low: 0, high: 0.5}`.
 
+    Returns:
+        The settings in the order of the file, one that depends on another (`when`) after it.
+
     Raises:
-        EzavError: unreadable, no YAML, or no space.
+        EzavError: unreadable, no YAML, no space, or a `when` that names no setting of the space.
     """
     space: Space = {}
     where = ""
@@ -118,6 +121,8 @@ def read_space(path: str | Path) -> Space:
             where = name
             kind = Choice if "choices" in entry else Range
             space[name] = kind.model_validate(entry)
+    except UnicodeDecodeError as error:
+        raise EzavError(f"the space '{path}' is not text in UTF-8") from error
     except OSError as error:
         raise EzavError(f"cannot read the space '{path}': {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -131,7 +136,25 @@ def read_space(path: str | Path) -> Space:
         ) from error
     if not space:
         raise EzavError(f"space '{path}' holds no setting")
-    return space
+    return _by_dependence(space)
+
+
+def _by_dependence(space: Space) -> Space:
+    placed: Space = {}
+    waiting = dict(space)
+    while waiting:
+        ready = (path for path, one in waiting.items() if one.when.keys() <= placed.keys())
+        path = next(ready, None)
+        if path is None:
+            path, one = next(iter(waiting.items()))
+            missing = [name for name in one.when if name not in placed]
+            why = "waits for it in turn" if missing[0] in space else "it does not name"
+            raise EzavError(
+                f"the space's {path} waits for '{missing[0]}', which {why}",
+                "'when' names other settings of the space",
+            )
+        placed[path] = waiting.pop(path)
+    return placed
 
 
 def combinations(space: Space) -> list[dict[str, Value]] | None:

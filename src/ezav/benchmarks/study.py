@@ -84,11 +84,12 @@ def open_study(out: Path) -> Study:
 
 def ask(out: Path) -> tuple[Study, Trial]:
     """The next trial of the search in a folder: of several processes, each gets one of its own."""
-    study = open_study(out)
-    # SQLite has no row locks: two that ask at once would both get the same queued trial.
+    # SQLite has no row locks: two that ask at once would both get the same queued trial. And the
+    # study is opened under the lock, for its sampler is seeded by the trials there are.
     folder = os.open(out, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
+        study = open_study(out)
         return study, study.ask()
     finally:
         os.close(folder)

@@ -22,7 +22,7 @@ import yaml
 
 import ezav
 from ezav.benchmarks.processes import process_died, training_pool
-from ezav.benchmarks.published import suite_name
+from ezav.benchmarks.published import suite_of
 from ezav.benchmarks.recipe import DEFAULT, load_recipe
 from ezav.benchmarks.runner import typed_settings
 from ezav.benchmarks.space import (
@@ -43,6 +43,7 @@ from ezav.benchmarks.study import (
     suggest,
     take_up,
 )
+from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.reports.tables import to_csv
@@ -104,7 +105,7 @@ def search_for(
         EzavError: an unknown recipe, or a space whose settings the method does not have.
     """
     found = load_recipe(recipe)
-    setting = found.setting(suite_name(store.header.dataset, store.header.setting))
+    setting = found.setting(suite_of(store.header))
     base = {"config": setting.config, "training": {**setting.training, **(training or {})}}
     for path, one in space.items():
         for value in (one.low, one.high) if isinstance(one, Range) else one.choices:
@@ -130,7 +131,7 @@ def search_for(
     )
     return replace(
         search,
-        space={path: _holding(one, _base_value(search, path)) for path, one in space.items()},
+        space={path: _holding(path, one, _base_value(search, path)) for path, one in space.items()},
     )
 
 
@@ -170,15 +171,18 @@ def tune(
         )
     every = combinations(search.space)
     grid = every if every is not None and len(every) <= trials else []
-    trials = min(trials, len(grid) or trials)
     take_up(study, _base_values(search), grid)
-    for done in finished(study):
+    before = finished(study)
+    for done in before:
         on_trial(done, True)
-    missing = trials - len(finished(study))
+    tried = [one.settings for one in before]
+    missing = sum(one not in tried for one in grid) if grid else trials - len(before)
     processes = min(processes or os.cpu_count() or 1, max(missing, 1))
     if processes == 1:
         for _ in range(missing):
-            on_trial(run_trial(search, out), False)
+            with one_thread():  # as in a pool: a trial must not depend on how many there are
+                done = run_trial(search, out)
+            on_trial(done, False)
     elif missing > 0:
         _in_processes(search, out, missing, processes, on_trial)
     results = finished(study)
@@ -243,13 +247,24 @@ def _base_value(search: Search, path: str) -> Value:
     return found
 
 
-def _holding(one: Choice | Range, value: Value) -> Choice | Range:
-    """The same space, widened where needed to hold a value: the recipe's own must be in it."""
+def _holding(path: str, one: Choice | Range, value: Value | None) -> Choice | Range:
+    """The same space, widened where needed to hold a value: the recipe's own must be in it.
+
+    Raises:
+        EzavError: no range of this kind can hold it.
+    """
     if isinstance(one, Choice):
         inside = value in one.choices
         return one if inside else one.model_copy(update={"choices": (*one.choices, value)})
-    assert isinstance(value, (int, float))
+    if not isinstance(value, (int, float)) or (one.log and value <= 0):
+        kind = "log range" if one.log else "range"
+        raise EzavError(
+            f"the space's {path} is a {kind}, which cannot hold the recipe's own, {value}",
+            "the recipe is the first trial: give choices, its own among them",
+        )
     low, high = min(one.low, value), max(one.high, value)
+    if value != int(value):
+        low, high = float(low), float(high)  # two whole ends would try whole numbers only
     return one.model_copy(update={"low": low, "high": high})
 
 

@@ -10,11 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from ezav.cli.common import Command, at_least_one, output
+from ezav.errors import EzavError
+
+if TYPE_CHECKING:
+    from ezav.benchmarks.runner import Job
+    from ezav.features.store import FeatureStore
 
 
 @dataclass(kw_only=True)
@@ -49,9 +54,14 @@ class BenchCommand(Command):
         at_least_one(seeds=self.seeds, processes=self.processes)
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
         done: dict[str, Any] = {}
-        planned = []
+        planned: list[tuple[FeatureStore, Path, list[Job]]] = []
         for target in self.targets:  # what is wrong is said before hours of work
             store = find_store(target, self.stores)
+            if any(store.path.name == other.path.name for other, _, _ in planned):
+                raise EzavError(
+                    f"two of the targets are called '{store.path.name}'",
+                    "one folder inside --out is for each name: bench them apart",
+                )
             out = self.out if len(self.targets) == 1 else self.out / store.path.name
             jobs = plan(
                 store,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from rich.markup import escape
 
-from ezav.cli.common import Command, output
+from ezav.cli.common import Command, at_least_one, output
 
 
 @dataclass(kw_only=True)
@@ -26,6 +27,7 @@ class CompareCommand(Command):
         from ezav.protocol.compare import paired_bootstrap
         from ezav.protocol.run_folder import read_evaluation_file, read_result
 
+        at_least_one(draws=self.draws)
         results = read_result(self.a), read_result(self.b)
         tests = [read_evaluation_file(run / "test.safetensors") for run in (self.a, self.b)]
         gammas = results[0].gamma, results[1].gamma
@@ -50,7 +52,10 @@ class CompareCommand(Command):
                 f"{100 * one['low']:+.1f} to {100 * one['high']:+.1f}",
                 f"{one['share_better']:.0%}",
             )
-        output.print(f"A: {a['label']} (seed {a['seed']})   B: {b['label']} (seed {b['seed']})")
+        told = [
+            f"{name}: {escape(x['label'])} (seed {x['seed']})" for name, x in (("A", a), ("B", b))
+        ]
+        output.print("   ".join(told))
         output.print(table)
         output.print("percent points; clips resampled within classes, the same for both runs")
 

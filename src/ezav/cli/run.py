@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ezav.cli.common import Command, at_least_one, output, progress
@@ -59,7 +60,7 @@ class RunCommand(Command):
 
     def run(self) -> dict[str, Any]:
         from ezav.features.store import FeatureStore
-        from ezav.protocol.run_folder import check_free, checkpoint_of, read_result, write_run
+        from ezav.protocol.run_folder import check_free, checkpoint_of, write_run
         from ezav.protocol.two_stage import fit_together
 
         at_least_one(seeds=self.seeds)
@@ -74,8 +75,8 @@ class RunCommand(Command):
         for seed in range(self.seed, self.seed + self.seeds):
             folder = self.out if self.seeds == 1 else self.out / f"seed-{seed}"
             if self.seeds > 1 and (folder / "result.json").is_file():
-                progress.print(f"seed {seed}: done already, kept ({folder})")
-                results[folder] = read_result(folder)
+                results[folder] = self._kept(folder, seed, store)
+                progress.print(f"seed {seed}: done already, kept ({escape(str(folder))})")
                 continue
             check_free(folder)
             results[folder] = None  # holds its place
@@ -84,6 +85,8 @@ class RunCommand(Command):
         for start in range(0, len(waiting), size):
             some = waiting[start : start + size]
             protocols = [self._protocol(seed, store) for seed, _ in some]
+            if self.alphas:
+                protocols = [self._choose_alpha(one, store) for one in protocols]
             with epoch_progress() as title:
                 told = [title(f"{self.method}, seed {seed}") for seed, _ in some]
                 checkpoints = [checkpoint_of(folder) for _, folder in some]
@@ -102,7 +105,7 @@ class RunCommand(Command):
         from ezav.protocol.two_stage import TwoStageProtocol
 
         config, training = default_settings(self.method, store)
-        protocol = TwoStageProtocol(
+        return TwoStageProtocol(
             method=self.method,
             config=getattr(self, "config", config),
             training=getattr(self, "training", training),
@@ -111,7 +114,19 @@ class RunCommand(Command):
             text_encoder=self.text_encoder,
             features=self.features,
         )
-        return self._choose_alpha(protocol, store) if self.alphas else protocol
+
+    def _kept(self, folder: Path, seed: int, store: FeatureStore) -> RunResult:
+        """The run that is in a seed's folder, if it is the one asked for."""
+        from ezav.protocol.run_folder import is_run_of, read_result
+
+        result = read_result(folder)
+        chosen = ("classes",) if self.alphas else ()
+        if not is_run_of(result, self._protocol(seed, store), store, self.label, chosen):
+            raise EzavError(
+                f"'{folder}' holds a run of another method, store or setting",
+                "choose another --out, or remove it first",
+            )
+        return result
 
     def _choose_alpha(self, protocol: TwoStageProtocol, store: FeatureStore) -> TwoStageProtocol:
         from ezav.protocol.choose import choose_alpha
@@ -132,9 +147,11 @@ class RunCommand(Command):
         folders = [Path(run.pop("folder")) for run in result["runs"]]
         runs = [RunResult.model_validate(run) for run in result["runs"]]
         output.print(rich_table(summary_rows(runs)))
-        output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
-        output.print(f"\n  ezav predict {folders[0]} CLIP...          name what is in a clip")
-        every = " ".join(map(str, folders)) if len(folders) < 4 else f"{self.out}/*"
+        names = [escape(str(folder)) for folder in folders]
+        out = escape(str(self.out))
+        output.print(f"run folder: {names[0] if len(names) == 1 else out}")
+        output.print(f"\n  ezav predict {names[0]} CLIP...          name what is in a clip")
+        every = " ".join(names) if len(names) < 4 else f"{out}/*"
         output.print(f"  ezav report {every} --out report.html    tables and figures")
 
 
@@ -176,14 +193,14 @@ def default_settings(method: str, store: FeatureStore | None = None) -> Any:
 
     A method of one's own has no recipe: its config's defaults, and those of the loop.
     """
-    from ezav.benchmarks.published import suite_name
+    from ezav.benchmarks.published import suite_of
     from ezav.benchmarks.recipe import DEFAULT, RecipeSetting, load_recipe
     from ezav.benchmarks.runner import typed_settings
     from ezav.methods import registry
 
     registry.get(method)  # what is wrong with the name is said before a recipe is looked for
     own = method not in registry.names()
-    suite = suite_name(store.header.dataset, store.header.setting) if store else DEFAULT
+    suite = suite_of(store.header) if store else DEFAULT
     setting = RecipeSetting() if own else load_recipe(method).setting(suite)
     return typed_settings(method, setting.config, setting.training)
 

@@ -21,13 +21,14 @@ from torch import Tensor
 import ezav
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.metrics import gzsl_scores, per_class_recall, seen_unseen_curve
 from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.result import RESULT_VERSION, ClassResult, Metrics, RunResult
-from ezav.protocol.two_stage import FittedProtocol
+from ezav.protocol.two_stage import FittedProtocol, TwoStageProtocol
 
 RESULT = "result.json"
 
@@ -38,12 +39,13 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
     Files: `result.json`, `config.yaml`, `metrics.jsonl` (a line an epoch of stage 1),
     `weights.safetensors`, `class_embeddings.safetensors` (as trained with), `text.safetensors`
     (as the text encoder gave them), `validation.safetensors` and `test.safetensors` (scores,
-    targets, seen, with names in the metadata), `store.json` (header of the feature store).
+    targets, seen, with names in the metadata), `store.json` (header of the feature store). The
+    state of training beside it (:func:`checkpoint_of`) goes then, and no sooner.
 
     Raises:
         EzavError: the folder exists and holds something, or cannot be written.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     check_free(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
@@ -73,6 +75,7 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
+        checkpoint_of(folder).unlink(missing_ok=True)
     except OSError as error:
         raise EzavError(f"cannot write the run '{folder}': {error.strerror or error}") from error
     finally:
@@ -82,7 +85,7 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
 
 def checkpoint_of(folder: str | Path) -> Path:
     """Where the training of a run leaves its state until the run folder is written."""
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # "." has no name
     return folder.with_name(f".{folder.name}.checkpoint")
 
 
@@ -112,6 +115,31 @@ def read_result(folder: str | Path) -> RunResult:
         return RunResult.model_validate(data)
     except (ValidationError, ValueError) as error:
         raise EzavError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
+
+
+def is_run_of(
+    result: RunResult,
+    protocol: TwoStageProtocol,
+    store: FeatureStore,
+    label: str,
+    chosen: tuple[str, ...] = (),
+) -> bool:
+    """The result is what a protocol has on a store, by this version of ezav, under that label.
+
+    Fields of the config named in `chosen` may differ: validation chose them.
+    """
+    config = registry.get(protocol.method).Config() if protocol.config is None else protocol.config
+    asked = plain_config(config)
+    return (
+        result.method == protocol.method
+        and result.label == (label or protocol.method)
+        and result.seed == protocol.seed
+        and result.store_fingerprint == store.fingerprint
+        and result.class_embeddings.get("encoder") == (protocol.text_encoder or store.encoders[0])
+        and result.versions.get("ezav") == ezav.__version__
+        and result.training == asdict(protocol.training)
+        and {**result.config, **{name: asked.get(name) for name in chosen}} == asked
+    )
 
 
 def read_model(folder: str | Path, device: str = "cpu") -> tuple[StageModel, RunResult]:
@@ -163,6 +191,12 @@ def read_evaluation_file(path: str | Path) -> Evaluation:
             )
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise EzavError(f"cannot read '{path}': {error}") from error
+
+
+def plain_config(config: Any) -> dict[str, Any]:
+    """A typed config as plain data, as runs and recipes hold it."""
+    plain: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
+    return plain
 
 
 def parse_config(method: type[Method], values: dict[str, Any]) -> Any:
@@ -222,9 +256,7 @@ def _result(
             "python": platform.python_version(),
         },
         store_fingerprint=fitted.store.fingerprint,
-        config=TypeAdapter(type(fitted.model_.method.config)).dump_python(
-            fitted.model_.method.config, mode="json"
-        ),
+        config=plain_config(fitted.model_.method.config),
         training=asdict(protocol.training),
     )
 

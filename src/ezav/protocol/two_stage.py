@@ -91,7 +91,8 @@ class TwoStageProtocol:
             store: the features.
             on_epoch: told of every epoch.
             checkpoint: a file for the state of training; a run that was stopped goes on from it,
-                on a CPU to the same result bit for bit. It is removed at the end.
+                on a CPU to the same result bit for bit. It stays: what comes next, the test, may
+                be stopped as well (`write_run` removes the one beside its folder).
 
         Raises:
             EzavError: the store does not fit the protocol or the method.
@@ -111,7 +112,6 @@ class TwoStageProtocol:
         state = keeper.load() or {}
         validated = yield from self._stage_1(reader, state, keeper, on_epoch)
         model, seconds = yield from self._stage_2(reader, validated, state, keeper, on_epoch)
-        keeper.remove()
         return FittedProtocol(
             protocol=self,
             store=store,
@@ -140,7 +140,7 @@ class TwoStageProtocol:
     def _stage_1(
         self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
     ) -> Steps[Best]:
-        started = time.perf_counter()
+        begun = time.perf_counter()
         stage = reader.stage(1)
         clips = reader.evaluation(stage)
         done = Best.restore(state.get("validated"), stage, clips)
@@ -149,6 +149,7 @@ class TwoStageProtocol:
         trainer, model = self._trainer(stage)
         if done is not None:
             trainer.restore(state["stage_1"])
+            begun -= done.seconds
         epochs = self.training.epochs if model.method.trainable else 1
         while done is None or not self._is_over(done, epochs):
             log = yield EpochWanted(trainer)
@@ -164,9 +165,9 @@ class TwoStageProtocol:
                 done.learned = model.learned()
             done.history.append(ValidationEpoch(log, curve.best_hm, curve.gamma))
             trainer.report(curve.best_hm)
+            done.seconds = time.perf_counter() - begun
             on_epoch(1, epochs, done.history[-1])
             keeper.save(lambda now=done: {"validated": now.state(), "stage_1": trainer.state()})
-        done.seconds += time.perf_counter() - started
         return done
 
     def _is_over(self, done: Best, epochs: int) -> bool:
@@ -182,18 +183,26 @@ class TwoStageProtocol:
         keeper: Checkpoint,
         on_epoch: Progress,
     ) -> Steps[tuple[StageModel, float]]:
-        started = time.perf_counter()
+        begun = time.perf_counter()
         stage = reader.stage(2)
         trainer, model = self._trainer(stage)
         if "stage_2" in state:
             trainer.restore(state["stage_2"])
+            begun -= state.get("seconds", 0.0)
         while trainer.epoch < validated.epoch:
             rate = validated.history[trainer.epoch].log.learning_rate
             log = yield EpochWanted(trainer, rate)
             on_epoch(2, validated.epoch, log)
-            keeper.save(lambda: {"validated": validated.state(), "stage_2": trainer.state()})
+            seconds = time.perf_counter() - begun
+            keeper.save(
+                lambda now=seconds: {
+                    "validated": validated.state(),
+                    "stage_2": trainer.state(),
+                    "seconds": now,
+                }
+            )
         model.method.take_over(validated.learned)
-        return model, time.perf_counter() - started
+        return model, time.perf_counter() - begun
 
     def _key(self, store: FeatureStore) -> str:
         config, training = repr(self._config()), repr(self.training)

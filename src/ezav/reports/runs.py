@@ -134,7 +134,9 @@ def find_runs(paths: Iterable[str | Path]) -> list[Path]:
         if (path / "result.json").is_file():
             inside = [path]
         else:
-            inside = sorted(f.parent for p in ("*", "*/*") for f in path.glob(f"{p}/result.json"))
+            # Hidden ones are being written, or were when a kill came.
+            levels = ("[!.]*", "[!.]*/[!.]*")
+            inside = sorted(f.parent for p in levels for f in path.glob(f"{p}/result.json"))
         if not inside:
             # The reader's own message: no such folder, or no result in it.
             read_result(path)

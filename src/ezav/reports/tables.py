@@ -108,10 +108,25 @@ def csv_table(rows: Sequence[SummaryRow]) -> str:
 
 
 def to_csv(table: Iterable[Iterable[Any]]) -> str:
-    """Rows as CSV text with plain newlines."""
+    """Rows as CSV text with plain newlines; text that a spreadsheet would compute is marked.
+
+    Example:
+        >>> to_csv([["=1+1", -0.5]])
+        "'=1+1,-0.5\\n"
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(table)
+    csv.writer(text, lineterminator="\n").writerows(map(_harmless, row) for row in table)
     return text.getvalue()
+
+
+def _harmless(cell: Any) -> Any:
+    if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _chance_cells(row: SummaryRow) -> list[str]:

@@ -93,15 +93,10 @@ class Checkpoint:
         tree = load_tree(self.path)
         return tree["state"] if tree["key"] == self.key else None
 
-    def save(self, make_state: Any, force: bool = False) -> None:
+    def save(self, make_state: Any) -> None:
         """Write `make_state()` if it is time to."""
         if self.path is None:
             return
-        if force or time.monotonic() - self._written >= self.seconds:
+        if time.monotonic() - self._written >= self.seconds:
             save_tree(self.path, {"key": self.key, "state": make_state()})
             self._written = time.monotonic()
-
-    def remove(self) -> None:
-        """The training is done: the file goes."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
