@@ -42,6 +42,15 @@ def test_the_command_writes_the_page_and_returns_the_rows(
     assert "report:" in text
 
 
+def test_a_run_that_a_kill_left_half_written_is_passed_over(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/seed-0", label="ours")
+    half = tmp_path / "runs/.seed-1.part"
+    half.mkdir()
+    shutil.copy(tmp_path / "runs/seed-0/result.json", half)
+    _, result = call(str(tmp_path / "runs"), "--out", str(tmp_path / "page.html"))
+    assert [Path(run).name for run in result["runs"]] == ["seed-0"]
+
+
 def test_without_runs_it_says_how() -> None:
     with pytest.raises(EzavError, match=r"ezav report RUN"):
         call()
