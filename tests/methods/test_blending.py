@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -121,6 +124,10 @@ def test_the_trained_method_answers_the_loop() -> None:
     assert temporal.uses_time
     assert not temporal.needs_negatives
     assert not Blending(BlendingConfig(trained="eszsl"), DIMS).trainable
+    assert negatives.modalities == ("audio", "visual")
+    for chosen in ("audio", "visual"):
+        by_one = BlendingConfig(trained="clipclap", trained_config={"modality": chosen})
+        assert Blending(by_one, DIMS).modalities == (chosen,)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +135,10 @@ def test_the_trained_method_answers_the_loop() -> None:
     [
         ({"trained": "blending"}, "cannot blend itself"),
         ({"weight": 1.5}, "outside"),
+        (
+            {"trained": "ez_avgzl", "trained_config": {"classes": {"source": "raw"}}},
+            "trained_config.classes cannot apply",
+        ),
         ({"trained": "devsie"}, "did you mean 'devise'"),
         ({"trained": "devise", "trained_config": {"margin": "wide"}}, "trained_config.margin"),
     ],
@@ -135,3 +146,17 @@ def test_the_trained_method_answers_the_loop() -> None:
 def test_mistakes_are_told(config: dict, words: str) -> None:
     with pytest.raises(EzavError, match=words):
         Blending(BlendingConfig(**config), DIMS)
+
+
+def test_a_name_alone_never_imports(tmp_path, monkeypatch) -> None:
+    (tmp_path / "foreign_part.py").write_text(
+        "from ezav.methods.devise.method import METHOD as Part\nprint('code ran')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = BlendingConfig(trained="foreign_part:Part")
+    with pytest.raises(EzavError, match="import foreign_part in Python first"):
+        Blending(config, DIMS)
+    assert "foreign_part" not in sys.modules
+    importlib.import_module("foreign_part")
+    assert Blending(config, DIMS).trained.trainable
+    monkeypatch.delitem(sys.modules, "foreign_part")

@@ -111,13 +111,64 @@ def test_eszsl_learns_its_penalties_on_validation() -> None:
     assert half.exponents_[0] == 2
 
 
+def few_clips_of_many_numbers(scale: float) -> tuple[Tokens, Tokens, torch.Tensor, torch.Tensor]:
+    """As few clips as leave the features' products singular, at a raw scale."""
+    g = torch.Generator().manual_seed(4)
+    audio = torch.randint(0, 256, (100, 128), generator=g) * scale
+    visual = torch.rand(100, 64, generator=g)
+    classes = torch.nn.functional.normalize(torch.randn(12, 10, generator=g), dim=1)
+    return Tokens.pooled(audio), Tokens.pooled(visual), torch.arange(100), classes
+
+
+def raw_eszsl(**config) -> ESZSL:
+    dims = Dims(audio=128, visual=64, text=10)
+    return ESZSL(ESZSLConfig(normalization="none", **config), dims)
+
+
+def test_eszsl_solves_at_a_raw_scale_with_a_small_penalty() -> None:
+    audio, visual, rows, classes = few_clips_of_many_numbers(1.0)
+    method = raw_eszsl(alpha=-3, gamma=0)
+    method.prepare(audio, visual, rows % 8, classes[:8])
+    x = np.concatenate([visual.mean().numpy(), audio.mean().numpy()], axis=1).astype(np.float64)
+    s, y = classes[:8].double().numpy(), np.eye(8)[rows.numpy() % 8]
+    # (X^T X + r I)^-1 X^T is X^T (X X^T + r I)^-1, whose matrix is well-conditioned here.
+    left = x.T @ np.linalg.solve(x @ x.T + 1e-3 * np.eye(100), y)
+    expected = left @ s @ np.linalg.inv(s.T @ s + np.eye(10))
+    np.testing.assert_allclose(method.weight_.numpy(), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_eszsl_passes_over_penalties_without_a_solution() -> None:
+    audio, visual, rows, classes = few_clips_of_many_numbers(1e5)
+    targets, seen = rows % 12, torch.arange(12) < 8
+    method = raw_eszsl()
+    method.prepare(audio, visual, rows % 8, classes[:8])
+    method.learn_on_validation(lambda part: part.scores(audio, visual, classes), targets, seen)
+    assert method.exponents_[0] > 0
+    assert method.weight_.isfinite().all()
+
+
+def test_eszsl_says_which_penalty_is_too_small() -> None:
+    audio, visual, rows, classes = few_clips_of_many_numbers(1.0)
+    with pytest.raises(EzavError, match="ridge of 1e-20 is too small for these features"):
+        raw_eszsl(alpha=-20, gamma=0).prepare(audio, visual, rows % 8, classes[:8])
+    method = raw_eszsl(gamma=-40)
+    method.prepare(audio, visual, rows % 8, classes[:8])
+    with pytest.raises(EzavError, match="ridge of 1e-40 is too small for these class embeddings"):
+        method.learn_on_validation(
+            lambda part: part.scores(audio, visual, classes), rows % 12, torch.arange(12) < 8
+        )
+    with pytest.raises(EzavError, match=r"alpha 400 is outside \[-100, 100\]; it is a power of 10"):
+        raw_eszsl(alpha=400)
+
+
+@pytest.mark.parametrize("visual_weight", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("fusion", ["cosine", "softmax"])
-def test_zero_shot_against_a_loop(fusion: str) -> None:
+def test_zero_shot_against_a_loop(fusion: str, visual_weight: float) -> None:
     rng = np.random.default_rng(2)
     a, v, w = rng.normal(size=(5, 2)), rng.normal(size=(5, 3)), rng.normal(size=(4, 5))
     has_audio = np.array([True, True, False, True, False])
     has_visual = np.array([True, False, True, True, False])
-    config = ZeroShotConfig(visual_weight=0.3, fusion=fusion)
+    config = ZeroShotConfig(visual_weight=visual_weight, fusion=fusion)
     method = ZeroShot(config, Dims(audio=2, visual=3, text=5))
 
     def cosines(x: np.ndarray, text: np.ndarray, scale: float) -> np.ndarray:
@@ -134,9 +185,11 @@ def test_zero_shot_against_a_loop(fusion: str) -> None:
     for i in range(5):
         parts = []
         if has_visual[i]:
-            parts.append((0.3, cosines(v[i], w[:, :3], 100.0)))
+            parts.append((visual_weight, cosines(v[i], w[:, :3], 100.0)))
         if has_audio[i]:
-            parts.append((0.7, cosines(a[i], w[:, 3:], 14.3)))
+            parts.append((1 - visual_weight, cosines(a[i], w[:, 3:], 14.3)))
+        if len(parts) == 1:
+            parts = [(1.0, parts[0][1])]
         total = sum(share for share, _ in parts)
         expected = sum((share * row for share, row in parts), np.zeros(4))
         expected = expected / total if parts else expected

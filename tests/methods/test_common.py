@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
+from ezav.methods.common.embedding_net import EmbeddingNet
 from ezav.methods.common.scoring import negative_distance
 
 
@@ -58,3 +60,27 @@ def test_distances_are_the_same_in_an_exported_network() -> None:
     operations = {str(node.target) for node in exported.graph.nodes}
     assert not any("cdist" in operation for operation in operations)  # ONNX has none
     torch.testing.assert_close(exported.module()(*inputs), negative_distance(*inputs))
+
+
+def test_batch_norm_is_torchs_from_two_rows_on_and_rests_below() -> None:
+    torch.manual_seed(0)
+    ours, theirs = BatchNorm(5, momentum=0.3), torch.nn.BatchNorm1d(5, momentum=0.3)
+    for rows in (2, 3, 40):
+        x = torch.randn(rows, 5)
+        assert torch.equal(ours(x), theirs(x))
+    statistics = {name: value.clone() for name, value in ours.state_dict().items()}
+    row = torch.randn(1, 5)
+    single, none = ours(row), ours(row[:0])
+    assert none.shape == (0, 5)
+    assert all(torch.equal(ours.state_dict()[name], old) for name, old in statistics.items())
+    assert torch.equal(single, theirs.eval()(row))
+    assert torch.equal(single, ours.eval()(row))
+
+
+def test_a_single_clip_passes_side_by_side_as_one_by_one() -> None:
+    torch.manual_seed(0)
+    net = EmbeddingNet(4, 3, hidden_dim=5)
+    net(torch.randn(20, 4))
+    sides = torch.randn(1, 2, 4)
+    expected = torch.stack([net(side) for side in sides.unbind(1)], dim=1)
+    torch.testing.assert_close(net.sides(sides), expected)

@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 import ezav
+from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods import registry
 from ezav.methods.base import Batch, Dims, Method
@@ -225,6 +226,38 @@ def test_training_on_clips_with_a_missing_modality(name: str) -> None:
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), key
 
 
+@trainable
+@pytest.mark.parametrize("case", ["one clip", "sound in one clip", "picture in one clip"])
+def test_training_where_one_row_is_left(name: str, case: str) -> None:
+    """No variance can be taken of one row: BatchNorm must not ask for it."""
+    method = prepared(name).train()
+    batch = batch_of(method)
+    if case == "one clip":
+        batch = first_clip(batch)
+    else:
+        others = torch.arange(CLIPS) > 0
+        lost = "audio" if case.startswith("sound") else "visual"
+        tokens = hide(getattr(batch, lost), others)
+        first_only = torch.arange(tokens.mask.shape[1]) == 0
+        tokens = Tokens(tokens.values, tokens.mask & first_only, tokens.times)
+        batch = dataclasses.replace(batch, **{lost: tokens})
+    loss = method.loss(batch)
+    loss.total.backward()
+    assert torch.isfinite(loss.total)
+    for key, parameter in method.named_parameters():
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), key
+
+
+def first_clip(batch: Batch) -> Batch:
+    return dataclasses.replace(
+        batch,
+        audio=batch.audio[:1],
+        visual=batch.visual[:1],
+        labels=batch.labels[:1],
+        negative=None if batch.negative is None else first_clip(batch.negative),
+    )
+
+
 def hide(tokens: Tokens, lost: Tensor) -> Tokens:
     keep = ~lost
     return Tokens(tokens.values * keep[:, None, None], tokens.mask & keep[:, None], tokens.times)
@@ -337,6 +370,46 @@ def test_config_is_frozen_and_documented(name: str) -> None:
             if isinstance(before, ast.AnnAssign) and isinstance(after, ast.Expr):
                 documented.add(before.target.id)
     assert fields <= documented, f"no docstring: {sorted(fields - documented)}"
+
+
+# What the command line, a recipe or Python may set without a type checker's objection.
+BEYOND_REASON = [
+    ("ale", {"dropout": -0.1}, r"dropout -0.1 is outside \[0, 1\)"),
+    ("attention_fusion", {"dim": 0}, "dim must be at least 1, not 0"),
+    ("avca", {"heads": 0}, "heads must be at least 1, not 0"),
+    ("avca", {"out_dim": 0}, "out_dim must be at least 1, not 0"),
+    ("avca", {"momentum": 1.5}, r"momentum 1.5 is outside \[0, 1\]"),
+    ("clipclap", {"modality": "sound"}, "modality is 'sound'; use one of both, audio, visual"),
+    ("ez_avgzl", {"similarity": "atention"}, "similarity is 'atention'; use one of attention"),
+    ("f_vaegan_d2", {"critic_steps": 0}, "critic_steps must be at least 1, not 0"),
+    ("f_vaegan_d2", {"real_per_class": 0}, "real_per_class must be at least 1, not 0"),
+    ("f_vaegan_d2", {"classifier_rate": 0.0}, "classifier_rate must be positive, it is 0"),
+    ("hyperbolic", {"kernel": "poincare"}, "kernel is 'poincare'"),
+    ("kda", {"encoder_dropout": float("nan")}, "encoder_dropout nan is outside"),
+    ("perceiver", {"layers": -1}, "layers must not be negative, it is -1"),
+    ("tcaf", {"audio_divisor": 0.0}, "audio_divisor must be positive, it is 0"),
+    ("tcaf", {"crop_seconds": -3.0}, "crop_seconds must be positive, it is -3"),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "words"), BEYOND_REASON)
+def test_a_value_beyond_reason_is_one_line(name: str, config: dict, words: str) -> None:
+    method = registry.get(name)
+    with pytest.raises(EzavError, match=words):
+        method(method.Config(**config), DIMS)
+
+
+def test_a_default_says_what_a_name_means() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config:
+        warmup_steps: int = 0
+        depth: int | None = None
+        temporal_dropout: bool = True
+
+    Method(Config(), DIMS)
+    Method(Config(depth=2), DIMS)
+    with pytest.raises(EzavError, match="depth must be at least 1"):
+        Method(Config(depth=0), DIMS)
 
 
 # The test that holds each method against something independent: file::function.

@@ -232,6 +232,7 @@ def test_perceiver_sees_all_real_tokens_and_nothing_else() -> None:
             assert difference.sum() - difference[i] < 1e-9
 
 
-def test_perceiver_heads_must_divide() -> None:
+@pytest.mark.parametrize("heads", [3, 0])
+def test_perceiver_heads_must_divide(heads: int) -> None:
     with pytest.raises(EzavError, match="must divide"):
-        PerceiverConfig(dim=10, heads=3)
+        PerceiverConfig(dim=10, heads=heads)

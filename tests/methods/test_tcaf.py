@@ -249,4 +249,4 @@ def test_restarted_times_begin_at_zero(reference: Fixture) -> None:
 
 def test_a_transformer_has_a_layer() -> None:
     with pytest.raises(EzavError, match="depth must be at least 1"):
-        TCaFConfig(depth=0)
+        TCaF(TCaFConfig(depth=0), Dims(audio=4, visual=6, text=5))

@@ -17,7 +17,9 @@ from ezav.metrics import (
     expected_calibration_error,
     gzsl_scores,
     mean_recall,
+    peer_evaluation,
     per_class_recall,
+    seen_unseen_curve,
     top_k_accuracy,
 )
 
@@ -128,3 +130,64 @@ def test_calibration_error_is_a_plain_loop() -> None:
     assert 0 < ours < 0.2
     with pytest.raises(EzavError, match="sum to 1"):
         expected_calibration_error(torch.ones(2, 3), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_any_integer_type_of_labels_counts_alike(problem, dtype) -> None:  # type: ignore[no-untyped-def]
+    scores, targets, seen = problem
+    # 20 classes: the cell of classes 19 and 19 is 399, beyond a byte.
+    scores = torch.cat([scores, torch.full((len(scores), 14), -9.0)], dim=1)
+    seen = torch.cat([seen, torch.arange(14) % 2 == 0])
+    targets = torch.cat([targets[:-1], torch.tensor([19])])
+    predictions = torch.cat([scores[:-1].argmax(1), torch.tensor([19])])
+    few = targets.to(dtype)
+    confusion = confusion_matrix(predictions.to(dtype), few, 20)
+    assert torch.equal(confusion, confusion_matrix(predictions, targets, 20))
+    assert int(confusion[19, 19]) == 1
+    recall = per_class_recall(predictions.to(dtype), few, 20)
+    expected = confusion.diag().double() / confusion.sum(1)
+    assert torch.equal(recall.nan_to_num(-1), expected.nan_to_num(-1))
+    assert top_k_accuracy(scores, few, 3) == top_k_accuracy(scores, targets, 3)
+    assert gzsl_scores(scores, few, seen, 0.1) == gzsl_scores(scores, targets, seen, 0.1)
+    curves = [seen_unseen_curve(scores, labels, seen) for labels in (few, targets)]
+    assert torch.equal(curves[0].HM, curves[1].HM)
+    grids = [peer_evaluation(-scores, labels, seen, 0.2) for labels in (few, targets)]
+    assert torch.equal(grids[0].curve.nan_to_num(-1), grids[1].curve.nan_to_num(-1))
+    flat = scores.softmax(1)
+    assert expected_calibration_error(flat, few) == expected_calibration_error(flat, targets)
+
+
+def test_nan_is_never_right_and_infinity_may_stand_for_a_class_ruled_out(problem) -> None:  # type: ignore[no-untyped-def]
+    scores, targets, seen = problem
+    broken = scores.clone()
+    broken[7, 2] = broken[80, 0] = math.nan
+    for measure in (
+        lambda s: top_k_accuracy(s, targets, 1),
+        lambda s: gzsl_scores(s, targets, seen, 0.0),
+        lambda s: peer_evaluation(s, targets, seen, 0.0),
+        lambda s: seen_unseen_curve(s, targets, seen),
+    ):
+        with pytest.raises(EzavError, match=r"nan for 2 of 86 clips \(the first is row 7\)"):
+            measure(broken)
+    ruled_out = scores.double()
+    ruled_out[:, 3] = -math.inf
+    ruled_out[4, 5] = math.inf  # the sum is nan, no score is
+    others = scores.argmax(1) != 3
+    assert 0 < top_k_accuracy(ruled_out[others], targets[others], 1) < 1
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 6, 1), (3, 0)])
+def test_scores_that_are_no_matrix_are_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(EzavError, match=r"scores must be a float tensor \[N, C\]"):
+        calibrated_predictions(torch.zeros(shape), torch.ones(6, dtype=torch.bool), 0.0)
+
+
+def test_gamma_must_be_a_number(problem) -> None:  # type: ignore[no-untyped-def]
+    scores, targets, seen = problem
+    for use in (
+        lambda: calibrated_predictions(scores, seen, math.nan),
+        lambda: gzsl_scores(scores, targets, seen, math.nan),
+        lambda: seen_unseen_curve(scores, targets, seen).at(math.nan),
+    ):
+        with pytest.raises(EzavError, match="gamma is nan"):
+            use()

@@ -13,6 +13,7 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
 from ezav.training import Trainer, TrainingConfig, build_method, score_all
+from ezav.training.together import Together
 from ezav.training.trainer import drop_modalities
 from tests import worlds
 
@@ -91,6 +92,26 @@ def test_modality_dropout_never_takes_the_only_modality():
     assert bool((a.values[~a.mask] == 0).all())
 
 
+@pytest.mark.parametrize("modalities", ["both", "audio", "visual"])
+def test_modality_dropout_never_takes_the_only_modality_that_is_read(modalities):
+    config = dataclasses.replace(CONFIG, modalities=modalities)
+    run = trainer(config=config, modality_dropout=0.9)
+    for batch in run.batches(run.begin_epoch(None)):
+        hidden = (~batch.audio.present, ~batch.visual.present)
+        assert all(bool(one.any()) == (modalities == "both") for one in hidden)
+
+
+def test_modality_dropout_of_a_pass_over_seeds_spares_the_only_modality_too():
+    config = dataclasses.replace(CONFIG, modalities="visual")
+    clips = worlds.feature_set()
+    runs = {
+        hidden: [trainer(seed, clips, config, modality_dropout=hidden) for seed in (0, 1)]
+        for hidden in (0.0, 0.9)
+    }
+    losses = {hidden: [log.loss for log in Together(r).run_epoch()] for hidden, r in runs.items()}
+    assert losses[0.0] == losses[0.9]
+
+
 def test_scoring_in_blocks_equals_scoring_at_once():
     run = trainer()
     run.run_epoch()
@@ -135,3 +156,24 @@ def test_checkpoint_of_another_architecture_is_refused():
     state = trainer(config=dataclasses.replace(CONFIG, width=8)).state()
     with pytest.raises(EzavError, match="another architecture"):
         trainer().restore(state)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"batches_per_epoch": 0}, "batches_per_epoch must be at least 1, not 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive, it is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be positive, it is nan"),
+        ({"weight_decay": -1e-5}, "weight_decay must not be negative"),
+        ({"plateau_patience": -1}, "plateau_patience must not be negative, it is -1"),
+        ({"gradient_clip": 0.0}, "gradient_clip must be positive, it is 0"),
+        ({"modality_dropout": 1.0}, r"modality_dropout 1.0 is outside \[0, 1\)"),
+        ({"schedule": "cosin"}, "schedule is 'cosin'; use one of plateau, cosine, constant"),
+        ({"sampling": "balanced"}, "sampling is 'balanced'; use one of class-balanced, uniform"),
+    ],
+)
+def test_settings_beyond_reason_are_one_line(settings, words):
+    with pytest.raises(EzavError, match=words):
+        TrainingConfig(**settings)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
 from ezav.methods.common.card import Card
+from ezav.methods.common.config_check import check_config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +66,7 @@ class Method(nn.Module):
         needs_negatives: the shared loop adds `batch.negative`.
         temporal: True uses all tokens, False gets one mean token a modality.
         trainable: False for frozen methods; the loop then only calls `prepare`.
+        relative_scores: a score depends on which other classes are scored with it.
         scoring_cost: about how many floats `scores` holds for one clip and one class.
     """
 
@@ -74,10 +76,12 @@ class Method(nn.Module):
     needs_negatives: ClassVar[bool] = False
     temporal: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
+    relative_scores: ClassVar[bool] = False
     scoring_cost: int = 64
 
     def __init__(self, config: Any, dims: Dims) -> None:
         super().__init__()
+        check_config(config)
         self.config = config
         self.dims = dims
 
@@ -117,7 +121,7 @@ class Method(nn.Module):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What the method reads: of each, some training clip must have tokens."""
+        """What training reads: of each, some training clip must have tokens."""
         return ("audio", "visual")
 
     @property

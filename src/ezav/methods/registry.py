@@ -26,11 +26,12 @@ def get(name: str, *, importing: bool = True) -> type[Method]:
 
     Args:
         name: what a user typed, or what a run says.
-        importing: False when the name comes out of a file: a class of one's own must then have
+        importing: False when the name may come out of a file: a class of one's own must then have
             been imported by the caller, since importing runs code.
 
     Raises:
-        EzavError: there is no such method; the message names the nearest one.
+        EzavError: there is no such method (the message names the nearest one), or it would have
+            to be imported.
     """
     if ":" in name:
         return _own(name, importing)
@@ -47,8 +48,8 @@ def _own(path: str, importing: bool) -> type[Method]:
     module, _, attribute = path.partition(":")
     if not importing and module not in sys.modules:
         raise EzavError(
-            f"the run was made with '{path}', which is not part of ezav",
-            f"import {module} first, if you trust it",
+            f"the method '{path}' is not part of ezav, and nobody has imported it",
+            f"import {module} in Python first, if you trust it",
         )
     try:
         found = getattr(importlib.import_module(module), attribute)

@@ -29,7 +29,7 @@ def per_class_recall(predictions: Tensor, targets: Tensor, num_classes: int) -> 
         >>> per_class_recall(predictions, targets, num_classes=3).tolist()
         [0.5, 1.0, nan]
     """
-    _check_pair(predictions, targets, num_classes)
+    predictions, targets = _check_pair(predictions, targets, num_classes)
     hits = torch.bincount(targets[predictions == targets], minlength=num_classes)
     counts = torch.bincount(targets, minlength=num_classes)
     return hits.double() / counts.double()
@@ -67,7 +67,7 @@ def confusion_matrix(predictions: Tensor, targets: Tensor, num_classes: int) -> 
         >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2).tolist()
         [[1, 1], [0, 1]]
     """
-    _check_pair(predictions, targets, num_classes)
+    predictions, targets = _check_pair(predictions, targets, num_classes)
     cells = torch.bincount(targets * num_classes + predictions, minlength=num_classes**2)
     return cells.view(num_classes, num_classes)
 
@@ -84,7 +84,7 @@ def top_k_accuracy(scores: Tensor, targets: Tensor, k: int) -> float:
         a fraction of clips (not of classes), 0..1.
 
     Raises:
-        EzavError: shapes do not fit, or k is out of range.
+        EzavError: shapes do not fit, scores hold nan, or k is out of range.
 
     Example:
         >>> scores = torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
@@ -93,7 +93,7 @@ def top_k_accuracy(scores: Tensor, targets: Tensor, k: int) -> float:
         >>> top_k_accuracy(scores, torch.tensor([2, 0]), k=2)
         1.0
     """
-    check_scores(scores, targets)
+    targets = check_scores(scores, targets)
     if not 1 <= k <= scores.shape[1]:
         raise EzavError(f"k must lie in 1..{scores.shape[1]} (the number of classes), got {k}")
     own = scores.gather(1, targets[:, None])
@@ -102,8 +102,9 @@ def top_k_accuracy(scores: Tensor, targets: Tensor, k: int) -> float:
     return float((before.sum(dim=1) < k).double().mean())
 
 
-def _check_pair(predictions: Tensor, targets: Tensor, num_classes: int) -> None:
-    check_labels(predictions, num_classes, "predictions")
-    check_labels(targets, num_classes, "targets")
+def _check_pair(predictions: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    predictions = check_labels(predictions, num_classes, "predictions")
+    targets = check_labels(targets, num_classes, "targets")
     if len(predictions) != len(targets):
         raise EzavError(f"{len(predictions)} predictions but {len(targets)} targets")
+    return predictions, targets

@@ -32,7 +32,7 @@ def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int
         >>> round(expected_calibration_error(probabilities, torch.tensor([0, 1])), 3)
         0.3
     """
-    check_scores(probabilities, targets)
+    targets = check_scores(probabilities, targets)
     sums = probabilities.double().sum(dim=1)
     if bool((probabilities < 0).any()) or not torch.allclose(sums, sums.new_ones(1), atol=1e-3):
         raise EzavError(

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ezav.errors import EzavError
-from ezav.metrics._checks import check_scores
-from ezav.metrics.gzsl import check_finite
+from ezav.metrics._checks import check_gamma, check_rows, check_scores
 
 _TIE = 1e-12
 """HM values closer than this are equal: sums over clips round at about 1e-15."""
@@ -57,7 +56,12 @@ class SeenUnseenCurve:
         return float(torch.trapezoid(self.U.flip(0), self.S.flip(0)))
 
     def at(self, gamma: float) -> tuple[float, float]:
-        """(S, U) at a gamma (at a breakpoint: just above it); -inf and inf are the ends."""
+        """(S, U) at a gamma (at a breakpoint: just above it); -inf and inf are the ends.
+
+        Raises:
+            EzavError: gamma is nan.
+        """
+        check_gamma(gamma)
         index = int(torch.searchsorted(self.breakpoints, float(gamma), right=True))
         return float(self.S[index]), float(self.U[index])
 
@@ -89,7 +93,7 @@ def seen_unseen_curve(scores: Tensor, targets: Tensor, seen: Tensor) -> SeenUnse
         >>> round(curve.gamma, 3), round(curve.best_hm, 3), curve.ausuc
         (0.275, 0.667, 0.5)
     """
-    check_scores(scores, targets, seen)
+    targets = check_scores(scores, targets, seen)
     seen, targets = seen.to(scores.device), targets.to(scores.device)
     is_seen = seen[targets]
     for side, clips in (("seen", is_seen), ("unseen", ~is_seen)):
@@ -101,7 +105,7 @@ def seen_unseen_curve(scores: Tensor, targets: Tensor, seen: Tensor) -> SeenUnse
     best_seen, seen_hit = _side(scores, targets, seen)
     best_unseen, unseen_hit = _side(scores, targets, ~seen)
     margin = best_seen.double() - best_unseen.double()
-    check_finite(margin)
+    check_rows(~margin.isfinite(), "infinity")
 
     hit = seen_hit | unseen_hit
     ordered, order = margin[hit].cpu().sort()

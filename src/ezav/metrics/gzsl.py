@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
-from ezav.metrics._checks import check_scores, check_seen
+from ezav.metrics._checks import check_gamma, check_matrix, check_rows, check_scores, check_seen
 from ezav.metrics.accuracy import mean_recall, per_class_recall
 
 
@@ -65,16 +64,18 @@ def calibrated_predictions(scores: Tensor, seen: Tensor, gamma: float) -> Tensor
         long `[N]`, classes 0..C-1.
 
     Raises:
-        EzavError: shapes do not fit, or scores hold nan.
+        EzavError: shapes do not fit, scores hold nan, or gamma is nan.
 
     Example:
         >>> scores, seen = torch.tensor([[0.9, 0.5], [0.9, 0.8]]), torch.tensor([True, False])
         >>> calibrated_predictions(scores, seen, gamma=0.2).tolist()
         [0, 1]
     """
+    check_matrix(scores)
     check_seen(seen, scores.shape[1])
+    check_gamma(gamma)
     seen = seen.to(scores.device)
-    check_finite(scores.amax(dim=1))
+    check_rows(~scores.amax(dim=1).isfinite(), "nan or infinity")
     if bool(seen.all()) or not bool(seen.any()):
         return scores.argmax(dim=1)
     best_seen, seen_class = _best(scores, seen)
@@ -94,7 +95,7 @@ def gzsl_scores(scores: Tensor, targets: Tensor, seen: Tensor, gamma: float) -> 
         gamma: the calibration constant, learned on validation data.
 
     Raises:
-        EzavError: shapes do not fit, or scores hold nan.
+        EzavError: shapes do not fit, scores hold nan, or gamma is nan.
 
     Example:
         >>> scores = torch.tensor([[0.9, 0.5, 0.0], [0.9, 0.8, 0.1], [0.6, 0.0, 0.5]])
@@ -104,7 +105,7 @@ def gzsl_scores(scores: Tensor, targets: Tensor, seen: Tensor, gamma: float) -> 
         >>> gzsl_scores(scores, targets, seen, gamma=0.2)
         GZSLScores(S=1.0, U=1.0, HM=1.0, ZSL=1.0)
     """
-    check_scores(scores, targets, seen)
+    targets = check_scores(scores, targets, seen)
     seen, targets = seen.to(scores.device), targets.to(scores.device)
     predictions = calibrated_predictions(scores, seen, gamma)
     recall = per_class_recall(predictions, targets, len(seen))
@@ -125,14 +126,3 @@ def _best(scores: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
     columns = candidates.nonzero()[:, 0]
     value, position = scores.index_select(1, columns).max(dim=1)
     return value, columns[position]
-
-
-def check_finite(best: Tensor) -> None:
-    """The best score of every clip is a finite number."""
-    bad = (~best.isfinite()).nonzero()[:, 0]
-    if len(bad):
-        raise EzavError(
-            f"scores hold nan or infinity for {len(bad)} of {len(best)} clips "
-            f"(the first is row {int(bad[0])})",
-            "look for a method that diverged in training",
-        )

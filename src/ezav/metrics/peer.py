@@ -93,7 +93,7 @@ def peer_evaluation(
         betas: the grid to search (`peer_grid`), or one fixed bias.
 
     Raises:
-        EzavError: shapes do not fit.
+        EzavError: shapes do not fit, or distances hold nan.
 
     Example:
         >>> distances = torch.tensor([[0.1, 0.5], [0.1, 0.2]])
@@ -102,7 +102,7 @@ def peer_evaluation(
         >>> round(result.beta, 1), result.S, result.U
         (0.2, 1.0, 1.0)
     """
-    check_scores(distances, targets, seen)
+    targets = check_scores(distances, targets, seen)
     grid = torch.atleast_1d(torch.as_tensor(betas, dtype=torch.float32))
     bias = seen.to(distances)
     rows = []

@@ -24,6 +24,7 @@ from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
+from ezav.methods.common.config_check import check_config
 from ezav.metrics import gzsl_scores, per_class_recall, seen_unseen_curve
 from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation, StageModel
@@ -203,18 +204,20 @@ def parse_config(method: type[Method], values: dict[str, Any]) -> Any:
     """A method's config from plain data (a recipe, a run), checked field by field.
 
     Raises:
-        EzavError: a field is unknown or has a value of the wrong kind.
+        EzavError: a field is unknown, or has a value of the wrong kind or beyond reason.
     """
     known = {field.name for field in dataclasses.fields(method.Config)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise EzavError(f"{method.Config.__name__} has no field '{unknown[0]}'")
     try:
-        return TypeAdapter(method.Config).validate_python(values)
+        config = TypeAdapter(method.Config).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise EzavError(f"{method.Config.__name__}.{where}: {first['msg']}") from error
+    check_config(config)
+    return config
 
 
 def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:

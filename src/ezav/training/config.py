@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ezav.errors import EzavError
+from ezav.methods.common.config_check import check_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class TrainingConfig:
     sampling: Literal["class-balanced", "uniform"] = "class-balanced"
     """Draw classes equally often, with replacement; or every clip once an epoch."""
     modality_dropout: float = 0.0
-    """Probability that a clip's audio or visual tokens are masked in a batch (never both)."""
+    """Probability that a clip's audio or visual tokens are masked in a batch: never both, and
+    never of a method that reads one modality only."""
     gradient_clip: float | None = None
     """Largest norm of the gradient; None does not clip."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -41,12 +42,4 @@ class TrainingConfig:
     batches on a processor that has it in hardware."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise EzavError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.plateau_patience < 0:
-            raise EzavError(f"plateau_patience must not be negative: {self.plateau_patience}")
-        if self.learning_rate <= 0:
-            raise EzavError(f"learning_rate must be positive, it is {self.learning_rate}")
-        if not 0 <= self.modality_dropout < 1:
-            raise EzavError(f"modality_dropout {self.modality_dropout} is outside [0, 1)")
+        check_config(self)

@@ -77,7 +77,7 @@ class Together:
     ) -> Iterator[tuple[Tensor, ...]]:
         """The seeds' batches, stacked, of clips `[batches, K, B]`: gathered in one go."""
         first = self.trainers[0]
-        hidden = first.config.modality_dropout
+        hidden = first.modality_dropout
         size = epochs.shape[2]
         for batch in ahead(first.gather, epochs.flatten(1), first.device, first.train.mapped):
             if hidden:

@@ -198,8 +198,13 @@ class Trainer:
             others = [self.sampler.negatives(index) for index in epoch]
             epoch = torch.cat([epoch, torch.stack(others)], dim=1)
         for batch in ahead(self.gather, epoch, self.device, self.train.mapped):
-            hidden = self.config.modality_dropout
+            hidden = self.modality_dropout
             yield drop_modalities(batch, hidden) if hidden else batch
+
+    @property
+    def modality_dropout(self) -> float:
+        """The config's; none where the method reads one modality, which is a clip's only one."""
+        return self.config.modality_dropout if len(self.method.modalities) > 1 else 0.0
 
     def gather(self, index: Tensor) -> Batch:
         """The clips of `index` as a batch; a second half of them are the negatives."""

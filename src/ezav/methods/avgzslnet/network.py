@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
 
 
@@ -12,7 +13,7 @@ def perceptron(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn
     """Linear - BatchNorm - ReLU - Dropout - Linear."""
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
-        nn.BatchNorm1d(hidden_dim),
+        BatchNorm(hidden_dim),
         nn.ReLU(),
         Dropout(dropout),
         nn.Linear(hidden_dim, out_dim),

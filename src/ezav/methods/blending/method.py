@@ -24,7 +24,8 @@ class BlendingConfig:
     """What is blended, and how."""
 
     trained: str = "clipclap"
-    """Name of the trained method."""
+    """Name of the trained method; a class of one's own (`package.module:Class`) must have been
+    imported."""
     trained_config: dict[str, Any] = field(default_factory=dict)
     """Its hyper-parameters; what is not named has its default."""
     visual_weight: float = 0.5
@@ -35,6 +36,11 @@ class BlendingConfig:
     def __post_init__(self) -> None:
         if self.trained == "blending":
             raise EzavError("blending cannot blend itself", "name a trained method")
+        if "classes" in self.trained_config:
+            raise EzavError(
+                "trained_config.classes cannot apply: the frozen part needs the encoders' own text",
+                "leave it out; run the method alone to optimise its class embeddings",
+            )
         if self.weight is not None and not 0 <= self.weight <= 1:
             raise EzavError(f"weight {self.weight} is outside [0, 1]")
 
@@ -46,12 +52,14 @@ class Blending(Method):
     `from_validation` over to stage 2.
 
     Raises:
-        EzavError: an unknown method or field; class embeddings that share no space with the
-            features; scores asked for before the weight is learned.
+        EzavError: an unknown method or field, or a method of one's own that nobody has imported;
+            class embeddings that share no space with the features; scores asked for before the
+            weight is learned.
     """
 
     Config = BlendingConfig
     config: BlendingConfig
+    relative_scores = True  # standard scores
     weight_: Tensor
     card: ClassVar[Card] = Card(
         title="Blending",
@@ -63,7 +71,8 @@ class Blending(Method):
 
     def __init__(self, config: BlendingConfig, dims: Dims) -> None:
         super().__init__(config, dims)
-        method = registry.get(config.trained)
+        # The name may come out of a run's file: importing what it says would run code.
+        method = registry.get(config.trained, importing=False)
         try:
             inner = TypeAdapter(method.Config).validate_python(config.trained_config)
         except ValidationError as error:
@@ -96,6 +105,10 @@ class Blending(Method):
     @property
     def uses_time(self) -> bool:
         return self.trained.uses_time
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.trained.modalities
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.trained.parameter_groups()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
 
 
@@ -12,7 +13,7 @@ def projection(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn
     """Linear - BatchNorm - ReLU - Dropout - Linear - ReLU."""
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
-        nn.BatchNorm1d(hidden_dim),
+        BatchNorm(hidden_dim),
         nn.ReLU(),
         Dropout(dropout),
         nn.Linear(hidden_dim, out_dim),
@@ -47,7 +48,7 @@ class CJMENetwork(nn.Module):
         self.visual = projection(visual_dim, hidden_dim, out_dim, dropout)
         self.text = projection(text_dim, text_hidden, out_dim, dropout)
         self.attention = nn.Sequential(
-            nn.BatchNorm1d(audio_dim + visual_dim),
+            BatchNorm(audio_dim + visual_dim),
             nn.Linear(audio_dim + visual_dim, 1),
             nn.Sigmoid(),
         )

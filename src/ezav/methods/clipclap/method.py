@@ -91,6 +91,11 @@ class ClipClap(LogPass, Method):
             text_dropout=config.text_dropout,
         )
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        chosen = self.config.modality
+        return ("audio", "visual") if chosen == "both" else (chosen,)
+
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """Learn the stand-ins for a missing modality."""
         self.audio_input.fit(audio)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
 
 
@@ -39,14 +40,14 @@ class EmbeddingNet(nn.Sequential):
         first_dim = out_dim if hidden_dim is None else hidden_dim
         layers: list[nn.Module] = [
             nn.Linear(in_dim, first_dim),
-            nn.BatchNorm1d(first_dim),
+            BatchNorm(first_dim),
             nn.ReLU(inplace=True),
             Dropout(dropout),
         ]
         if hidden_dim is not None:
             layers += [
                 nn.Linear(hidden_dim, out_dim),
-                nn.BatchNorm1d(out_dim, momentum=momentum),
+                BatchNorm(out_dim, momentum=momentum),
                 nn.ReLU(inplace=True),
                 Dropout(dropout),
             ]
@@ -59,15 +60,14 @@ class EmbeddingNet(nn.Sequential):
         first; all else is done for all of them together, which is quicker.
         """
         for layer in self:
-            x = _side_by_side(layer, x) if isinstance(layer, nn.BatchNorm1d) else layer(x)
+            x = _side_by_side(layer, x) if isinstance(layer, BatchNorm) else layer(x)
         return x
 
 
-def _side_by_side(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+def _side_by_side(norm: BatchNorm, x: Tensor) -> Tensor:
     """BatchNorm of `[B, S, d]`, each of the S sides normalised for itself."""
-    if not norm.training:
-        normed: Tensor = norm(x.flatten(0, 1))
-        return normed.view(x.shape)
+    if not norm.training or len(x) < 2:
+        return norm.by_running_statistics(x.flatten(0, 1)).view(x.shape)
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None
     assert variance is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims, Method
 from ezav.methods.common.card import Card
 from ezav.methods.common.joint_input import JointInput, Normalization
-from ezav.methods.eszsl.solution import BilinearRidge
+from ezav.methods.eszsl.solution import BilinearRidge, RidgeTooSmall
 from ezav.metrics import seen_unseen_curve
 
 EXPONENTS = tuple(range(-3, 4))
@@ -35,6 +38,12 @@ class ESZSLConfig:
     """Every class weighs the same, however many clips it has."""
     normalization: Normalization = "per_modality"
     """Unit length for each modality, for both side by side, or features as they are."""
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "gamma"):
+            value = getattr(self, name)
+            if value is not None and not -100 <= value <= 100:
+                raise EzavError(f"{name} {value} is outside [-100, 100]", "it is a power of 10")
 
 
 class ESZSL(Method):
@@ -70,7 +79,11 @@ class ESZSL(Method):
         self._problem: BilinearRidge | None = None
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
-        """Read the whole training set, and solve for V at the penalties known so far."""
+        """Read the whole training set, and solve for V at the penalties known so far.
+
+        Raises:
+            EzavError: the config fixes penalties too small for a solution.
+        """
         self.input.fit(audio, visual)
         self._problem = BilinearRidge.of(
             self.input(audio, visual),
@@ -79,23 +92,33 @@ class ESZSL(Method):
             signed=self.config.targets == "signed",
             balanced=self.config.balanced,
         )
-        self._solve()
+        try:
+            self._solve()
+        except RidgeTooSmall:
+            if None not in (self.config.alpha, self.config.gamma):
+                raise
+            self.weight_.fill_(math.nan)  # no guess: validation looks at larger penalties too
 
     def learn_on_validation(
         self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
     ) -> None:
-        """Set the penalties that the config leaves open to those of the best HM over gamma."""
+        """Set the penalties that the config leaves open to those of the best HM over gamma.
+
+        Penalties too small for a solution are passed over.
+
+        Raises:
+            EzavError: none of them has a solution.
+        """
         alpha, gamma = self.config.alpha, self.config.gamma
         if self._problem is None or (alpha is not None and gamma is not None):
             return
-        best, best_hm = (0.0, 0.0), -1.0
-        for a in EXPONENTS if alpha is None else (alpha,):
-            solved = self._problem.solved_for_features(10.0**a)
-            for g in EXPONENTS if gamma is None else (gamma,):
-                self.weight_.copy_(self._problem.solution(solved, 10.0**g))
-                hm = seen_unseen_curve(score(self), targets, seen).best_hm
-                if hm > best_hm + 1e-12:
-                    best, best_hm = (float(a), float(g)), hm
+        best, best_hm = self.exponents_.tolist(), -1.0
+        alphas, gammas = (EXPONENTS if x is None else (x,) for x in (alpha, gamma))
+        for a, g, weight in _solutions(self._problem, alphas, gammas):
+            self.weight_.copy_(weight)
+            hm = seen_unseen_curve(score(self), targets, seen).best_hm
+            if hm > best_hm + 1e-12:
+                best, best_hm = [a, g], hm
         self.take_over({"exponents_": torch.tensor(best)})
 
     def take_over(self, learned: dict[str, Tensor]) -> None:
@@ -112,6 +135,20 @@ class ESZSL(Method):
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """`x^T V w`, `[N, C]`, class embeddings at unit length."""
         return self.input(audio, visual) @ self.weight_ @ F.normalize(class_embeddings, dim=1).T
+
+
+def _solutions(
+    problem: BilinearRidge, alphas: Iterable[float], gammas: Iterable[float]
+) -> Iterator[tuple[float, float, Tensor]]:
+    """Each pair of exponents that has a solution, and its V."""
+    for alpha in alphas:
+        try:
+            solved = problem.solved_for_features(10.0**alpha)
+        except RidgeTooSmall:
+            continue
+        for gamma in gammas:
+            with suppress(RidgeTooSmall):
+                yield float(alpha), float(gamma), problem.solution(solved, 10.0**gamma)
 
 
 METHOD = ESZSL

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ezav.errors import EzavError
+
 _BLOCK = 2048
 
 
@@ -63,29 +65,49 @@ class BilinearRidge:
             weight = len(labels) / (present * count[labels].float())
         dim = features.shape[1]
         # Y only enters through the sums of x over each class.
-        sums = torch.zeros(len(classes), dim, device=features.device)
-        sums.index_add_(0, labels, features * weight[:, None])
-        sums = sums.double()
+        sums = torch.zeros(len(classes), dim, dtype=torch.float64, device=features.device)
+        gram = torch.zeros(dim, dim, dtype=torch.float64, device=features.device)
+        for x, w, y in zip(*(one.split(_BLOCK) for one in (features, weight, labels))):
+            # The products in float64 too: the ridge may be 1e-3 beside eigenvalues of 1e7, where
+            # rounding in float32 makes others negative.
+            x = x.double()
+            weighted = x * w[:, None]
+            gram += weighted.T @ x
+            sums.index_add_(0, y, weighted)
         if signed:
             sums = 2 * sums - sums.sum(dim=0)
-        gram = torch.zeros(dim, dim, dtype=torch.float64, device=features.device)
-        for x, w in zip(features.split(_BLOCK), weight.split(_BLOCK)):
-            # Products in float32 for speed, their sum in float64: the ridge may be 1e-3 beside
-            # eigenvalues of 1e5.
-            gram += (x * w[:, None]).T @ x
         return cls(gram, sums, classes.double())
 
     def solved_for_features(self, ridge: float) -> Tensor:
-        """`(X X^T + r_x I)^-1 X Y`, `[D, C]`: the costly half, for every class ridge alike."""
-        return torch.cholesky_solve(self.sums.T, torch.linalg.cholesky(_ridged(self.gram, ridge)))
+        """`(X X^T + r_x I)^-1 X Y`, `[D, C]`: the costly half, for every class ridge alike.
+
+        Raises:
+            RidgeTooSmall: beside this ridge the features' products are singular.
+        """
+        return torch.cholesky_solve(self.sums.T, _factor(self.gram, ridge, "features"))
 
     def solution(self, solved: Tensor, ridge: float) -> Tensor:
-        """V `[D, A]` from :meth:`solved_for_features` and the ridge on the classes' side."""
-        chol = torch.linalg.cholesky(_ridged(self.classes.T @ self.classes, ridge))
+        """V `[D, A]` from :meth:`solved_for_features` and the ridge on the classes' side.
+
+        Raises:
+            RidgeTooSmall: beside this ridge the classes' products are singular.
+        """
+        chol = _factor(self.classes.T @ self.classes, ridge, "class embeddings")
         return torch.cholesky_solve((solved @ self.classes).T, chol).T
 
 
-def _ridged(gram: Tensor, ridge: float) -> Tensor:
-    # Sums of float32 products are symmetric only up to rounding.
-    gram = (gram + gram.T) / 2
-    return gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+class RidgeTooSmall(EzavError):
+    """A ridge lost in the rounding of the matrix it is added to: there is no solution."""
+
+
+def _factor(gram: Tensor, ridge: float, of: str) -> Tensor:
+    """Cholesky factor of the ridged matrix; only its lower half is read."""
+    ridged = gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    factor, failed = torch.linalg.cholesky_ex(ridged)
+    if int(failed):
+        raise RidgeTooSmall(
+            f"ESZSL has no solution: a ridge of {ridge:g} is too small for these {of}",
+            "raise the exponent (alpha for features, gamma for class embeddings), or leave it to"
+            " validation",
+        )
+    return factor

@@ -61,15 +61,6 @@ class EzAvgzlConfig:
     modalities: Literal["both", "audio", "visual"] = "both"
     """Use only one modality (an ablation)."""
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1:
-            raise EzavError(f"dropout {self.dropout} is outside [0, 1)")
-        for name in ("width", "hidden", "heads", "head_dim", "mlp"):
-            if getattr(self, name) < 1:
-                raise EzavError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.layers < 0:
-            raise EzavError(f"layers must not be negative, it is {self.layers}")
-
 
 class TokenShares(NamedTuple):
     """What each of a clip's T tokens (class token, audio, visual) gave to each class's score.

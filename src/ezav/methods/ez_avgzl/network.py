@@ -1,7 +1,8 @@
 """The network of EZ-AVGZL: cross-modal fusion of tokens, and three similarities to class names.
 
 Blocks in dependency order. B clips, T tokens, C classes, H heads, d width; every reshape is
-annotated. The file can be lifted out of the project: besides torch it needs a quicker dropout.
+annotated. The file can be lifted out of the project: besides torch it needs a quicker dropout and a
+batch norm that takes one row.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
 
 CLASS, AUDIO, VISUAL = 0, 1, 2
@@ -62,7 +64,7 @@ class TokenEmbedding(nn.Module):
 
     def __init__(self, dim: int, hidden: int, width: int, norm: str, dropout: float) -> None:
         super().__init__()
-        make_norm = nn.BatchNorm1d if norm == "batch" else nn.LayerNorm
+        make_norm = BatchNorm if norm == "batch" else nn.LayerNorm
         self.standardize = Standardize(dim)
         self.layers = nn.Sequential(
             nn.Linear(dim, hidden),
@@ -86,12 +88,7 @@ class TokenEmbedding(nn.Module):
     def _with_batch_statistics(self, values: Tensor, mask: Tensor) -> Tensor:
         # Padding would shift the statistics: only real tokens pass through.
         rows = self.standardize(values[mask])  # [real tokens, dim]
-        if len(rows) < 2:  # no variance in one row: the running statistics serve
-            self.layers.eval()
-            embedded = self.layers(rows)
-            self.layers.train()
-        else:
-            embedded = self.layers(rows)
+        embedded = self.layers(rows)
         out = embedded.new_zeros(*mask.shape, embedded.shape[-1])
         out[mask] = embedded
         return out

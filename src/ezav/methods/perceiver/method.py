@@ -56,7 +56,7 @@ class PerceiverConfig:
     """Unit length for every step's visual vector."""
 
     def __post_init__(self) -> None:
-        if self.dim % self.heads:
+        if self.heads < 1 or self.dim % self.heads:
             raise EzavError(f"heads ({self.heads}) must divide dim ({self.dim})")
 
 

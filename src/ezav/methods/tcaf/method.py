@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.common.card import Card
@@ -71,10 +70,6 @@ class TCaFConfig:
     released_norm_passes: bool = False
     """As released: embed each batch once more for the log, which moves the running statistics of
     BatchNorm and nothing else."""
-
-    def __post_init__(self) -> None:
-        if self.depth < 1:
-            raise EzavError(f"depth must be at least 1, it is {self.depth}")
 
 
 class TCaF(LogPass, Method):

@@ -20,7 +20,8 @@ class ZeroShotConfig:
     """How the two modalities are put together."""
 
     visual_weight: float = 0.5
-    """Share of the visual score, in [0, 1]; the rest is audio's."""
+    """Share of the visual score, in [0, 1]; the rest is audio's. A clip that lacks one modality is
+    scored by the other."""
     fusion: Literal["cosine", "softmax"] = "cosine"
     """Average cosines; or the probabilities over the candidates, at the scales below."""
     visual_scale: float = 100.0
@@ -77,15 +78,20 @@ class ZeroShot(Method):
                 "zero_shot needs the text of the same encoders (CLIP, CLAP, or both side by side)",
             )
 
+    @property
+    def relative_scores(self) -> bool:  # type: ignore[override]
+        return self.config.fusion == "softmax"
+
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """Weighted mean of the modalities' scores, `[N, C]`.
 
-        A clip without one modality is scored by the other alone, so that its scores keep their
-        scale; a clip without any gets 0 for every class.
+        A clip without one modality is scored by the other alone, whatever its weight, so that its
+        scores keep their scale; a clip without any gets 0 for every class.
         """
         config = self.config
         total = class_embeddings.new_zeros(len(audio), len(class_embeddings))
         weights = class_embeddings.new_zeros(len(audio), 1)
+        weightless = torch.zeros_like(total)
         for tokens, part, weight, scale in (
             (visual, self.visual_text, config.visual_weight, config.visual_scale),
             (audio, self.audio_text, 1 - config.visual_weight, config.audio_scale),
@@ -96,10 +102,12 @@ class ZeroShot(Method):
             score = F.normalize(tokens.mean(), dim=1) @ text.T
             if config.fusion == "softmax":
                 score = (score * scale).softmax(dim=1)
+            if weight == 0:
+                weightless = tokens.present[:, None] * score
             share = weight * tokens.present[:, None]
             total = total + share * score
             weights = weights + share
-        return torch.where(weights > 0, total / weights.clamp(min=1e-12), 0.0)
+        return torch.where(weights > 0, total / weights.clamp(min=1e-12), weightless)
 
 
 METHOD = ZeroShot

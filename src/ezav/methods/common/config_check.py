@@ -1,0 +1,53 @@
+"""One check for every config: what its annotations and the names of its fields rule out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from ezav.errors import EzavError
+
+_COUNTS = "dim|hidden|width|mlp|heads|depth|latents|blocks|steps|epochs|per_epoch|per_class|size"
+_BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("dropout", lambda x: 0 <= x < 1, "{} {} is outside [0, 1)"),
+    ("momentum", lambda x: 0 <= x <= 1, "{} {} is outside [0, 1]"),
+    (_COUNTS, lambda x: x >= 1, "{} must be at least 1, not {}"),
+    ("layers|patience|decay", lambda x: x >= 0, "{} must not be negative, it is {}"),
+    ("rate|divisor|seconds|clip", lambda x: x > 0, "{} must be positive, it is {}"),
+)
+"""Last words of a field's name, what its number must satisfy, and what is said otherwise."""
+
+
+def check_config(config: Any) -> None:
+    """Refuse a value that no method could use, before it ends in a traceback or in silence.
+
+    Args:
+        config: a dataclass. A field annotated as a `Literal` holds one of its values; a number
+            whose name ends in one of the words above keeps its bounds, unless the field's own
+            default does not: there the name means something else.
+
+    Raises:
+        EzavError: a field has another value.
+
+    Example:
+        >>> from ezav.methods.avca.method import AVCAConfig
+        >>> check_config(AVCAConfig(encoder_dropout=1.5))
+        Traceback (most recent call last):
+        ezav.errors.EzavError: encoder_dropout 1.5 is outside [0, 1)
+    """
+    hints = get_type_hints(type(config))
+    for field in fields(config):
+        name, value, kind = field.name, getattr(config, field.name), hints[field.name]
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            allowed = ", ".join(map(str, get_args(kind)))
+            raise EzavError(f"{name} is '{value}'", f"use one of {allowed}")
+        for words, holds, otherwise in _BOUNDS:
+            named = re.fullmatch(f"(.*_)?({words})", name)
+            if named and not _keeps(value, holds) and _keeps(field.default, holds):
+                raise EzavError(otherwise.format(name, value))
+
+
+def _keeps(value: Any, holds: Callable[[float], bool]) -> bool:
+    return type(value) not in (int, float) or holds(value)
