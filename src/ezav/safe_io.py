@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import os
 import pickle
 import tempfile
@@ -92,6 +93,9 @@ def load_data_npy(path: str | Path) -> Any:
             )
             shape, _, dtype = read_header(file)
             if not dtype.hasobject:
+                claimed = math.prod(shape) * dtype.itemsize
+                if claimed > os.fstat(file.fileno()).st_size:
+                    raise ValueError(f"its header claims {claimed:,} bytes of numbers")
                 file.seek(0)
                 return np.lib.format.read_array(file, allow_pickle=False)
             array = _unpickle(file, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from ezav.benchmarks import simulate
 from ezav.benchmarks.simulate import SUITES, Simulation, plan_simulation, write_files, write_store
 from ezav.cli.simulate import CLI
 from ezav.errors import EzavError
-from ezav.features import FeatureStore
+from ezav.features import FeatureStore, StoreWriter
 from ezav.features.importers import import_features
 from ezav.features.importers.blocks import join
 from ezav.metrics import gzsl_scores, seen_unseen_curve
+from tests.features.importers.small_benchmark import write_class_split
 from tests.shared_data import shared
 
 # Classes and clips of train, val_seen, val_unseen, test_seen, test_unseen: the benchmark's paper.
@@ -116,6 +118,66 @@ def test_memory_does_not_decide_the_features(
     assert whole.fingerprint == chunked.fingerprint
 
 
+@pytest.mark.parametrize("other", ["seed", "scale", "text"])
+def test_another_simulation_does_not_go_on_with_this_one(tmp_path: Path, other: str) -> None:
+    plan = plan_simulation("ucf-main", scale=0.003)
+    write_store(plan, tmp_path / "store")
+    before = FeatureStore.open(tmp_path / "store").fingerprint
+    plan.text[0].save(tmp_path / "a.safetensors")
+    text = plan.text[0].with_vectors(plan.text[0].vectors.flip(0))
+    text.save(tmp_path / "b.safetensors")
+    options: Any = {
+        "seed": {"seed": 1},
+        "scale": {"scale": 0.05},
+        "text": {"text": [tmp_path / "b.safetensors"]},
+    }
+    another = plan_simulation("ucf-main", **{"scale": 0.003, **options[other]})
+    with pytest.raises(EzavError, match="holds another simulation: seed=0,") as caught:
+        write_store(another, tmp_path / "store")
+    assert plan.identity in str(caught.value)
+    assert another.identity in str(caught.value)
+    assert FeatureStore.open(tmp_path / "store").fingerprint == before
+
+
+def test_the_same_simulation_again_writes_nothing_and_a_stopped_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_simulation("ucf-main", scale=0.003)
+    monkeypatch.setattr("ezav.features.importers.intake.CHUNK_BYTES", 100_000)
+    write_store(plan, tmp_path / "whole")
+    shards = sorted((tmp_path / "whole" / "shards").iterdir())
+    stamps = [path.stat().st_mtime_ns for path in shards]
+    write_store(plan_simulation("ucf-main", scale=0.003), tmp_path / "whole")
+    assert [path.stat().st_mtime_ns for path in sorted(shards[0].parent.iterdir())] == stamps
+
+    add_many, calls = StoreWriter.add_many, []
+
+    def stop(writer: StoreWriter, *arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        add_many(writer, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreWriter, "add_many", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_store(plan, tmp_path / "stopped")
+    write_store(plan, tmp_path / "stopped")
+    whole, stopped = (FeatureStore.open(tmp_path / name) for name in ("whole", "stopped"))
+    assert stopped.fingerprint == whole.fingerprint
+
+
+def test_a_simulated_store_that_does_not_say_of_what_is_not_gone_on_with(tmp_path: Path) -> None:
+    plan = plan_simulation("ucf-main", scale=0.003)
+    write_store(plan, tmp_path)
+    header = json.loads((tmp_path / "header.json").read_text())
+    for encoder in header["encoders"]:
+        encoder["options"] = ""
+    (tmp_path / "header.json").write_text(json.dumps(header))
+    with pytest.raises(EzavError, match=r"does not say with which seed, .* an earlier ezav"):
+        write_store(plan, tmp_path)
+
+
 def ridge_scores(plan: Simulation) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
     """Regression from features to class vectors, trained on seen classes: a plain ZSL method."""
     names = plan.classes.used
@@ -176,6 +238,37 @@ def test_the_command_labels_its_store(tmp_path: Path) -> None:
     assert result["store"].endswith("ucf-simulated")
     assert FeatureStore.open(result["store"]).header.simulated
     assert sum(result["clips"].values()) == len(FeatureStore.open(result["store"]).index)
+
+
+def test_the_command_names_a_folder_as_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("m[v2]", "m[/v2]"):
+        command = CLI(suite="ucf-main", out=tmp_path / name, scale=0.003)
+        command.show(command.run())
+        assert f"-> {tmp_path / name}-simulated" in capsys.readouterr().out
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = CLI(suite="ucf-main", out=Path("."), scale=0.003).run()
+    assert result["store"] == str(tmp_path / "here-simulated")
+    with pytest.raises(EzavError, match="'/' is no folder to write to"):
+        CLI(suite="ucf-main", out=Path("/"), scale=0.003).run()
+
+
+@pytest.mark.parametrize(
+    ("clips", "word"),
+    [
+        (b"video,class\na,Archery\n", "stage_1_train.csv' must have the column label; it has"),
+        ("video,label\na,Fußball\n".encode("latin-1"), "stage_1_train.csv' is not UTF-8"),
+    ],
+)
+def test_odd_clip_lists_are_named(tmp_path: Path, clips: bytes, word: str) -> None:
+    lists = write_class_split(tmp_path)
+    (lists / "cls_split" / "stage_1_train.csv").write_bytes(clips)
+    with pytest.raises(EzavError, match=word):
+        plan_simulation("ucf-cls", class_split=lists)
+    (lists / "cls_split" / "stage_1_train.csv").write_text("label,video\nArchery,a\n\nArchery\n")
+    assert plan_simulation("ucf-cls", class_split=lists).clips["train", "Archery"] == 2
 
 
 def test_suites_of_the_command_are_those_of_the_library() -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,39 @@ def test_an_unreadable_clip_may_be_tried_again(tmp_path: Path) -> None:
     assert verify_store(tmp_path).sound
 
 
+def test_a_deleted_shard_costs_only_its_own_clips(tmp_path: Path) -> None:
+    """A damaged shard is to be deleted, as its error says; what comes after it is kept."""
+    clips = write_store(tmp_path, shard_clips=4)
+    before = FeatureStore.open(tmp_path)
+    more = [make_clip(number) for number in range(25, 28)]
+    with StoreWriter(tmp_path, HEADER, shard_clips=4) as writer:
+        for clip in more:
+            writer.add(**clip)
+    gone = {record.clip for record in shards.read_records(before.shard_path(1))}
+    before.shard_path(1).unlink()
+    with StoreWriter(tmp_path, HEADER, shard_clips=4) as writer:
+        missing = [clip for clip in clips + more if clip["clip"] not in writer.done]
+        assert {clip["clip"] for clip in missing} == gone
+        for clip in missing:
+            writer.add(**clip)
+        writer.finish(splits_of(clips + more), [embeddings()])
+    write_store(tmp_path / "calm", 28)
+    calm, mended = FeatureStore.open(tmp_path / "calm"), FeatureStore.open(tmp_path)
+    assert mended.fingerprint == calm.fingerprint
+    assert mended.select().visual.values.equal(calm.select().visual.values)
+    assert verify_store(tmp_path).sound
+
+
+def test_a_half_written_shard_is_no_clip(tmp_path: Path) -> None:
+    """Nothing was added before the kill, so another header may begin the store."""
+    with StoreWriter(tmp_path, HEADER):
+        pass
+    (tmp_path / "shards" / ".00000.safetensors.part").write_bytes(b"half of")
+    with StoreWriter(tmp_path, HEADER.model_copy(update={"dataset": "other"})) as writer:
+        assert not writer.done
+    assert not list(tmp_path.rglob("*.part"))
+
+
 def test_clips_left_out_are_no_longer_shown(tmp_path: Path) -> None:
     clips = [make_clip(number) for number in range(25)]
     with StoreWriter(tmp_path, HEADER) as writer:
@@ -264,6 +298,25 @@ def test_clips_left_out_are_no_longer_shown(tmp_path: Path) -> None:
         writer.finish(kept, [embeddings()], leave_out=[c["clip"] for c in clips[20:]])
     assert set(FeatureStore.open(tmp_path).select().clips) == set(kept)
     assert verify_store(tmp_path).sound
+
+
+def test_what_is_left_out_is_gone_through_once(tmp_path: Path) -> None:
+    """Not once for every clip of the store, which takes minutes for a hundred thousand."""
+
+    class Counted(list[str]):
+        times = 0
+
+        def __iter__(self) -> Iterator[str]:
+            self.times += 1
+            return super().__iter__()
+
+    left_out = Counted(["clip0001"])
+    with StoreWriter(tmp_path, HEADER) as writer:
+        for number in range(4):
+            writer.add(**make_clip(number))
+        splits = {f"clip{number:04d}": "train" for number in (0, 2, 3)}
+        writer.finish(splits, [embeddings()], leave_out=left_out, whole=False)
+    assert left_out.times == 1
 
 
 def test_shards_are_on_the_disk_before_their_journal_goes(

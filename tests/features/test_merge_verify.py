@@ -38,15 +38,19 @@ def write_part(
     clips: Sequence[dict[str, Any]],
     text: ClassEmbeddings | None = None,
     seed: int = 0,
+    all_of: Sequence[dict[str, Any]] | None = None,
     **changes: str,
 ) -> Path:
-    """A part of the data set: some of the clips, the splits drawn over all of them."""
+    """A part of the data set: some of the clips, the splits drawn over all of them.
+
+    `all_of` names all clips of the part where some were added to it before.
+    """
     everywhere = {**splits_of(CLIPS), **changes}
     with StoreWriter(path, HEADER, shard_clips=4) as writer:
         for clip in clips:
             writer.add(**clip)
         writer.finish(
-            {clip["clip"]: everywhere[clip["clip"]] for clip in clips},
+            {clip["clip"]: everywhere[clip["clip"]] for clip in all_of or clips},
             [text or embeddings()],
             split_origin=SplitOrigin(how="drawn", seed=seed),
             whole=False,
@@ -104,6 +108,20 @@ def test_a_merge_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(merged.select()) == 25
 
 
+def test_a_clip_that_a_part_can_read_now_is_taken(tmp_path: Path) -> None:
+    failed = dict(CLIPS[3], audio=None, visual=None, status="unreadable", reason="network")
+    first = write_part(tmp_path / "a", CLIPS[10:])
+    second = write_part(tmp_path / "b", [*CLIPS[:3], failed, *CLIPS[4:10]])
+    assert merge_stores([first, second], tmp_path / "out").contents.unreadable == 1
+    write_part(second, [CLIPS[3]], all_of=CLIPS[:10])
+    merged = merge_stores([first, second], tmp_path / "out")
+    assert merged.contents.unreadable == 0
+    assert len(merged.select()) == 25
+    assert verify_store(tmp_path / "out").sound
+    shards = len(merged.contents.shards)
+    assert len(merge_stores([first, second], tmp_path / "out").contents.shards) == shards
+
+
 def test_class_embeddings_of_parts_are_joined(tmp_path: Path) -> None:
     text = embeddings()
     without_eel = [clip for clip in CLIPS[:15] if clip["class_name"] != "eel"]
@@ -129,6 +147,25 @@ class TestConflicts:
         moved = write_part(tmp_path / "c", CLIPS[14:], clip0014=split)
         with pytest.raises(EzavError, match="'clip0014' has different splits"):
             merge_stores([first, moved], tmp_path / "out")
+
+    def test_a_store_merged_from_others_is_left_as_it_is(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        halves = [write_part(tmp_path / str(i), CLIPS[i::2]) for i in range(2)]
+        merge_stores(halves[:1], out, whole=False)
+        shards = sorted((out / "shards").iterdir())
+        with pytest.raises(EzavError, match="holds clip 'clip0000', which none of the stores has"):
+            merge_stores(halves[1:], out, whole=False)
+        assert sorted((out / "shards").iterdir()) == shards
+        assert len(merge_stores(halves, out).select()) == 25
+
+    def test_parts_that_were_made_anew(self, tmp_path: Path) -> None:
+        first = write_part(tmp_path / "a", CLIPS[:15])
+        second = write_part(tmp_path / "b", CLIPS[15:])
+        before = merge_stores([first, second], tmp_path / "out")
+        other = [dict(CLIPS[15], visual=CLIPS[12]["visual"]), *CLIPS[16:]]
+        with pytest.raises(EzavError, match="'clip0015' has other features now than in the store"):
+            merge_stores([first, write_part(tmp_path / "c", other)], tmp_path / "out")
+        assert FeatureStore.open(tmp_path / "out").fingerprint == before.fingerprint
 
     def test_other_text_other_draw_other_encoder_itself(self, tmp_path: Path) -> None:
         first = write_part(tmp_path / "a", CLIPS[:15])

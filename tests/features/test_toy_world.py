@@ -161,6 +161,41 @@ def test_what_is_not_a_toy_world_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("way", ["up", "absolute", "link", "no list"])
+def test_a_world_never_deletes_outside_its_folder(tmp_path: Path, way: str) -> None:
+    settings = {"classes": 6, "clips_per_class": 3}
+    (tmp_path / "precious").mkdir()
+    clip = tmp_path / "precious" / "000.mp4"
+    clip.touch()
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "precious")
+    names = {"up": ["../precious"], "absolute": [str(clip.parent)], "link": ["link"], "no list": 7}
+    (folder / "toy.json").write_text(json.dumps({**settings, "version": 0, "names": names[way]}))
+    with pytest.raises(EzavError, match="does not list the classes of a toy world"):
+        generate_toy_world(folder, **settings)
+    assert clip.exists()
+
+
+def test_files_of_the_user_in_an_older_world_stay(tmp_path: Path) -> None:
+    settings = {"classes": 6, "clips_per_class": 3}
+    name = design_world(6, seed=0).classes[0].name
+    (tmp_path / name).mkdir()
+    for file in ("000.mp4", "holiday.mp4"):
+        (tmp_path / name / file).write_bytes(b"old")
+    spec = {**settings, "version": 0, "seed": 0, "names": [name]}
+    (tmp_path / "toy.json").write_text(json.dumps(spec))
+    generate_toy_world(tmp_path, **settings)
+    assert (tmp_path / name / "holiday.mp4").read_bytes() == b"old"
+    assert (tmp_path / name / "000.mp4").read_bytes() != b"old"
+
+
+def test_a_list_instead_of_a_description_is_no_toy_world(tmp_path: Path) -> None:
+    (tmp_path / "toy.json").write_text("[]")
+    with pytest.raises(EzavError, match="not empty and is no toy world"):
+        generate_toy_world(tmp_path, classes=6, clips_per_class=3)
+
+
 def test_the_cache_is_where_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ and everything that holds them says "simulated".
 
 from __future__ import annotations
 
-import csv
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,17 +21,20 @@ import torch
 from ezav.benchmarks.simulated_features import FeatureModel, generator
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
-from ezav.features.header import EncoderInfo, Header, SplitOrigin
+from ezav.features.begin import HEADER_FILE, holds_clips
+from ezav.features.header import EncoderInfo, Header, SplitOrigin, parse_header
 from ezav.features.importers.blocks import Block, join
 from ezav.features.importers.class_split import (
     DATASETS,
     LISTS,
     ClassSplit,
     read_class_split,
+    read_table,
 )
 from ezav.features.importers.intake import chunks
 from ezav.features.importers.layouts import LAYOUTS, Features, Layout
 from ezav.features.importers.text import align_text
+from ezav.features.index import class_checksum
 from ezav.features.splits import SPLITS
 from ezav.features.writer import StoreWriter
 
@@ -98,6 +102,16 @@ class Simulation:
             counts[split] += count
         return counts
 
+    @property
+    def identity(self) -> str:
+        """Whatever the features depend on besides the suite, as one line of text."""
+        lists = json.dumps([(*place, count) for place, count in self.clips.items()])
+        text = "".join(map(class_checksum, self.text))
+        return (
+            f"seed={self.seed},clips={sum(self.clips.values())},"
+            f"lists={_short_hash(lists)},text={_short_hash(text)}"
+        )
+
     def blocks(self) -> Iterator[Block]:
         """The clips of one class in one split after the other; the same whenever it is called."""
         model = FeatureModel(self.features, self.text, self.seed)
@@ -162,22 +176,25 @@ def plan_simulation(
 def write_store(plan: Simulation, path: str | Path) -> dict[str, int]:
     """Draw the features into a feature store; memory stays at some hundred megabytes.
 
-    A store that a stopped simulation left is gone on with.
+    A store that a stopped simulation left is gone on with; the header's encoders have the
+    `identity` of the simulation as their options.
 
     Returns:
         split -> number of clips.
 
     Raises:
-        EzavError: the folder holds something else, or the disk is full.
+        EzavError: the folder holds something else or another simulation, or the disk is full.
     """
-    spec = plan.features
+    spec, identity = plan.features, plan.identity
     dims = FeatureModel(spec, plan.text, plan.seed).dims
+    sound, picture = f"simulated {spec.audio[0]}", f"simulated {spec.visual[0]}"
     encoders = (
-        EncoderInfo(modality="audio", name=f"simulated {spec.audio[0]}", dimension=dims[0]),
-        EncoderInfo(modality="visual", name=f"simulated {spec.visual[0]}", dimension=dims[1]),
+        EncoderInfo(modality="audio", name=sound, dimension=dims[0], options=identity),
+        EncoderInfo(modality="visual", name=picture, dimension=dims[1], options=identity),
         *(EncoderInfo(modality="text", name=one.encoder, dimension=one.dim) for one in plan.text),
     )
     header = Header(dataset=plan.dataset, setting=spec.setting, simulated=True, encoders=encoders)
+    _check_continues(Path(path), header)
     splits: dict[str, str] = {}
     with StoreWriter(path, header) as writer:
         for chunk in chunks(plan.blocks()):
@@ -193,6 +210,28 @@ def write_store(plan: Simulation, path: str | Path) -> dict[str, int]:
         origin = SplitOrigin(how="drawn", seed=plan.seed, detail=f"simulated {plan.suite}")
         writer.finish(splits, plan.text, split_origin=origin)
     return plan.clips_by_split()
+
+
+def _check_continues(path: Path, now: Header) -> None:
+    """Refuse to go on with another simulation: its features would be taken for this one's."""
+    header = path / HEADER_FILE
+    if not (header.is_file() and holds_clips(path)):
+        return
+    before = parse_header(header.read_bytes(), header)
+    if not before.simulated or (before.dataset, before.setting) != (now.dataset, now.setting):
+        return  # the writer says what is wrong
+    there, here = before.encoders[0].options, now.encoders[0].options
+    if not there:
+        raise EzavError(
+            f"the store '{path}' does not say with which seed, scale, text and class lists it was "
+            "simulated: an earlier ezav wrote it",
+            "simulate into another folder, or remove this one first",
+        )
+    if there != here:
+        raise EzavError(
+            f"the store '{path}' holds another simulation: {there} there, {here} now",
+            "use the same seed, scale, text and class lists, or another folder",
+        )
 
 
 def write_files(plan: Simulation, root: str | Path) -> Path:
@@ -227,6 +266,10 @@ def write_files(plan: Simulation, root: str | Path) -> Path:
         }
         fixtures.write_text_file(folder / "text" / files[0], rows)
     return folder
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def _other_vector(name: str, dim: int, seed: int) -> np.ndarray:
@@ -302,9 +345,8 @@ def _clip_counts(
         if folder is not None:
             path = Path(folder) / f"{setting}_split" / f"{LISTS[split]}.csv"
             if path.is_file():
-                with path.open(encoding="utf-8", newline="") as file:
-                    for row in csv.DictReader(file):
-                        listed[classes.resolve(row["label"]) or ""] += 1
+                for row in read_table(path, "label"):
+                    listed[classes.resolve(row["label"]) or ""] += 1
         total = _CLIPS[dataset][unseen if split == "test_unseen" else place]
         each, more = divmod(total, len(names))
         for rank, name in enumerate(names):

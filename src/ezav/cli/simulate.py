@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from rich.markup import escape
 
 from ezav.cli.common import Command, output, progress
+from ezav.errors import EzavError
 
 _SUITES = Literal[
     "ucf-main",
@@ -52,9 +54,7 @@ class CLI(Command):
     def run(self) -> dict[str, Any]:
         from ezav.benchmarks.simulate import plan_simulation, write_files, write_store
 
-        out = self.out
-        if "simulated" not in out.name:
-            out = out.with_name(f"{out.name}-simulated")
+        out = _labelled(self.out)
         plan = plan_simulation(
             self.suite, text=self.text, class_split=self.splits, scale=self.scale, seed=self.seed
         )
@@ -77,7 +77,16 @@ class CLI(Command):
     def show(self, result: dict[str, Any]) -> None:
         output.print(
             f"{result['dataset']} ({result['setting']}): {sum(result['clips'].values()):,} "
-            f"simulated clips -> {result.get('store') or result['files']}"
+            f"simulated clips -> {escape(result.get('store') or result['files'])}"
         )
         for split, clips in result["clips"].items():
             output.print(f"  {split}: {result['classes'][split]} classes, {clips:,} clips")
+
+
+def _labelled(out: Path) -> Path:
+    """The folder, with the word "simulated" in its name."""
+    if out.name in ("", ".."):  # `.` is a folder with a name too
+        out = out.resolve()
+    if not out.name:
+        raise EzavError(f"'{out}' is no folder to write to", "give --out the name of a new folder")
+    return out if "simulated" in out.name else out.with_name(f"{out.name}-simulated")

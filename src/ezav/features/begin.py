@@ -53,7 +53,7 @@ def begin(path: Path, given: Header) -> None:
 
 def holds_clips(path: Path) -> bool:
     """Whether anything was ever added to the store."""
-    written = (path / "shards").glob("*")
+    written = (path / "shards").glob("[!.]*")  # what begins with a dot a kill left half-written
     return (path / "index.parquet").exists() or any(file.stat().st_size for file in written)
 
 

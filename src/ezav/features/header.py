@@ -27,7 +27,8 @@ class EncoderInfo(_Record):
     revision: str = ""
     dimension: int = Field(gt=0)
     options: str = ""
-    """What it was loaded with besides its name (`fps=2,source=/models/clip`)."""
+    """What it was loaded with besides its name (`fps=2,source=/models/clip`); of simulated
+    features, what they were drawn from (`seed=0,clips=336,…`)."""
 
 
 class SplitOrigin(_Record):

@@ -32,7 +32,8 @@ def merge_stores(
     """Write one store with the clips of several, shard by shard.
 
     A clip that several stores have is taken once, from one that could read it. Called again
-    after an interruption it goes on where it stopped.
+    after an interruption it goes on where it stopped; called again after an unreadable clip was
+    tried again in one of the stores it takes that clip.
 
     Args:
         stores: finished stores of the same data set and encoders.
@@ -42,8 +43,8 @@ def merge_stores(
 
     Raises:
         EzavError: the stores differ in data set or encoders, give one clip different features,
-            classes or splits, or one class different embeddings; the splits together make no
-            benchmark.
+            classes or splits, or one class different embeddings; `out` was merged from others;
+            the splits together make no benchmark.
     """
     if not stores:
         raise EzavError("no store to merge", "name at least one")
@@ -60,13 +61,8 @@ def merge_stores(
     encoders = dict.fromkeys(e for source in sources for e in source.header.encoders)
     header = first.header.model_copy(update={"encoders": tuple(encoders)})
     with StoreWriter(out, header) as writer:
+        _check_continues(writer, chosen)
         _copy(sources, chosen, writer, on_progress)
-        left = set(writer.done) - set(chosen)
-        if left:
-            raise EzavError(
-                f"'{out}' holds clip '{min(left)}', which none of the stores has",
-                "merge into a new folder",
-            )
         writer.finish(splits, embeddings, split_origin=origin, whole=whole)
     return FeatureStore.open(out)
 
@@ -96,6 +92,18 @@ def _check_twin(one: Row, other: Row, here: Path, there: Path) -> None:
             )
 
 
+def _check_continues(writer: StoreWriter, chosen: dict[str, tuple[int, Row]]) -> None:
+    """Refuse a store that was merged from others, before anything is added to it."""
+    if foreign := writer.done - chosen.keys():
+        raise EzavError(
+            f"'{writer.path}' holds clip '{min(foreign)}', which none of the stores has",
+            "merge into a new folder",
+        )
+    for clip, (_, row) in chosen.items():
+        if row["status"] == OK:
+            writer.check_unchanged(clip, row["class"], row["checksum"])
+
+
 def _copy(
     sources: Sequence[FeatureStore],
     chosen: dict[str, tuple[int, Row]],
@@ -103,8 +111,9 @@ def _copy(
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
     parts: dict[tuple[int, int], list[Row]] = defaultdict(list)
+    unread = writer.failed.keys()
     for clip, (number, row) in chosen.items():
-        if clip not in writer.done:
+        if clip not in writer.done or (clip in unread and row["status"] == OK):
             parts[number, row["shard"]].append(row)
     for (number, shard), rows in sorted(parts.items(), key=lambda part: part[0]):
         rows.sort(key=lambda row: row["row"])

@@ -114,6 +114,31 @@ class StoreWriter:
         records = (record for record, *_ in self._records.values())
         return {record.clip: record.reason for record in records if record.status != OK}
 
+    def check_unchanged(self, clip: str, class_name: str, checksum: str) -> None:
+        """Compare a clip to be written with what was written of it, if it could be read then.
+
+        Args:
+            clip, class_name: as for :meth:`add`.
+            checksum: of its features, see :func:`ezav.features.shards.checksums`.
+
+        Raises:
+            EzavError: it was written as another class or with other features.
+        """
+        record = self._records[clip][0] if clip in self._records else None
+        if record is None or record.status != OK:
+            return
+        if record.class_name != class_name:
+            raise EzavError(
+                f"clip '{clip}' is of class '{record.class_name}' in the store '{self.path}' and "
+                f"of class '{class_name}' now",
+                "write another store",
+            )
+        if record.checksum != checksum:
+            raise EzavError(
+                f"clip '{clip}' has other features now than in the store '{self.path}'",
+                "write another store, or remove that one first",
+            )
+
     def add(
         self,
         *,
@@ -239,12 +264,14 @@ class StoreWriter:
         """
         self._compact()
         self._settled()
-        records = {
-            clip: entry for clip, entry in self._records.items() if clip not in set(leave_out)
-        }
+        hidden = set(leave_out)
+        records = {clip: entry for clip, entry in self._records.items() if clip not in hidden}
         origin = self.header.splits if split_origin is None else split_origin
         header = self.header.model_copy(update={"splits": origin})
-        shards = [self._shard_path(number).name for number in range(self._next)]
+        # Numbers have gaps where a damaged shard was deleted; the index counts what is there.
+        place = {number: row for row, number in enumerate(self._shards)}
+        records = {clip: (kept, place[n], row) for clip, (kept, n, row) in records.items()}
+        shards = [self._shard_path(number).name for number in self._shards]
         publish(self.path, header, records, shards, splits, class_embeddings, whole=whole)
         self.close()
 
@@ -267,14 +294,16 @@ class StoreWriter:
         for part in [*shards.glob(".*.part"), *self.path.glob(".*.part")]:
             part.unlink()  # what a kill left half-written
         self._records: dict[str, tuple[ClipRecord, int, int]] = {}
+        self._shards: list[int] = []
         self._next = 0
-        while (path := self._shard_path(self._next)).exists():
-            self._keep(read_records(path))
+        for number in _numbers(shards, ".safetensors"):
+            self._next = number
+            self._keep(read_records(self._shard_path(number)))
             # Killed between the shard's appearance and the end of its journal.
-            self._shard_path(self._next - 1, ".journal").unlink(missing_ok=True)
-        journal = self._shard_path(self._next, ".journal")
-        if journal.exists():
-            self._journal = Journal(journal)
+            self._shard_path(number, ".journal").unlink(missing_ok=True)
+        if waiting := [n for n in _numbers(shards, ".journal") if n >= self._next]:
+            self._next = waiting[0]
+            self._journal = Journal(self._shard_path(self._next, ".journal"))
             for record, *_ in self._journal.read():
                 self._records[record.clip] = record, self._next, self._journal_clips
                 self._journal_clips += 1
@@ -283,6 +312,7 @@ class StoreWriter:
         """Note a finished shard's clips; of a clip added again after a failure the last counts."""
         for row, record in enumerate(records):
             self._records[record.clip] = record, self._next, row
+        self._shards.append(self._next)
         self._next += 1
 
     def _checked(self, record: ClipRecord) -> ClipRecord:
@@ -329,8 +359,13 @@ class StoreWriter:
         return self.path / "shards" / f"{number:05d}{suffix}"
 
 
+def _numbers(shards: Path, suffix: str) -> list[int]:
+    names = [path.stem for path in shards.iterdir() if path.suffix == suffix]
+    return sorted(int(name) for name in names if name.isdigit())
+
+
 def _settle_after(before: Future[None] | None, part: Path, path: Path) -> None:
-    """Let a shard appear unless the one before it was lost: shards are taken up without gaps."""
+    """Let a shard appear unless the one before it was lost: then the writing is to stop there."""
     if before is not None and before.exception() is not None:
         part.unlink(missing_ok=True)
         return

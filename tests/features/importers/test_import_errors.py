@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 from ezav.errors import EzavError
 from ezav.features import FeatureStore
 from ezav.features.importers import import_features
-from ezav.features.importers.fixtures import write_fixture
+from ezav.features.importers.class_split import read_class_split
+from ezav.features.importers.fixtures import small_blocks, write_cache, write_fixture
+from ezav.features.importers.layouts import LAYOUTS
 from tests.features.importers.small_benchmark import write_class_split
 
 AUDIO = "features/cls_features/audio"
@@ -171,6 +174,17 @@ def test_layouts_and_settings_that_do_not_exist(tmp_path: Path) -> None:
         (lambda c: c.pop("video_names"), "lacks features and video_names"),
         (lambda c: c.update(video_names=[1, 2]), "a clip name in .* is not text: 1"),
         (lambda c: c.update(features=[np.array(["a"])] * 2), "are not numbers"),
+        (lambda c: c.update(fps=25), "fps in .*Archery.pkl' is no list, but 25"),
+        (lambda c: c.update(fps=[25, 0]), "clip 'Archery-train-1' .* has 0 frames a second"),
+        (lambda c: c.update(fps=[None, 25]), "clip 'Archery-train-0' .* has None frames a second"),
+        (lambda c: c.update(fps=["x", 25]), "has 'x' frames a second"),
+        (lambda c: c.update(video_names=7), "video_names in .* is no list, but 7"),
+        (lambda c: c.update(video_names="ab"), "video_names in .* is no list, but 'ab'"),
+        (lambda c: c.update(features=3), "features in .* is no list, but 3"),
+        (
+            lambda c: c.update(features=[[[1.0], [1.0, 2.0]]] * 2),
+            "features of clip 'Archery-train-0' in .* are no matrix",
+        ),
     ],
 )
 def test_odd_pickles_are_named(
@@ -185,3 +199,45 @@ def test_odd_pickles_are_named(
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(EzavError, match=word):
         import_features("tcaf", root, tmp_path / "store", dataset="ucf", setting="cls")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda part: part.update(fps=25), "fps of video in .* is no list"),
+        (lambda part: part.update(fps=part["fps"][1:]), "of video in .* differ in length"),
+        (lambda part: part.update(fps=[0] * len(part["fps"])), "has 0 frames a second"),
+        (lambda part: part.update(url=7), "url of video in .* is no list"),
+        (lambda part: part.update(target=["x"] * len(part["url"])), "holds no label ids"),
+    ],
+)
+def test_odd_caches_are_named(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any], word: str
+) -> None:
+    root, cache = tmp_path / "UCF", tmp_path / "cache"
+    lists = write_class_split(tmp_path / "lists")
+    classes = write_fixture(root, "tcaf", dataset="ucf", setting="cls", class_split=lists)
+    plan = LAYOUTS["tcaf"]
+    draw = np.random.default_rng(0)
+    blocks = small_blocks(replace(classes, variants={}), plan, "cls", 2, (6, 10), (), draw)
+    write_cache(cache, plan, "cls", blocks, classes.names)
+    path = cache / "trainingcls_split.pkl"
+    content = pickle.loads(path.read_bytes())
+    change(content["video"])
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(EzavError, match=word):
+        import_features("tcaf", root, tmp_path / "s", dataset="ucf", setting="cls", cache=cache)
+
+
+@pytest.mark.parametrize(
+    "name", ["all_class.txt", "ucf_w2v_class_names.csv", "cls_split/stage_1_train.txt"]
+)
+def test_class_lists_in_another_encoding_are_named(tmp_path: Path, name: str) -> None:
+    lists = write_class_split(tmp_path / "lists")
+    whole = (lists / name).read_bytes()
+    (lists / name).write_bytes(whole + "Fußball\n".encode("latin-1"))
+    with pytest.raises(EzavError, match=f"{Path(name).name}' is not UTF-8: .* save it as UTF-8"):
+        read_class_split(lists, "ucf", "cls")
+    without = read_class_split(write_class_split(tmp_path / "same"), "ucf", "cls")
+    (lists / name).write_bytes(b"\xef\xbb\xbf" + whole)  # as some editors save UTF-8
+    assert read_class_split(lists, "ucf", "cls") == without

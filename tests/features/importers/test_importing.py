@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,7 @@ from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.files import _read_h5, file_blocks
 from ezav.features.importers.fixtures import write_cache, write_fixture
 from ezav.features.importers.layouts import LAYOUTS
+from ezav.features.verify import verify_store
 from tests.features.importers.small_benchmark import write_class_split
 from tests.shared_data import shared
 
@@ -218,6 +220,88 @@ def test_a_stopped_import_goes_on(
     assert FeatureStore.open(store).fingerprint == whole.fingerprint
 
 
+def test_other_features_are_not_taken_for_those_in_the_store(small: Callable[..., Path]) -> None:
+    root = small("avca")
+    store = root.parent / "store"
+    choice: dict[str, Any] = {"dataset": "ucf", "setting": "cls"}
+    import_features("avca", root, store, **choice)
+    before = FeatureStore.open(store).fingerprint
+    mine = root / "features" / "mine"
+    shutil.copytree(root / "features" / "cls_features", mine)
+    import_features("avca", root, store, **choice, features="mine")
+    with h5py.File(mine / "video" / "stage_1_val_seen" / "Archery.h5", "r+") as file:
+        file["data"][1, 3] += 1
+    with pytest.raises(EzavError, match="'Archery-val_seen-1' has other features now than in"):
+        import_features("avca", root, store, **choice, features="mine")
+    assert FeatureStore.open(store).fingerprint == before
+
+
+def test_a_clip_that_changed_its_class_is_named(small: Callable[..., Path]) -> None:
+    root = small("avca")
+    store = root.parent / "store"
+    choice: dict[str, Any] = {"dataset": "ucf", "setting": "cls"}
+    import_features("avca", root, store, **choice)
+    for kind in ("audio", "video"):
+        train = root / "features" / "cls_features" / kind / "stage_1_train"
+        (train / "Archery.h5").rename(train / "aside")
+        (train / "CleanAndJerk.h5").rename(train / "Archery.h5")
+        (train / "aside").rename(train / "CleanAndJerk.h5")
+    with pytest.raises(EzavError, match=r"is of class 'CleanAndJerk' in .* of class 'Archery' now"):
+        import_features("avca", root, store, **choice)
+
+
+def keep_two_clips(root: Path) -> dict[Path, bytes]:
+    """Drop the third clip of Archery in train; returns the files as they were."""
+    before = {}
+    for kind in ("audio", "video"):
+        path = root / "features" / "cls_features" / kind / "stage_1_train" / "Archery.h5"
+        before[path] = path.read_bytes()
+        with h5py.File(path, "r+") as file:
+            for name in ("video_urls", "data"):
+                rows = file[name][:2]
+                del file[name]
+                file[name] = rows
+    return before
+
+
+def test_a_store_takes_further_clips_and_does_not_lose_any(small: Callable[..., Path]) -> None:
+    root = small("avca", clips=3)
+    _, whole = bring_in("avca", root)
+    store = root.parent / "store"
+    choice: dict[str, Any] = {"dataset": "ucf", "setting": "cls"}
+    third = keep_two_clips(root)
+    import_features("avca", root, store, **choice)
+    for path, content in third.items():
+        path.write_bytes(content)
+    assert FeatureStore.open(store).splits["train"] == 8
+    import_features("avca", root, store, **choice)
+    assert FeatureStore.open(store).fingerprint == whole.fingerprint
+    assert verify_store(store).sound
+    keep_two_clips(root)
+    with pytest.raises(EzavError, match=r"holds clip 'Archery-train-2', which .* does not have"):
+        import_features("avca", root, store, **choice)
+    assert FeatureStore.open(store).fingerprint == whole.fingerprint
+
+
+def test_clips_of_an_import_that_was_given_up_are_left_out(
+    small: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = small("avca", clips=3)
+    monkeypatch.setattr(intake_module, "CHUNK_BYTES", 200)
+    store = root.parent / "store"
+    choice: dict[str, Any] = {"dataset": "ucf", "setting": "cls"}
+
+    def stop(split: str, clips: int) -> None:
+        if clips > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_features("avca", root, store, **choice, progress=stop)
+    keep_two_clips(root)
+    import_features("avca", root, store, **choice)
+    assert FeatureStore.open(store).splits["train"] == 8
+
+
 def test_real_class_lists(tmp_path: Path) -> None:
     """The 51 classes of UCF's main split and the 48 of cls, out of 101."""
     lists = shared("data", "official", "UCF", "class-split")
@@ -243,13 +327,15 @@ def test_the_command_reports_what_it_did(
     from ezav.cli.import_ import CLI
 
     root = small("avca", extra=["BandMarching"])
-    words = ["avca", str(root), "--dataset", "ucf", "--out", str(root.parent / "store")]
+    store = root.parent / "m[" / "v2]"  # what rich would read as a tag
+    words = ["avca", str(root), "--dataset", "ucf", "--out", str(store)]
     command: Any = tyro.cli(CLI, args=[*words, "--text-alignment", "published"])
     result = command.run()
     assert json.loads(json.dumps(result))["clips"]["test_unseen"] == 4
     command.show(result)
     shown = " ".join(capsys.readouterr().out.split())
     assert "PUBLISHED order" in shown
+    assert f"-> {store}, text" in shown
     assert "5 of 8" in shown
     assert "left out: 2 clips of 'BandMarching'" in shown
     assert "'HandStandPushups' is taken for 'HandstandPushups'" in shown

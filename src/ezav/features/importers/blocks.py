@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,6 +110,43 @@ def as_float(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
+def as_list(value: Any, name: str, path: Path) -> Sequence[Any]:
+    """One entry a clip, as a pickle holds them.
+
+    Raises:
+        EzavError: it is no list.
+    """
+    is_array = isinstance(value, np.ndarray | Tensor) and value.ndim > 0
+    if not is_array and not isinstance(value, list | tuple):
+        raise EzavError(f"{name} in '{path}' is no list, but {value!r:.40}")
+    entries: Sequence[Any] = value
+    return entries
+
+
+def frame_rates(fps: Any, clips: Sequence[str], path: Path) -> list[float] | None:
+    """Frames a second of each clip, as a pickle holds them; None if it does not say.
+
+    Raises:
+        EzavError: not one for each clip, or one that is no positive number; the clip is named.
+    """
+    if fps is None:
+        return None
+    if len(as_list(fps, "fps", path)) != len(clips):
+        raise EzavError(f"'{path}' has {len(fps)} fps for {len(clips)} clips")
+    rates = []
+    for clip, rate in zip(clips, fps):
+        try:
+            rates.append(float(rate))
+        except (TypeError, ValueError):
+            rates.append(math.nan)
+        if not 0 < rates[-1] < math.inf:
+            raise EzavError(
+                f"clip '{clip}' in '{path}' has {rate!r} frames a second",
+                "correct fps in the file, or leave it out for 25 a second",
+            )
+    return rates
+
+
 def join(parts: Sequence[Modality]) -> Ragged:
     """Several files' worth of one modality as one."""
     counts = torch.from_numpy(np.concatenate([part.counts for part in parts]))
@@ -152,7 +192,12 @@ def tokens_in_time(
         raise EzavError(f"'{where}' has {len(arrays)} features for {len(clips)} clips")
     rows = []
     for clip, array in zip(clips, arrays):
-        row = np.asarray(array)
+        try:
+            row = np.asarray(array)
+        except ValueError as error:  # rows of different lengths
+            raise EzavError(
+                f"the features of clip '{clip}' in '{where}' are no matrix: {error}"
+            ) from error
         if row.ndim not in (1, 2) or row.shape[-1] == 0:
             raise EzavError(
                 f"the features of clip '{clip}' in '{where}' have the shape {list(row.shape)}",

@@ -17,6 +17,8 @@ from ezav.features.importers.blocks import (
     Block,
     LeftOut,
     Modality,
+    as_list,
+    frame_rates,
     one_token_each,
     pair,
     tokens_in_time,
@@ -80,9 +82,11 @@ def _modality(
         data = data.numpy()
     if isinstance(data, np.ndarray) and data.dtype != object and data.ndim == 2:
         return one_token_each(clips, data[rows])
-    arrays = [np.asarray(data[row]) for row in rows]
-    fps = [content["fps"][row] for row in rows] if "fps" in content else None
-    return tokens_in_time(clips, arrays, spec.hops(which, len(rows), fps), str(path))
+    fps = content.get("fps") if spec.by_frames(which) else None
+    if fps is not None:
+        fps = frame_rates([fps[row] for row in rows], clips, path)
+    hops = spec.hops(which, len(rows), fps)
+    return tokens_in_time(clips, [data[row] for row in rows], hops, str(path))
 
 
 def _vector(content: dict[str, Any], modality: str, path: Path) -> np.ndarray:
@@ -91,9 +95,14 @@ def _vector(content: dict[str, Any], modality: str, path: Path) -> np.ndarray:
         raise EzavError(
             f"'{path}' is not a cache of features: {modality} lacks data, target or url"
         )
-    labels = np.asarray(part["target"]).astype(np.int64)
-    if not len(part["data"]) == len(part["url"]) == len(labels):
-        raise EzavError(f"data, target and url of {modality} in '{path}' differ in length")
+    names = ["data", "target", "url"] + (["fps"] if part.get("fps") is not None else [])
+    lengths = {len(as_list(part[name], f"{name} of {modality}", path)) for name in names}
+    try:
+        labels = np.asarray(part["target"]).astype(np.int64)
+    except (TypeError, ValueError) as error:
+        raise EzavError(f"target of {modality} in '{path}' holds no label ids: {error}") from error
+    if len(lengths) > 1 or labels.ndim != 1:
+        raise EzavError(f"{', '.join(names)} of {modality} in '{path}' differ in length")
     return labels
 
 

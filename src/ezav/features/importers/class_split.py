@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,8 +106,8 @@ def read_class_split(
         text_column: "manual" (word2vec) or "clip_class_name" (ClipClap's UCF table).
 
     Raises:
-        EzavError: a file is missing, a class is listed twice, unknown, or has no name in the
-            table.
+        EzavError: a file is missing or not UTF-8, a class is listed twice, unknown, or has no
+            name in the table.
     """
     folder = Path(folder)
     names = _lines(folder / "all_class.txt")
@@ -133,14 +134,44 @@ def read_class_split(
     return ClassSplit(text_names, splits, variants)
 
 
-def _lines(path: Path) -> list[str]:
+def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a published CSV file; what a short row lacks is empty.
+
+    Raises:
+        EzavError: it is missing, not UTF-8, or lacks one of the columns.
+    """
+    reader = csv.DictReader(io.StringIO(_text(path, "table"), newline=""), restval="")
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = list(reader)
+    except csv.Error as error:
+        raise EzavError(f"'{path}' is not a CSV file: {error}") from error
+    found = reader.fieldnames or ()
+    if not set(columns) <= set(found):
+        word = "column" if len(columns) == 1 else "columns"
+        raise EzavError(
+            f"'{path}' must have the {word} {' and '.join(columns)}",
+            f"it has {', '.join(found) or 'none'}",
+        )
+    return rows
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
     except OSError as error:
         raise EzavError(
-            f"no class list at '{path}': {error.strerror}",
+            f"no {what} at '{path}': {error.strerror}",
             "name the published class-split folder with --class-split",
         ) from error
+    except UnicodeDecodeError as error:
+        raise EzavError(
+            f"the {what} '{path}' is not UTF-8: {error.reason} at byte {error.start}",
+            "save it as UTF-8",
+        ) from error
+
+
+def _lines(path: Path) -> list[str]:
+    lines = [line.strip() for line in _text(path, "class list").splitlines()]
     names = [line for line in lines if line]
     if not names:
         raise EzavError(f"the class list '{path}' is empty")
@@ -149,16 +180,7 @@ def _lines(path: Path) -> list[str]:
 
 def _text_names(path: Path, column: str, names: list[str]) -> dict[str, str]:
     """original -> text name, both unique, exactly for the given classes."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise EzavError(
-            f"no table of class names at '{path}': {error.strerror}",
-            "name the published class-split folder with --class-split",
-        ) from error
-    if not rows or not {"original", column} <= set(rows[0]):
-        raise EzavError(f"'{path}' must have the columns original and {column}")
+    rows = read_table(path, "original", column)
     table = {row["original"]: row[column] for row in rows}
     if len(set(names)) < len(names):
         raise EzavError(f"all_class.txt beside '{path}' lists a class twice")

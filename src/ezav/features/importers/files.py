@@ -16,6 +16,8 @@ from ezav.features.importers.blocks import (
     Block,
     LeftOut,
     Modality,
+    as_list,
+    frame_rates,
     one_token_each,
     pair,
     tokens_in_time,
@@ -118,7 +120,7 @@ def _open_h5(path: Path) -> Iterator[FileID]:
         raise EzavError(f"'{path}' is not a readable HDF5 file: {error}") from error
     try:
         yield file
-    except (OSError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, RuntimeError, MemoryError) as error:
         raise EzavError(f"'{path}' is a damaged HDF5 file: {error}") from error
     finally:
         file.close()
@@ -152,11 +154,9 @@ def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
 def _read_pickle(path: Path, spec: Features, which: int) -> Modality:
     content = _load(path)
     clips = _pickle_names(content, path)
-    fps = content.get("fps")
-    if fps is not None and len(fps) != len(clips):
-        raise EzavError(f"'{path}' has {len(fps)} fps for {len(clips)} clips")
+    fps = frame_rates(content.get("fps"), clips, path) if spec.by_frames(which) else None
     hops = spec.hops(which, len(clips), fps)
-    return tokens_in_time(clips, content["features"], hops, str(path))
+    return tokens_in_time(clips, as_list(content["features"], "features", path), hops, str(path))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _pickle_names(content: dict[str, Any], path: Path) -> list[str]:
-    return [_text(name, path) for name in content["video_names"]]
+    return [_text(name, path) for name in as_list(content["video_names"], "video_names", path)]
 
 
 def _text(name: Any, path: Path) -> str:

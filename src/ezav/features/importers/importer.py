@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.features.header import EncoderInfo, Header, SplitOrigin
@@ -26,6 +28,9 @@ from ezav.features.importers.text import (
     misassignments,
     read_text,
 )
+from ezav.features.index import FILE
+from ezav.features.shards import checksums, storable
+from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
 
 
@@ -82,7 +87,8 @@ def import_features(
 
     The class lists decide which classes belong to which split; clips of other classes are left
     out and counted. Text embeddings are matched by name unless the published order is asked for.
-    An import that was stopped goes on when it is called again.
+    An import that was stopped goes on when it is called again; what was written before must have
+    the same features now.
 
     Args:
         layout: "avca", "tcaf" or "clipclap".
@@ -100,7 +106,7 @@ def import_features(
 
     Raises:
         EzavError: files missing or damaged, a class without clips, a clip in two splits, a text
-            row missing or surplus, features of another setting.
+            row missing or surplus, features of another setting, a store of other features.
     """
     root, plan = Path(root), LAYOUTS[layout]
     if dataset not in DATASETS:
@@ -138,10 +144,9 @@ def import_features(
             if writer is None:
                 header = _header(report, plan, setting, chunk[0], embeddings, simulated)
                 writer = StoreWriter(store, header)
-            fresh = [b for b in chunk if any(clip not in writer.done for clip in b.clips)]
             if written is not None:
                 written.result()
-            written = thread.submit(_write, fresh, writer) if fresh else None
+            written = thread.submit(_write, chunk, writer)
             buffers.turn()
             if progress:
                 progress(chunk[-1].split, len(intake.splits))
@@ -150,7 +155,8 @@ def import_features(
             written.result()
         if writer is not None:  # always: counts() refuses an import without clips
             origin = SplitOrigin(how="published", detail=f"{setting}_split")
-            writer.finish(intake.splits, embeddings, split_origin=origin)
+            others = _others(writer, intake, source)
+            writer.finish(intake.splits, embeddings, split_origin=origin, leave_out=others)
     finally:
         thread.shutdown()
         if writer is not None:
@@ -161,13 +167,36 @@ def import_features(
 
 
 def _write(blocks: list[Block], writer: StoreWriter) -> None:
-    """What an earlier, stopped import has not written, as one shard."""
-    writer.add_many(
-        [clip for block in blocks for clip in block.clips],
-        [block.name for block in blocks for _ in block.clips],
-        join([block.audio for block in blocks]),
-        join([block.visual for block in blocks]),
-    )
+    """What an earlier, stopped import has not written, as one shard; the rest must be the same."""
+    clips = [clip for block in blocks for clip in block.clips]
+    names = [block.name for block in blocks for _ in block.clips]
+    audio = join([block.audio for block in blocks])
+    visual = join([block.visual for block in blocks])
+    fresh = [row for row, clip in enumerate(clips) if clip not in writer.done]
+    if len(fresh) < len(clips):
+        audio = storable(audio, writer.header.dim("audio"), "audio", clips)
+        visual = storable(visual, writer.header.dim("visual"), "visual", clips)
+        for clip, name, checksum in zip(clips, names, checksums(audio, visual)):
+            writer.check_unchanged(clip, name, checksum)
+        index = torch.tensor(fresh, dtype=torch.long)
+        clips, names = [clips[row] for row in fresh], [names[row] for row in fresh]
+        audio, visual = audio.subset(index), visual.subset(index)
+    if clips:
+        writer.add_many(clips, names, audio, visual)
+
+
+def _others(writer: StoreWriter, intake: Intake, source: Path) -> set[str]:
+    """Clips of an import that was given up; those of a finished store may not be lost."""
+    others = writer.done - intake.splits.keys()
+    if others and (writer.path / FILE).is_file():
+        shown = set(FeatureStore.open(writer.path).index.column("clip").to_pylist())
+        if lost := sorted(others & shown):
+            raise EzavError(
+                f"the store '{writer.path}' holds clip '{lost[0]}', which '{source}' does not "
+                f"have in the setting's classes ({len(lost)} such clips)",
+                "import into another folder",
+            )
+    return set(others)
 
 
 def _header(

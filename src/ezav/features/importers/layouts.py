@@ -37,15 +37,19 @@ class Features:
     visual: tuple[str, int]
     hop: tuple[float, float] | None = None
 
+    def by_frames(self, which: int) -> bool:
+        """Whether a token stands for a number of frames (of C3D: 16), not of seconds."""
+        return self.hop is not None and which == 1 and self.visual[0] == _C3D
+
     def hops(self, which: int, clips: int, fps: Sequence[float] | None) -> list[float] | None:
         """Seconds a token of each clip, audio (0) or visual (1); None for one vector a clip.
 
-        C3D makes one vector of 16 frames, so its rate follows the clip's frames a second.
+        Tokens :meth:`by_frames` follow the clip's frames a second, if these are known.
         """
         if self.hop is None:
             return None
-        if which == 1 and self.visual[0] == _C3D and fps is not None:
-            return [_FRAMES_A_TOKEN / float(rate) for rate in fps]
+        if self.by_frames(which) and fps is not None:
+            return [_FRAMES_A_TOKEN / rate for rate in fps]
         return [self.hop[which]] * clips
 
 

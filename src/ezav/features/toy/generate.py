@@ -7,11 +7,13 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,8 @@ _SECONDS = (2.0, 2.4)
 _SIZES = ((128, 96), (112, 112), (96, 128), (144, 112), (160, 120))
 """Width × height in pixels, drawn for each clip."""
 _SPEC_FILE = "toy.json"
+_CLASS_FOLDER, _CLIP_FILE = re.compile(r"[\w -]+"), re.compile(r"\d{3,}\.mp4")
+"""What the generator itself writes; nothing else is ever deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,26 +166,49 @@ def encode_mp4(path: Path, video: np.ndarray, wave: np.ndarray) -> None:
 
 def _clear_another(folder: Path, spec: dict[str, int]) -> None:
     """Make way for this world: remove a world of another version or size, refuse anything else."""
-    path = folder / _SPEC_FILE
-    if not path.exists():
+    found = _read_spec(folder / _SPEC_FILE)
+    if found is None:
         if folder.exists() and any(folder.iterdir()):
             raise EzavError(
                 f"'{folder}' is not empty and is no toy world", "give an empty or a new folder"
             )
         return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        names = found.pop("names")
-    except (ValueError, KeyError, AttributeError) as error:
-        raise EzavError(f"'{path}' is damaged", "delete the folder and try again") from error
+    names = found.pop("names", None)
+    if not _are_class_folders(names, folder):
+        raise EzavError(
+            f"'{folder / _SPEC_FILE}' does not list the classes of a toy world",
+            "give another folder, or delete this one if you do not need it",
+        )
     if found == spec:
         return
     (folder / "manifest.csv").unlink(missing_ok=True)
     for name in names:
         for clip in (folder / name).glob("*.mp4"):
-            clip.unlink()
+            if _CLIP_FILE.fullmatch(clip.name):
+                clip.unlink()
         if (folder / name).is_dir() and not any((folder / name).iterdir()):
             (folder / name).rmdir()
+
+
+def _read_spec(path: Path) -> dict[str, Any] | None:
+    """What a world says of itself; None if nothing does."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EzavError(f"'{path}' is damaged", "delete the folder and try again") from error
+    return found if isinstance(found, dict) else None
+
+
+def _are_class_folders(names: Any, folder: Path) -> bool:
+    """Names in a file that anyone may have written lead nowhere but into the world's folder."""
+    return isinstance(names, list) and all(
+        isinstance(name, str)
+        and _CLASS_FOLDER.fullmatch(name) is not None
+        and not (folder / name).is_symlink()
+        for name in names
+    )
 
 
 def _write_manifest(path: Path, rows: list[tuple[str, str, str]]) -> None:
