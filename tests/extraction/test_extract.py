@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,11 @@ def test_a_cut_clip_is_used_only_when_asked(own_videos: Path, tmp_path: Path) ->
     used = light(own_videos, tmp_path / "used", use_damaged=True)
     assert used.failures == ()
     assert "truncated" in used.notes["dog/cut.mp4"]
+    # Asked for later, what was left out is done; what is in stays in.
+    for use_damaged, added in ((True, 1), (True, 0), (False, 0)):
+        later = light(own_videos, tmp_path / "s", use_damaged=use_damaged)
+        assert (later.added, later.failures) == (added, ())
+        assert later.fingerprint == used.fingerprint
 
 
 def test_another_encoder_or_split_needs_another_store(videos: Path, tmp_path: Path) -> None:
@@ -161,6 +167,42 @@ def test_a_manifest_that_changes_a_class_is_refused(own_videos: Path, tmp_path: 
         light(manifest, tmp_path / "s")
 
 
+def stop(progress: Progress) -> None:
+    """What an interrupt does, at the tenth clip."""
+    if progress.done == 10:
+        raise KeyboardInterrupt
+
+
+def test_a_class_corrected_after_an_interrupt_is_refused(own_videos: Path, tmp_path: Path) -> None:
+    """Nothing is published yet; the clips in the journal bear the wrong class."""
+    manifest = own_videos / "m.csv"
+    clips = sorted(c.relative_to(own_videos) for c in own_videos.glob("*/*.mp4"))
+    right = "\n".join(["path,class", *(f"{c},{c.parent}" for c in clips)])
+    manifest.write_text(right.replace("cat/0.mp4,cat", "cat/0.mp4,dog"))
+    with pytest.raises(KeyboardInterrupt):
+        light(manifest, tmp_path / "s", unseen=["rain"], on_progress=stop)
+    manifest.write_text(right)
+    with pytest.raises(EzavError, match=r"'cat/0.mp4' is of class 'dog' in the store .* 'cat'"):
+        light(manifest, tmp_path / "s", unseen=["rain"])
+    assert light(manifest, tmp_path / "t", unseen=["rain"]).readable == 30
+
+
+def test_a_corrected_class_of_an_unreadable_clip_is_taken_over(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    (own_videos / "dog" / "empty.mp4").touch()
+    manifest = own_videos / "m.csv"
+    clips = sorted(c.relative_to(own_videos) for c in own_videos.glob("*/*.mp4"))
+    right = "\n".join(["path,class", *(f"{c},{c.parent}" for c in clips)])
+    manifest.write_text(right.replace("dog/empty.mp4,dog", "dog/empty.mp4,cat"))
+    light(manifest, tmp_path / "s")
+    manifest.write_text(right)
+    assert light(manifest, tmp_path / "s").added == 1
+    index = FeatureStore.open(tmp_path / "s").index
+    classes = dict(zip(index.column("clip").to_pylist(), index.column("class").to_pylist()))
+    assert classes["dog/empty.mp4"] == "dog"
+
+
 def test_nothing_readable_is_an_error(videos: Path, tmp_path: Path) -> None:
     for name in "abcd":
         (tmp_path / "bad" / name).mkdir(parents=True)
@@ -192,6 +234,18 @@ def test_an_encoder_that_never_works_is_not_the_clips_fault(videos: Path, tmp_pa
     assert light(videos, tmp_path / "s").added == 30
 
 
+def test_one_clip_that_an_encoder_cannot_take_does_not_close_a_store(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    light(own_videos, tmp_path / "s", visual=f"{HERE}:Hostile")
+    write_clip(own_videos / "dog" / "odd.mp4", frames=2, size=(32, 6), tone=None)
+    report = light(own_videos, tmp_path / "s", visual=f"{HERE}:Hostile")
+    ((clip, status, reason),) = [(f.clip, f.status, f.reason) for f in report.failures]
+    assert (clip, status) == ("dog/odd.mp4", "unreadable")
+    assert "a surprise in two lines" in reason
+    assert report.readable == 30
+
+
 def test_splits_are_drawn_again_when_broken_clips_leave_no_benchmark(
     own_videos: Path, tmp_path: Path
 ) -> None:
@@ -207,18 +261,73 @@ def test_splits_are_drawn_again_when_broken_clips_leave_no_benchmark(
 
 def test_shards_together_are_the_whole(videos: Path, tmp_path: Path) -> None:
     whole = light(videos, tmp_path / "whole")
-    for number in (1, 2, 3):
-        part = light(videos, tmp_path / "s", shard=f"{number}/3")
-        assert (part.listed, part.added) == (10, 10)
+    parts = [light(videos, tmp_path / "s", shard=f"{number}/3") for number in (1, 2, 3)]
+    assert sum(part.listed for part in parts) == sum(part.added for part in parts) == 30
     joined = light(videos, tmp_path / "s")
     assert (joined.added, joined.earlier) == (0, 30)
     assert joined.fingerprint == whole.fingerprint
     assert joined.splits == whole.splits
     assert light(videos, tmp_path / "s").fingerprint == whole.fingerprint
     # A part that was never run is made up for.
-    light(videos, tmp_path / "t", shard="2/3")
-    assert light(videos, tmp_path / "t").added == 20
+    made = light(videos, tmp_path / "t", shard="2/3").added
+    assert light(videos, tmp_path / "t").added == 30 - made
     assert FeatureStore.open(tmp_path / "t").fingerprint == whole.fingerprint
+
+
+def test_parts_go_on_with_a_new_and_a_mended_clip(own_videos: Path, tmp_path: Path) -> None:
+    broken = own_videos / "dog" / "3.mp4"
+    data = broken.read_bytes()
+    broken.write_bytes(b"")
+    shards = ("1/2", "2/2")
+    for shard in shards:
+        light(own_videos, tmp_path / "s", shard=shard)
+    assert len(light(own_videos, tmp_path / "s").failures) == 1
+    write_clip(own_videos / "bell" / "0 new.mp4", frames=4, rate=8_000)
+    again = [light(own_videos, tmp_path / "s", shard=shard) for shard in shards]
+    assert sorted(part.added for part in again) == [0, 1]
+    assert [part.gone for part in again] == [0, 0]
+    assert light(own_videos, tmp_path / "s").readable == 30
+    broken.write_bytes(data)
+    for shard in shards:
+        light(own_videos, tmp_path / "s", shard=shard, retry=True)
+    whole = light(own_videos, tmp_path / "s")
+    assert (whole.added, whole.readable, whole.failures) == (0, 31, ())
+    assert whole.fingerprint == light(own_videos, tmp_path / "at once").fingerprint
+
+
+def test_parts_of_another_number_hide_nothing(videos: Path, tmp_path: Path) -> None:
+    first = light(videos, tmp_path / "s", shard="1/2")
+    (tmp_path / "s.parts" / "1-of-2").rename(tmp_path / "s.parts" / "1-of-3")
+    part = light(videos, tmp_path / "s", shard="1/3")
+    assert part.gone == 0
+    assert part.readable == first.added + part.added
+
+
+def test_a_part_with_another_class_is_refused(own_videos: Path, tmp_path: Path) -> None:
+    manifest = own_videos / "m.csv"
+    clips = sorted(c.relative_to(own_videos) for c in own_videos.glob("*/*.mp4"))
+    right = "\n".join(["path,class", *(f"{c},{c.parent}" for c in clips)])
+    manifest.write_text(right.replace("dog/3.mp4,dog", "dog/3.mp4,cat"))
+    for shard in ("1/2", "2/2"):
+        light(manifest, tmp_path / "s", shard=shard)
+    manifest.write_text(right)
+    with pytest.raises(EzavError, match=r"'dog/3.mp4' is of class 'cat' in the store .*-of-2'"):
+        light(manifest, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_store_whose_path_is_not_in_utf8_is_refused(videos: Path, tmp_path: Path) -> None:
+    with pytest.raises(EzavError, match=r"path of the store '.*caf\\xe9' is not in UTF-8"):
+        light(videos, tmp_path / os.fsdecode(b"caf\xe9"))
+
+
+def test_a_store_in_the_current_folder(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "s").mkdir()
+    monkeypatch.chdir(tmp_path / "s")
+    assert light(videos, Path(), shard="1/2").store == tmp_path / "s.parts" / "1-of-2"
+    assert light(videos, Path()).readable == 30
 
 
 def test_the_command(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

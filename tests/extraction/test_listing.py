@@ -9,6 +9,7 @@ import pytest
 
 from ezav.errors import EzavError
 from ezav.extraction import list_videos
+from ezav.extraction.listing import Item
 from ezav.extraction.parts import Shard
 
 
@@ -95,6 +96,7 @@ def test_manifest(tmp_path: Path) -> None:
         ("path,class\nx.mp4,dog\nb/../x.mp4,dog\n", "lists 'x.mp4' 2 times"),
         ("path,class,split\nx.mp4,dog,test\n", "unknown split 'test'; the splits are train"),
         ("path,class,split\nx.mp4,dog,train\ny.mp4,dog,\n", "gives 'y.mp4' no split"),
+        ("path,class\nx\0.mp4,dog\n", "line 2 .* has a path that no file can have"),
         ("path,class\n/etc/passwd,dog\n", "line 2 .* leads out of the manifest's folder"),
         ("path,class\na/../../x.mp4,dog\n", "line 2 .* leads out of the manifest's folder"),
         ("path,class\nx.mp4,dog,train,more\n", "line 2 .* has too many columns"),
@@ -113,6 +115,17 @@ def test_outside_only_when_allowed(tmp_path: Path) -> None:
     listing = list_videos(path, allow_outside=True)
     assert [item.clip for item in listing.items] == ["../x.mp4", "/data/y.mp4"]
     assert listing.items[1].path == Path("/data/y.mp4")
+
+
+def test_folders_whose_names_are_not_in_utf8(tmp_path: Path) -> None:
+    raw = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.makedirs(raw + b"/dog")
+    with open(raw + b"/dog/x.mp4", "wb"):
+        pass
+    assert list_videos(os.fsdecode(raw)).name == "caf\\xe9"
+    os.rename(raw + b"/dog", raw + b"/h\xe9ron")
+    with pytest.raises(EzavError, match=r"class folder 'h\\xe9ron' is not in UTF-8; rename it"):
+        list_videos(os.fsdecode(raw))
 
 
 def test_wrong_folders(tmp_path: Path) -> None:
@@ -134,10 +147,14 @@ def test_wrong_folders(tmp_path: Path) -> None:
 
 
 def test_shards_share_the_clips_out() -> None:
-    clips = tuple(range(17))
-    parts = [Shard(n, 5).of(clips) for n in range(1, 6)]  # type: ignore[arg-type]
-    assert sorted(clip for part in parts for clip in part) == list(clips)  # type: ignore[type-var]
-    assert {len(part) for part in parts} == {3, 4}
+    items = tuple(Item(f"dog/{n}.mp4", Path(), "dog") for n in range(1000))
+    parts = [Shard(n, 5).of(items) for n in range(1, 6)]
+    assert sorted(item.clip for part in parts for item in part) == sorted(i.clip for i in items)
+    assert all(150 < len(part) < 250 for part in parts)
+    # A clip more, the first of all, changes the part that gets it and no other.
+    more = (Item("a.mp4", Path(), "dog"), *items)
+    grown = [Shard(n, 5).of(more) for n in range(1, 6)]
+    assert sum(part == before for part, before in zip(grown, parts)) == 4
     for text in ("0/4", "5/4", "1", "a/b", "1/0", "-1/4"):
         with pytest.raises(EzavError, match="shard"):
             Shard.parse(text)

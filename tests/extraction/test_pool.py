@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import numpy as np
 import pytest
 
 from ezav.errors import EzavError
-from ezav.extraction import EncoderSpec, Limits, WorkerPool, encode_clip
+from ezav.extraction import EncoderSpec, Limits, WorkerPool, encode, encode_clip
 from ezav.extraction.encode import EncodedClip
+from ezav.media import Clip, Waveform
 from tests.extraction.encoders import AUDIO, HERE, HOSTILE, VISUAL, Level, MeanColour, OnDevice
-from tests.media.files import sine, write_clip, write_wav
+from tests.media.files import sine, write_clip, write_timed, write_wav
 
 
 def encoded(pool: WorkerPool, paths: list[Path]) -> dict[str, EncodedClip]:
@@ -43,6 +46,44 @@ def test_hostile_files_cost_one_clip_each(tmp_path: Path) -> None:
         assert found[f"{name}.mp4"].status == "unreadable"
         assert found[f"after {name}.mp4"].status == "ok"
     assert again[paths[1].name].status == "ok"
+
+
+def test_python_files_beside_the_recordings_are_not_run(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy", "queue", "ezav"):
+        (tmp_path / f"{name}.py").write_text(f"open('{name} was run', 'w')\nraise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    with WorkerPool(None, EncoderSpec(AUDIO), workers=1) as pool:
+        assert [clip.status for _, clip in pool.encode([videos / "dog" / "0.mp4"])] == ["ok"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".py"] * 3
+
+
+def test_workers_find_what_this_process_found(videos: Path, tmp_path: Path) -> None:
+    """With ezav and an encoder of one's own on this process's path only, none of them installed."""
+    (tmp_path / "own.py").write_text("from tests.extraction.encoders import Level\n")
+    clip = str(videos / "dog" / "0.mp4")
+    script = (
+        "import sys\n"
+        f"sys.path[1:1] = {[str(tmp_path), *sys.path]}\n"
+        "from ezav.extraction import EncoderSpec, WorkerPool\n"
+        "with WorkerPool(None, EncoderSpec('own:Level'), workers=1) as pool:\n"
+        f"    print([clip.status for _, clip in pool.encode([{clip!r}])])\n"
+    )
+    python = getattr(sys, "_base_executable", sys.executable)
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, "-c", script], capture_output=True, text=True, cwd="/", env=environment
+    )
+    assert (done.stdout, done.returncode) == ("['ok']\n", 0), done.stderr
+
+
+def test_a_name_that_no_file_can_have_costs_one_clip(videos: Path) -> None:
+    with WorkerPool(None, EncoderSpec(AUDIO), workers=1) as pool:
+        found = dict(pool.encode(["a\0b.mp4", videos / "dog" / "0.mp4"]))
+    assert (found[0].status, found[0].reason) == ("unreadable", "no file can have such a name")
+    assert found[1].status == "ok"
 
 
 def test_memory_in_use_is_watched(videos: Path) -> None:
@@ -125,6 +166,34 @@ def test_an_encoder_that_cannot_be_loaded_is_one_line() -> None:
         WorkerPool(EncoderSpec("no.such:Thing"), None, workers=1)
     with pytest.raises(EzavError, match="colour"):
         WorkerPool(EncoderSpec(VISUAL, {"colour": 1}), None, workers=1)
+
+
+@pytest.mark.parametrize(("picture", "sound"), [(0.0, 20.0), (20.0, 0.0)])
+def test_picture_and_sound_of_a_long_recording_count_from_one_moment(
+    tmp_path: Path, picture: float, sound: float
+) -> None:
+    """A number of frames is read apart from the sound, whose windows begin with the sound."""
+    pictures = [(picture + n, 90) for n in range(round(160 - picture))]
+    path = write_timed(tmp_path / "late.mkv", pictures=pictures, sounds=[(sound, 160)])
+    clip = encode_clip(path, MeanColour(frames=4), Level())
+    assert clip.visual is not None
+    assert clip.audio is not None
+    width = (160 - picture) / 4
+    assert clip.visual.times == pytest.approx(picture + width * (np.arange(4) + 0.5), abs=1)
+    assert clip.audio.times[0] == pytest.approx(sound + 30, abs=0.2)
+    assert clip.duration == pytest.approx(160, abs=1.1)
+
+
+def test_of_many_remarks_the_one_on_missing_time_is_kept() -> None:
+    gathered = encode._Gathered(Path("a.mp4"), {"audio": Level()})
+    sound = {8_000: Waveform(np.ones(8_000, np.float32), 8_000)}
+    for minute in range(8):
+        remark = f"sound damaged: at {minute} min"
+        gathered.add(Clip("a.mp4", audio=sound, start=60.0 * minute, warnings=(remark,)))
+    gathered.add(Clip("a.mp4", truncated=True, warnings=("sound truncated: 8 min of 20 min",)))
+    clip = gathered.result(use_damaged=False)
+    assert (clip.status, clip.tokens) == ("damaged", {})
+    assert clip.reason.startswith("sound truncated: 8 min of 20 min; sound damaged: at 0 min; ")
 
 
 def test_a_long_recording_is_encoded_in_windows(tmp_path: Path) -> None:

@@ -94,3 +94,46 @@ def loudest(samples: np.ndarray, rate: int) -> float:
     """The strongest frequency in Hz."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return float(spectrum.argmax() * rate / len(samples))
+
+
+def write_timed(
+    path: Path,
+    *,
+    pictures: Sequence[tuple[float, int]] = (),
+    sounds: Sequence[tuple[float, float]] = (),
+    codecs: tuple[str, str] = ("libx264", "aac"),
+    rate: int = RATE,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Grey pictures at given times, and a tone from each beginning to each end."""
+    events: list[tuple[float, int, Any]] = [(time, 0, grey) for time, grey in pictures]
+    for begin, end in sounds:
+        tone = sine(300.0, end - begin, rate)
+        events += [(begin + n / rate, 1, tone[n : n + 1024]) for n in range(0, len(tone), 1024)]
+    events.sort(key=lambda event: event[:2])
+    with av.open(str(path), "w", container_options=options or {}) as container:
+        video = sound = None
+        if pictures:
+            video = container.add_stream(codecs[0], rate=25)
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            video.codec_context.time_base = Fraction(1, 1000)
+            video.codec_context.gop_size = 5
+            if codecs[0] == "libx264":
+                video.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        if sounds:
+            sound = container.add_stream(codecs[1], rate=rate, layout="mono")
+        for time, kind, what in events:
+            if kind == 0:
+                image = np.full((48, 64, 3), what, np.uint8)
+                picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+                picture.pts, picture.time_base = round(time * 1000), Fraction(1, 1000)
+                container.mux(video.encode(picture))
+            elif len(what) == 1024:
+                piece = av.AudioFrame.from_ndarray(what[None], format="fltp", layout="mono")
+                piece.sample_rate, piece.time_base = rate, Fraction(1, rate)
+                piece.pts = round(time * rate)
+                container.mux(sound.encode(piece))
+        for stream in (video, sound):
+            if stream is not None:
+                container.mux(stream.encode())
+    return path

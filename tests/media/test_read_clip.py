@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezav.errors import EzavError
-from ezav.media import Frames, FrameSpec, read_clip
+from ezav.media import Frames, FrameSpec, TooLongError, read_clip
 from ezav.media.picture import Orientation
-from tests.media.files import grey_levels, write_clip
+from tests.media.files import grey_levels, write_clip, write_timed
 
 EVERY = FrameSpec.every()
 
@@ -167,6 +167,10 @@ def test_file_kinds_that_are_no_recordings(tmp_path: Path) -> None:
     assert {clip.status for clip in found.values()} == {"failed"}
 
 
+def test_a_name_that_no_file_can_have() -> None:
+    assert read_clip("a\0b.mp4").reason == "no file can have such a name"
+
+
 def test_unreadable_file(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "secret.mp4", frames=2, tone=None)
     path.chmod(0)
@@ -210,6 +214,50 @@ def test_a_cut_file_is_told_and_chosen_from_what_is_there(tmp_path: Path) -> Non
     assert "of 4 s" in clip.reason
     chosen = clip.video[FrameSpec.uniform(4)]
     assert chosen.times == pytest.approx((np.arange(4) + 0.5) * kept / 10 / 4, abs=0.1)
+
+
+@pytest.mark.parametrize("late", [(8.0, 0.0), (0.0, 8.0)])
+@pytest.mark.parametrize(
+    ("suffix", "codecs", "rate"),
+    [
+        (".mkv", ("libx264", "aac"), 16_000),
+        (".webm", ("libvpx", "libopus"), 48_000),
+        (".avi", ("libx264", "libmp3lame"), 44_100),
+        (".mp4", ("libx264", "aac"), 16_000),
+    ],
+)
+def test_a_late_beginning_is_no_loss(
+    tmp_path: Path,
+    suffix: str,
+    codecs: tuple[str, str],
+    rate: int,
+    late: tuple[float, float],
+) -> None:
+    if not set(codecs) <= av.codecs_available:
+        pytest.skip(f"this PyAV cannot write {codecs}")
+    pictures = [(late[0] + n / 10, 90) for n in range(round(10 * (20 - late[0])))]
+    path = tmp_path / f"late{suffix}"
+    write_timed(path, pictures=pictures, sounds=[(late[1], 20)], codecs=codecs, rate=rate)
+    clip = read_clip(path)
+    assert (clip.status, clip.warnings) == ("ok", ())
+    assert clip.frames is not None
+    assert clip.waveform is not None
+    # Cut short it is told all the same.
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 7 // 10])
+    if suffix != ".mp4":  # its index is at its end
+        cut = read_clip(path)
+        assert (cut.status, cut.truncated) == ("damaged", True)
+        assert "picture truncated" in cut.reason
+
+
+def test_the_length_of_a_live_recording_is_counted(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "live.mkv", sounds=[(0, 200)], options={"live": "1"})
+    assert read_clip(path, video=None).claimed is None
+    for video in (None, FrameSpec.uniform(2)):
+        with pytest.raises(TooLongError, match="200 s, more than 150 s"):
+            read_clip(path, video=video, longest=150.0)
+    assert read_clip(path, video=None, longest=201.0).status == "ok"
 
 
 def test_damage_costs_until_the_next_key_frame(tmp_path: Path) -> None:

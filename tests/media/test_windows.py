@@ -10,7 +10,7 @@ import pytest
 
 from ezav.errors import EzavError
 from ezav.media import FrameSpec, read_clip, read_windows
-from tests.media.files import sine, write_clip, write_wav
+from tests.media.files import sine, write_clip, write_timed, write_wav
 from tests.shared_data import shared
 
 EVERY = FrameSpec.every()
@@ -80,6 +80,50 @@ def test_bad_files_and_bad_windows(tmp_path: Path) -> None:
     for length, hop in ((0.0, None), (1.0, 0.0), (-1.0, 1.0)):
         with pytest.raises(EzavError, match="more than 0"):
             list(read_windows(tmp_path / "x.mp4", length, hop))
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_cut_file_is_told_in_windows_too(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (80, 48, 64, 3), dtype=np.uint8)
+    path = tmp_path / f"cut{suffix}"
+    whole = write_clip(
+        path, frames=80, picture=lambda n: noise[n], options={"g": "5"}, faststart=suffix == ".mp4"
+    )
+    data = whole.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    at_once = read_clip(path)
+    told = [line for w in read_windows(path, 1.0) for line in w.warnings]
+    assert at_once.truncated
+    assert {line for line in at_once.warnings if "truncated" in line} <= set(told)
+    assert len([line for line in told if "truncated" in line]) == 2
+    *_, last = read_windows(path, 1.0)
+    assert (last.status, last.truncated) == ("damaged", True)
+
+
+def test_a_cut_sound_is_told_in_the_last_window(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "cut.mka", sounds=[(0, 20)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    windows = list(read_windows(path, 2.0))
+    assert [w.truncated for w in windows] == [False] * (len(windows) - 1) + [True]
+    assert "sound truncated" in windows[-1].reason
+
+
+def test_each_warning_is_told_once_in_the_window_where_it_arose(tmp_path: Path) -> None:
+    """A gap of the sound first; damage of the picture behind it."""
+    pictures = [(n / 5, 40 + n % 150) for n in range(200)]
+    path = write_timed(tmp_path / "d.ts", pictures=pictures, sounds=[(0, 5), (7, 40)])
+    data = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 188).copy()
+    rng = np.random.default_rng(1)
+    for share in (0.5, 0.8):
+        rows = slice(int(len(data) * share), int(len(data) * share) + 40)
+        data[rows, 20:] = rng.integers(0, 256, data[rows, 20:].shape)
+    path.write_bytes(data.tobytes())
+    windows = list(read_windows(path, 10.0, video=EVERY))
+    told = [line for window in windows for line in window.warnings]
+    assert len(told) == len(set(told))
+    assert "sound has a gap of 2.0" in windows[0].reason
+    damage = [any("damaged: " in line for line in window.warnings) for window in windows]
+    assert damage == [False, False, True, True]
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:

@@ -115,8 +115,9 @@ class Ranked:
 def rank(d_w: Tensor, target: TripletOrder, margin: float) -> Ranked:
     """The sum of (3) over the anchors of `target`, with its gradient by `d_w` `[R, C]`.
 
-    `d_w` is float32 or float64. On the CPU a compiled sweep does the work on `torch.get_num_threads()` threads; elsewhere
-    whole-tensor operations do. Both work through the anchors in chunks.
+    `d_w` is float32 or float64. On the CPU a compiled sweep does the work on
+    `torch.get_num_threads()` threads; elsewhere whole-tensor operations do. Both work through the
+    anchors in chunks.
 
     Raises:
         EzavError: the order is that of another number of classes.

@@ -63,7 +63,8 @@ class ExtractCommand(Command):
     retry: bool = False
     """Try again the clips that could not be read earlier."""
     use_damaged: bool = False
-    """Use files that are cut short as far as they go, instead of leaving them out."""
+    """Use files that are cut short as far as they go, instead of leaving them out; also those that
+    earlier calls left out."""
     decoder: Literal["pyav", "torchcodec"] = "pyav"
     """What decodes pictures; torchcodec (pip install 'ezav[codec]') is quicker where few frames of
     long recordings are wanted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -191,11 +192,18 @@ def _pieces(
     except TooLongError:
         pass
     counted = [spec for spec in specs if spec.count is not None]
+    others = [spec for spec in specs if spec.count is None]
+    windows: Iterator[Clip] = iter(())
+    heads: list[Clip] = []
+    if others or rates:
+        windows = read_windows(path, _WINDOW, video=others, audio=rates)
+        heads.append(next(windows))
     if counted:
-        yield read_clip(path, video=counted, audio=None, decoder=decoder)
-    specs = [spec for spec in specs if spec.count is None]
-    if specs or rates:
-        yield from read_windows(path, _WINDOW, video=specs, audio=rates)
+        heads.append(read_clip(path, video=counted, audio=None, decoder=decoder))
+    # Each counts from the first of what it reads; all shall count from the first of the file.
+    first = min((head.origin for head in heads if head.video or head.audio), default=0.0)
+    for piece in chain(heads, windows):
+        yield replace(piece, start=piece.start + max(0.0, piece.origin - first))
 
 
 class EncoderError(Exception):
@@ -233,7 +241,9 @@ class _Gathered:
             if len(values):
                 tokens = Encoded(values, times + np.float32(piece.start))
                 self.tokens.setdefault(slot, []).append(tokens)
-        self.warnings |= dict.fromkeys(piece.warnings)
+        told = dict.fromkeys(piece.warnings)
+        # Of a long list only the first are kept: those that make a clip damaged are among them.
+        self.warnings = told | self.warnings if piece.truncated else self.warnings | told
         self.truncated |= piece.truncated
         self.duration = max(self.duration, piece.start + piece.duration)
         self.frames += piece.frames_decoded

@@ -102,19 +102,21 @@ def _from_folder(root: Path) -> Listing:
     empty: list[str] = []
     for folder in folders:
         before = len(items)
+        if (shown := in_utf8(folder.name)) != folder.name:
+            raise EzavError(f"the name of the class folder '{shown}' is not in UTF-8", "rename it")
         class_name = _class_name(folder.name, f"the folder '{folder}'")
         for file in _files(folder):
             extension = file.suffix.lower()
             if extension[1:] in sidecars:
                 passed_over[extension] += 1
             else:
-                items.append(Item(_named(file.relative_to(root)), file, class_name))
+                items.append(Item(in_utf8(file.relative_to(root).as_posix()), file, class_name))
         if len(items) == before:
             empty.append(folder.name)
     if not items:
         raise EzavError(f"the class folders of '{root}' hold no clips", "put recordings into them")
     items.sort(key=lambda item: item.clip)
-    return Listing(tuple(items), root.resolve().name, dict(passed_over), tuple(empty))
+    return Listing(tuple(items), in_utf8(root.resolve().name), dict(passed_over), tuple(empty))
 
 
 def _files(folder: Path) -> Iterable[Path]:
@@ -128,9 +130,9 @@ def _files(folder: Path) -> Iterable[Path]:
             yield entry
 
 
-def _named(relative: Path) -> str:
-    """A clip's name: the path with `/`; bytes that are no UTF-8 are written out as `\\xff`."""
-    return os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+def in_utf8(name: str) -> str:
+    """A file's name as text; bytes that are no UTF-8 are written out as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _hidden(path: Path) -> bool:
@@ -166,7 +168,7 @@ def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
             "give every clip a split, or none and let them be drawn",
         )
     items.sort(key=lambda item: item.clip)
-    return Listing(tuple(items), manifest.resolve().parent.name, {})
+    return Listing(tuple(items), in_utf8(manifest.resolve().parent.name), {})
 
 
 def _rows(manifest: Path) -> Iterable[tuple[int, dict[str, str]]]:
@@ -196,6 +198,8 @@ def _rows(manifest: Path) -> Iterable[tuple[int, dict[str, str]]]:
 
 def _inside(text: str, where: str, allow_outside: bool) -> str:
     """The path with `/`, normalised; refused if it leads out of the manifest's folder."""
+    if "\0" in text:
+        raise EzavError(f"{where} has a path that no file can have, with a zero byte in it")
     path = PurePosixPath(os.path.normpath(text))
     if (path.is_absolute() or path.parts[:1] == ("..",)) and not allow_outside:
         raise EzavError(

@@ -16,12 +16,13 @@ from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
 from ezav.extraction.batch import placed
 from ezav.extraction.encode import OK, EncodedClip
-from ezav.extraction.listing import Item, list_videos
+from ezav.extraction.listing import Item, in_utf8, list_videos
 from ezav.extraction.on_ray import RayPool
 from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.parts import Shard, take_parts
 from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, read_report
+from ezav.extraction.resume import check_classes, finished, written
 from ezav.extraction.splitting import check_continues, final_splits, splitter
 from ezav.features.writer import StoreWriter
 from ezav.media import Decoder
@@ -82,7 +83,8 @@ def extract(
         limits: time and memory that one file may cost.
         half: store features in half precision (float16).
         retry: try again the clips that could not be read earlier.
-        use_damaged: use files that are cut short, with a note, instead of leaving them out.
+        use_damaged: use files that are cut short, with a note, instead of leaving them out; those
+            that earlier calls left out too.
         decoder: of pictures, "pyav" or "torchcodec" (:func:`ezav.media.read_clip`).
         allow_outside: accept manifest paths that lead out of its folder.
         on_progress: called after every clip.
@@ -107,7 +109,10 @@ def extract(
     part = None if shard is None else Shard.parse(shard)
     items = listing.items if part is None else part.of(listing.items)
     if not items:
-        raise EzavError(f"shard {shard} has no clips", f"there are {len(listing.items)} in all")
+        raise EzavError(
+            f"shard {shard} has no clips",
+            f"there are {len(listing.items)} in all, and the other parts have them; take fewer",
+        )
     if decoder == "torchcodec":
         require_torchcodec()
     slots = Slots.of(visual, audio, device)
@@ -119,11 +124,16 @@ def extract(
             header = slots.header(pair, listing, origin, notes)
             if part is not None:
                 folder = part.folder(folder)
-            check_continues(folder, origin, listing)
+            if (shown := in_utf8(str(folder))) != str(folder):
+                raise EzavError(f"the path of the store '{shown}' is not in UTF-8", "give another")
+            check_continues(folder, origin)
             if part is None:
-                take_parts(folder, header)
+                take_parts(folder, header, listing)
             writer = stack.enter_context(StoreWriter(folder, header))
-            done = set(writer.done) - (writer.failed.keys() if retry else set())
+            records = written(folder)
+            labels = {r.clip: r.class_name for r in records.values() if r.status == OK}
+            check_classes(folder, labels, listing)
+            done = finished(records, listing, retry=retry, use_damaged=use_damaged)
             stores.append(PairStore(pair, writer, half, done))
         done = set.intersection(*(store.done for store in stores))
         todo = [item for item in items if item.clip not in done]
@@ -153,9 +163,10 @@ def extract(
                     decoder=decoder,
                 )
             with pool:
-                finished = pool.encode([item.path for item in todo])
-                finished = _encoders_work(finished)
-                for count, (index, clip) in enumerate(finished, start=1):
+                encoded = pool.encode([item.path for item in todo])
+                if not all(store.has_features for store in stores):
+                    encoded = _encoders_work(encoded)
+                for count, (index, clip) in enumerate(encoded, start=1):
                     for store in stores:
                         store.add(todo[index], clip)
                     media_seconds += clip.duration
@@ -165,11 +176,13 @@ def extract(
         gone: list[int] = []
         for store in stores:
             failed = store.writer.failed
-            readable = [item for item in items if item.clip not in failed]
+            # A part that was made with another number of parts holds more than its share.
+            held = [item for item in listing.items if item.clip in store.writer.done]
+            readable = [item for item in held if item.clip not in failed]
             if not readable:
                 raise _nothing_readable(failed, items)
             splits, told = final_splits(splits_of, origin, listing, readable, part is None)
-            unlisted = set(store.writer.done) - {item.clip for item in items}
+            unlisted = set(store.writer.done) - {item.clip for item in held}
             gone.append(len(unlisted))
             store.writer.finish(
                 splits,
@@ -220,7 +233,7 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
 
 
 def _encoders_work(
-    finished: Iterator[tuple[int, EncodedClip]],
+    encoded: Iterator[tuple[int, EncodedClip]],
 ) -> Iterator[tuple[int, EncodedClip]]:
     """Pass the clips on; but an encoder that fails on all of them is an error, not their fault.
 
@@ -228,7 +241,7 @@ def _encoders_work(
         EzavError: an encoder failed on the first clips; nothing is recorded of them.
     """
     suspects: list[tuple[int, EncodedClip]] = []
-    for index, clip in finished:
+    for index, clip in encoded:
         if clip.encoder_failed:
             suspects.append((index, clip))
             if len(suspects) >= _SUSPECTS:
@@ -237,7 +250,7 @@ def _encoders_work(
             yield index, clip
         if clip.status == OK:
             yield from suspects
-            yield from finished
+            yield from encoded
             return
     if suspects:
         raise EzavError(

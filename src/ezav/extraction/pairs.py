@@ -138,6 +138,11 @@ class PairStore:
     half: bool
     done: set[str] = field(default_factory=set)
 
+    @property
+    def has_features(self) -> bool:
+        """Whether its encoders have worked on any clip."""
+        return bool(self.writer.done - self.writer.failed.keys())
+
     def add(self, item: Item, clip: EncodedClip) -> None:
         """Write what the pair's encoders gave, unless the store has the clip."""
         if item.clip in self.done:

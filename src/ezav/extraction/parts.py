@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ezav.errors import EzavError
-from ezav.extraction.listing import Item
+from ezav.extraction.encode import OK
+from ezav.extraction.listing import Item, Listing
+from ezav.extraction.resume import check_classes
 from ezav.features.header import Header
 from ezav.features.merge import merge_stores
+from ezav.features.shards import clip_tokens, read_shard
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
 
@@ -19,10 +25,8 @@ class Shard:
     """The `number`-th of `total` parts, counted from 1.
 
     Example:
-        >>> Shard.parse("2/3").of(("a", "b", "c", "d", "e"))
-        ('b', 'e')
-        >>> Shard.parse("2/3").folder("store")
-        PosixPath('store.parts/2-of-3')
+        >>> Shard.parse("2/3").folder("/data/store")
+        PosixPath('/data/store.parts/2-of-3')
     """
 
     number: int
@@ -44,28 +48,35 @@ class Shard:
         return cls(number, total)
 
     def of(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
-        """Its share of the clips: every n-th, so that all parts have clips of all classes."""
-        return items[self.number - 1 :: self.total]
+        """Its share of the clips, by their names: a new clip changes nothing for the others."""
+        return tuple(item for item in items if _lot(item.clip) % self.total == self.number - 1)
 
     def folder(self, out: str | Path) -> Path:
         """Where its store is written."""
-        out = Path(out)
-        return out.with_name(f"{out.name}.parts") / f"{self.number}-of-{self.total}"
+        out = Path(os.path.abspath(out))  # "." has no name of its own
+        return out.parent / f"{out.name}.parts" / f"{self.number}-of-{self.total}"
 
 
-def take_parts(out: Path, header: Header) -> int:
+def _lot(clip: str) -> int:
+    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8])
+
+
+def take_parts(out: Path, header: Header, listing: Listing) -> int:
     """Copy into the store `out` what finished parts of it hold; the number of parts taken.
 
-    Called again after an interruption it goes on; once all is copied it does nothing.
+    Called again after an interruption it goes on; once all is copied it does nothing. A clip that
+    could not be read, and now can be in a part, is taken from there.
 
     Raises:
-        EzavError: a part is not finished, or `out` was begun without them.
+        EzavError: a part is not finished or gives a clip another class than the listing, or `out`
+            was begun without them.
     """
     folder = Shard(1, 1).folder(out).parent
     parts = sorted(path for path in folder.glob("*-of-*") if path.is_dir())
     if not parts:
         return 0
     clips: set[str] = set()
+    readable: dict[str, tuple[FeatureStore, dict[str, Any]]] = {}
     for part in parts:
         if not (part / "index.parquet").is_file():
             shard = part.name.replace("-of-", "/")
@@ -73,8 +84,14 @@ def take_parts(out: Path, header: Header) -> int:
                 f"the part '{part}' is not finished",
                 f"run it again with --shard {shard}, or remove that folder",
             )
-        clips.update(FeatureStore.open(part).index.column("clip").to_pylist())
+        store = FeatureStore.open(part)
+        clips.update(store.index.column("clip").to_pylist())
+        rows = {r["clip"]: (store, r) for r in store.index.to_pylist() if r["status"] == OK}
+        check_classes(part, {clip: row["class"] for clip, (_, row) in rows.items()}, listing)
+        readable |= rows
     with StoreWriter(out, header) as writer:
+        for clip in writer.failed.keys() & readable.keys():
+            _take(writer, *readable[clip])
         done = set(writer.done)
     if clips <= done:
         return 0
@@ -85,3 +102,17 @@ def take_parts(out: Path, header: Header) -> int:
         )
     merge_stores(parts, out, whole=False)
     return len(parts)
+
+
+def _take(writer: StoreWriter, store: FeatureStore, row: dict[str, Any]) -> None:
+    """Copy one clip."""
+    audio, visual = read_shard(store.shard_path(row["shard"]))
+    writer.add(
+        clip=row["clip"],
+        class_name=row["class"],
+        audio=clip_tokens(audio, row["row"]),
+        visual=clip_tokens(visual, row["row"]),
+        duration=row["duration"],
+        path=row["path"],
+        reason=row["reason"],
+    )

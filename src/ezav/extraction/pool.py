@@ -206,6 +206,15 @@ def _plain(encoder: EncoderSpec | VisualEncoder | AudioEncoder) -> dict[str, Any
     return Forward.setup(encoder)
 
 
+def _python_path() -> str:
+    """Where this process finds ezav and the rest, for a worker to find them too.
+
+    Not the empty entry, which is the current folder, nor what cannot be written as an entry.
+    """
+    paths = [os.path.abspath(path) for path in sys.path if path]
+    return os.pathsep.join(path for path in paths if os.pathsep not in path)
+
+
 class _Worker:
     """One process and the file it has in hand."""
 
@@ -214,13 +223,15 @@ class _Worker:
         # What it prints when it cannot even start.
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ezav.extraction.worker", str(theirs.fileno())],
+            # -P: without it a numpy.py in the current folder would be run.
+            [sys.executable, "-P", "-m", "ezav.extraction.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             # Parallelism is one process a clip; more threads inside would only get in the way.
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ
+            | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": _python_path()},
             # A group of its own: Ctrl-C reaches this process alone, which then ends the workers.
             start_new_session=True,
         )
@@ -271,7 +282,7 @@ class _Worker:
         self.index, self.path = index, Path(path)
         try:
             size = self.path.stat().st_size
-        except OSError:
+        except (OSError, ValueError):
             size = 0  # the worker comes to the same end and says why
         self.allowed = seconds + size / _BYTES_PER_SECOND
         self.deadline = time.monotonic() + self.allowed

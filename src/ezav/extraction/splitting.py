@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from ezav.errors import EzavError
-from ezav.extraction.listing import Item, Listing
+from ezav.extraction.listing import Item, Listing, in_utf8
 from ezav.features.begin import holds_clips
 from ezav.features.header import SplitOrigin, parse_header
 from ezav.features.splits import check_splits, draw_splits, given_splits
-from ezav.features.store import FeatureStore
 
 Splitter = Callable[[Sequence[Item]], dict[str, str]]
 """Clips to clip -> split; raises EzavError where they make no benchmark."""
@@ -33,7 +32,7 @@ def splitter(
             names = [item.class_name for item in items]
             return given_splits(clips, names, [given[clip] for clip in clips])
 
-        return from_manifest, SplitOrigin(how="manifest", detail=videos.name)
+        return from_manifest, SplitOrigin(how="manifest", detail=in_utf8(videos.name))
 
     def drawn(items: Sequence[Item]) -> dict[str, str]:
         names = [item.class_name for item in items]
@@ -68,8 +67,8 @@ def final_splits(
     return splits, origin
 
 
-def check_continues(out: Path, origin: SplitOrigin, listing: Listing) -> None:
-    """Refuse to go on with a store that was begun with other splits or other classes."""
+def check_continues(out: Path, origin: SplitOrigin) -> None:
+    """Refuse to go on with a store that was begun with other splits."""
     header = out / "header.json"
     if header.is_file() and holds_clips(out):
         before = parse_header(header.read_bytes(), header).splits
@@ -79,16 +78,6 @@ def check_continues(out: Path, origin: SplitOrigin, listing: Listing) -> None:
                 f"{_told(origin)} now",
                 "use the same settings, or another folder",
             )
-    if (out / "index.parquet").is_file():
-        index = FeatureStore.open(out).index
-        was = dict(zip(index.column("clip").to_pylist(), index.column("class").to_pylist()))
-        for item in listing.items:
-            if was.get(item.clip, item.class_name) != item.class_name:
-                raise EzavError(
-                    f"clip '{item.clip}' is of class '{was[item.clip]}' in the store '{out}' and "
-                    f"of class '{item.class_name}' now",
-                    "write another store",
-                )
 
 
 def _told(origin: SplitOrigin) -> str:

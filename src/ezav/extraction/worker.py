@@ -1,7 +1,7 @@
 """A worker process: decodes and encodes one file after the other under limits of time and memory.
 
-Started by :mod:`ezav.extraction.pool` as `python -m ezav.extraction.worker FD`. It serves requests
-over a socket until the other side goes away.
+Started by :mod:`ezav.extraction.pool` as `python -P -m ezav.extraction.worker FD`. It serves
+requests over a socket until the other side goes away.
 """
 
 from __future__ import annotations

@@ -149,6 +149,8 @@ class Clip:
             when it is there or was not asked for.
         start: seconds from the beginning of the file; 0 but for windows of a long recording, whose
             times are counted from the beginning of the window.
+        origin: that beginning on the file's own clock: the first picture or sound of those that
+            were asked for.
         duration: seconds decoded, the longer of picture and sound, from the beginning of the clip.
         claimed: seconds the file says it has; None if it does not say.
         frames_decoded: frames decoded, before any choice.
@@ -163,6 +165,7 @@ class Clip:
     video_missing: str = ""
     audio_missing: str = ""
     start: float = 0.0
+    origin: float = 0.0
     duration: float = 0.0
     claimed: float | None = None
     frames_decoded: int = 0

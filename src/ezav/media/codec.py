@@ -19,8 +19,8 @@ from av.video.frame import VideoFrame
 from ezav.errors import EzavError
 from ezav.media.clip import Clip
 from ezav.media.collect import Collector, Converters, Wanted, note_losses
-from ezav.media.container import Source, open_source
-from ezav.media.decode import Picture, Problems, decode
+from ezav.media.container import open_source
+from ezav.media.decode import Picture, Problems, decode, packets
 from ezav.media.scan import Extent, scan
 
 _SEEKABLE = {"mov", "matroska"}
@@ -56,10 +56,12 @@ def read_seeking(path: str | os.PathLike[str], wanted: Wanted) -> Clip | None:
     with open_source(Path(path)) as source:
         if source.video is None or not wanted.specs:
             return None
-        if not _SEEKABLE & set(source.container.format.name.split(",")):
+        if not _SEEKABLE & source.formats:
             return None
-        promised = scan(Source(source.container, source.video, None))["video"]
-    if promised.length <= 0:
+        view = source.only(video=True, audio=False)
+        problems = Problems()
+        promised = scan(view, packets(view, problems))["video"]
+    if promised.length <= 0 or problems.notes:  # torchcodec does not mend time stamps
         return None
     problems = Problems()
     with open_source(Path(path)) as source:
@@ -79,10 +81,10 @@ def read_seeking(path: str | os.PathLike[str], wanted: Wanted) -> Clip | None:
         except (RuntimeError, ValueError, IndexError):
             return None
         collector.picture = Extent(promised.begin, promised.end)
-        asked = Source(source.container, None, source.audio if wanted.rates else None)
-        for sound in decode(asked, problems):
+        for sound in decode(source.only(video=False, audio=bool(wanted.rates)), problems):
             collector.add(sound)
-        note_losses(collector, source, problems, promised)
+        asked = source.only(video=True, audio=bool(wanted.rates))
+        note_losses(collector.extents, {"video": promised}, asked, problems)
         return collector.clip(source, os.fspath(path), problems, collector.first)
 
 

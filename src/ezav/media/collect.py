@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-
-import av
 
 from ezav.media.clip import Clip, FrameSpec
 from ezav.media.container import Source
@@ -15,8 +14,10 @@ from ezav.media.sampling import Sampler
 from ezav.media.scan import Extent
 from ezav.media.sound import Timeline
 
-# Other containers only estimate how long they are, from the bit rate.
-_EXACT = {"mov", "mp4", "matroska", "avi", "wav", "asf", "ogg", "flac", "aiff", "w64"}
+# Their streams' lengths count from 0, wherever the stream begins (or ought to).
+_FROM_ZERO = {"avi"}
+# Theirs are copies of the container's.
+_NO_LENGTHS = {"matroska"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,11 @@ class Collector:
         self.picture.end = end
 
     @property
+    def extents(self) -> dict[str, Extent]:
+        """When "video" and "audio" began and ended, as decoded."""
+        return {"video": self.picture, "audio": Extent(self.sound.start, self.sound.reached)}
+
+    @property
     def first(self) -> float:
         """When the first picture or sound begins; infinite if there is neither."""
         sound = self.sound.start if self.sound.count else inf
@@ -130,6 +136,7 @@ class Collector:
             audio=audio,
             video_missing=no_video,
             audio_missing=no_audio,
+            origin=origin if ends else 0.0,
             duration=max(ends) - origin if ends else 0.0,
             claimed=source.claimed,
             frames_decoded=self.pictures,
@@ -152,35 +159,51 @@ class Collector:
         return no_video, no_audio
 
 
-def note_losses(collector: Collector, source: Source, problems: Problems, promised: Extent) -> None:
+def note_losses(
+    decoded: Mapping[str, Extent],
+    promised: Mapping[str, Extent],
+    source: Source,
+    problems: Problems,
+) -> None:
     """Tell `problems` of a stream that gave less than the file says it holds.
 
-    `promised` is the picture's extent as its packets have it, for containers that do not say.
+    Args:
+        decoded: when "video" and "audio" began and ended.
+        promised: the same as their packets have it, of one of them or both.
+        source: the file, with no other streams than those that were decoded.
+        problems: told what is missing.
     """
-    wanted = collector.wanted
-    sound = collector.sound.reached - collector.sound.start
-    lengths = {"picture": max(0.0, collector.picture.length), "sound": sound}
-    streams = {
-        "picture": source.video if wanted.specs else None,
-        "sound": source.audio if wanted.rates else None,
-    }
-    exact = _EXACT & set(source.container.format.name.split(","))
-    for name, stream in streams.items():
-        if stream is None or not any(lengths.values()):
+    found = {name: extent for name, extent in decoded.items() if extent.length > 0}
+    if not found:
+        return
+    first = min(0.0, *(extent.begin for extent in found.values()))
+    last = max(extent.end for extent in found.values())
+    # Of all streams together; one of them may well be shorter than the whole.
+    whole = source.length - problems.skipped if source.length and source.whole else 0.0
+    for name, stream in (("video", source.video), ("audio", source.audio)):
+        if stream is None:
             continue
-        claimed = 0.0
-        if exact and stream.duration and stream.time_base:
-            claimed = float(stream.duration * stream.time_base)
-        elif exact and source.container.duration and len(source.container.streams) == 1:
-            claimed = source.container.duration / av.time_base
-        elif name == "picture":
-            claimed = promised.length
-        if not lengths[name]:
-            problems.note(f"{name}: nothing decoded")
+        what = "picture" if name == "video" else "sound"
+        if name not in found:
+            problems.note(f"{what}: nothing decoded")
             problems.truncated = True
-        elif lengths[name] < 0.95 * claimed - 0.1:
-            problems.note(f"{name} truncated: {seconds(lengths[name])} of {seconds(claimed)}")
+            continue
+        length = reached = found[name].length
+        if source.exact and stream.duration and not _NO_LENGTHS & source.formats:
+            claimed = float(stream.duration * (stream.time_base or 0)) - problems.skipped
+            if _FROM_ZERO & source.formats:
+                reached = last - first
+        elif _short(last - first, whole):
+            claimed, reached = whole, last - first
+        else:
+            claimed = promised.get(name, Extent()).length
+        if _short(reached, claimed):
+            problems.note(f"{what} truncated: {seconds(length)} of {seconds(claimed)}")
             problems.truncated = True
+
+
+def _short(length: float, claimed: float) -> bool:
+    return length < 0.95 * claimed - 0.1
 
 
 def seconds(value: float) -> str:

@@ -28,6 +28,8 @@ _NOT_RECORDINGS = """
 """
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}
 _MAX_PIXELS = 16_384 * 16_384
+# Other containers only estimate how long they are, from the bit rate.
+_EXACT = {"mov", "mp4", "matroska", "avi", "wav", "asf", "ogg", "flac", "aiff", "w64"}
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
 
 
@@ -37,11 +39,56 @@ class UnreadableError(Exception):
 
 @dataclass(slots=True)
 class Source:
-    """An open container with the streams to be read."""
+    """An open container with the streams to be read.
+
+    Attributes:
+        container: the open file.
+        video, audio: the streams to be read, or None.
+        unread: the file's picture or sound where it is not to be read; its packets still tell
+            whether time stamps jump (:mod:`ezav.media.clock`).
+    """
 
     container: InputContainer
     video: VideoStream | None
     audio: AudioStream | None
+    unread: tuple[VideoStream | AudioStream, ...] = ()
+
+    def only(self, video: bool, audio: bool) -> Source:
+        """The source without a stream that nobody asked for."""
+        kept = self.video if video else None, self.audio if audio else None
+        unread = tuple(
+            stream
+            for stream in (self.video, self.audio, *self.unread)
+            if stream is not None and stream not in kept
+        )
+        return Source(self.container, *kept, unread)
+
+    @property
+    def formats(self) -> set[str]:
+        """The names of the container's format."""
+        return set(self.container.format.name.split(","))
+
+    @property
+    def exact(self) -> bool:
+        """Whether what the container says of lengths was measured, not guessed."""
+        return bool(_EXACT & self.formats)
+
+    @property
+    def length(self) -> float | None:
+        """Seconds that the container has as a whole, where it says that and not only guesses."""
+        duration = self.container.duration if self.exact else None
+        return duration / av.time_base if duration else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that has a time in the file is to be read."""
+        read = (self.video, self.audio)
+        return all(
+            stream in read
+            or stream.type == "attachment"
+            or bool(stream.disposition & Disposition.attached_pic)
+            for stream in self.container.streams
+        )
 
     @property
     def claimed(self) -> float | None:
@@ -76,6 +123,8 @@ def check_file(path: Path) -> None:
         info = path.stat()
     except FileNotFoundError:
         raise UnreadableError("broken link" if path.is_symlink() else "no such file") from None
+    except ValueError:
+        raise UnreadableError("no file can have such a name") from None
     except OSError as error:
         raise UnreadableError((error.strerror or str(error)).lower()) from None
     if stat.S_ISDIR(info.st_mode):

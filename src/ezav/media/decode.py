@@ -13,12 +13,11 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from ezav.media.clock import Clock
 from ezav.media.container import Source
 
 _MAX_ERRORS = 100
 """Undecodable packets of one stream after which the rest of it is given up."""
-_MAX_JUMP = 60.0
-"""Seconds; a longer step between two time stamps is an error of the file, not a pause."""
 
 
 @dataclass(slots=True)
@@ -47,6 +46,9 @@ class Problems:
     first: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     truncated: bool = False
+    skipped: float = 0.0
+    """Seconds that jumps of the time stamps would have lasted."""
+    _told: set[str] = field(default_factory=set)
 
     def error(self, stream: str, time: float | None, text: str) -> None:
         """An undecodable packet of the picture or the sound."""
@@ -58,6 +60,11 @@ class Problems:
         """Anything else, once."""
         self.notes.setdefault(text)
 
+    def mended(self, stream: str, seconds: float = 0.0) -> None:
+        """Time stamps of a stream jumped; what follows was moved up by so many seconds."""
+        self.note(f"{stream}: time stamps jump, mended")
+        self.skipped += seconds
+
     def lines(self) -> list[str]:
         """The warnings, one a kind."""
         lines = []
@@ -66,15 +73,31 @@ class Problems:
             lines.append(f"{stream} damaged: {self.first[stream]}{many}")
         return lines + list(self.notes)
 
+    def news(self) -> list[str]:
+        """The warnings since the last call, one a kind; nothing is noted twice."""
+        lines = [line for line in self.lines() if line not in self._told]
+        self._told.update(self.notes)
+        self.errors.clear()
+        self.first.clear()
+        return lines
+
 
 def packets(source: Source, problems: Problems) -> Iterator[Packet]:
     """What the file holds of the source's streams, still encoded; at the end one empty packet each.
 
-    A file that breaks off is told to `problems`.
+    A file that breaks off is told to `problems`, and so are time stamps that jump: they are mended
+    (:class:`ezav.media.clock.Clock`).
     """
-    streams = [stream for stream in (source.video, source.audio) if stream is not None]
-    if not streams:
-        return
+    read = {stream.index for stream in (source.video, source.audio) if stream is not None}
+    if read:
+        clock = Clock(source, problems.mended)
+        for packet in clock.mend(_demuxed(source, problems)):
+            if packet.stream.index in read:
+                yield packet
+
+
+def _demuxed(source: Source, problems: Problems) -> Iterator[Packet]:
+    streams = [s for s in (source.video, source.audio, *source.unread) if s is not None]
     found = source.container.demux(streams)
     while True:
         try:
@@ -105,15 +128,15 @@ def decode(
         rate = source.video.average_rate or source.video.guessed_rate
         step = 1 / float(rate) if rate else 0.04
         tick = float(source.video.time_base or 0)
-        readers[source.video.index] = _Reader("picture", _Clock(step), tick, problems)
+        readers[source.video.index] = _Reader("picture", _Times(step), tick, problems)
     if source.audio is not None:
-        readers[source.audio.index] = _Reader("sound", _Clock(0.0), 0.0, problems)
+        readers[source.audio.index] = _Reader("sound", _Times(0.0), 0.0, problems)
     for packet in packets(source, problems) if given is None else given:
         yield from readers[packet.stream.index].read(packet)
 
 
-class _Clock:
-    """Seconds of each frame: its time stamp where that is sensible, else the last one's end."""
+class _Times:
+    """Seconds of each frame: its time stamp where that goes on, else the last one's end."""
 
     def __init__(self, step: float) -> None:
         self.step = step
@@ -125,7 +148,7 @@ class _Clock:
         """The time of a frame `length` seconds long, and whether its stamp had to be mended."""
         time = self.end if stamp is None else stamp + self.shift
         mended = False
-        if self.last is not None and not -1e-6 <= time - self.last <= _MAX_JUMP:
+        if self.last is not None and time - self.last < -1e-6:
             self.shift += self.end - time
             time, mended = self.end, True
         self.last, self.end = time, time + length
@@ -133,11 +156,12 @@ class _Clock:
 
 
 class _Reader:
-    def __init__(self, name: str, clock: _Clock, tick: float, problems: Problems) -> None:
+    def __init__(self, name: str, times: _Times, tick: float, problems: Problems) -> None:
         self.name = name
-        self.clock = clock
+        self.times = times
         self.tick = tick
         self.problems = problems
+        self.errors = 0
         self.waiting = False
         self.given_up = False
 
@@ -169,18 +193,22 @@ class _Reader:
 
     def _failed(self, packet: Packet, error: Exception) -> None:
         time = None if packet.pts is None else float(packet.pts * packet.time_base)
-        self.problems.error(self.name, time, _text(error))
+        self._error(time, _text(error))
         self.waiting = self.name == "picture"
-        if self.problems.errors[self.name] >= _MAX_ERRORS:
+        if self.errors >= _MAX_ERRORS:
             self.problems.note(f"{self.name} given up after {_MAX_ERRORS} damaged packets")
             self.given_up = True
 
+    def _error(self, time: float | None, text: str) -> None:
+        self.errors += 1
+        self.problems.error(self.name, time, text)
+
     def _picture(self, frame: VideoFrame) -> Picture | None:
         if frame.is_corrupt:
-            self.problems.error(self.name, frame.time, "incomplete frame")
+            self._error(frame.time, "incomplete frame")
             self.waiting = True
             return None
-        length = frame.duration * self.tick if frame.duration and self.tick else self.clock.step
+        length = frame.duration * self.tick if frame.duration and self.tick else self.times.step
         return Picture(frame, self._time(frame.time, length), length)
 
     def _sound(self, frame: AudioFrame) -> Sound | None:
@@ -190,9 +218,9 @@ class _Reader:
         return Sound(mono(frame), frame.sample_rate, time)
 
     def _time(self, stamp: float | None, length: float) -> float:
-        time, mended = self.clock.tell(stamp, length)
+        time, mended = self.times.tell(stamp, length)
         if mended:
-            self.problems.note(f"{self.name}: time stamps jump, mended")
+            self.problems.mended(self.name)
         return time
 
 

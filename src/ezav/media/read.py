@@ -45,8 +45,9 @@ def read_clip(
         path: a file in any container that FFmpeg reads.
         video: which frames (one spec or several); None leaves the picture out.
         audio: sample rates in Hz (one or several); None leaves the sound out.
-        longest: refuse a recording that says it has more seconds, before anything is decoded
-            (a file of more than 50 MB that says nothing is refused as well).
+        longest: refuse a recording that has more seconds, before anything is decoded. What the
+            file says counts; of one that says nothing the packets do (one of more than 50 MB that
+            says nothing is refused unread).
         decoder: "torchcodec" takes the pictures from there (:mod:`ezav.media.codec`): quicker
             where few frames of a long recording are wanted.
 
@@ -83,7 +84,7 @@ def _seeking(path: str | os.PathLike[str], wanted: Wanted, longest: float | None
 
     if longest is not None:
         with open_source(Path(path)) as source:
-            _refuse_long(source, os.path.getsize(path), longest)
+            _refuse_long(source, path, longest)
     return read_seeking(path, wanted)
 
 
@@ -112,11 +113,7 @@ def unreadable(path: str | os.PathLike[str], wanted: Wanted, reason: str) -> Cli
 
 def restrict(source: Source, wanted: Wanted) -> Source:
     """The source without the streams that nobody asked for."""
-    return Source(
-        source.container,
-        source.video if wanted.specs else None,
-        source.audio if wanted.rates else None,
-    )
+    return source.only(video=bool(wanted.specs), audio=bool(wanted.rates))
 
 
 def _read(
@@ -125,12 +122,12 @@ def _read(
     """The clip, the picture's extent as its packets promise (None: not needed) and as decoded."""
     with open_source(Path(path)) as source:
         if longest is not None:
-            _refuse_long(source, os.path.getsize(path), longest)
+            _refuse_long(source, path, longest)
         asked = restrict(source, wanted)
         if all(spec.every_frame for spec in wanted.specs):
             clip, found = _collect(path, asked, wanted, Extent(), Problems())
             return clip, None, found
-        view = Source(source.container, source.video, None)
+        view = source.only(video=True, audio=False)
         if os.path.getsize(path) <= _IN_MEMORY:
             problems = Problems()
             read = list(packets(asked, problems))
@@ -159,17 +156,23 @@ def _collect(
     collector = Collector(wanted, Converters(source), picture, problems)
     for item in decode(source, problems, given):
         collector.add(item)
-    note_losses(collector, source, problems, picture)
+    note_losses(collector.extents, {"video": picture}, source, problems)
     return collector.clip(source, os.fspath(path), problems, collector.first), collector.picture
 
 
-def _refuse_long(source: Source, size: int, longest: float) -> None:
-    claimed = source.claimed
-    if claimed is None:
+def _refuse_long(source: Source, path: str | os.PathLike[str], longest: float) -> None:
+    length = source.claimed
+    if length is None:
+        size = os.path.getsize(path)
         if size > _IN_MEMORY:
             raise TooLongError(f"{size / 1e6:.0f} MB of unknown length")
-    elif claimed > longest:
-        raise TooLongError(f"{claimed:.0f} s, more than {longest:.0f} s")
+        with open_source(Path(path)) as again:
+            extents = [extent for extent in scan(again).values() if extent.length > 0]
+        if not extents:
+            return
+        length = max(e.end for e in extents) - min(e.begin for e in extents)
+    if length > longest:
+        raise TooLongError(f"{length:.0f} s, more than {longest:.0f} s")
 
 
 def _differs(promised: Extent, found: Extent) -> bool:

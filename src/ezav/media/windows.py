@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ezav.errors import EzavError
 from ezav.media.clip import Clip, FrameSpec
-from ezav.media.collect import Collector, Converters, Wanted, seconds
+from ezav.media.collect import Collector, Converters, Wanted, note_losses, seconds
 from ezav.media.container import Source, UnreadableError, open_source
 from ezav.media.decode import Picture, Problems, Sound, decode
 from ezav.media.read import DEFAULT_RATE, DEFAULT_SPEC, check_wanted, restrict, unreadable
@@ -94,8 +94,8 @@ class _Cutter:
         windows = iter(self._windows(length, hop))
         coming = next(windows, None)
         open_windows: list[Collector] = []
-        told = 0
         reached = dict.fromkeys(self.extents, self.whole.begin)
+        decoded: dict[str, Extent] = {}
         shown: Picture | None = None
         for item in items:
             while coming is not None and _ends(item) > coming.begin:
@@ -109,23 +109,22 @@ class _Cutter:
                 coming = next(windows, None)
             for window in open_windows:
                 window.add(item)
+            name = "video" if isinstance(item, Picture) else "audio"
+            decoded.setdefault(name, Extent(item.time)).end = _ends(item)
             if isinstance(item, Picture):
                 shown = item
                 reached["video"] = item.time
             else:
                 reached["audio"] = _ends(item)
-            while open_windows and self._passed(open_windows[0], reached):
-                clip = self._clip(open_windows.pop(0), problems, told)
-                told = len(problems.lines())
-                yield clip
-        self._note_early_end(reached, problems)
+            # The last one waits for what is found wrong at the end.
+            while len(open_windows) > 1 and self._passed(open_windows[0], reached):
+                yield self._clip(open_windows.pop(0), problems)
+        note_losses(decoded, self.extents, self.source, problems)
         if coming is not None and coming.begin == self.whole.begin:  # nothing was decoded
             window = Collector(self.wanted, converters, Extent(), problems)
             yield window.clip(self.source, self.path, problems, 0.0)
         for window in open_windows:
-            clip = self._clip(window, problems, told)
-            told = len(problems.lines())
-            yield clip
+            yield self._clip(window, problems)
 
     def _from_first(self, items: Iterator[Picture | Sound]) -> Iterator[Picture | Sound]:
         """The same items, once the first of each stream has told when the recording begins.
@@ -143,14 +142,6 @@ class _Cutter:
         if firsts:
             self.whole.begin = min(firsts.values())
         return chain(head, items)
-
-    def _note_early_end(self, reached: dict[str, float], problems: Problems) -> None:
-        for name, extent in self.extents.items():
-            missing = extent.end - reached[name]
-            if missing > 0.05 * extent.length + 0.2:
-                what = "picture" if name == "video" else "sound"
-                problems.note(f"{what} truncated: the last {seconds(missing)} are missing")
-                problems.truncated = True
 
     def _windows(self, length: float, hop: float) -> Iterator[Extent]:
         number = 0
@@ -173,7 +164,7 @@ class _Cutter:
             for name, time in reached.items()
         )
 
-    def _clip(self, window: Collector, problems: Problems, told: int) -> Clip:
+    def _clip(self, window: Collector, problems: Problems) -> Clip:
         clip = window.clip(self.source, self.path, problems, window.begin)
         start = window.begin - self.whole.begin
         where = f"between {seconds(start)} and {seconds(window.end - self.whole.begin)}"
@@ -185,9 +176,10 @@ class _Cutter:
         return replace(
             clip,
             start=start,
+            origin=self.whole.begin,
             video_missing=no_video,
             audio_missing=no_audio,
-            warnings=clip.warnings[told:],
+            warnings=tuple(problems.news()),
         )
 
 
