@@ -33,6 +33,8 @@ def test_parts_sum_to_the_score_of_the_run(trained, capsys):
     assert status == 0
     found = json.loads(capsys.readouterr().out)
     gamma = json.loads((run / "result.json").read_text())["gamma"]
+    assert found["gamma"] == gamma
+    assert gamma  # else the score and the stacked score are one
     (one,) = found["clips"]
     assert one["label"] == stored.classes[int(stored.targets[3])]
     assert {c["name"] for c in one["classes"]} >= {one["label"]}
@@ -40,7 +42,8 @@ def test_parts_sum_to_the_score_of_the_run(trained, capsys):
         column = stored.classes.index(part["name"])
         total = sum(token["contribution"] for token in part["tokens"])
         assert total == pytest.approx(float(stored.scores[3, column]), abs=1e-4)
-        assert part["score"] == pytest.approx(total - gamma * bool(stored.seen[column]), abs=1e-4)
+        assert part["score"] == pytest.approx(total, abs=1e-5)
+        assert part["stacked"] == pytest.approx(total - gamma * bool(stored.seen[column]), abs=1e-5)
         assert sum(token["attention"] for token in part["tokens"]) == pytest.approx(1, abs=1e-5)
         assert [t["kind"] for t in part["tokens"]] == ["class token", "audio", "visual"]
     recalls = [c["recall"] for c in found["classes"] if c["recall"] is not None]
@@ -53,6 +56,8 @@ def test_parts_sum_to_the_score_of_the_run(trained, capsys):
         ("eszsl", ["--store", "{store}"], "does not attend token by token"),
         ("ez_avgzl", ["--store", "{store}", "--clips", "nowhere"], "no readable clip 'nowhere'"),
         ("ez_avgzl", ["--clips", "a"], "give it: --store STORE"),
+        ("ez_avgzl", ["--store", "{store}", "--count", "0"], "--count must be at least 1, not 0"),
+        ("ez_avgzl", ["--count", "-1"], "--count must be at least 1, not -1"),
         ("nothing", [], "no run at"),
     ],
 )

@@ -124,3 +124,10 @@ def test_a_run_in_the_folder_where_one_is(tmp_path, monkeypatch, capsys):
     assert main(["compare", "RZ[bold]", "here [b]", "--draws", "9"]) == 0
     assert "ours [/x]" in capsys.readouterr().out
     assert main(["compare", "RZ[bold]", "here [b]", "--draws", "0"]) == 1
+
+
+def test_class_names_of_a_file_that_begins_with_a_byte_order_mark(tmp_path):
+    from ezav.cli.predict import read_classes
+
+    (tmp_path / "names.txt").write_text("dog barking\nrain\n", encoding="utf-8-sig")
+    assert read_classes(None, tmp_path / "names.txt") == ["dog barking", "rain"]

@@ -168,7 +168,7 @@ def xclip(folder: Path) -> Path:
     return save(config, "XCLIPModel", folder, square())
 
 
-def clap(folder: Path) -> Path:
+def clap(folder: Path, fused: bool = False) -> Path:
     text = {
         **_TOWER,
         "vocab_size": len(WORDS),
@@ -188,6 +188,8 @@ def clap(folder: Path) -> Path:
         "window_size": 4,
         "projection_dim": 12,
         "num_classes": 3,
+        "enable_fusion": fused,
+        "aff_block_r": 4,
     }
     config = transformers.ClapConfig(text_config=text, audio_config=audio, projection_dim=12)
     save_tokenizer(folder)
@@ -197,7 +199,7 @@ def clap(folder: Path) -> Path:
         max_length_s=1,
         hop_length=1000,
         fft_window_size=1024,
-        truncation="rand_trunc",
+        truncation="fusion" if fused else "rand_trunc",
         padding="repeatpad",
     )
     extractor.save_pretrained(folder)

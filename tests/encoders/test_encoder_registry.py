@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from ezav.encoders.base import (
 )
 from ezav.encoders.registry import (
     KINDS,
+    _annotated,
+    _entry,
+    accepted,
     card,
     cards,
     load_audio,
@@ -97,6 +101,74 @@ def test_unknown_names_and_options() -> None:
         load_text("minilm", hue=1)
     with pytest.raises(EzavError, match="has no option 'hue'; it has no options"):
         load_audio("statistics", hue=1)
+    for option in ("source", "revision"):
+        with pytest.raises(EzavError, match=f"'minilm' has no option '{option}'; give folder="):
+            load_text("minilm", **{option: "x"})
+
+
+class Annotated:
+    """Options of types that must be right, may be anything, or are not known here."""
+
+    card = EncoderCard(
+        name="annotated", kind="text", dimension=1, source="tests", revision="1", licence="MIT"
+    )
+
+    def __init__(
+        self,
+        size: int = 1,
+        scale: float | None = None,
+        words: str | Sequence[str] = (),
+        pair: tuple[int, int] = (1, 2),
+        own: Brightness | None = None,
+        free=None,  # type: ignore[no-untyped-def]
+    ) -> None:
+        self.options = (size, scale, words, pair, own, free)
+
+    def encode(self, names: Sequence[str]) -> list[float]:
+        return [0.0 for _ in names]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"size": 2.5},
+        {"size": "2"},
+        {"size": True},
+        {"scale": "abc"},
+        {"scale": [1]},
+        {"words": 3},
+        {"words": [1, 2]},
+        {"pair": [1, 2, 3]},
+        {"own": 1},
+    ],
+)
+def test_an_option_of_another_type_is_told_in_one_line(wrong: dict[str, Any]) -> None:
+    (option,) = wrong
+    with pytest.raises(EzavError, match=rf"Annotated' cannot take {option}=.*: .* should"):
+        load_text(f"{__name__}:Annotated", **wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"size": 2, "scale": 1, "words": "a"},
+        {"scale": None, "words": ["a", "b"], "pair": [3, 4]},
+        {"words": ("a",), "own": Brightness(), "free": object()},
+    ],
+)
+def test_options_of_the_right_type_come_as_they_were_given(right: dict[str, Any]) -> None:
+    path = f"{__name__}:Annotated"
+    assert set(right) <= set(accepted("text", path))
+    encoder = load_text(path, **right)
+    found = dict(zip(accepted("text", path), encoder.options))  # type: ignore[attr-defined]
+    assert {option: found[option] for option in right} == right
+
+
+@pytest.mark.parametrize("found", cards(), ids=lambda c: f"{c.kind}-{c.name}")
+def test_every_option_of_a_built_in_encoder_has_a_type(found: EncoderCard) -> None:
+    types = _annotated(_entry(found.kind, found.name).factory)
+    assert Any not in types.values()
+    assert ("device" in types) == (found.name not in {"statistics", "word2vec"})
 
 
 def test_the_defaults_need_no_download() -> None:

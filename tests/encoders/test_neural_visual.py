@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ import pytest
 import torch
 
 from ezav.encoders.base import VisualEncoder
-from ezav.encoders.pictures import Preprocessing, windows
+from ezav.encoders.loading import Source
+from ezav.encoders.pictures import WITHOUT_A_CLASS, Preprocessing, windows
 from ezav.encoders.registry import load_visual
 from ezav.errors import EzavError
 from ezav.media.clip import Frames
@@ -119,6 +123,94 @@ def test_preprocessing_equals_pillow(content: dict[str, Any], shape: tuple[int, 
     assert np.abs(found - expected).max() <= 1.01 / 255 / 0.26  # one grey level
 
 
+XCLIP_OF_THE_HUB = {
+    "do_center_crop": True,
+    "do_normalize": True,
+    "do_resize": True,
+    "feature_extractor_type": "VideoMAEFeatureExtractor",
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+    "resample": 2,
+    "size": 224,
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        XCLIP_OF_THE_HUB,  # microsoft/xclip-base-patch32 says nothing of crop_size
+        {"image_processor_type": "CLIPImageProcessorFast"},
+        {"image_processor_type": "CLIPImageProcessor", "do_center_crop": None, "crop_size": None},
+        {"image_processor_type": "SiglipImageProcessor", "resample": 2},
+        {"image_processor_type": "ViTImageProcessor", "size": 96},
+        {"video_processor_type": "VideoMAEVideoProcessor", "do_normalize": False},
+    ],
+)
+def test_absent_entries_are_the_defaults_of_the_processor_class(content: dict[str, Any]) -> None:
+    import transformers
+
+    kinds = {"VideoMAEFeatureExtractor": "VideoMAE", "VideoMAEVideoProcessor": "VideoMAE"}
+    named = next(value for key, value in content.items() if key.endswith("_type"))
+    family = kinds.get(named, named.partition("ImageProcessor")[0])
+    options = {key: value for key, value in content.items() if not key.endswith("_type")}
+    processor = getattr(transformers, f"{family}ImageProcessorPil")(**options)
+    clip, rows, columns, colour = np.ogrid[:2, :240, :320, :3]
+    waves = np.sin(rows / 9 + clip) * np.cos(columns / 13 + colour)
+    images = (127.5 + 127 * waves).astype(np.uint8)
+    expected = np.asarray(processor(list(images), return_tensors="np")["pixel_values"])
+    found = Preprocessing.read(content)(images).numpy()
+    assert found.shape == expected.reshape(found.shape).shape
+    grey = 1 / min(processor.image_std) if processor.do_normalize else 1.0
+    # Rows and columns are rounded apart: two grey levels in a few places.
+    assert np.abs(found - expected.reshape(found.shape)).max() <= 2.01 * grey / 255
+
+
+@pytest.mark.parametrize(
+    ("family", "module", "named"),
+    [
+        ("VJEPA2", "vjepa2.video_processing_vjepa2", "VJEPA2VideoProcessor"),
+        ("PeVideo", "pe_video.video_processing_pe_video", "PeVideoVideoProcessor"),
+        ("DINOv3ViT", "dinov3_vit.image_processing_dinov3_vit", "DINOv3ViTImageProcessor"),
+    ],
+)
+def test_defaults_of_classes_that_need_torchvision(family: str, module: str, named: str) -> None:
+    if family == "DINOv3ViT":
+        pytest.importorskip("torchvision")
+    processor = getattr(importlib.import_module(f"transformers.models.{module}"), named)
+    written = WITHOUT_A_CLASS[family]
+    for entry in ("default_to_square", "size", "crop_size", "resample", "image_mean", "image_std"):
+        value, own = written.get(entry), getattr(processor, entry, None)
+        assert (list(value) if isinstance(value, tuple) else value) == own
+    for step in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
+        assert written.get(step) == getattr(processor, step, None)
+
+
+def test_an_unknown_processor_class_must_leave_nothing_out() -> None:
+    whole = {
+        "image_processor_type": "OwnImageProcessor",
+        **checkpoints.square(),
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+    }
+    assert Preprocessing.read(whole).crop == (32, 32)
+    for entry in ("crop_size", "do_rescale", "image_std"):
+        less = {key: value for key, value in whole.items() if key != entry}
+        with pytest.raises(EzavError, match=f"leaves out {entry}.*'OwnImageProcessor'"):
+            Preprocessing.read(less)
+    with pytest.raises(EzavError, match="cannot read the crop_size None"):
+        Preprocessing.read({"do_center_crop": True, "size": 32})
+
+
+def test_a_video_network_reads_the_file_of_the_pictures(tmp_path: Path) -> None:
+    """Beside it there may be one of the sound's feature extractor, as PE-AV's is saved."""
+    sound = {"feature_extractor_type": "PeAudioFeatureExtractor", "sampling_rate": 48_000}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(sound))
+    pictures = tmp_path / "video_preprocessor_config.json"
+    pictures.write_text(json.dumps(checkpoints.exact(48)))
+    assert Preprocessing.of(Source("pe", "1", tmp_path)).exact == (48, 48)
+
+
 def test_windows_cover_a_clip_in_order() -> None:
     for frames in range(1, 40):
         for length in (1, 4, 16):
@@ -169,6 +261,22 @@ def test_a_missing_weight_is_an_error(tmp_path: Path) -> None:
         load_visual("clip", source=folder)
 
 
+@pytest.mark.parametrize("name", ["clip", "videomae"])
+def test_a_misshapen_weight_is_named(name: str, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = FAMILIES[name][0](tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    for key in [k for k in weights if weights[k].ndim][::5]:
+        misshapen = torch.zeros(len(weights[key]) + 1, *weights[key].shape[1:])
+        changed = {**weights, key: misshapen}
+        save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
+        # Where the hub's names are older than the architecture's, the latter is named.
+        last = re.sub("^[qv]_bias$", "bias", key.rpartition(".")[2])
+        with pytest.raises(EzavError, match=rf"does not fit .*: misshapen weights .*\.{last}"):
+            load_visual(name, source=folder)
+
+
 def test_sources_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(EzavError, match="no folder"):
         load_visual("clip", source=tmp_path / "absent")
@@ -189,6 +297,12 @@ def test_options_are_checked(folders: Callable[[str], Path]) -> None:
     for wrong in ({"precision": "int4"}, {"batch_size": 0}, {"device": "abacus"}, {"hue": 1}):
         with pytest.raises(EzavError):
             load_visual("clip", source=folder, **wrong)
+
+
+@pytest.mark.parametrize("name", ["vjepa2", "pe-av"])
+def test_a_window_holds_a_frame(name: str, folders: Callable[[str], Path]) -> None:
+    with pytest.raises(EzavError, match="a window of 0 frames"):
+        load_visual(name, source=folders(name), window_frames=0)
 
 
 def test_mixed_precision_is_close(folders: Callable[[str], Path]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,20 @@ def test_calibration_of_overconfident_scores_improves() -> None:
     assert fitted.ece_ < 0.03
     # Logits one apart from noise of unit variance are honest at temperature 1.
     assert fitted.temperature_ == pytest.approx(20.0, rel=0.1)
+
+
+def test_where_no_threshold_helps_json_says_null() -> None:
+    # Alone right and wrong alike: the class taken away changes nothing.
+    scores = torch.zeros(4, 2, dtype=torch.float64)
+    names, seen = ("a", "b"), torch.tensor([True, False])
+    fitted = Calibration.fit(
+        Evaluation(scores, torch.tensor([0, 1, 0, 1]), seen, names, tuple("wxyz")), 0.0
+    )
+    assert fitted.reject_threshold_ == -np.inf
+    assert not fitted.rejects(-1e9)
+    written = json.dumps(fitted.as_dict(), allow_nan=False)
+    assert json.loads(written)["reject_threshold_"] is None
+    assert Calibration.of(json.loads(written)) == fitted
 
 
 def test_no_validation_scores() -> None:

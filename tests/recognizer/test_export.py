@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -19,6 +20,7 @@ from ezav.export import export
 from ezav.export.export import ONNX, PROGRAM, _random, compare, reference
 from ezav.export.graph import INPUTS, Graph
 from ezav.features import FeatureStore
+from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.methods import registry
 from ezav.methods.base import Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
@@ -189,3 +191,20 @@ def test_an_operator_that_onnx_lacks_is_one_line(recognizer: Recognizer, tmp_pat
         export(_with_method(recognizer, method), tmp_path / "out")
     assert "\n" not in str(no.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_stored_features_of_other_encoders_are_refused(
+    recognizer: Recognizer, tmp_path: Path
+) -> None:
+    wrong = Ragged.pooled(torch.ones(1, 3))
+    clips = FeatureSet(wrong, wrong, torch.zeros(1, dtype=torch.long), ("a",), ("b",))
+    with pytest.raises(EzavError, match="audio features have 3 dimensions"):
+        export(recognizer, tmp_path / "out", None, clips)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_threshold_that_never_rejects_is_null(recognizer: Recognizer, tmp_path: Path) -> None:
+    recognizer.calibration = replace(recognizer.calibration, reject_threshold_=-np.inf)
+    export(recognizer, tmp_path)
+    record = json.loads((tmp_path / "export.json").read_text(), parse_constant=pytest.fail)
+    assert record["reject_threshold"] is None

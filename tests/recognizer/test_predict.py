@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,18 @@ from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.cli.main import main
 from ezav.encoders.registry import load_text
 from ezav.errors import EzavError
+from ezav.extraction.local import class_embeddings
 from ezav.features import FeatureStore
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.tokens import Tokens
+from ezav.methods import registry
+from ezav.methods.base import Dims
+from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 from ezav.protocol.run_folder import read_evaluation_file, read_model
 from ezav.recognizer import Recognizer
+from ezav.recognizer.encoders import RunEncoders
 from ezav.training.scoring import score_all
-from tests.recognizer import small_run
+from tests.recognizer import small_run, tiny_encoders
 
 Stored = tuple[FeatureStore, Path]
 
@@ -113,6 +120,53 @@ def test_none_of_these_does_not_depend_on_how_many_names_are_asked_for(stored: S
     assert [one.rejected for one in every] == [one.best.score < threshold for one in every]
 
 
+@pytest.mark.parametrize("relative", [True, False])
+def test_relative_scores_come_from_the_candidates_alone(
+    recognizer: Recognizer, relative: bool
+) -> None:
+    dim, draw = recognizer.text.dim, torch.Generator().manual_seed(0)
+    sound, picture = (torch.randn(6, dim, generator=draw) for _ in range(2))
+    clips = FeatureSet(
+        Ragged.pooled(sound),
+        Ragged.pooled(picture),
+        torch.zeros(6, dtype=torch.long),
+        tuple("abcdef"),
+        ("",),
+    )
+    method = ZeroShot(
+        ZeroShotConfig(fusion="softmax" if relative else "cosine"),
+        Dims(audio=dim, visual=dim, text=dim),
+    )
+    assert method.relative_scores is relative
+    recognizer.model = replace(recognizer.model, method=method)
+    names = ["dog barking", "a bird that sings"]
+    candidates = recognizer.candidates(names)
+    vectors = torch.stack(
+        [
+            recognizer.model.classes.select(["dog barking"]).vectors[0],
+            candidates.new_vectors[0],
+        ]
+    )
+    wanted = method.scores(Tokens.pooled(sound), Tokens.pooled(picture), vectors)
+    gamma = torch.tensor([recognizer.calibration.gamma, 0.0])
+    found = recognizer.predict(clips, names, explain=True)
+    for row, one in enumerate(found):
+        score = {c.name: c.score for c in one.ranked}
+        assert [score[n] for n in names] == pytest.approx((wanted[row] - gamma).tolist(), abs=1e-6)
+        deaf = (
+            method.scores(Tokens.pooled(sound).without(), Tokens.pooled(picture), vectors) - gamma
+        )
+        temperature = recognizer.temperature_
+        lost = ((wanted - gamma) / temperature).log_softmax(1) - (deaf / temperature).log_softmax(1)
+        audio = {c.name: c.contributions["audio"] for c in one.ranked}
+        assert [audio[n] for n in names] == pytest.approx(lost[row].tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["f_vaegan_d2", "blending"])
+def test_methods_with_relative_scores_say_so(name: str) -> None:
+    assert registry.get(name).relative_scores
+
+
 def test_a_missing_modality_is_said_and_only_two_have_contributions(stored: Stored) -> None:
     store, run = stored
     clips = store.select()
@@ -187,6 +241,7 @@ def test_pooled_features_have_no_moments(recognizer: Recognizer, stored: Stored)
         (["a\x00b"], "cannot be printed"),
         (["x" * 600], "600 characters"),
         ([3], "not a name"),
+        ([["a"]], "class 1 of 1 is not a name but list"),
         (["a"] * 50_001, "too many"),
     ],
 )
@@ -194,6 +249,11 @@ def test_bad_lists_of_classes(recognizer: Recognizer, classes: list[str], word: 
     with pytest.raises(EzavError) as error:
         recognizer.candidates(classes)
     assert word in str(error.value)
+
+
+def test_names_may_come_one_by_one(recognizer: Recognizer) -> None:
+    names = ["dog barking", "chopping wood"]
+    assert recognizer.candidates(iter(names)).names == tuple(names)  # type: ignore[arg-type]
 
 
 def test_thousands_of_names(recognizer: Recognizer, stored: Stored) -> None:
@@ -248,6 +308,42 @@ def test_a_run_without_its_encoders(stored: Stored, tmp_path: Path) -> None:
         Recognizer.load(run).candidates(["walrus"])
 
 
+def test_encoders_that_take_a_device_get_the_one_asked_for(
+    lights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = Recognizer.load(lights[1]).trained
+    place = f"{tiny_encoders.__name__}:PlacedColour"
+    encoders = tuple(
+        one.model_copy(update={"name": place}) if one.modality == "visual" else one
+        for one in trained.header.encoders
+    )
+    placed = replace(trained, header=trained.header.model_copy(update={"encoders": encoders}))
+    # There may be no such device here: the method stays where it is.
+    monkeypatch.setattr("ezav.recognizer.recognizer.read", lambda *_: placed)
+    for opened in (
+        Recognizer.load(lights[1], device="cuda:1"),
+        Recognizer.from_pretrained(lights[1], device="cuda:1"),
+    ):
+        assert opened.encoders.visual.device == "cuda:1"  # type: ignore[attr-defined]
+        # As the web page's workers load it.
+        assert opened.encoders.spec("visual").options == {"device": "cuda:1"}
+        assert opened.encoders.spec("audio").options == {}
+        assert opened.encoders.audio.card.kind == "audio"
+
+
+def test_new_names_with_a_text_encoder_whose_prompts_are_its_own(
+    lights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (made,) = class_embeddings(["red light", "blue light"], f"{tiny_encoders.__name__}:Fixed")
+    header = Recognizer.load(lights[1]).header
+    found = RunEncoders(header, made).encode_names(["red light", "walrus"])
+    assert torch.equal(found[0], made.vectors[0])
+    changed = tiny_encoders.Fixed.card.but(templates=("a picture of {}",))
+    monkeypatch.setattr(tiny_encoders.Fixed, "card", changed)
+    with pytest.raises(EzavError, match=r"made with the prompts \['a sound of \{\}'\]"):
+        RunEncoders(header, made).encode_names(["walrus"])
+
+
 def test_no_run(tmp_path: Path, stored: Stored) -> None:
     with pytest.raises(EzavError, match="no run at"):
         Recognizer.load(tmp_path)
@@ -289,6 +385,23 @@ def test_files_from_python_and_the_command_line_agree(
     assert "no sound (no audio stream): answered from the picture alone" in text
     assert main(["predict", str(run), str(good), "--classes", "a", "a"]) == 1
     assert "'a' twice" in capsys.readouterr().err
+
+
+def test_numbers_that_json_does_not_have_are_null(
+    lights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = str(lights[0] / "red light" / "0.mp4")
+    Recognizer.load(lights[1]).save_pretrained(tmp_path)
+    path = tmp_path / "calibration.json"
+    data = json.loads(path.read_text())
+    # As a folder holds it that was saved before, and as it is written now.
+    for never in (-np.inf, None):
+        path.write_text(json.dumps({**data, "reject_threshold_": never, "ece_": np.nan}))
+        assert Recognizer.load(tmp_path).calibration.reject_threshold_ == -np.inf
+        assert main(["predict", str(tmp_path), clip, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+        assert told["reject_threshold"] is told["ece"] is None
+        assert not told["predictions"][0]["rejected"]
 
 
 def test_a_decoded_clip_is_the_file(lights: tuple[Path, Path]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from ezav.cli import main as command_line
 from ezav.errors import EzavError
+from ezav.media import Clip
 from ezav.recognizer import Recognizer
 from ezav.recognizer.event_files import WRITERS, as_csv, as_srt, as_vtt, write_events
 from ezav.recognizer.events import Event, ScanSettings
@@ -56,7 +58,7 @@ def test_moments_cover_the_recording_without_gap_or_overlap(
     from ezav.recognizer.scan import _moments
 
     cut = ScanSettings(window=window, hop=hop, reject=False, shortest=0)
-    found = list(_moments(sure, long_video, sure.candidates(None), cut, None))
+    found = list(_moments(sure, long_video, sure.candidates(None), cut))
     assert found[0].start == 0
     assert found[-1].end == pytest.approx(20.0, abs=0.2)
     assert all(a.end == pytest.approx(b.start) for a, b in pairwise(found))
@@ -89,6 +91,40 @@ def test_recordings_with_one_modality_and_none(sure: Recognizer, tmp_path: Path)
     broken.write_text("nothing")
     with pytest.raises(EzavError, match=r"cannot scan .*not a media file"):
         list(scan(sure, broken))
+
+
+def test_what_is_wrong_with_a_recording_is_said_once(
+    lights: tuple[Path, Path],
+    long_video: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from ezav.recognizer import scan as module
+
+    read = module.read_windows
+    wrong = [("picture damaged",), (), ("picture damaged", "sound [x] truncated")]
+
+    def damaged(*arguments: Any, **options: Any) -> Iterator[Clip]:
+        for number, clip in enumerate(read(*arguments, **options)):
+            yield replace(clip, warnings=wrong[number % 3])
+
+    def shorter(*arguments: Any, **options: Any) -> Iterator[Clip]:
+        for clip in read(*arguments, **options):
+            yield replace(clip, truncated=True)
+
+    arguments = ["scan", str(lights[1]), str(long_video)]
+    assert command_line.main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
+    monkeypatch.setattr(module, "read_windows", damaged)
+    assert command_line.main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["warnings"] == ["picture damaged", "sound [x] truncated"]
+    assert command_line.main(arguments) == 0
+    assert capsys.readouterr().out.count("  warning: sound [x] truncated\n") == 1
+    monkeypatch.setattr(module, "read_windows", shorter)
+    assert command_line.main([*arguments, "--json"]) == 0
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "shorter than the file says" in warning
 
 
 @pytest.mark.parametrize(

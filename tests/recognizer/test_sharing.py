@@ -53,6 +53,7 @@ def test_the_card_has_the_real_numbers(recognizer: Recognizer, tmp_path: Path) -
     assert f"| test | {100 * metrics.S:.2f} | {100 * metrics.U:.2f} |" in text
     assert all(name in text for name in recognizer.classes)
     assert "| text | minilm | sha256:" in text
+    assert "a local file or folder is looked for at the path that was recorded" in text
     assert "Apache-2.0" in text
     assert "| audio | random | not stated | not stated |" in text
     assert text.startswith("---\nlibrary_name: ezav\n")

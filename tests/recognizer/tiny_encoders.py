@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
 from ezav.media import Frames, Waveform
@@ -57,3 +58,29 @@ class Bands:
             times = clip.start + (np.arange(count) + 0.5) * STEP
             found.append(Encoded(np.log10(bands + 1).astype(np.float32), times.astype(np.float32)))
         return found
+
+
+class PlacedColour(Colour):
+    """With a device to run on."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+
+
+class Fixed:
+    """A text encoder with a prompt of its own and no option for others."""
+
+    card = EncoderCard(
+        name="fixed",
+        kind="text",
+        dimension=4,
+        source="here",
+        revision="1",
+        licence="MIT",
+        templates=("a sound of {}",),
+    )
+
+    def encode(self, names: Sequence[str]) -> torch.Tensor:
+        draws = [torch.Generator().manual_seed(sum(map(ord, name))) for name in names]
+        rows = torch.stack([torch.randn(4, generator=draw) for draw in draws])
+        return torch.nn.functional.normalize(rows, dim=1)

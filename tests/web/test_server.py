@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -111,6 +113,33 @@ def test_a_file_that_is_too_large_is_refused(page: Page) -> None:
     assert not list(page.folder.rglob("a.mp4"))
 
 
+def _post(page: Page, path: str, body: Any, **headers: str) -> int:
+    """The status of a request; a body in pieces says nothing of its length."""
+    host = page.address.removeprefix("http://").rstrip("/")
+    connection = http.client.HTTPConnection(host, timeout=30)
+    try:
+        connection.request("POST", f"/gradio_api/{path}", body, headers, encode_chunked=True)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_request_that_is_too_large_is_refused(page: Page) -> None:
+    most = WebSettings(max_names=50).max_request
+    list_of_names = json.dumps({"data": [None, "猫" * (most // 6 - 100)]}).encode()
+    assert _post(page, "call/predict", list_of_names, **{"Content-Type": "application/json"}) == 200
+    larger = json.dumps({"data": [None, "a" * most]}).encode()
+    pieces = (larger[start : start + 4096] for start in range(0, len(larger), 4096))
+    for body in (larger, pieces):
+        headers = {"Content-Type": "application/json"}
+        if body is pieces:
+            headers["Transfer-Encoding"] = "chunked"
+        assert _post(page, "call/predict", body, **headers) == 413
+    form = b"--x\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\na\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert _post(page, "component_server", form, **headers) == 415
+
+
 def test_answers_read_only_from_the_folder_of_uploads(page: Page, tmp_path: Path) -> None:
     answers = Answers(page.recognizer, None, WebSettings(), tmp_path / "uploads")  # type: ignore[arg-type]
     (tmp_path / "uploads").mkdir()
@@ -139,6 +168,8 @@ def test_uploads_go_with_their_session_and_with_time(tmp_path: Path) -> None:
         path.write_text("x")
         if path == files["example"]:
             uploads.keep_what_is_there()
+            assert uploads.size() == 0
+    assert uploads.size() == 3
     outside = tmp_path.parent / "outside.mp4"
     outside.write_text("x")
     for session, name in (("a", "mine"), ("a", "ours"), ("b", "ours"), ("a", "example")):
@@ -183,7 +214,16 @@ def test_the_spectrogram_shows_tones_at_their_height_and_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"port": 70_000}, {"workers": 0}, {"max_seconds": -1}, {"max_names": 0}]
+    "values",
+    [
+        {"port": 70_000},
+        {"workers": 0},
+        {"max_seconds": -1},
+        {"max_names": 0},
+        {"max_megabytes": float("nan")},
+        {"time_limit": float("inf")},
+        {"max_kept_megabytes": 100},
+    ],
 )
 def test_bad_settings(values: dict[str, Any]) -> None:
     with pytest.raises(EzavError):
@@ -214,6 +254,31 @@ def test_the_command_serves_and_leaves_nothing_behind(run_folder: Path, tmp_path
         assert process.wait(30) == 0
         process.stderr.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_of_ipv6(page: Page) -> None:
+    from ezav.web.server import serving
+
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    with serving(page.recognizer, WebSettings(host="::1", port=0)) as address:
+        assert address.startswith("http://[::1]:")
+        with urllib.request.urlopen(address) as answer:
+            assert b"What is in this clip?" in answer.read()
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a" * 70, "::2"])
+def test_an_address_that_is_not_here_is_said(page: Page, host: str) -> None:
+    from ezav.web.server import serving
+
+    with (
+        pytest.raises(EzavError, match=f"cannot serve on {host}"),
+        serving(page.recognizer, WebSettings(host=host, port=0)),
+    ):
+        pass
 
 
 def test_a_taken_port_is_said(page: Page) -> None:

@@ -2,7 +2,8 @@
 
 For every clip the class that is chosen (and, where it is another, the right one) gets its score
 split into what each token gave: the class token, and each moment of sound and picture. The parts
-sum to the score exactly; attention is the mean over heads.
+sum to the score exactly; attention is the mean over heads. The choice is made among stacked
+scores: gamma is taken off those of seen classes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import tyro
 from rich.markup import escape
 
-from ezav.cli.common import Command, output
+from ezav.cli.common import Command, at_least_one, output
 from ezav.errors import EzavError
 
 _KINDS = ("class token", "audio", "visual")
@@ -37,12 +38,14 @@ class InspectCommand(Command):
     def run(self) -> dict[str, Any]:
         from ezav.protocol.run_folder import read_result
 
+        at_least_one(count=self.count)
         result = read_result(self.run_folder)
         classes = sorted(result.per_class, key=lambda one: (one.recall is None, one.recall or 0))
         if self.clips and self.store is None:
             raise EzavError("clips are named, but no store", "give it: --store STORE")
         return {
             "run": str(self.run_folder),
+            "gamma": result.gamma,
             "classes": [one.model_dump() for one in classes],
             "clips": [] if self.store is None else self._clips(),
         }
@@ -76,11 +79,12 @@ class InspectCommand(Command):
         visual = clips.visual.gather(rows, pooled=pooled).to(device)
         with torch.inference_mode():
             shares = method.inspect(audio, visual, model.classes.vectors.to(device))
-        scores = shares.contribution.sum(-1).cpu() - result.gamma * model.seen
+        scores = shares.contribution.sum(-1).cpu()
+        stacked = scores - result.gamma * model.seen
         found = []
         for place, row in enumerate(rows.tolist()):
             label = clips.classes[int(clips.labels[row])]
-            chosen = int(scores[place].argmax())
+            chosen = int(stacked[place].argmax())
             columns = [chosen]
             if label in names and names[chosen] != label:
                 columns.append(names.index(label))
@@ -93,6 +97,7 @@ class InspectCommand(Command):
                         {
                             "name": names[column],
                             "score": float(scores[place, column]),
+                            "stacked": float(stacked[place, column]),
                             "tokens": [
                                 {
                                     "kind": _KINDS[int(shares.kinds[token])],
@@ -123,7 +128,9 @@ class InspectCommand(Command):
         for clip in result["clips"]:
             output.print(f"\n[bold]{escape(clip['clip'])}[/bold]  is '{escape(clip['label'])}'")
             for one in clip["classes"]:
-                output.print(f"  {escape(one['name'])}  score {one['score']:+.3f}")
+                less = one["stacked"] != one["score"]
+                seen = f", less gamma {one['stacked']:+.3f}" if less else ""
+                output.print(f"  {escape(one['name'])}  score {one['score']:+.3f}{seen}")
                 tokens = sorted(one["tokens"], key=lambda token: -abs(token["contribution"]))
                 for token in tokens[:_MOST_TOKENS]:
                     when = f" at {token['seconds']:.1f} s" if token["seconds"] else ""

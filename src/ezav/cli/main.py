@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.markup import escape
 
@@ -99,10 +101,20 @@ def _run(name: str, rest: list[str]) -> int:
         return int(stop.code or 0)
     result = command.run()
     if command.json:
-        sys.stdout.write(json.dumps(result, indent=2, default=str, allow_nan=True) + "\n")
+        text = json.dumps(_finite(result), indent=2, default=str, allow_nan=False)
+        sys.stdout.write(text + "\n")
     else:
         command.show(result)
     return int(result.get("status", 0))
+
+
+def _finite(value: Any) -> Any:
+    """With None for numbers that JSON does not have: what is not known, or has no bound."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

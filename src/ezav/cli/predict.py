@@ -56,7 +56,7 @@ class PredictCommand(Command):
             "run": str(self.run_folder),
             "temperature": recognizer.temperature_,
             "ece": recognizer.ece_,
-            "reject_threshold": recognizer.calibration.reject_threshold_,
+            "reject_threshold": recognizer.calibration.as_dict()["reject_threshold_"],
             "predictions": predictions,
             "unread": unread,
             "status": 1 if unread else 0,
@@ -107,7 +107,7 @@ def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] 
     if file is None:
         return None if names is None else list(names)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise EzavError(f"cannot read '{file}': {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -50,13 +50,17 @@ class ScanCommand(Command):
         recognizer = load_recognizer(self.run_folder, self.device)
         with progress.status("class names") as status:
             recognizer.candidates(classes, names_progress(status))
+        warnings: list[str] = []
         with seconds_progress(self.video.name) as on_progress:
-            events = list(scan(recognizer, self.video, classes, self.settings, on_progress))
+            events = list(
+                scan(recognizer, self.video, classes, self.settings, on_progress, warnings.append)
+            )
         for path in self.out:
             write_events(events, path)
         return {
             "video": str(self.video),
             "events": [event.as_dict() for event in events],
+            "warnings": warnings,
             "files": [str(path) for path in self.out],
         }
 
@@ -70,6 +74,8 @@ class ScanCommand(Command):
             )
         if not result["events"]:
             output.print("no events: no class stands out for long enough")
+        for warning in result["warnings"]:
+            output.print(f"  warning: {escape(warning)}")
         for path in result["files"]:
             output.print(f"written: {escape(path)}")
 

@@ -30,7 +30,8 @@ TEXT = AUDIO.but(kind="text", needs=MediaNeeds(), templates=("This is a sound of
 class ClapAudio(SoundEncoder):
     """The audio tower (HTSAT), projected into the shared space, unit length.
 
-    A window shorter than 10 s is repeated to fill them, as in training.
+    A window shorter than 10 s is repeated to fill them, as in training. No window is longer: a
+    fused checkpoint is asked without its fusion, which is for longer sounds.
     """
 
     longest = 10.0
@@ -39,14 +40,19 @@ class ClapAudio(SoundEncoder):
         super().__init__(card, *arguments, **options)
         self._model = load_pretrained("ClapModel", self.source, device=self._device)
         self._extractor = load_processor("ClapFeatureExtractor", self.source)
+        # Of what is longer the extractor takes a random part.
+        self._window = min(self._window, self._extractor.nb_max_samples / self._rate)
         self._learn_dimension(self._model.config.projection_dim)
 
     def _embed(self, batch: list[Any]) -> Tensor:
+        import torch
+
         inputs = self._extractor(batch, sampling_rate=self._rate, return_tensors="pt")
         return pooled(
             self._model.get_audio_features(
                 input_features=inputs["input_features"].to(self._device),
-                is_longer=inputs["is_longer"].to(self._device),
+                # The extractor would call one of the batch longer, drawn at random.
+                is_longer=torch.zeros(len(batch), 1, dtype=torch.bool, device=self._device),
             )
         )
 

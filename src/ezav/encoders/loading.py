@@ -121,7 +121,9 @@ def load_pretrained(
     ignore: Sequence[str] = (),
     unused: Sequence[str] = (),
 ) -> Any:
-    """A frozen transformers model in eval mode, float32, with no weight missing or unexpected.
+    """A frozen transformers model in eval mode, float32.
+
+    No weight is missing, unexpected or of another shape.
 
     Args:
         model_class: a class of transformers, by name ("CLIPModel").
@@ -138,6 +140,7 @@ def load_pretrained(
         model, info = getattr(transformers, model_class).from_pretrained(
             **source.where,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told, and refused by name below
             weights_only=True,  # where there is no safetensors file: tensors, never code
             trust_remote_code=False,
             dtype=torch.float32,

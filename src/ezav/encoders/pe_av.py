@@ -63,8 +63,8 @@ class PeAvVisual(VideoEncoder):
         self, card: EncoderCard, *arguments: Any, window_frames: int = 16, **options: Any
     ) -> None:
         super().__init__(card, *arguments, **options)
+        self._length = self._at_least_one(window_frames)
         self._model = _load(self.source, self._device)
-        self._length = window_frames
         self._learn_dimension(self._model.config.text_config.hidden_size)
 
     def _embed(self, batch: list[Any]) -> Tensor:

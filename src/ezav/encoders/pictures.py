@@ -7,6 +7,7 @@ processors need a package that is not required otherwise.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,31 @@ if TYPE_CHECKING:
 
 _RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
 _NESTED = ("image_processor", "video_processor")  # inside processor_config.json
+_NAMED = ("image_processor_type", "video_processor_type", "feature_extractor_type")
+_STEPS = {
+    "do_resize": ("size", "resample"),
+    "do_center_crop": ("crop_size",),
+    "do_rescale": ("rescale_factor",),
+    "do_normalize": ("image_mean", "image_std"),
+}
+"""Whether a step is taken -> what it needs."""
+_UNNAMED = {"do_resize": True, "do_rescale": True, "do_normalize": True}
+"""Defaults where a file names no processor class."""
+_IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
+_ALL = {"do_resize": True, "do_rescale": True, "do_normalize": True, "default_to_square": True}
+WITHOUT_A_CLASS: dict[str, dict[str, Any]] = {
+    "DINOv3ViT": {"size": {"height": 224, "width": 224}, "resample": 2, **_ALL, **_IMAGENET},
+    "VJEPA2": {
+        "size": {"shortest_edge": 292},
+        "crop_size": 256,
+        "do_center_crop": True,
+        "resample": 2,
+        **_ALL,
+        **_IMAGENET,
+    },
+    "PeVideo": {"resample": 2, "default_to_square": True},
+}
+"""Defaults of the processors whose classes transformers only has where torchvision is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +79,8 @@ class Preprocessing:
         """
         content = read_json(
             source,
+            "video_preprocessor_config.json",  # the other may be the sound's
             "preprocessor_config.json",
-            "video_preprocessor_config.json",
             "processor_config.json",
         )
         for name in _NESTED:
@@ -63,40 +89,40 @@ class Preprocessing:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Preprocessing:
-        """From the entries of such a file.
+        """From the entries of such a file; absent ones are the defaults of the class it names.
+
+        Raises:
+            EzavError: an entry has an unknown value, or is absent and has no known default.
 
         Example:
             >>> found = Preprocessing.read({"size": 224, "do_center_crop": True, "crop_size": 224})
             >>> found.shortest, found.crop
             (224, (224, 224))
         """
-        size = content.get("size") if content.get("do_resize", True) else None
+        given = {**_defaults(content), **content}  # what is there and null is left out on purpose
+        size = given.get("size") if given.get("do_resize") else None
         shortest, exact = None, None
-        if isinstance(size, int):
+        if isinstance(size, int) and not given.get("default_to_square"):
             shortest = size
         elif isinstance(size, Mapping) and "shortest_edge" in size:
             shortest = int(size["shortest_edge"])
-        elif isinstance(size, Mapping) and {"height", "width"} <= set(size):
-            exact = (int(size["height"]), int(size["width"]))
         elif size is not None:
-            raise EzavError(f"cannot read the picture size {size!r} of a preprocessor config")
-        crop = content.get("crop_size") if content.get("do_center_crop") else None
-        if isinstance(crop, int):
-            crop = {"height": crop, "width": crop}
-        resample = int(content.get("resample", 2))
+            exact = _height_width("size", size)
+        crop = None
+        if given.get("do_center_crop"):
+            crop = _height_width("crop_size", given.get("crop_size"))
+        resample = 2 if given.get("resample") is None else int(given["resample"])
         if resample not in _RESAMPLE:
             raise EzavError(f"resampling filter {resample} of a preprocessor config is not known")
-        normal = content.get("do_normalize", True)
+        factor, normal = given.get("rescale_factor") or 1 / 255, given.get("do_normalize")
         return cls(
             shortest=shortest,
             exact=exact,
-            crop=(int(crop["height"]), int(crop["width"])) if crop else None,
+            crop=crop,
             resample=_RESAMPLE[resample],
-            factor=float(content.get("rescale_factor", 1 / 255))
-            if content.get("do_rescale", True)
-            else 1.0,
-            mean=tuple(content.get("image_mean") or (0.0,) * 3) if normal else (0.0,) * 3,
-            std=tuple(content.get("image_std") or (1.0,) * 3) if normal else (1.0,) * 3,
+            factor=float(factor) if given.get("do_rescale") else 1.0,
+            mean=tuple(given.get("image_mean") or (0.0,) * 3) if normal else (0.0,) * 3,
+            std=tuple(given.get("image_std") or (1.0,) * 3) if normal else (1.0,) * 3,
         )
 
     @property
@@ -138,6 +164,42 @@ class Preprocessing:
         if height <= width:
             return self.shortest, int(self.shortest * width / height)
         return int(self.shortest * height / width), self.shortest
+
+
+def _defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the processor class that a file names takes for absent entries."""
+    name = next((str(content[key]) for key in _NAMED if content.get(key)), None)
+    if name is None:
+        return _UNNAMED
+    import transformers
+
+    family = re.sub("(ImageProcessor(Fast|Pil)?|VideoProcessor|FeatureExtractor)$", "", name)
+    processor = getattr(transformers, f"{family}ImageProcessorPil", None)
+    if processor is not None:
+        entries = ("default_to_square", *_STEPS, *(e for step in _STEPS.values() for e in step))
+        found = {entry: getattr(processor, entry, None) for entry in entries}
+        return {entry: value for entry, value in found.items() if value is not None}
+    if family in WITHOUT_A_CLASS:
+        return WITHOUT_A_CLASS[family]
+    needed = [*_STEPS, *(e for step, needs in _STEPS.items() if content.get(step) for e in needs)]
+    absent = [entry for entry in needed if entry not in content]
+    if absent:
+        raise EzavError(
+            f"a preprocessor config leaves out {', '.join(absent)}, and the defaults of '{name}' "
+            "are not known here",
+            "write them into the file",
+        )
+    return {}
+
+
+def _height_width(entry: str, value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, Mapping) and {"height", "width"} <= set(value):
+        return int(value["height"]), int(value["width"])
+    if isinstance(value, Sequence) and len(value) == 2:
+        return int(value[0]), int(value[1])
+    raise EzavError(f"cannot read the {entry} {value!r} of a preprocessor config")
 
 
 def windows(frames: int, length: int) -> list[Sequence[int]]:

@@ -10,7 +10,9 @@ import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
 from ezav.errors import EzavError
@@ -84,7 +86,8 @@ def load_visual(name: str = "statistics", **options: Any) -> VisualEncoder:
     """A visual encoder by name or by import path; `options` go to its constructor.
 
     Raises:
-        EzavError: no such encoder, its files are missing, or an option is unknown.
+        EzavError: no such encoder, its files are missing, or an option is unknown or of another
+            type than its constructor says.
     """
     return cast(VisualEncoder, _load("visual", name, options))
 
@@ -134,6 +137,15 @@ def _import(path: str) -> Callable[..., Any]:
         ) from error
 
 
+def accepted(kind: Kind, name: str) -> tuple[str, ...]:
+    """The options of an encoder by name or by import path; it is not loaded.
+
+    Raises:
+        EzavError: no such encoder.
+    """
+    return options(_import(name) if ":" in name else _entry(kind, name).factory)
+
+
 def options(factory: Callable[..., Any]) -> tuple[str, ...]:
     """The options of an encoder: its constructor's, and those it hands on to its base classes.
 
@@ -142,26 +154,51 @@ def options(factory: Callable[..., Any]) -> tuple[str, ...]:
         >>> {"source", "fps", "device"} <= set(options(ClipVisual))
         True
     """
+    return tuple(_annotated(factory))
+
+
+def _annotated(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Option -> its type; `Any` where none is written, or it cannot be found at run time."""
     makers: list[Any] = [factory]
     if isinstance(factory, type):
         makers = [vars(c)["__init__"] for c in factory.__mro__ if "__init__" in vars(c)]
-    found: dict[str, None] = {}
+    found: dict[str, Any] = {}
     for maker in makers:
         parameters = inspect.signature(maker).parameters
+        try:
+            types = get_type_hints(maker)
+        except (NameError, TypeError):
+            types = {}
         for name, p in parameters.items():
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found[name] = None
+                found.setdefault(name, types.get(name, Any))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             break
-    return tuple(name for name in found if name not in {"self", "card"})
+    return {name: type_ for name, type_ in found.items() if name not in {"self", "card"}}
 
 
 def _call(
     factory: Callable[..., Any], arguments: tuple[Any, ...], given: dict[str, Any], name: str
 ) -> Any:
-    known = options(factory)
-    for option in given:
+    known = _annotated(factory)
+    for option, value in given.items():
         if option not in known:
             hint = f"its options are {', '.join(known)}" if known else "it has no options"
             raise EzavError(f"the encoder '{name}' has no option '{option}'", hint)
+        _check_type(name, option, value, known[option])
     return factory(*arguments, **given)
+
+
+def _check_type(name: str, option: str, value: Any, wanted: Any) -> None:
+    try:
+        adapter = TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:
+        return  # a type of the encoder's own that pydantic does not know
+    try:
+        # A list may stand for a tuple: the command line has no other way to write one.
+        adapter.validate_python(value, strict=not isinstance(value, list))
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise EzavError(
+            f"the encoder '{name}' cannot take {option}={value!r}: {why[0].lower()}{why[1:]}"
+        ) from error

@@ -43,7 +43,8 @@ class MiniLMText(SentenceText):
         options: device, precision, batch_size of :class:`ezav.encoders.towers.Neural`.
 
     Raises:
-        EzavError: the package is missing, or its weights are not the pinned ones.
+        EzavError: the package is missing, its weights are not the pinned ones, or an option names
+            others.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class MiniLMText(SentenceText):
         folder: str | Path | None = None,
         **options: Any,
     ) -> None:
+        for option in {"source", "revision"} & set(options):
+            raise EzavError(f"the encoder 'minilm' has no option '{option}'", "give folder=")
         path = Path(folder) if folder is not None else _package_folder()
         verify_sha256(path / "model.safetensors", WEIGHTS_SHA256)
         super().__init__(card, source=path, revision=card.revision, prompts=prompts, **options)

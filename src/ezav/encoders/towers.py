@@ -190,6 +190,14 @@ class VideoEncoder(PictureEncoder):
 
     _length: int
 
+    def _at_least_one(self, window_frames: int) -> int:
+        if window_frames < 1:
+            raise EzavError(
+                f"encoder '{self.card.name}': a window of {window_frames} frames",
+                "give window_frames=1 or more",
+            )
+        return window_frames
+
     def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
         """Tokens `[T, d]` of each clip, at the mean times of their frames."""
         if not clips:

@@ -46,7 +46,7 @@ class VJepa2Visual(VideoEncoder):
         super().__init__(card, *arguments, **options)
         self._model = load_pretrained("VJEPA2Model", self.source, device=self._device)
         tubelet = self._model.config.tubelet_size
-        self._length = max(tubelet, window_frames // tubelet * tubelet)
+        self._length = max(tubelet, self._at_least_one(window_frames) // tubelet * tubelet)
         self._learn_dimension(self._model.config.hidden_size)
 
     def _embed(self, batch: list[Any]) -> Tensor:

@@ -83,12 +83,15 @@ def export(
 
     Raises:
         EzavError: the folder is not empty, a package of `ezav[export]` is missing, the method
-            cannot be traced, or the graph differs from torch.
+            cannot be traced, the graph differs from torch, or `clips` have other dimensions than
+            the run's features.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EzavError(f"'{folder}' exists already", "choose another --out, or remove it first")
     _check_packages()
+    if clips is not None:
+        recognizer.check_dims(clips)
     candidates = recognizer.candidates(classes)
     graph = Graph(recognizer.model.method.cpu(), recognizer.calibration).eval()
     vectors = _vectors(recognizer, candidates)
@@ -105,7 +108,10 @@ def export(
     texts = {
         CLASSES: json.dumps(_classes(candidates), indent=2, ensure_ascii=False) + "\n",
         EXAMPLE: (Path(__file__).parent / "example_without_torch.py").read_text(encoding="utf-8"),
-        RECORD: json.dumps(_record(recognizer, parity, clips is not None), indent=2) + "\n",
+        RECORD: json.dumps(
+            _record(recognizer, parity, clips is not None), indent=2, allow_nan=False
+        )
+        + "\n",
     }
     with atomic_path(folder / ONNX) as path:
         path.write_bytes(onnx)
@@ -303,7 +309,7 @@ def _record(recognizer: Recognizer, parity: Sequence[Parity], real: bool) -> dic
         "text_encoder": recognizer.text.encoder,
         "gamma": recognizer.calibration.gamma,
         "temperature": recognizer.calibration.temperature_,
-        "reject_threshold": recognizer.calibration.reject_threshold_,
+        "reject_threshold": recognizer.calibration.as_dict()["reject_threshold_"],
         "inputs": list(INPUTS),
         "outputs": list(OUTPUTS),
         "compared_on": "random and real inputs" if real else "random inputs",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ class Calibration:
     al., ICML 2017). The answer is "none of these" when the best stacked score is below
     `reject_threshold_`: a score tells a strange clip better than a probability, which only
     compares the candidates with each other (maximum logit, Hendrycks et al., ICML 2022), and it
-    does not depend on how many names are asked for.
+    does not depend on how many names are asked for (but with a method of relative scores).
 
     Attributes:
         gamma: calibrated stacking, learned by the two-stage protocol.
@@ -34,7 +34,7 @@ class Calibration:
             and at `temperature_`.
         nll_before_, nll_: mean negative log likelihood, likewise.
         reject_threshold_: the best stacked score that best tells validation clips whose class is
-            a candidate from the same clips with their class taken away.
+            a candidate from the same clips with their class taken away; -inf where none helps.
         reject_accuracy_: balanced accuracy of that decision on validation (0.5 is chance).
         clips: how many validation clips this was learned from.
     """
@@ -98,8 +98,22 @@ class Calibration:
         return best < self.reject_threshold_
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
+        """JSON-ready: a threshold of -inf, which JSON does not have, is None."""
+        never = self.reject_threshold_ == -math.inf
+        return asdict(self) | ({"reject_threshold_": None} if never else {})
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Calibration:
+        """What :meth:`as_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: an entry is missing, or is no number.
+        """
+        found = {field.name: data[field.name] for field in fields(cls)}
+        if found["reject_threshold_"] is None:
+            found["reject_threshold_"] = -math.inf
+        numbers = {name: float(value) for name, value in found.items()}
+        return cls(**{**numbers, "clips": int(found["clips"])})  # type: ignore[arg-type]
 
 
 def fit_temperature(scores: Tensor, targets: Tensor) -> float:

@@ -95,7 +95,8 @@ def _encoders(trained: Trained) -> str:
     rows = encoder_rows(trained)
     return _table(tuple(rows[0]), [tuple(row.values()) for row in rows]) + (
         "\n\nThe encoders are not part of this repository; they are loaded by name and revision, "
-        "under their own licences."
+        "under their own licences. One that was given as a local file or folder is looked for at "
+        "the path that was recorded."
     )
 
 

@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.encoders.base import AudioEncoder, EncoderCard, TextEncoder, VisualEncoder
-from ezav.encoders.registry import load_audio, load_text, load_visual
+from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
+from ezav.encoders.registry import accepted, load_audio, load_text, load_visual
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
-from ezav.features.header import EncoderInfo, Header
+from ezav.features.header import Header
 from ezav.media import Clip, Frames, Waveform, read_clip
 
 _Encoder = TypeVar("_Encoder")
@@ -56,12 +56,20 @@ class RunEncoders:
         text: the raw text embeddings of the run's classes; they name the text encoder.
         import_code: whether an encoder named by an import path may be imported. A run of one's
             own may name such an encoder; one from elsewhere could name any function.
+        device: where encoders run that have an option for it.
     """
 
-    def __init__(self, header: Header, text: ClassEmbeddings, import_code: bool = True) -> None:
+    def __init__(
+        self,
+        header: Header,
+        text: ClassEmbeddings,
+        import_code: bool = True,
+        device: str = "cpu",
+    ) -> None:
         self.header = header
         self._text_embeddings = text
         self._import_code = import_code
+        self._device = device
 
     @cached_property
     def visual(self) -> VisualEncoder:
@@ -70,25 +78,25 @@ class RunEncoders:
         Raises:
             EzavError: it is not available here, or another revision of it is.
         """
-        return self._stored(load_visual, "visual")
+        return self._load(load_visual, "visual", _STORED)
 
     @cached_property
     def audio(self) -> AudioEncoder:
         """The audio encoder; raises as `visual`."""
-        return self._stored(load_audio, "audio")
+        return self._load(load_audio, "audio", _STORED)
 
     @cached_property
     def text(self) -> TextEncoder:
         """The text encoder, with the prompts of the run; raises as `visual`."""
-        name, _, revision = self._text_embeddings.encoder.rpartition("@")
-        if not name:
-            name, revision = revision, ""
-        prompts = self._text_embeddings.settings.get("templates")
-        options = dict(self.spec("text").options)
-        if prompts:
-            options["prompts"] = tuple(prompts)
         hint = "choose among the classes of the run: it keeps their embeddings"
-        return self._load(load_text, "text", name, revision, hint, options)
+        encoder = self._load(load_text, "text", hint)
+        if self._prompts and encoder.card.templates != self._prompts:
+            raise EzavError(
+                f"the run was made with the prompts {list(self._prompts)}, the text encoder "
+                f"'{encoder.card.name}' now has {list(encoder.card.templates)}",
+                hint,
+            )
+        return encoder
 
     def encode_names(
         self, names: Sequence[str], on_progress: Callable[[int, int], None] | None = None
@@ -171,23 +179,11 @@ class RunEncoders:
             )
         return clip.audio[rate]
 
-    def _load(
-        self,
-        load: Callable[..., _Encoder],
-        kind: str,
-        name: str,
-        revision: str,
-        hint: str,
-        options: dict[str, Any] | None = None,
-    ) -> _Encoder:
-        if ":" in name and not self._import_code:
-            raise EzavError(
-                f"the run names its {kind} encoder by an import path, '{name}', and comes from "
-                "elsewhere",
-                "if you trust it: Recognizer.load(..., import_code=True)",
-            )
+    def _load(self, load: Callable[..., _Encoder], kind: Kind, hint: str) -> _Encoder:
+        name, revision, _ = self._recorded(kind)
         try:
-            encoder = load(name, **(options or {}))
+            spec = self.spec(kind)
+            encoder = load(spec.name, **spec.options)
         except EzavError as error:
             raise EzavError(
                 f"the run needs the {kind} encoder '{name}': {error.message}", hint
@@ -201,27 +197,49 @@ class RunEncoders:
             )
         return encoder
 
-    def spec(self, modality: Literal["audio", "visual", "text"]) -> EncoderSpec:
-        """The encoder of a modality by name and options, as another process may load it."""
-        if modality == "text":
-            name = self._text_embeddings.encoder.rpartition("@")[0] or self._text_embeddings.encoder
-            options = str(self._text_embeddings.settings.get("options", ""))
+    def spec(self, kind: Kind) -> EncoderSpec:
+        """An encoder of the run by name and options, as another process may load it.
+
+        Raises:
+            EzavError: the run does not name it, there is none of its name, or it may not be
+                imported.
+        """
+        name, _, written = self._recorded(kind)
+        options = dict(EncoderSpec.parse(f"{name},{written}" if written else name).options)
+        takes = accepted(kind, name)
+        if "device" in takes:
+            options["device"] = self._device
+        if kind == "text" and self._prompts and "prompts" in takes:
+            options["prompts"] = list(self._prompts)
+        return EncoderSpec(name, options)
+
+    @property
+    def _prompts(self) -> tuple[str, ...]:
+        templates = self._text_embeddings.settings.get("templates")
+        return tuple(templates) if isinstance(templates, list | tuple) else ()
+
+    def _recorded(self, kind: Kind) -> tuple[str, str, str]:
+        """Name, revision and options of an encoder, as the run tells them."""
+        if kind == "text":
+            name, _, revision = self._text_embeddings.encoder.rpartition("@")
+            if not name:
+                name, revision = revision, ""
+            found = [(name, revision, str(self._text_embeddings.settings.get("options", "")))]
         else:
-            found = self._named(modality)
-            name, options = found.name, found.options
-        return EncoderSpec.parse(f"{name},{options}" if options else name)
-
-    def _stored(
-        self, load: Callable[..., _Encoder], modality: Literal["audio", "visual"]
-    ) -> _Encoder:
-        info, options = self._named(modality), dict(self.spec(modality).options)
-        return self._load(load, modality, info.name, info.revision, _STORED, options)
-
-    def _named(self, modality: Literal["audio", "visual"]) -> EncoderInfo:
-        for encoder in self.header.encoders:
-            if encoder.modality == modality:
-                return encoder
-        raise EzavError(f"the run does not say which {modality} encoder made its features", _STORED)
+            found = [
+                (one.name, one.revision, one.options)
+                for one in self.header.encoders
+                if one.modality == kind
+            ]
+        if not found:
+            raise EzavError(f"the run does not say which {kind} encoder made its features", _STORED)
+        if ":" in found[0][0] and not self._import_code:
+            raise EzavError(
+                f"the run names its {kind} encoder by an import path, '{found[0][0]}', and comes "
+                "from elsewhere",
+                "if you trust it: Recognizer.load(..., import_code=True)",
+            )
+        return found[0]
 
 
 def join(clips: Sequence[EncodedClip], header: Header) -> FeatureSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ def save(trained: Trained, folder: Path) -> None:
     model.classes.save(folder / "class_embeddings.safetensors")
     trained.text.save(folder / "text.safetensors")
     write_text(folder / "store.json", trained.header.model_dump_json(indent=2) + "\n")
-    write_text(folder / CALIBRATION, json.dumps(trained.calibration.as_dict(), indent=2) + "\n")
+    calibration = json.dumps(trained.calibration.as_dict(), indent=2, allow_nan=False)
+    write_text(folder / CALIBRATION, calibration + "\n")
     write_text(folder / RESULT, trained.result.model_dump_json(indent=2) + "\n")
     # Always: the card of another run would tell its numbers as this one's.
     write_text(folder / CARD, str(model_card(trained)))
@@ -132,8 +133,7 @@ def _calibration(folder: Path, gamma: float) -> Calibration:
     if not path.exists():
         return Calibration.fit(read_evaluation_file(folder / "validation.safetensors"), gamma)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return Calibration(**{field.name: data[field.name] for field in fields(Calibration)})
+        return Calibration.of(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EzavError(f"'{path}' is damaged: {error}", "save the recogniser again") from error
 

@@ -22,6 +22,7 @@ from ezav.recognizer.card import model_card
 from ezav.recognizer.encoders import EncodedClip, RunEncoders, join
 from ezav.recognizer.explain import Explanation, explain
 from ezav.recognizer.folder import find, read, save
+from ezav.recognizer.names import read_names
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.ranked import ranked
 from ezav.recognizer.trained import Trained
@@ -55,14 +56,14 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     # to write them as a config.
     _hub_mixin_config: dict[str, Any] | None = {}  # noqa: RUF012
 
-    def __init__(self, trained: Trained, import_code: bool = True) -> None:
+    def __init__(self, trained: Trained, import_code: bool = True, device: str = "cpu") -> None:
         self.trained = trained
         self.model = trained.model
         self.text = trained.text
         self.header = trained.header
         self.result = trained.result
         self.calibration = trained.calibration
-        self.encoders = RunEncoders(trained.header, trained.text, import_code)
+        self.encoders = RunEncoders(trained.header, trained.text, import_code, device)
         self._hub_mixin_config = None
         self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
 
@@ -74,7 +75,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
 
         Args:
             run: where it is.
-            device: where the method runs.
+            device: where the method and the encoders run.
             import_code: import encoders that the run names by an import path; by default for a
                 folder, and not for a download.
 
@@ -82,7 +83,9 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             EzavError: there is none, it is damaged, or of another version.
         """
         folder, foreign = find(run)
-        return cls(read(folder, device), not foreign if import_code is None else import_code)
+        if import_code is None:
+            import_code = not foreign
+        return cls(read(folder, device), import_code, device)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -135,7 +138,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             raise EzavError(f"top_k must be at least 1, not {top_k}")
         candidates = self.candidates(classes)
         if isinstance(clips, FeatureSet):
-            self._check_dims(clips)
+            self.check_dims(clips)
             return self._predict_stored(clips, candidates, top_k, bool(explain))
         media = [clips] if isinstance(clips, Media) else list(clips)
         found: list[Prediction] = []
@@ -159,10 +162,12 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         """
         if classes is None:
             return all_classes(self.model.classes, self.model.seen)
-        key = (classes,) if isinstance(classes, str) else tuple(classes)
-        if key not in self._lists or isinstance(classes, str):
+        key = tuple(classes)
+        if isinstance(classes, str) or not all(isinstance(name, str) for name in key):
+            read_names(classes, self.classes)  # raises: it is no list of names
+        if key not in self._lists:
             self._lists[key] = named_classes(
-                classes,
+                key,
                 self.model.classes,
                 self.model.seen,
                 lambda names: self._extend(names, on_progress),
@@ -173,8 +178,9 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
 
     def score(self, clips: FeatureSet, candidates: Candidates) -> Tensor:
         """Stacked scores `[N, C]` of the candidates."""
-        scores = score_all(self.model.method, clips, self._vectors(candidates))
-        return self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
+        vectors, columns = self._scored(candidates)
+        scores = score_all(self.model.method, clips, vectors)
+        return self.calibration.stacked(scores[:, columns], candidates.seen)
 
     def _encode(self, clip: Media) -> EncodedClip:
         if isinstance(clip, EncodedClip):
@@ -219,13 +225,9 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         order = stacked.argsort(dim=1, descending=True, stable=True)[:, :top_k]
         why: Sequence[Explanation | None] = [None] * len(clips)
         if explained:
-            why = explain(
-                self.model.method,
-                clips,
-                durations,
-                self._vectors(candidates),
-                self._log_probabilities(candidates),
-            )
+            vectors, columns = self._scored(candidates)
+            log_probabilities = self._log_probabilities(columns, candidates.seen)
+            why = explain(self.model.method, clips, durations, vectors, log_probabilities)
         lengths = {"audio": clips.audio.lengths.tolist(), "visual": clips.visual.lengths.tolist()}
         answers = []
         for row, name in enumerate(clips.clips):
@@ -246,13 +248,20 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             )
         return answers
 
-    def _vectors(self, candidates: Candidates) -> Tensor:
-        """The run's K classes, then the new names: `[K + C_new, d]`."""
-        return torch.cat([self.model.classes.vectors, candidates.new_vectors])
+    def _scored(self, candidates: Candidates) -> tuple[Tensor, Tensor]:
+        """Class embeddings `[K', d]` that the method scores, and the candidates' columns `[C]`.
 
-    def _log_probabilities(self, candidates: Candidates) -> Callable[[Tensor], Tensor]:
+        The run's K classes, then the new names; of a method with relative scores the candidates
+        alone, since any other class would move their scores.
+        """
+        vectors = torch.cat([self.model.classes.vectors, candidates.new_vectors])
+        if self.model.method.relative_scores:
+            return vectors[candidates.columns], torch.arange(len(candidates))
+        return vectors, candidates.columns
+
+    def _log_probabilities(self, columns: Tensor, seen: Tensor) -> Callable[[Tensor], Tensor]:
         def of(scores: Tensor) -> Tensor:
-            stacked = self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
+            stacked = self.calibration.stacked(scores[:, columns], seen)
             return (stacked.double() / self.calibration.temperature_).log_softmax(dim=1)
 
         return of
@@ -271,7 +280,12 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             told("placed among the classes"),
         )
 
-    def _check_dims(self, clips: FeatureSet) -> None:
+    def check_dims(self, clips: FeatureSet) -> None:
+        """Refuse stored features that the run was not trained on.
+
+        Raises:
+            EzavError: they have other dimensions.
+        """
         dims = self.model.method.dims
         for modality, found, wanted in (
             ("audio", clips.audio.dim, dims.audio),
@@ -313,7 +327,9 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             local_files_only=local_files_only,
             token=token,
         )
-        return cls(read(folder, device), not foreign if import_code is None else import_code)
+        if import_code is None:
+            import_code = not foreign
+        return cls(read(folder, device), import_code, device)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""

@@ -32,6 +32,7 @@ def scan(
     classes: Sequence[str] | None = None,
     settings: ScanSettings | None = None,
     on_progress: Callable[[float, float | None], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> Iterator[Event]:
     """Events of a recording, in order, soon after each is over.
 
@@ -44,13 +45,14 @@ def scan(
     Args:
         classes: as for :meth:`Recognizer.predict`.
         on_progress: called with the seconds done and the seconds the file claims to have.
+        on_warning: called with what is wrong with a file that can still be read, each thing once.
 
     Raises:
         EzavError: the file cannot be read, a bad list of classes, an encoder that is missing.
     """
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
-    moments = _moments(recognizer, path, candidates, settings, on_progress)
+    moments = _moments(recognizer, path, candidates, settings, on_progress, on_warning)
     stretch: _Stretch | None = None
     for moment, best in _labelled(moments, settings, len(candidates)):
         if stretch is None or best != stretch.row:
@@ -161,13 +163,19 @@ def _moments(
     path: str | Path,
     candidates: Candidates,
     settings: ScanSettings,
-    on_progress: Callable[[float, float | None], None] | None,
+    on_progress: Callable[[float, float | None], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> Iterator[_Moment]:
     """One a hop; holds no more than those under the windows in hand."""
     hop, window = settings.hop, settings.window
     waiting: deque[_Sum] = deque()
     first, end = 0, 0.0  # number of the first waiting moment; seconds seen so far
+    warned: set[str] = set()
     for clip, answer in _answers(recognizer, path, candidates, settings):
+        for warning in _warnings(clip):
+            if on_warning is not None and warning not in warned:
+                on_warning(warning)
+            warned.add(warning)
         end = max(end, clip.start + min(clip.duration, window))
         begin = round(clip.start / hop)
         # Windows come in order: no later one reaches a moment before this one's beginning.
@@ -188,6 +196,12 @@ def _moments(
         if first * hop < end:
             yield moment.moment(first, hop, end)
         first += 1
+
+
+def _warnings(window: Clip) -> tuple[str, ...]:
+    if window.truncated and not window.warnings:
+        return ("the recording is shorter than the file says it is",)
+    return window.warnings
 
 
 def _answers(

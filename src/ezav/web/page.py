@@ -93,7 +93,7 @@ def build(
                     else "",
                     lines=8,
                     max_lines=14,
-                    max_length=600 * settings.max_names,
+                    max_length=settings.max_letters,
                     elem_id="ezav-classes",
                 )
                 with gr.Row():

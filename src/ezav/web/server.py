@@ -45,7 +45,10 @@ def serving(
             import gradio  # noqa: F401
         except ImportError as error:
             raise EzavError("the page needs Gradio", "pip install 'ezav[web]'") from error
+        from starlette.middleware import Middleware
+
         from ezav.web.answers import Answers
+        from ezav.web.limits import RequestLimits
         from ezav.web.page import STYLE, build, theme
         from ezav.web.reading import Reader
 
@@ -53,10 +56,18 @@ def serving(
         uploads = Uploads(folder, settings.keep_minutes * 60)
         answers = Answers(recognizer, reader, settings, folder)
         page = build(answers, settings, examples, uploads.forget, uploads.remember)
+        limits = Middleware(
+            RequestLimits,
+            upload=settings.max_upload,
+            other=settings.max_request,
+            kept=int(settings.max_kept_megabytes * 1e6),
+            stored=uploads.size,
+        )
         page.queue(max_size=settings.waiting, default_concurrency_limit=settings.workers)
         try:
             _, address, _ = page.launch(
-                server_name=settings.host,
+                # An IPv6 address is part of the page's address.
+                server_name=f"[{settings.host}]" if ":" in settings.host else settings.host,
                 server_port=settings.port or free_port(settings.host),
                 prevent_thread_lock=True,
                 quiet=True,
@@ -69,10 +80,11 @@ def serving(
                 mcp_server=False,
                 pwa=False,
                 footer_links=["api"],
+                app_kwargs={"middleware": [limits]},
                 theme=theme(),
                 css=STYLE,
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise EzavError(
                 f"cannot serve on {settings.host}:{settings.port}: {error}",
                 "choose another --port, or 0 for a free one",
@@ -134,6 +146,17 @@ class Uploads:
         """Files of the page itself (examples) stay until the server ends."""
         self._kept |= {path for path in self._folder.rglob("*") if path.is_file()}
 
+    def size(self) -> int:
+        """Bytes of all uploads that are there."""
+        total = 0
+        for path in list(self._folder.rglob("*")):
+            try:
+                if path.is_file() and path not in self._kept:
+                    total += path.stat().st_size
+            except FileNotFoundError:
+                continue
+        return total
+
     def sweep(self, now: float | None = None) -> None:
         """Remove files that were uploaded too long ago, whoever uses them."""
         limit = (time.time() if now is None else now) - self._seconds
@@ -163,11 +186,16 @@ class Uploads:
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on."""
+    """A port that nobody listens on.
+
+    Raises:
+        OSError, UnicodeError: no such host here.
+    """
     import socket
 
-    with socket.socket() as probe:
-        probe.bind((host, 0))
+    family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family) as probe:
+        probe.bind(address)
         port: int = probe.getsockname()[1]
         return port
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ezav.errors import EzavError
+
+_FORM = 64 * 1024
+"""Bytes of a request beside the file or the names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,8 @@ class WebSettings:
     """The port; 0 takes a free one."""
     max_megabytes: float = 100.0
     """Largest file."""
+    max_kept_megabytes: float = 2000.0
+    """All uploads that are kept at a time; more are refused until some are gone."""
     max_seconds: float = 120.0
     """Longest clip; 'ezav scan' reads longer ones."""
     max_names: int = 2000
@@ -39,6 +45,7 @@ class WebSettings:
     def __post_init__(self) -> None:
         for name in (
             "max_megabytes",
+            "max_kept_megabytes",
             "max_seconds",
             "max_names",
             "time_limit",
@@ -47,7 +54,27 @@ class WebSettings:
             "waiting",
             "keep_minutes",
         ):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise EzavError(f"{name} must be more than 0, not {getattr(self, name)}")
+        if self.max_kept_megabytes < self.max_upload / 1e6:
+            raise EzavError(
+                f"max_kept_megabytes {self.max_kept_megabytes:g} has no room for one file",
+                f"max_megabytes is {self.max_megabytes:g}; leave a little more",
+            )
         if not 0 <= self.port < 65_536:
             raise EzavError(f"port {self.port} does not exist", "give 0 (any free one) to 65535")
+
+    @property
+    def max_letters(self) -> int:
+        """Letters of the whole list of classes."""
+        return 600 * self.max_names
+
+    @property
+    def max_upload(self) -> int:
+        """Bytes of an upload: the file, and what a form adds."""
+        return int(self.max_megabytes * 1e6) + _FORM
+
+    @property
+    def max_request(self) -> int:
+        """Bytes of any other request: JSON writes a letter as six at most (`\\u732b`)."""
+        return 6 * self.max_letters + _FORM

@@ -1,0 +1,89 @@
+"""What is refused before Gradio holds it: by the weight of a request, and of all uploads."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'ezav[web]'")
+
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+
+from ezav.web.limits import RequestLimits
+
+
+class _Asked:
+    """An application that reads the whole request, and one request to it after the other."""
+
+    def __init__(self, stored: int = 0) -> None:
+        self.limits = RequestLimits(self, upload=100, other=10, kept=250, stored=lambda: stored)
+        self.read, self.taken = 0, 0
+        self.inside: list[int] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        more = scope["type"] == "http"
+        while more:
+            message = await receive()
+            self.read += len(message["body"])
+            more = message["more_body"]
+        if self.inside:
+            self.inside.append(await self.ask("/upload", b"", 1))
+        await PlainTextResponse("done")(scope, receive, send)
+
+    async def ask(self, path: str, piece: bytes, pieces: int, kind: str = "") -> int:
+        status = 0
+        headers = [(b"content-type", kind.encode()), (b"content-length", b"1")]
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+        left = pieces
+
+        async def receive() -> dict[str, Any]:
+            nonlocal left
+            left -= 1
+            self.taken += len(piece)
+            return {"type": "http.request", "body": piece, "more_body": left > 0}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+
+        try:
+            await self.limits(scope, receive, send)  # type: ignore[arg-type]
+        except HTTPException as refusal:  # Starlette answers with it
+            status = refusal.status_code
+        return status
+
+
+@pytest.mark.parametrize(
+    ("path", "pieces", "kind", "status"),
+    [
+        ("/gradio_api/call/predict", 2, "", 200),
+        ("/gradio_api/call/predict", 3, "", 413),
+        ("/gradio_api/call/predict", 2, "multipart/form-data; boundary=x", 415),
+        ("/gradio_api/call/predict", 1000, "multipart/form-data; boundary=x", 415),
+        ("/gradio_api/upload", 20, "", 200),
+        ("/gradio_api/upload/", 20, "multipart/form-data; boundary=x", 200),
+        ("/gradio_api/upload", 1000, "", 413),
+    ],
+)
+def test_what_a_request_may_weigh(path: str, pieces: int, kind: str, status: int) -> None:
+    asked = _Asked()
+    assert asyncio.run(asked.ask(path, b"12345", pieces, kind)) == status
+    assert asked.read <= (100 if "upload" in path else 10)
+    assert asked.taken <= (105 if "upload" in path else 15)
+
+
+def test_uploads_are_refused_while_too_many_are_kept() -> None:
+    assert asyncio.run(_Asked(stored=150).ask("/upload", b"", 1)) == 200
+    full = _Asked(stored=151)
+    assert asyncio.run(full.ask("/upload", b"", 1)) == 503
+    assert asyncio.run(full.ask("/call/predict", b"", 1)) == 200
+    # Those under way count whole, and no longer when they are over.
+    busy = _Asked()
+    busy.inside = [0]
+    asyncio.run(busy.ask("/upload", b"", 1))
+    assert busy.inside == [0, 503, 200]
+    busy.inside = []
+    assert asyncio.run(busy.ask("/upload", b"", 1)) == 200
