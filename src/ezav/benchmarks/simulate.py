@@ -237,8 +237,8 @@ def _check_continues(path: Path, now: Header) -> None:
 def write_files(plan: Simulation, root: str | Path) -> Path:
     """Draw the features into files of the published layout, to try the importers at real size.
 
-    Writes `root/class-split` and `root/features/<customary name>`; import them with
-    `simulated=True`. Text rows are written for every class of the data set, as published.
+    Writes `root/class-split` and `root/features/<customary name>`, and a file by which the
+    importer knows them. Text rows are written for every class of the data set, as published.
 
     Returns:
         the folder of features.
@@ -247,12 +247,17 @@ def write_files(plan: Simulation, root: str | Path) -> Path:
         EzavError: the folder exists already.
     """
     from ezav.features.importers import fixtures
+    from ezav.features.importers.importer import SIMULATED_MARK
 
     root = Path(root)
     if root.exists():
         raise EzavError(f"'{root}' exists already", "give the name of a new folder")
     dataset = plan.suite.split("-")[0]
     column = plan.layout.text_column(dataset)
+    root.mkdir(parents=True)
+    (root / SIMULATED_MARK).write_text(
+        "These features are drawn at random; nothing made of them says how good a method is.\n"
+    )
     fixtures.write_class_lists(root / "class-split", plan.classes, dataset, plan.setting, column)
     folder = root / "features" / plan.features.folder
     fixtures.write_features(folder, plan.layout, plan.setting, plan.blocks())

@@ -25,7 +25,7 @@ _MOST_TOKENS = 6
 @dataclass(kw_only=True)
 class InspectCommand(Command):
     run_folder: tyro.conf.Positional[Path]
-    """A run folder of ez_avgzl."""
+    """A run folder; of ez_avgzl, where --store is given."""
     store: Path | None = None
     """The feature store of the run, to look into clips; without it: the classes only."""
     clips: tuple[str, ...] = ()

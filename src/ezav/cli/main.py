@@ -34,7 +34,7 @@ COMMANDS: dict[str, str] = {
     "features": "inspect, verify and merge feature stores",
     "methods": "the methods, their papers and what they are checked against",
     "encoders": "the encoders, their sources, licences and training data",
-    "classes": "optimise, inspect and compare class embeddings",
+    "classes": "optimise and inspect class embeddings, and draw their trade-off",
     "serve": "a web page for a run: drop a clip, edit the class names",
 }
 """Command name -> one line of help. `ezav.cli.<name>` holds its `CLI`."""

@@ -33,6 +33,9 @@ from ezav.features.shards import checksums, storable
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
 
+SIMULATED_MARK = "SIMULATED.txt"
+"""In a data set's folder: its features are drawn at random."""
+
 
 @dataclass
 class ImportReport:
@@ -101,7 +104,8 @@ def import_features(
         class_split: the folder of class lists (default `root/class-split`).
         text: the folder of text embeddings (default `<features>/text`).
         cache: read the released code's cached pickles in this folder instead of feature files.
-        simulated: the files hold simulated features; the store will say so.
+        simulated: the files hold simulated features; the store will say so. Those that
+            `ezav simulate --as-files` wrote are known by a file beside them.
         progress: called with (split, clips so far).
 
     Raises:
@@ -109,6 +113,7 @@ def import_features(
             row missing or surplus, features of another setting, a store of other features.
     """
     root, plan = Path(root), LAYOUTS[layout]
+    simulated = simulated or (root / SIMULATED_MARK).exists()
     if dataset not in DATASETS:
         raise EzavError(f"no data set '{dataset}'", f"use one of {', '.join(DATASETS)}")
     spec = plan.features(setting)
