@@ -89,9 +89,11 @@ def test_run_keeps_seeds_that_are_done_and_compare_reads_them(tmp_path, capsys):
     assert "95 % interval" in capsys.readouterr().out
     # Another method, setting, text or store in the same folder is not what was asked for.
     assert main([*run, "--label", "mine"]) == 1
-    assert "another method, store or setting" in capsys.readouterr().err
+    assert "differs from this one in: label" in capsys.readouterr().err
     assert main(["run", "eszsl", *run[2:5], "--seeds", "2"]) == 1
+    assert "in: method" in capsys.readouterr().err
     assert main([*run, "--config.layers", "0"]) == 1
+    assert "in: config" in capsys.readouterr().err
     worlds.store(tmp_path / "other", classes=14)
     assert main([*run[:2], str(tmp_path / "other"), *run[3:]]) == 1
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
@@ -110,6 +112,9 @@ def test_seeds_whose_alpha_was_chosen_are_kept(tmp_path, capsys):
     capsys.readouterr()
     assert main(run) == 0
     assert capsys.readouterr().err.count("kept") == 2
+    # One that was chosen among others is another run.
+    assert main([*run[:-2], "0.3", "0.4"]) == 1
+    assert "in: config" in capsys.readouterr().err
 
 
 def test_a_run_in_the_folder_where_one_is(tmp_path, monkeypatch, capsys):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ezav.encoders.base import (
     AudioEncoder,
@@ -154,6 +155,7 @@ def test_an_option_of_another_type_is_told_in_one_line(wrong: dict[str, Any]) ->
         {"size": 2, "scale": 1, "words": "a"},
         {"scale": None, "words": ["a", "b"], "pair": [3, 4]},
         {"words": ("a",), "own": Brightness(), "free": object()},
+        {"size": np.int64(2), "words": torch.device("cpu")},
     ],
 )
 def test_options_of_the_right_type_come_as_they_were_given(right: dict[str, Any]) -> None:

@@ -198,6 +198,8 @@ def test_an_unknown_processor_class_must_leave_nothing_out() -> None:
         less = {key: value for key, value in whole.items() if key != entry}
         with pytest.raises(EzavError, match=f"leaves out {entry}.*'OwnImageProcessor'"):
             Preprocessing.read(less)
+    crop = ("do_center_crop", "crop_size")
+    assert Preprocessing.read({k: v for k, v in whole.items() if k not in crop}).crop is None
     with pytest.raises(EzavError, match="cannot read the crop_size None"):
         Preprocessing.read({"do_center_crop": True, "size": 32})
 

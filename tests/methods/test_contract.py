@@ -8,6 +8,7 @@ import inspect
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -399,17 +400,17 @@ def test_a_value_beyond_reason_is_one_line(name: str, config: dict, words: str) 
         method(method.Config(**config), DIMS)
 
 
-def test_a_default_says_what_a_name_means() -> None:
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Config:
-        warmup_steps: int = 0
-        depth: int | None = None
-        temporal_dropout: bool = True
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnConfig:
+    drop_rate: float = 0.2
+    warmup_steps: int = 100
+    kind: Literal["one", "two"] = "one"
 
-    Method(Config(), DIMS)
-    Method(Config(depth=2), DIMS)
-    with pytest.raises(EzavError, match="depth must be at least 1"):
-        Method(Config(depth=0), DIMS)
+
+def test_names_promise_nothing_in_a_config_of_ones_own() -> None:
+    Method(OwnConfig(drop_rate=0.0, warmup_steps=0), DIMS)
+    with pytest.raises(EzavError, match="kind is 'three'"):
+        Method(OwnConfig(kind="three"), DIMS)  # type: ignore[arg-type]
 
 
 # The test that holds each method against something independent: file::function.

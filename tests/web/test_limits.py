@@ -21,7 +21,8 @@ class _Asked:
     def __init__(self, stored: int = 0) -> None:
         self.limits = RequestLimits(self, upload=100, other=10, kept=250, stored=lambda: stored)
         self.read, self.taken = 0, 0
-        self.inside: list[int] = []
+        self.inside: list[Any] = []
+        """The body of a request to make once the first is read; then its status."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         more = scope["type"] == "http"
@@ -29,8 +30,9 @@ class _Asked:
             message = await receive()
             self.read += len(message["body"])
             more = message["more_body"]
-        if self.inside:
-            self.inside.append(await self.ask("/upload", b"", 1))
+        if len(self.inside) == 1:
+            self.inside.append(0)
+            self.inside[1] = await self.ask("/upload", self.inside[0], 1)
         await PlainTextResponse("done")(scope, receive, send)
 
     async def ask(self, path: str, piece: bytes, pieces: int, kind: str = "") -> int:
@@ -76,14 +78,22 @@ def test_what_a_request_may_weigh(path: str, pieces: int, kind: str, status: int
 
 
 def test_uploads_are_refused_while_too_many_are_kept() -> None:
-    assert asyncio.run(_Asked(stored=150).ask("/upload", b"", 1)) == 200
-    full = _Asked(stored=151)
+    assert asyncio.run(_Asked(stored=249).ask("/upload", b"x", 1)) == 200
+    assert asyncio.run(_Asked(stored=249).ask("/upload", b"xx", 1)) == 503
+    full = _Asked(stored=250)
     assert asyncio.run(full.ask("/upload", b"", 1)) == 503
     assert asyncio.run(full.ask("/call/predict", b"", 1)) == 200
-    # Those under way count whole, and no longer when they are over.
-    busy = _Asked()
-    busy.inside = [0]
-    asyncio.run(busy.ask("/upload", b"", 1))
-    assert busy.inside == [0, 503, 200]
+
+
+def test_what_has_arrived_of_other_uploads_counts_until_they_are_over() -> None:
+    busy = _Asked(stored=180)
+    busy.inside = [b"12345" * 2]  # asked while 60 bytes of the first are there
+    assert asyncio.run(busy.ask("/upload", b"12345", 12)) == 200
+    assert busy.inside == [b"12345" * 2, 200]
+    busy = _Asked(stored=180)
+    busy.inside = [b"12345" * 3]
+    asyncio.run(busy.ask("/upload", b"12345", 12))
+    assert busy.inside == [b"12345" * 3, 503]
+    # An upload of which nothing has come holds up nobody, and one that is over is in `stored`.
     busy.inside = []
-    assert asyncio.run(busy.ask("/upload", b"", 1)) == 200
+    assert asyncio.run(busy.ask("/upload", b"12345", 14)) == 200

@@ -230,6 +230,12 @@ def test_bad_settings(values: dict[str, Any]) -> None:
         WebSettings(**values)
 
 
+def test_there_is_room_for_the_largest_files() -> None:
+    assert WebSettings().max_kept == 2e9
+    assert WebSettings(max_megabytes=5000).max_kept >= 4 * 5e9
+    assert WebSettings(max_megabytes=10, max_kept_megabytes=11).max_kept == 11e6
+
+
 def test_the_command_serves_and_leaves_nothing_behind(run_folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from ezav.cli import main as m; m.COMMANDS.setdefault('serve', ''); "

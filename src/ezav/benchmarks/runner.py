@@ -38,7 +38,7 @@ class Job:
 
 def is_done(job: Job, store: FeatureStore) -> RunResult | None:
     """The result of a job if its folder holds exactly that run of this version of ezav."""
-    from ezav.protocol.run_folder import is_run_of, read_result
+    from ezav.protocol.run_folder import difference, read_result
 
     if not (job.folder / "result.json").is_file():
         return None
@@ -46,7 +46,7 @@ def is_done(job: Job, store: FeatureStore) -> RunResult | None:
         result = read_result(job.folder)
     except EzavError:
         return None
-    return result if is_run_of(result, protocol_of(job), store, job.label) else None
+    return None if difference(result, protocol_of(job), store, job.label) else result
 
 
 def protocol_of(job: Job) -> TwoStageProtocol:

@@ -117,13 +117,16 @@ class RunCommand(Command):
 
     def _kept(self, folder: Path, seed: int, store: FeatureStore) -> RunResult:
         """The run that is in a seed's folder, if it is the one asked for."""
-        from ezav.protocol.run_folder import is_run_of, read_result
+        from ezav.protocol.choose import alpha_candidates
+        from ezav.protocol.run_folder import difference, read_result
 
         result = read_result(folder)
-        chosen = ("classes",) if self.alphas else ()
-        if not is_run_of(result, self._protocol(seed, store), store, self.label, chosen):
+        asked = self._protocol(seed, store)
+        among = alpha_candidates(asked, self.alphas) if self.alphas else [asked]
+        found = [difference(result, one, store, self.label) for one in among]
+        if all(found):
             raise EzavError(
-                f"'{folder}' holds a run of another method, store or setting",
+                f"'{folder}' holds a run that differs from this one in: {min(found, key=len)}",
                 "choose another --out, or remove it first",
             )
         return result

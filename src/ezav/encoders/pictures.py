@@ -181,7 +181,9 @@ def _defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
         return {entry: value for entry, value in found.items() if value is not None}
     if family in WITHOUT_A_CLASS:
         return WITHOUT_A_CLASS[family]
-    needed = [*_STEPS, *(e for step, needs in _STEPS.items() if content.get(step) for e in needs)]
+    # Without a crop a file often says nothing of one.
+    needed = [step for step in _STEPS if step != "do_center_crop"]
+    needed += [e for step, needs in _STEPS.items() if content.get(step) for e in needs]
     absent = [entry for entry in needed if entry not in content]
     if absent:
         raise EzavError(

@@ -194,6 +194,8 @@ def _check_type(name: str, option: str, value: Any, wanted: Any) -> None:
         adapter = TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:
         return  # a type of the encoder's own that pydantic does not know
+    if type(value).__module__ in ("torch", "numpy"):  # a device, a number of an array
+        value = value.item() if hasattr(value, "item") else str(value)
     try:
         # A list may stand for a tuple: the command line has no other way to write one.
         adapter.validate_python(value, strict=not isinstance(value, list))

@@ -66,7 +66,6 @@ class Method(nn.Module):
         needs_negatives: the shared loop adds `batch.negative`.
         temporal: True uses all tokens, False gets one mean token a modality.
         trainable: False for frozen methods; the loop then only calls `prepare`.
-        relative_scores: a score depends on which other classes are scored with it.
         scoring_cost: about how many floats `scores` holds for one clip and one class.
     """
 
@@ -76,7 +75,6 @@ class Method(nn.Module):
     needs_negatives: ClassVar[bool] = False
     temporal: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
-    relative_scores: ClassVar[bool] = False
     scoring_cost: int = 64
 
     def __init__(self, config: Any, dims: Dims) -> None:

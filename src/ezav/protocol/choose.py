@@ -30,20 +30,33 @@ def choose_alpha(
     Raises:
         EzavError: no candidates, or a method that takes the text embeddings as they are.
     """
+    candidates = {one.config.classes: one for one in alpha_candidates(protocol, alphas)}
+
+    def validation_hm(recipe: ClassEmbeddingRecipe) -> float:
+        hm = candidates[recipe].validate(store).HM
+        on_tried(recipe.alpha, hm)
+        return hm
+
+    return candidates[choose_recipe(validation_hm, list(candidates)).recipe]
+
+
+def alpha_candidates(protocol: TwoStageProtocol, alphas: Sequence[float]) -> list[TwoStageProtocol]:
+    """The protocol with each alpha, the smallest first; 0 stands for the raw text embeddings.
+
+    Raises:
+        EzavError: no alphas, or a method that takes the text embeddings as they are.
+    """
     config = protocol.config or registry.get(protocol.method).Config()
     if not hasattr(config, "classes"):
         raise EzavError(f"'{protocol.method}' does not optimise class embeddings: it has no alpha")
     if not alphas:
         raise EzavError("no candidates for alpha", "give some, say 0 0.05 0.1 0.2 0.5")
-    recipe = config.classes
-    grid = [replace(recipe, source="ceo" if a else "raw", alpha=a) for a in sorted(set(alphas))]
-
-    def with_recipe(candidate: ClassEmbeddingRecipe) -> TwoStageProtocol:
-        return replace(protocol, config=replace(config, classes=candidate))
-
-    def validation_hm(candidate: ClassEmbeddingRecipe) -> float:
-        hm = with_recipe(candidate).validate(store).HM
-        on_tried(candidate.alpha, hm)
-        return hm
-
-    return with_recipe(choose_recipe(validation_hm, grid).recipe)
+    return [
+        replace(
+            protocol,
+            config=replace(
+                config, classes=replace(config.classes, source="ceo" if a else "raw", alpha=a)
+            ),
+        )
+        for a in sorted(set(alphas))
+    ]

@@ -118,29 +118,31 @@ def read_result(folder: str | Path) -> RunResult:
         raise EzavError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
 
 
-def is_run_of(
-    result: RunResult,
-    protocol: TwoStageProtocol,
-    store: FeatureStore,
-    label: str,
-    chosen: tuple[str, ...] = (),
-) -> bool:
-    """The result is what a protocol has on a store, by this version of ezav, under that label.
+def difference(
+    result: RunResult, protocol: TwoStageProtocol, store: FeatureStore, label: str
+) -> str:
+    """In what a run differs from what a protocol has on a store by this ezav; empty: in nothing.
 
-    Fields of the config named in `chosen` may differ: validation chose them.
+    Args:
+        result: of the run.
+        protocol, store: what is asked for.
+        label: as for :func:`write_run`.
     """
     config = registry.get(protocol.method).Config() if protocol.config is None else protocol.config
-    asked = plain_config(config)
-    return (
-        result.method == protocol.method
-        and result.label == (label or protocol.method)
-        and result.seed == protocol.seed
-        and result.store_fingerprint == store.fingerprint
-        and result.class_embeddings.get("encoder") == (protocol.text_encoder or store.encoders[0])
-        and result.versions.get("ezav") == ezav.__version__
-        and result.training == asdict(protocol.training)
-        and {**result.config, **{name: asked.get(name) for name in chosen}} == asked
-    )
+    told = {
+        "method": (result.method, protocol.method),
+        "seed": (result.seed, protocol.seed),
+        "version of ezav": (result.versions.get("ezav"), ezav.__version__),
+        "feature store": (result.store_fingerprint, store.fingerprint),
+        "text encoder": (
+            result.class_embeddings.get("encoder"),
+            protocol.text_encoder or store.encoders[0],
+        ),
+        "label": (result.label, label or protocol.method),
+        "training settings": (result.training, asdict(protocol.training)),
+        "config": (result.config, plain_config(config)),
+    }
+    return ", ".join(name for name, (there, asked) in told.items() if there != asked)
 
 
 def read_model(folder: str | Path, device: str = "cpu") -> tuple[StageModel, RunResult]:

@@ -25,7 +25,8 @@ class Calibration:
     al., ICML 2017). The answer is "none of these" when the best stacked score is below
     `reject_threshold_`: a score tells a strange clip better than a probability, which only
     compares the candidates with each other (maximum logit, Hendrycks et al., ICML 2022), and it
-    does not depend on how many names are asked for (but with a method of relative scores).
+    does not depend on how many names are asked for (but for methods that compare the classes with
+    each other).
 
     Attributes:
         gamma: calibrated stacking, learned by the two-stage protocol.

@@ -178,9 +178,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
 
     def score(self, clips: FeatureSet, candidates: Candidates) -> Tensor:
         """Stacked scores `[N, C]` of the candidates."""
-        vectors, columns = self._scored(candidates)
-        scores = score_all(self.model.method, clips, vectors)
-        return self.calibration.stacked(scores[:, columns], candidates.seen)
+        scores = score_all(self.model.method, clips, self._vectors(candidates))
+        return self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
 
     def _encode(self, clip: Media) -> EncodedClip:
         if isinstance(clip, EncodedClip):
@@ -225,8 +224,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         order = stacked.argsort(dim=1, descending=True, stable=True)[:, :top_k]
         why: Sequence[Explanation | None] = [None] * len(clips)
         if explained:
-            vectors, columns = self._scored(candidates)
-            log_probabilities = self._log_probabilities(columns, candidates.seen)
+            vectors = self._vectors(candidates)
+            log_probabilities = self._log_probabilities(candidates)
             why = explain(self.model.method, clips, durations, vectors, log_probabilities)
         lengths = {"audio": clips.audio.lengths.tolist(), "visual": clips.visual.lengths.tolist()}
         answers = []
@@ -248,20 +247,17 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             )
         return answers
 
-    def _scored(self, candidates: Candidates) -> tuple[Tensor, Tensor]:
-        """Class embeddings `[K', d]` that the method scores, and the candidates' columns `[C]`.
+    def _vectors(self, candidates: Candidates) -> Tensor:
+        """Class embeddings that the method scores: the run's K classes, then the new names.
 
-        The run's K classes, then the new names; of a method with relative scores the candidates
-        alone, since any other class would move their scores.
+        All K always: where a method compares the classes with each other (a softmax, standard
+        scores), gamma, temperature and threshold were learned with them.
         """
-        vectors = torch.cat([self.model.classes.vectors, candidates.new_vectors])
-        if self.model.method.relative_scores:
-            return vectors[candidates.columns], torch.arange(len(candidates))
-        return vectors, candidates.columns
+        return torch.cat([self.model.classes.vectors, candidates.new_vectors])
 
-    def _log_probabilities(self, columns: Tensor, seen: Tensor) -> Callable[[Tensor], Tensor]:
+    def _log_probabilities(self, candidates: Candidates) -> Callable[[Tensor], Tensor]:
         def of(scores: Tensor) -> Tensor:
-            stacked = self.calibration.stacked(scores[:, columns], seen)
+            stacked = self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
             return (stacked.double() / self.calibration.temperature_).log_softmax(dim=1)
 
         return of

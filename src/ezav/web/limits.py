@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_FULL = "Too many uploads are kept: come back in some minutes."
+
 
 class RequestLimits:
     """An ASGI layer that refuses what would fill memory or disk.
@@ -17,7 +19,7 @@ class RequestLimits:
         app: what is behind it.
         upload: bytes of one upload (status 413 above).
         other: bytes of any other request (413); files come by an upload only (415).
-        kept: bytes of all uploads at a time, each one under way counted whole (503).
+        kept: bytes of all uploads at a time, with what has arrived of those under way (503).
         stored: the bytes of uploads that are there now.
     """
 
@@ -27,7 +29,7 @@ class RequestLimits:
         self._app = app
         self._upload, self._other, self._kept = upload, other, kept
         self._stored = stored
-        self._under_way = 0
+        self._arrived = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,15 +41,30 @@ class RequestLimits:
         if not uploading and kind.startswith("multipart/"):
             await _refuse(415, "Files are taken by an upload only.", limit, scope, receive, send)
             return
-        if uploading and self._stored() + (self._under_way + 1) * self._upload > self._kept:
-            text = "Too many uploads are kept: come back in some minutes."
-            await _refuse(503, text, limit, scope, receive, send)
+        if uploading and self._stored() + self._arrived >= self._kept:
+            await _refuse(503, _FULL, limit, scope, receive, send)
             return
-        self._under_way += uploading
+        received = counted_on = 0
+
+        async def counted() -> Message:
+            """What arrives, whatever length the client has told."""
+            nonlocal received, counted_on
+            message = await receive()
+            size = len(message.get("body", b""))
+            received += size
+            if received > limit:
+                raise HTTPException(413, f"More than {limit / 1e6:.1f} MB are not taken.")
+            if uploading:
+                self._arrived += size
+                counted_on += size
+                if self._stored() + self._arrived > self._kept:
+                    raise HTTPException(503, _FULL)
+            return message
+
         try:
-            await self._app(scope, _counted(receive, limit), send)
+            await self._app(scope, counted, send)
         finally:
-            self._under_way -= uploading
+            self._arrived -= counted_on
 
 
 async def _refuse(
@@ -59,18 +76,3 @@ async def _refuse(
         received += len(message.get("body", b""))
         more = message.get("more_body", False)
     await PlainTextResponse(text, status)(scope, receive, send)
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """What arrives, whatever length the client has told."""
-    received = 0
-
-    async def counted() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise HTTPException(413, f"More than {limit / 1e6:.1f} MB are not taken.")
-        return message
-
-    return counted

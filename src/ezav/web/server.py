@@ -60,7 +60,7 @@ def serving(
             RequestLimits,
             upload=settings.max_upload,
             other=settings.max_request,
-            kept=int(settings.max_kept_megabytes * 1e6),
+            kept=int(settings.max_kept),
             stored=uploads.size,
         )
         page.queue(max_size=settings.waiting, default_concurrency_limit=settings.workers)

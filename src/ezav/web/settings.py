@@ -25,8 +25,9 @@ class WebSettings:
     """The port; 0 takes a free one."""
     max_megabytes: float = 100.0
     """Largest file."""
-    max_kept_megabytes: float = 2000.0
-    """All uploads that are kept at a time; more are refused until some are gone."""
+    max_kept_megabytes: float | None = None
+    """All uploads that are kept at a time; more are refused until some are gone. By default 2000,
+    or four of the largest."""
     max_seconds: float = 120.0
     """Longest clip; 'ezav scan' reads longer ones."""
     max_names: int = 2000
@@ -45,7 +46,6 @@ class WebSettings:
     def __post_init__(self) -> None:
         for name in (
             "max_megabytes",
-            "max_kept_megabytes",
             "max_seconds",
             "max_names",
             "time_limit",
@@ -56,9 +56,9 @@ class WebSettings:
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise EzavError(f"{name} must be more than 0, not {getattr(self, name)}")
-        if self.max_kept_megabytes < self.max_upload / 1e6:
+        if not self.max_upload <= self.max_kept < math.inf:
             raise EzavError(
-                f"max_kept_megabytes {self.max_kept_megabytes:g} has no room for one file",
+                f"max_kept_megabytes {self.max_kept_megabytes} has no room for one file",
                 f"max_megabytes is {self.max_megabytes:g}; leave a little more",
             )
         if not 0 <= self.port < 65_536:
@@ -73,6 +73,13 @@ class WebSettings:
     def max_upload(self) -> int:
         """Bytes of an upload: the file, and what a form adds."""
         return int(self.max_megabytes * 1e6) + _FORM
+
+    @property
+    def max_kept(self) -> float:
+        """Bytes of all uploads at a time."""
+        if self.max_kept_megabytes is None:
+            return max(2e9, 4.0 * self.max_upload)
+        return self.max_kept_megabytes * 1e6
 
     @property
     def max_request(self) -> int:

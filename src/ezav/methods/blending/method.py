@@ -59,7 +59,6 @@ class Blending(Method):
 
     Config = BlendingConfig
     config: BlendingConfig
-    relative_scores = True  # standard scores
     weight_: Tensor
     card: ClassVar[Card] = Card(
         title="Blending",

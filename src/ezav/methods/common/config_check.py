@@ -24,9 +24,9 @@ def check_config(config: Any) -> None:
     """Refuse a value that no method could use, before it ends in a traceback or in silence.
 
     Args:
-        config: a dataclass. A field annotated as a `Literal` holds one of its values; a number
-            whose name ends in one of the words above keeps its bounds, unless the field's own
-            default does not: there the name means something else.
+        config: a dataclass. A field annotated as a `Literal` holds one of its values; in ezav's
+            own configs a number whose name ends in one of the words above keeps its bounds. In
+            a config of one's own the same name may mean something else.
 
     Raises:
         EzavError: a field has another value.
@@ -38,14 +38,15 @@ def check_config(config: Any) -> None:
         ezav.errors.EzavError: encoder_dropout 1.5 is outside [0, 1)
     """
     hints = get_type_hints(type(config))
+    bounds = _BOUNDS if type(config).__module__.startswith("ezav.") else ()
     for field in fields(config):
         name, value, kind = field.name, getattr(config, field.name), hints[field.name]
         if get_origin(kind) is Literal and value not in get_args(kind):
             allowed = ", ".join(map(str, get_args(kind)))
             raise EzavError(f"{name} is '{value}'", f"use one of {allowed}")
-        for words, holds, otherwise in _BOUNDS:
+        for words, holds, otherwise in bounds:
             named = re.fullmatch(f"(.*_)?({words})", name)
-            if named and not _keeps(value, holds) and _keeps(field.default, holds):
+            if named and not _keeps(value, holds):
                 raise EzavError(otherwise.format(name, value))
 
 

@@ -56,7 +56,6 @@ class FVAEGAND2(Method):
 
     Config = FVAEGANConfig
     config: FVAEGANConfig
-    relative_scores = True  # the softmax is fitted over all of them
     low_: Tensor
     high_: Tensor
     classes_: Tensor

@@ -78,10 +78,6 @@ class ZeroShot(Method):
                 "zero_shot needs the text of the same encoders (CLIP, CLAP, or both side by side)",
             )
 
-    @property
-    def relative_scores(self) -> bool:  # type: ignore[override]
-        return self.config.fusion == "softmax"
-
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """Weighted mean of the modalities' scores, `[N, C]`.
 
