@@ -136,3 +136,17 @@ def test_class_names_of_a_file_that_begins_with_a_byte_order_mark(tmp_path):
 
     (tmp_path / "names.txt").write_text("dog barking\nrain\n", encoding="utf-8-sig")
     assert read_classes(None, tmp_path / "names.txt") == ["dog barking", "rain"]
+
+
+def test_a_part_without_clips_is_no_error(tmp_path, capsys):
+    for name in ("rain", "wind", "sea", "fire", "dog", "cat"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        for clip in range(4):
+            (tmp_path / "videos" / name / f"{clip}.mp4").write_bytes(b"no video")
+    extract = ["extract", str(tmp_path / "videos"), "--out", str(tmp_path / "store")]
+    # 24 clips in a thousand parts: the first ones are most likely to have none.
+    for part in range(1, 20):
+        if main([*extract, "--shard", f"{part}/1000", "--workers", "1"]) == 0:
+            break
+    assert f"shard {part}/1000 has no clips: nothing to do" in capsys.readouterr().out
+    assert not list(tmp_path.glob("store*/**/*.parquet"))

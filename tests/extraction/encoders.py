@@ -120,6 +120,15 @@ class Broken(MeanColour):
         raise AttributeError("no weights")
 
 
+class Fragile(MeanColour):
+    """Works until the environment says that its device is gone."""
+
+    def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
+        if os.environ.get("EZAV_TEST_DEVICE") == "gone":
+            raise RuntimeError("no such device")
+        return super().encode(clips)
+
+
 class Level:
     """One token: the loudness of the sound."""
 

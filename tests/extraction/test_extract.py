@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import torch
 from ezav.cli.main import main
 from ezav.errors import EzavError
 from ezav.extraction import EncoderSpec, ExtractionReport, Progress, encode_clip, extract
+from ezav.extraction.listing import list_videos
+from ezav.extraction.parts import Shard
 from ezav.features import FeatureStore
 from tests.extraction.conftest import CLASSES
 from tests.extraction.encoders import HERE, LIGHT, Level, MeanColour, OnDevice
@@ -234,6 +237,21 @@ def test_an_encoder_that_never_works_is_not_the_clips_fault(videos: Path, tmp_pa
     assert light(videos, tmp_path / "s").added == 30
 
 
+def test_an_encoder_that_works_no_more_is_not_the_clips_fault(
+    own_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = light(own_videos, tmp_path / "s", visual=f"{HERE}:Fragile")
+    for take in range(6):
+        copyfile(own_videos / "cat" / "0.mp4", own_videos / "dog" / f"more {take}.mp4")
+    monkeypatch.setenv("EZAV_TEST_DEVICE", "gone")
+    with pytest.raises(EzavError, match=r"an encoder does not work: .*no such device"):
+        light(own_videos, tmp_path / "s", visual=f"{HERE}:Fragile")
+    assert FeatureStore.open(tmp_path / "s").fingerprint == before.fingerprint
+    monkeypatch.delenv("EZAV_TEST_DEVICE")
+    after = light(own_videos, tmp_path / "s", visual=f"{HERE}:Fragile")
+    assert (after.added, after.earlier, after.readable, after.failures) == (6, 30, 36, ())
+
+
 def test_one_clip_that_an_encoder_cannot_take_does_not_close_a_store(
     own_videos: Path, tmp_path: Path
 ) -> None:
@@ -293,6 +311,53 @@ def test_parts_go_on_with_a_new_and_a_mended_clip(own_videos: Path, tmp_path: Pa
     whole = light(own_videos, tmp_path / "s")
     assert (whole.added, whole.readable, whole.failures) == (0, 31, ())
     assert whole.fingerprint == light(own_videos, tmp_path / "at once").fingerprint
+
+
+def test_an_array_may_have_more_parts_than_clips(videos: Path, tmp_path: Path) -> None:
+    parts = [light(videos, tmp_path / "s", shard=f"{number}/48") for number in range(1, 49)]
+    assert sum(part.added for part in parts) == 30
+    idle = [part for part in parts if part.note]
+    assert idle
+    for part in idle:
+        number = part.store.name.split("-")[0]
+        assert part.note == f"shard {number}/48 has no clips: nothing to do"
+        assert not part.store.exists()
+        assert (part.to_dict()["note"], part.listed, part.fingerprint) == (part.note, 0, "")
+    joined = light(videos, tmp_path / "s")
+    assert (joined.added, joined.earlier) == (0, 30)
+    assert joined.fingerprint == light(videos, tmp_path / "whole").fingerprint
+
+
+def test_parts_whose_clips_are_gone_can_be_joined(own_videos: Path, tmp_path: Path) -> None:
+    listing = list_videos(own_videos)
+    alone = next(  # a part of one clip
+        (shard, items[0])
+        for number in range(1, 49)
+        if len(items := (shard := Shard(number, 48)).of(listing.items)) == 1
+    )
+    shard, item = alone
+    begun = shard.folder(tmp_path / "s")
+    begun.mkdir(parents=True)  # and an interrupted one
+    item.path.unlink()
+    assert light(own_videos, tmp_path / "s", shard=f"{shard.number}/48").note
+    made = light(own_videos, tmp_path / "s", shard="1/2").added
+    joined = light(own_videos, tmp_path / "s")
+    assert (joined.readable, joined.added) == (29, 29 - made)
+
+
+def test_parts_are_joined_again_when_a_clip_went_and_another_came(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    shards = ("1/2", "2/2")
+    for shard in shards:
+        light(own_videos, tmp_path / "s", shard=shard)
+    assert light(own_videos, tmp_path / "s").readable == 30
+    (own_videos / "dog" / "4.mp4").rename(own_videos / "dog" / "9.mp4")
+    again = [light(own_videos, tmp_path / "s", shard=shard) for shard in shards]
+    assert (sum(part.added for part in again), sum(part.gone for part in again)) == (1, 1)
+    joined = light(own_videos, tmp_path / "s")
+    assert (joined.added, joined.gone, joined.readable) == (0, 1, 30)
+    assert joined.fingerprint == light(own_videos, tmp_path / "at once").fingerprint
 
 
 def test_parts_of_another_number_hide_nothing(videos: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +183,19 @@ def test_picture_and_sound_of_a_long_recording_count_from_one_moment(
     assert clip.visual.times == pytest.approx(picture + width * (np.arange(4) + 0.5), abs=1)
     assert clip.audio.times[0] == pytest.approx(sound + 30, abs=0.2)
     assert clip.duration == pytest.approx(160, abs=1.1)
+
+
+@pytest.mark.parametrize("spec", [{"frames": 2}, {"fps": 1.0}])
+def test_a_long_recording_that_is_cut_is_damaged(tmp_path: Path, spec: dict[str, Any]) -> None:
+    """Also where a number of frames is read apart from the sound."""
+    pictures = [(float(n), 90) for n in range(300)]
+    path = write_timed(tmp_path / "cut.mkv", pictures=pictures, sounds=[(0, 300)])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    clip = encode_clip(path, MeanColour(**spec), Level())
+    assert (clip.status, clip.tokens) == ("damaged", {})
+    assert "picture truncated" in clip.reason
+    assert "sound truncated" in clip.reason
 
 
 def test_of_many_remarks_the_one_on_missing_time_is_kept() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezav.errors import EzavError
-from ezav.media import Frames, FrameSpec, TooLongError, read_clip
+from ezav.media import Frames, FrameSpec, TooLongError, read_clip, read_windows
 from ezav.media.picture import Orientation
 from tests.media.files import grey_levels, write_clip, write_timed
 
@@ -249,6 +250,63 @@ def test_a_late_beginning_is_no_loss(
         cut = read_clip(path)
         assert (cut.status, cut.truncated) == ("damaged", True)
         assert "picture truncated" in cut.reason
+
+
+@pytest.mark.parametrize("seconds", [(20.0, 20.0), (8.0, 20.0), (20.0, 8.0)])
+@pytest.mark.parametrize("asked", ["both", "picture", "sound"])
+def test_a_cut_is_told_whatever_else_the_file_holds(
+    tmp_path: Path, asked: str, seconds: tuple[float, float]
+) -> None:
+    """Streams that are not read say how far the file goes: its end may lie in them alone."""
+    pictures = [(n / 10, 90) for n in range(round(10 * seconds[0]))]
+    bare = write_timed(tmp_path / "bare.mkv", pictures=pictures, sounds=[(0, seconds[1])])
+    path = with_subtitles(bare, tmp_path / "titled.mkv", lasting=25.0)
+    wanted: dict[str, Any] = {"picture": {"audio": None}, "sound": {"video": None}}.get(asked, {})
+    cut = tmp_path / "cut.mkv"
+    for whole in (bare, path):
+        data = whole.read_bytes()
+        cut.write_bytes(data[: len(data) // 2])
+        clip = read_clip(whole, **wanted)
+        assert (clip.status, clip.warnings) == ("ok", ())
+        assert [w.warnings for w in read_windows(whole, 100.0, **wanted)] == [()]
+        clip = read_clip(cut, **wanted)
+        assert (clip.status, clip.truncated) == ("damaged", True)
+        assert all(" truncated: " in line for line in clip.warnings)
+        assert [w.warnings for w in read_windows(cut, 100.0, **wanted)] == [clip.warnings]
+
+
+def test_a_pause_that_is_moved_up_is_no_loss_beside_subtitles(tmp_path: Path) -> None:
+    pictures = [(n / 5, 90) for n in (*range(100), *range(500, 600))]
+    bare = write_timed(tmp_path / "p.mkv", pictures=pictures, sounds=[(0, 20), (100, 120)])
+    path = with_subtitles(bare, tmp_path / "t.mkv", lasting=103.0)
+    clip = read_clip(path)
+    assert clip.duration == pytest.approx(40, abs=0.3)
+    assert not clip.truncated
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 7 // 10])
+    cut = read_clip(path)
+    assert 23 < cut.duration < 35
+    assert cut.truncated
+
+
+def with_subtitles(path: Path, out: Path, lasting: float) -> Path:
+    """A copy with two subtitles, at the beginning and until `lasting`."""
+    srt = path.with_suffix(".srt")
+    last = round(lasting)
+    stamps = [f"00:{s // 60:02}:{s % 60:02},000" for s in (1, 2, last - 1, last)]
+    srt.write_text("1\n{} --> {}\nhi\n\n2\n{} --> {}\nho\n\n".format(*stamps))
+    with av.open(str(path)) as clip, av.open(str(srt)) as text, av.open(str(out), "w") as copy:
+        found = []
+        for source in (clip, text):
+            streams = {s.index: copy.add_stream_from_template(s) for s in source.streams}
+            for packet in source.demux():
+                if packet.dts is not None:
+                    time = float(packet.dts * packet.time_base)
+                    packet.stream = streams[packet.stream.index]
+                    found.append((time, packet))
+        for _, packet in sorted(found, key=lambda pair: pair[0]):
+            copy.mux(packet)
+    return out
 
 
 def test_the_length_of_a_live_recording_is_counted(tmp_path: Path) -> None:

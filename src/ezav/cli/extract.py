@@ -183,6 +183,9 @@ def show_report(result: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    if result["note"]:
+        output.print(escape(result["note"]))
+        return
     if result["added"]:
         output.print(
             f"{result['added']} clips in {result['seconds']:.1f} s "

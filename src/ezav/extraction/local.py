@@ -21,7 +21,7 @@ from ezav.extraction.on_ray import RayPool
 from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.parts import Shard, take_parts
 from ezav.extraction.pool import Limits, WorkerPool
-from ezav.extraction.report import ExtractionReport, Progress, read_report
+from ezav.extraction.report import ExtractionReport, Progress, empty_report, read_report
 from ezav.extraction.resume import check_classes, finished, written
 from ezav.extraction.splitting import check_continues, final_splits, splitter
 from ezav.features.writer import StoreWriter
@@ -29,7 +29,7 @@ from ezav.media import Decoder
 from ezav.media.codec import require_torchcodec
 
 _SUSPECTS = 3
-"""Clips on which an encoder may fail before it has encoded any."""
+"""Clips on which an encoder may fail before it has encoded any in this call."""
 
 
 def extract(
@@ -91,7 +91,7 @@ def extract(
 
     Returns:
         What became of the clips; where several stores were written, of the first one, with the
-        others in `others`.
+        others in `others`. Of a part without clips nothing is written; the report has a `note`.
 
     Raises:
         EzavError: a wrong listing, splits that make no benchmark, an encoder that cannot be
@@ -108,14 +108,12 @@ def extract(
     splits_of(listing.items)  # what is wrong with the classes is said before hours of work
     part = None if shard is None else Shard.parse(shard)
     items = listing.items if part is None else part.of(listing.items)
-    if not items:
-        raise EzavError(
-            f"shard {shard} has no clips",
-            f"there are {len(listing.items)} in all, and the other parts have them; take fewer",
-        )
     if decoder == "torchcodec":
         require_torchcodec()
     slots = Slots.of(visual, audio, device)
+    if part is not None and not items:  # the other jobs of the array have them all
+        note = f"shard {shard} has no clips: nothing to do"
+        return empty_report(part.folder(slots.folders(Path(out))[0]), listing, note)
     notes = ["float16"] * half + ["torchcodec"] * (decoder == "torchcodec")
     classes = class_embeddings(listing.classes, text)
     with ExitStack() as stack:
@@ -164,8 +162,8 @@ def extract(
                 )
             with pool:
                 encoded = pool.encode([item.path for item in todo])
-                if not all(store.has_features for store in stores):
-                    encoded = _encoders_work(encoded)
+                proven = all(store.has_features for store in stores)
+                encoded = _encoders_work(encoded, proven)
                 for count, (index, clip) in enumerate(encoded, start=1):
                     for store in stores:
                         store.add(todo[index], clip)
@@ -233,9 +231,14 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
 
 
 def _encoders_work(
-    encoded: Iterator[tuple[int, EncodedClip]],
+    encoded: Iterator[tuple[int, EncodedClip]], proven: bool
 ) -> Iterator[tuple[int, EncodedClip]]:
     """Pass the clips on; but an encoder that fails on all of them is an error, not their fault.
+
+    Args:
+        encoded: the clips of this call.
+        proven: the encoders have worked on others in an earlier call: a clip or two on which they
+            fail, and no more in this call, are to blame themselves.
 
     Raises:
         EzavError: an encoder failed on the first clips; nothing is recorded of them.
@@ -244,19 +247,30 @@ def _encoders_work(
     for index, clip in encoded:
         if clip.encoder_failed:
             suspects.append((index, clip))
-            if len(suspects) >= _SUSPECTS:
-                break
+            if len(suspects) == _SUSPECTS:
+                raise _does_not_work(suspects[0][1], proven)
         else:
             yield index, clip
         if clip.status == OK:
             yield from suspects
             yield from encoded
             return
-    if suspects:
-        raise EzavError(
-            f"an encoder does not work: {suspects[0][1].reason} (clip '{suspects[0][1].path}')",
-            "mend it or choose another; these clips were not recorded",
-        )
+    if suspects and not proven:
+        raise _does_not_work(suspects[0][1], proven)
+    yield from suspects
+
+
+def _does_not_work(clip: EncodedClip, proven: bool) -> EzavError:
+    # A store that has features takes no other encoder.
+    way = (
+        "mend it, or take away the clips that it cannot take"
+        if proven
+        else "mend it or choose another"
+    )
+    return EzavError(
+        f"an encoder does not work: {clip.reason} (clip '{clip.path}')",
+        f"{way}; these clips were not recorded",
+    )
 
 
 def _nothing_readable(failed: dict[str, str], items: Sequence[Item]) -> EzavError:

@@ -65,42 +65,47 @@ def take_parts(out: Path, header: Header, listing: Listing) -> int:
     """Copy into the store `out` what finished parts of it hold; the number of parts taken.
 
     Called again after an interruption it goes on; once all is copied it does nothing. A clip that
-    could not be read, and now can be in a part, is taken from there.
+    could not be read, and now can be in a part, is taken from there. Clips that are listed no more
+    do not count. A part that was never run may be missing.
 
     Raises:
         EzavError: a part is not finished or gives a clip another class than the listing, or `out`
             was begun without them.
     """
     folder = Shard(1, 1).folder(out).parent
-    parts = sorted(path for path in folder.glob("*-of-*") if path.is_dir())
-    if not parts:
-        return 0
+    parts: list[Path] = []
+    listed = {item.clip for item in listing.items}
     clips: set[str] = set()
     readable: dict[str, tuple[FeatureStore, dict[str, Any]]] = {}
-    for part in parts:
+    for part in sorted(path for path in folder.glob("*-of-*") if path.is_dir()):
         if not (part / "index.parquet").is_file():
             shard = part.name.replace("-of-", "/")
+            if not Shard.parse(shard).of(listing.items):
+                continue  # its clips are gone: run again it would do nothing
             raise EzavError(
                 f"the part '{part}' is not finished",
                 f"run it again with --shard {shard}, or remove that folder",
             )
+        parts.append(part)
         store = FeatureStore.open(part)
         clips.update(store.index.column("clip").to_pylist())
         rows = {r["clip"]: (store, r) for r in store.index.to_pylist() if r["status"] == OK}
         check_classes(part, {clip: row["class"] for clip, (_, row) in rows.items()}, listing)
         readable |= rows
+    if not parts:
+        return 0
     with StoreWriter(out, header) as writer:
         for clip in writer.failed.keys() & readable.keys():
             _take(writer, *readable[clip])
         done = set(writer.done)
-    if clips <= done:
+    if clips & listed <= done:
         return 0
-    if done - clips:
+    if done & listed - clips:
         raise EzavError(
             f"'{out}' holds clips of its own and lacks some of those in '{folder}'",
             "remove one of the two folders",
         )
-    merge_stores(parts, out, whole=False)
+    merge_stores(parts, out, leave_out=(done | clips) - listed, whole=False)
     return len(parts)
 
 

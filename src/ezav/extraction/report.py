@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ezav.extraction.encode import EncodedClip
+from ezav.extraction.listing import Listing
 from ezav.features.splits import SPLITS
 from ezav.features.store import FeatureStore
 
@@ -40,7 +41,7 @@ class ExtractionReport:
     """The result of :func:`ezav.extraction.extract`.
 
     Attributes:
-        store: the feature store's folder.
+        store: the feature store's folder; not made where there is a `note`.
         listed: clips in the folder or manifest.
         earlier: of these, done by earlier calls.
         added: done by this call, whatever became of them.
@@ -54,7 +55,8 @@ class ExtractionReport:
         empty: class folders without a recording.
         media_seconds: length of what this call decoded.
         seconds: wall time of decoding and encoding.
-        fingerprint: of the store.
+        fingerprint: of the store; empty where none was made.
+        note: why there was nothing to do; otherwise empty.
         others: the reports of the further stores, where several encoders were given.
     """
 
@@ -74,6 +76,7 @@ class ExtractionReport:
     media_seconds: float
     seconds: float
     fingerprint: str
+    note: str = ""
     others: tuple[ExtractionReport, ...] = ()
 
     @property
@@ -99,6 +102,29 @@ class ExtractionReport:
             "clips_per_second": self.clips_per_second,
             "times_real_time": self.times_real_time,
         }
+
+
+def empty_report(path: Path, listing: Listing, note: str) -> ExtractionReport:
+    """The report where no store was made, since there was nothing to do."""
+    return ExtractionReport(
+        store=path,
+        listed=0,
+        earlier=0,
+        added=0,
+        gone=0,
+        readable=0,
+        failures=(),
+        no_audio=0,
+        no_visual=0,
+        notes={},
+        splits=dict.fromkeys(SPLITS, (0, 0)),
+        passed_over=listing.passed_over,
+        empty=listing.empty,
+        media_seconds=0.0,
+        seconds=0.0,
+        fingerprint="",
+        note=note,
+    )
 
 
 def read_report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def merge_stores(
     stores: Sequence[str | Path],
     out: str | Path,
     *,
+    leave_out: Collection[str] = (),
     whole: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> FeatureStore:
@@ -38,6 +39,8 @@ def merge_stores(
     Args:
         stores: finished stores of the same data set and encoders.
         out: the store to write.
+        leave_out: clips that are not taken from the stores, and no longer shown where `out` has
+            them.
         whole: False if this is still a part of the data set (see `StoreWriter.finish`).
         on_progress: called with (clips written, clips in all).
 
@@ -56,14 +59,15 @@ def merge_stores(
         check_same(other.header, first.header, other.path)
     origin = _split_origin(sources)
     embeddings = _merged_classes(sources)
-    chosen = _choose(sources)
+    hidden = set(leave_out)
+    chosen = {clip: place for clip, place in _choose(sources).items() if clip not in hidden}
     splits = {clip: row["split"] for clip, (_, row) in chosen.items() if row["split"]}
     encoders = dict.fromkeys(e for source in sources for e in source.header.encoders)
     header = first.header.model_copy(update={"encoders": tuple(encoders)})
     with StoreWriter(out, header) as writer:
-        _check_continues(writer, chosen)
+        _check_continues(writer, chosen, hidden)
         _copy(sources, chosen, writer, on_progress)
-        writer.finish(splits, embeddings, split_origin=origin, whole=whole)
+        writer.finish(splits, embeddings, split_origin=origin, leave_out=hidden, whole=whole)
     return FeatureStore.open(out)
 
 
@@ -92,9 +96,11 @@ def _check_twin(one: Row, other: Row, here: Path, there: Path) -> None:
             )
 
 
-def _check_continues(writer: StoreWriter, chosen: dict[str, tuple[int, Row]]) -> None:
+def _check_continues(
+    writer: StoreWriter, chosen: dict[str, tuple[int, Row]], hidden: set[str]
+) -> None:
     """Refuse a store that was merged from others, before anything is added to it."""
-    if foreign := writer.done - chosen.keys():
+    if foreign := writer.done - chosen.keys() - hidden:
         raise EzavError(
             f"'{writer.path}' holds clip '{min(foreign)}', which none of the stores has",
             "merge into a new folder",
@@ -130,7 +136,7 @@ def _copy(
             [row["reason"] for row in rows],
         )
         if on_progress is not None:
-            on_progress(len(writer.done), len(chosen))
+            on_progress(len(writer.done & chosen.keys()), len(chosen))
 
 
 def _split_origin(sources: Sequence[FeatureStore]) -> SplitOrigin | None:

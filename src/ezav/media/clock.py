@@ -10,7 +10,7 @@ stream alone is a pause.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -82,8 +82,13 @@ class Clock:
             if stream is not None and (base := stream.time_base)
         }
 
+    @property
+    def knows(self) -> Collection[int]:
+        """The indices of the streams that are mended."""
+        return self._lines.keys()
+
     def mend(self, found: Iterator[Packet]) -> Iterator[Packet]:
-        """The same packets with mended stamps."""
+        """The same packets with mended stamps; those of further streams are not changed."""
         while (packet := self._ahead.popleft() if self._ahead else next(found, None)) is not None:
             line = self._lines.get(packet.stream.index)
             if line is not None:
@@ -134,8 +139,9 @@ class Clock:
         return False
 
     def _coming(self, found: Iterator[Packet]) -> Iterator[Packet]:
-        """The packets after this one, which stay to be given out."""
-        yield from self._ahead
+        """The packets of either stream after this one; they and all others stay to be given out."""
+        yield from (packet for packet in self._ahead if packet.stream.index in self._lines)
         for packet in found:
             self._ahead.append(packet)
-            yield packet
+            if packet.stream.index in self._lines:
+                yield packet

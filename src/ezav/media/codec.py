@@ -63,7 +63,6 @@ def read_seeking(path: str | os.PathLike[str], wanted: Wanted) -> Clip | None:
         promised = scan(view, packets(view, problems))["video"]
     if promised.length <= 0 or problems.notes:  # torchcodec does not mend time stamps
         return None
-    problems = Problems()
     with open_source(Path(path)) as source:
         if source.video is None:
             return None

@@ -171,15 +171,19 @@ def note_losses(
         decoded: when "video" and "audio" began and ended.
         promised: the same as their packets have it, of one of them or both.
         source: the file, with no other streams than those that were decoded.
-        problems: told what is missing.
+        problems: told what is missing; it knows where the packets of all streams end.
     """
     found = {name: extent for name, extent in decoded.items() if extent.length > 0}
     if not found:
         return
     first = min(0.0, *(extent.begin for extent in found.values()))
     last = max(extent.end for extent in found.values())
-    # Of all streams together; one of them may well be shorter than the whole.
-    whole = source.length - problems.skipped if source.length and source.whole else 0.0
+    # Of all streams together; one of them may well be shorter than the whole. Of those that are
+    # read what was decoded counts, of others their packets.
+    read = {stream.index for stream in (source.video, source.audio) if stream is not None}
+    ends = [last, *(end for index, end in problems.ends.items() if index not in read)]
+    whole = source.length - problems.skipped if source.length else 0.0
+    cut = _short(max(ends) - first, whole)
     for name, stream in (("video", source.video), ("audio", source.audio)):
         if stream is None:
             continue
@@ -193,8 +197,8 @@ def note_losses(
             claimed = float(stream.duration * (stream.time_base or 0)) - problems.skipped
             if _FROM_ZERO & source.formats:
                 reached = last - first
-        elif _short(last - first, whole):
-            claimed, reached = whole, last - first
+        elif cut:
+            claimed, reached = whole, 0.0
         else:
             claimed = promised.get(name, Extent()).length
         if _short(reached, claimed):

@@ -80,17 +80,6 @@ class Source:
         return duration / av.time_base if duration else None
 
     @property
-    def whole(self) -> bool:
-        """Whether all that has a time in the file is to be read."""
-        read = (self.video, self.audio)
-        return all(
-            stream in read
-            or stream.type == "attachment"
-            or bool(stream.disposition & Disposition.attached_pic)
-            for stream in self.container.streams
-        )
-
-    @property
     def claimed(self) -> float | None:
         """The length the file says it has, in seconds."""
         lengths = [

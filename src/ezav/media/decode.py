@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 import av
 import numpy as np
@@ -48,6 +49,8 @@ class Problems:
     truncated: bool = False
     skipped: float = 0.0
     """Seconds that jumps of the time stamps would have lasted."""
+    ends: dict[int, float] = field(default_factory=dict)
+    """Index of a stream -> when its packets end; streams that are not read tell of a cut, too."""
     _told: set[str] = field(default_factory=set)
 
     def error(self, stream: str, time: float | None, text: str) -> None:
@@ -86,19 +89,44 @@ def packets(source: Source, problems: Problems) -> Iterator[Packet]:
     """What the file holds of the source's streams, still encoded; at the end one empty packet each.
 
     A file that breaks off is told to `problems`, and so are time stamps that jump: they are mended
-    (:class:`ezav.media.clock.Clock`).
+    (:class:`ezav.media.clock.Clock`). So is the end of every stream, read or not.
     """
     read = {stream.index for stream in (source.video, source.audio) if stream is not None}
-    if read:
-        clock = Clock(source, problems.mended)
-        for packet in clock.mend(_demuxed(source, problems)):
-            if packet.stream.index in read:
-                yield packet
+    if not read:
+        return
+    clock = Clock(source, problems.mended)
+    ends = {s.index: _End(float(s.time_base or 0)) for s in source.container.streams}
+    for packet in clock.mend(_demuxed(source, problems)):
+        index = packet.stream.index
+        if (line := ends.get(index)) is not None and line.move(packet):
+            # What the clock does not know is moved up as well.
+            moved = 0.0 if index in clock.knows else problems.skipped
+            problems.ends[index] = max(problems.ends.get(index, -inf), line.end - moved)
+        if index in read:
+            yield packet
+
+
+@dataclass(slots=True)
+class _End:
+    """When the packets of a stream end."""
+
+    tick: float
+    last: int | None = None
+    end: float = 0.0
+
+    def move(self, packet: Packet) -> bool:
+        """Take note of a packet; whether it has a time."""
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None:
+            return False
+        # Where lengths are not given, the one before stands in.
+        step = 0 if self.last is None else max(0, stamp - self.last)
+        self.last, self.end = stamp, (stamp + (packet.duration or step)) * self.tick
+        return True
 
 
 def _demuxed(source: Source, problems: Problems) -> Iterator[Packet]:
-    streams = [s for s in (source.video, source.audio, *source.unread) if s is not None]
-    found = source.container.demux(streams)
+    found = source.container.demux()
     while True:
         try:
             packet = next(found, None)
