@@ -121,9 +121,10 @@ class Annotated:
         words: str | Sequence[str] = (),
         pair: tuple[int, int] = (1, 2),
         own: Brightness | None = None,
+        place: torch.device | None = None,
         free=None,  # type: ignore[no-untyped-def]
     ) -> None:
-        self.options = (size, scale, words, pair, own, free)
+        self.options = (size, scale, words, pair, own, place, free)
 
     def encode(self, names: Sequence[str]) -> list[float]:
         return [0.0 for _ in names]
@@ -155,7 +156,7 @@ def test_an_option_of_another_type_is_told_in_one_line(wrong: dict[str, Any]) ->
         {"size": 2, "scale": 1, "words": "a"},
         {"scale": None, "words": ["a", "b"], "pair": [3, 4]},
         {"words": ("a",), "own": Brightness(), "free": object()},
-        {"size": np.int64(2), "words": torch.device("cpu")},
+        {"size": np.int64(2), "words": torch.device("cpu"), "place": torch.device("cpu")},
     ],
 )
 def test_options_of_the_right_type_come_as_they_were_given(right: dict[str, Any]) -> None:

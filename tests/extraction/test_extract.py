@@ -264,6 +264,19 @@ def test_one_clip_that_an_encoder_cannot_take_does_not_close_a_store(
     assert report.readable == 30
 
 
+def test_clips_that_an_encoder_never_took_do_not_stop_a_retry(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    light(own_videos, tmp_path / "s", visual=f"{HERE}:Hostile")
+    for number in range(3):  # one in each call; the first of the listing
+        odd = own_videos / "bell" / f"0 odd {number}.mp4"
+        write_clip(odd, frames=2, size=(32, 6), tone=None)
+        light(own_videos, tmp_path / "s", visual=f"{HERE}:Hostile")
+    copyfile(own_videos / "cat" / "0.mp4", own_videos / "rain" / "more.mp4")
+    report = light(own_videos, tmp_path / "s", visual=f"{HERE}:Hostile", retry=True)
+    assert (report.readable, len(report.failures)) == (31, 3)
+
+
 def test_splits_are_drawn_again_when_broken_clips_leave_no_benchmark(
     own_videos: Path, tmp_path: Path
 ) -> None:
@@ -343,6 +356,22 @@ def test_parts_whose_clips_are_gone_can_be_joined(own_videos: Path, tmp_path: Pa
     made = light(own_videos, tmp_path / "s", shard="1/2").added
     joined = light(own_videos, tmp_path / "s")
     assert (joined.readable, joined.added) == (29, 29 - made)
+
+
+def test_a_part_of_which_only_unreadable_clips_are_left_is_passed_over(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    listing = list_videos(own_videos)
+    shard, (kept, broken) = next(
+        (shard, items)
+        for number in range(1, 33)
+        if len(items := (shard := Shard(number, 32)).of(listing.items)) == 2
+    )
+    broken.path.write_bytes(b"")
+    light(own_videos, tmp_path / "s", shard=f"{shard.number}/32")
+    kept.path.unlink()
+    joined = light(own_videos, tmp_path / "s")
+    assert (joined.readable, [f.clip for f in joined.failures]) == (28, [broken.clip])
 
 
 def test_parts_are_joined_again_when_a_clip_went_and_another_came(

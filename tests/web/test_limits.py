@@ -12,6 +12,7 @@ pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'ezav
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
+from ezav.web import limits
 from ezav.web.limits import RequestLimits
 
 
@@ -19,7 +20,10 @@ class _Asked:
     """An application that reads the whole request, and one request to it after the other."""
 
     def __init__(self, stored: int = 0) -> None:
-        self.limits = RequestLimits(self, upload=100, other=10, kept=250, stored=lambda: stored)
+        # As Gradio: what is read of an upload is in the folder from then on.
+        self.limits = RequestLimits(
+            self, upload=100, other=10, kept=250, stored=lambda: stored + self.read
+        )
         self.read, self.taken = 0, 0
         self.inside: list[Any] = []
         """The body of a request to make once the first is read; then its status."""
@@ -77,23 +81,25 @@ def test_what_a_request_may_weigh(path: str, pieces: int, kind: str, status: int
     assert asked.taken <= (105 if "upload" in path else 15)
 
 
-def test_uploads_are_refused_while_too_many_are_kept() -> None:
-    assert asyncio.run(_Asked(stored=249).ask("/upload", b"x", 1)) == 200
-    assert asyncio.run(_Asked(stored=249).ask("/upload", b"xx", 1)) == 503
+def test_uploads_are_refused_while_too_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOOK", 10)
+    assert asyncio.run(_Asked(stored=240).ask("/upload", b"12345", 2)) == 200
     full = _Asked(stored=250)
     assert asyncio.run(full.ask("/upload", b"", 1)) == 503
     assert asyncio.run(full.ask("/call/predict", b"", 1)) == 200
+    # What arrives is stored at once, and looked at again while it comes.
+    filling = _Asked(stored=240)
+    assert asyncio.run(filling.ask("/upload", b"12345", 20)) == 503
+    assert filling.read <= 20
 
 
-def test_what_has_arrived_of_other_uploads_counts_until_they_are_over() -> None:
+def test_uploads_under_way_count_by_what_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOOK", 10)
     busy = _Asked(stored=180)
     busy.inside = [b"12345" * 2]  # asked while 60 bytes of the first are there
     assert asyncio.run(busy.ask("/upload", b"12345", 12)) == 200
     assert busy.inside == [b"12345" * 2, 200]
-    busy = _Asked(stored=180)
-    busy.inside = [b"12345" * 3]
-    asyncio.run(busy.ask("/upload", b"12345", 12))
-    assert busy.inside == [b"12345" * 3, 503]
-    # An upload of which nothing has come holds up nobody, and one that is over is in `stored`.
-    busy.inside = []
-    assert asyncio.run(busy.ask("/upload", b"12345", 14)) == 200
+    idle = _Asked(stored=0)  # one of which nothing comes holds up nobody
+    idle.inside = [b"12345"]
+    assert asyncio.run(idle.ask("/upload", b"", 1)) == 200
+    assert idle.inside == [b"12345", 200]

@@ -189,17 +189,26 @@ def _call(
     return factory(*arguments, **given)
 
 
+def _plain(value: Any) -> Any:
+    """A torch device as text, a number of numpy as Python's; anything else as it is."""
+    module, name = type(value).__module__, type(value).__name__
+    if module == "numpy" and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return str(value) if (module, name) == ("torch", "device") else value
+
+
 def _check_type(name: str, option: str, value: Any, wanted: Any) -> None:
     try:
         adapter = TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:
-        return  # a type of the encoder's own that pydantic does not know
-    if type(value).__module__ in ("torch", "numpy"):  # a device, a number of an array
-        value = value.item() if hasattr(value, "item") else str(value)
+        return None  # a type of the encoder's own that pydantic does not know
     try:
         # A list may stand for a tuple: the command line has no other way to write one.
         adapter.validate_python(value, strict=not isinstance(value, list))
     except ValidationError as error:
+        plain = _plain(value)
+        if plain is not value:
+            return _check_type(name, option, plain, wanted)
         why = error.errors()[0]["msg"]
         raise EzavError(
             f"the encoder '{name}' cannot take {option}={value!r}: {why[0].lower()}{why[1:]}"

@@ -162,8 +162,10 @@ def extract(
                 )
             with pool:
                 encoded = pool.encode([item.path for item in todo])
+                before = {clip for store in stores for clip in store.writer.failed}
+                again = {index for index, item in enumerate(todo) if item.clip in before}
                 proven = all(store.has_features for store in stores)
-                encoded = _encoders_work(encoded, proven)
+                encoded = _encoders_work(encoded, again, proven)
                 for count, (index, clip) in enumerate(encoded, start=1):
                     for store in stores:
                         store.add(todo[index], clip)
@@ -231,12 +233,13 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
 
 
 def _encoders_work(
-    encoded: Iterator[tuple[int, EncodedClip]], proven: bool
+    encoded: Iterator[tuple[int, EncodedClip]], again: Collection[int], proven: bool
 ) -> Iterator[tuple[int, EncodedClip]]:
     """Pass the clips on; but an encoder that fails on all of them is an error, not their fault.
 
     Args:
         encoded: the clips of this call.
+        again: those that failed before: that they do again says nothing of the encoders.
         proven: the encoders have worked on others in an earlier call: a clip or two on which they
             fail, and no more in this call, are to blame themselves.
 
@@ -245,7 +248,7 @@ def _encoders_work(
     """
     suspects: list[tuple[int, EncodedClip]] = []
     for index, clip in encoded:
-        if clip.encoder_failed:
+        if clip.encoder_failed and index not in again:
             suspects.append((index, clip))
             if len(suspects) == _SUSPECTS:
                 raise _does_not_work(suspects[0][1], proven)

@@ -92,8 +92,8 @@ def take_parts(out: Path, header: Header, listing: Listing) -> int:
         rows = {r["clip"]: (store, r) for r in store.index.to_pylist() if r["status"] == OK}
         check_classes(part, {clip: row["class"] for clip, (_, row) in rows.items()}, listing)
         readable |= rows
-    if not parts:
-        return 0
+    if not readable.keys() & listed:
+        return 0  # nothing to copy: what failed in the parts is tried again
     with StoreWriter(out, header) as writer:
         for clip in writer.failed.keys() & readable.keys():
             _take(writer, *readable[clip])

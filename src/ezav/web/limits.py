@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+LOOK = 4_000_000
+"""Bytes of an upload between two looks at what is stored, which take a while."""
 _FULL = "Too many uploads are kept: come back in some minutes."
 
 
@@ -19,8 +21,8 @@ class RequestLimits:
         app: what is behind it.
         upload: bytes of one upload (status 413 above).
         other: bytes of any other request (413); files come by an upload only (415).
-        kept: bytes of all uploads at a time, with what has arrived of those under way (503).
-        stored: the bytes of uploads that are there now.
+        kept: bytes of all uploads at a time (503).
+        stored: the bytes of uploads that are there now, with what has arrived of those under way.
     """
 
     def __init__(
@@ -29,7 +31,6 @@ class RequestLimits:
         self._app = app
         self._upload, self._other, self._kept = upload, other, kept
         self._stored = stored
-        self._arrived = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,30 +42,25 @@ class RequestLimits:
         if not uploading and kind.startswith("multipart/"):
             await _refuse(415, "Files are taken by an upload only.", limit, scope, receive, send)
             return
-        if uploading and self._stored() + self._arrived >= self._kept:
+        if uploading and self._stored() >= self._kept:
             await _refuse(503, _FULL, limit, scope, receive, send)
             return
-        received = counted_on = 0
+        received = looked = 0
 
         async def counted() -> Message:
             """What arrives, whatever length the client has told."""
-            nonlocal received, counted_on
+            nonlocal received, looked
             message = await receive()
-            size = len(message.get("body", b""))
-            received += size
+            received += len(message.get("body", b""))
             if received > limit:
                 raise HTTPException(413, f"More than {limit / 1e6:.1f} MB are not taken.")
-            if uploading:
-                self._arrived += size
-                counted_on += size
-                if self._stored() + self._arrived > self._kept:
+            if uploading and received - looked >= LOOK:
+                looked = received
+                if self._stored() > self._kept:
                     raise HTTPException(503, _FULL)
             return message
 
-        try:
-            await self._app(scope, counted, send)
-        finally:
-            self._arrived -= counted_on
+        await self._app(scope, counted, send)
 
 
 async def _refuse(
