@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
 from ezav.media import Clip, FrameSpec, read_clip, read_windows
+from ezav.media.clock import Clock
 from ezav.media.container import open_source
 from ezav.media.scan import scan
 from tests.media.files import write_timed
@@ -122,3 +125,11 @@ def test_a_stamp_behind_the_end_of_the_file_is_an_error(tmp_path: Path) -> None:
     clip = read_clip(wrong, video=None, audio=16_000)
     assert clip.waveform is not None
     assert clip.waveform.duration < 8
+
+
+def test_a_track_that_nobody_reads_is_not_held_to_its_end() -> None:
+    source = SimpleNamespace(length=None, video=None, audio=None, unread=())
+    clock = Clock(source, lambda name, seconds: None)  # type: ignore[arg-type]
+    endless = (SimpleNamespace(stream=SimpleNamespace(index=7)) for _ in itertools.count())
+    assert not list(clock._coming(endless))  # type: ignore[arg-type]
+    assert len(clock._ahead) <= 5_000

@@ -26,6 +26,8 @@ _BACK = 1.0
 """Seconds; shorter steps back are left to the frames, whose order is the right one."""
 _LOOK_AHEAD = 500
 """Packets in which the other stream must jump as well."""
+_MOST_AHEAD = 5_000
+"""Packets of all streams that wait meanwhile, at most."""
 
 
 @dataclass(slots=True)
@@ -145,3 +147,5 @@ class Clock:
             self._ahead.append(packet)
             if packet.stream.index in self._lines:
                 yield packet
+            elif len(self._ahead) >= _MOST_AHEAD:
+                return
