@@ -121,18 +121,21 @@ def test_runs_in_processes_give_what_runs_in_turn_give(store, tmp_path):
     assert [r.metrics for r in together] == [r.metrics for r in in_turn]
 
 
-@pytest.mark.skipif(torch.get_num_threads() == 1, reason="torch has one thread anyway")
 def test_a_run_computes_with_one_thread_here_too(store, tmp_path, monkeypatch):
     threads = []
+    before = torch.get_num_threads()
     real = ezav.benchmarks.runner.run_job
     monkeypatch.setattr(
         ezav.benchmarks.runner,
         "run_job",
         lambda job: (threads.append(torch.get_num_threads()), real(job))[1],
     )
-    run_jobs([job(store, tmp_path / "run")], processes=1)
-    assert threads == [1]
-    assert torch.get_num_threads() > 1
+    torch.set_num_threads(2)
+    try:
+        run_jobs([job(store, tmp_path / "run")], processes=1)
+        assert (threads, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_killed_bench_goes_on_and_ends_as_an_undisturbed_one(store, tmp_path):

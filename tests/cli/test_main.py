@@ -117,7 +117,7 @@ def test_seeds_whose_alpha_was_chosen_are_kept(tmp_path, capsys):
     assert "in: config" in capsys.readouterr().err
 
 
-def test_a_run_in_the_folder_where_one_is(tmp_path, monkeypatch, capsys):
+def test_folders_of_odd_names_and_the_one_where_one_is(tmp_path, monkeypatch, capsys):
     worlds.store(tmp_path / "store")
     (tmp_path / "here [b]").mkdir()
     monkeypatch.chdir(tmp_path / "here [b]")
@@ -129,6 +129,11 @@ def test_a_run_in_the_folder_where_one_is(tmp_path, monkeypatch, capsys):
     assert main(["compare", "RZ[bold]", "here [b]", "--draws", "9"]) == 0
     assert "ours [/x]" in capsys.readouterr().out
     assert main(["compare", "RZ[bold]", "here [b]", "--draws", "0"]) == 1
+    assert main(["report", "RZ[bold]", "--out", "page [/y].html"]) == 0
+    assert "report: page [/y].html" in capsys.readouterr().out
+    bench = ["bench", "store", "--methods", "eszsl", "--seeds", "1", "--out", "B[/z]"]
+    assert main(bench) == 0
+    assert "B[/z]/results.md" in capsys.readouterr().out
 
 
 def test_class_names_of_a_file_that_begins_with_a_byte_order_mark(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
+from rich.markup import escape
 
 from ezav.cli.common import Command, at_least_one, output
 
@@ -83,7 +84,7 @@ class AblateCommand(Command):
 
     def show(self, result: dict[str, Any]) -> None:
         output.print(Path(result["table"]).read_text(encoding="utf-8"), markup=False)
-        output.print(f"written to {result['table']}")
+        output.print(f"written to {escape(result['table'])}")
 
 
 CLI = AblateCommand

@@ -192,8 +192,8 @@ class DemoCommand(Command):
             f"(always the first clip; of all clips of such classes {_mean(m.U for m in ours):.0%} "
             f"get their name among all classes, {_mean(m.ZSL for m in ours):.0%} among the unseen)"
         )
-        output.print(f"report: {result['report']}")
-        output.print(f"run:    {result['run']}   ({result['seconds']:.0f} s in all)")
+        output.print(f"report: {escape(result['report'])}")
+        output.print(f"run:    {escape(result['run'])}   ({result['seconds']:.0f} s in all)")
         serve = shlex.join(["ezav", "serve", result["run"], "--examples", result["examples"]])
         output.print(f"\ntry it on a page:  {escape(serve)}")
         output.print(

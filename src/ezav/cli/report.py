@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from rich.markup import escape
 
 from ezav.cli.common import Command, output, progress
 
@@ -70,9 +71,9 @@ class ReportCommand(Command):
         from ezav.reports.tables import rich_table
 
         output.print(rich_table(self._rows))
-        output.print(f"report: {result['report']}")
+        output.print(f"report: {escape(result['report'])}")
         if result["figures"]:
-            output.print(f"figures: {result['figures']}")
+            output.print(f"figures: {escape(result['figures'])}")
 
 
 CLI = ReportCommand

@@ -45,7 +45,8 @@ def runs_progress(title: str, total: int) -> Iterator[Tell]:
                 left = time_left(time.monotonic() - started, fresh, total - ended)
             bar.update(task, completed=ended, left=left, news=escape(news))
             if not live and not kept:
-                progress.print(f"{ended}/{total} {news}{left and f', {left}'}", soft_wrap=True)
+                line = f"{ended}/{total} {news}{left and f', {left}'}"
+                progress.print(line, soft_wrap=True, markup=False)
 
         yield tell
 

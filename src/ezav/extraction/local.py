@@ -22,7 +22,7 @@ from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.parts import Shard, take_parts
 from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, empty_report, read_report
-from ezav.extraction.resume import check_classes, finished, written
+from ezav.extraction.resume import check_classes, finished
 from ezav.extraction.splitting import check_continues, final_splits, splitter
 from ezav.features.writer import StoreWriter
 from ezav.media import Decoder
@@ -128,7 +128,7 @@ def extract(
             if part is None:
                 take_parts(folder, header, listing)
             writer = stack.enter_context(StoreWriter(folder, header))
-            records = written(folder)
+            records = writer.records
             labels = {r.clip: r.class_name for r in records.values() if r.status == OK}
             check_classes(folder, labels, listing)
             done = finished(records, listing, retry=retry, use_damaged=use_damaged)

@@ -5,26 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ezav.errors import EzavError
 from ezav.extraction.encode import DAMAGED, OK
 from ezav.extraction.listing import Listing
-from ezav.features.journal import Journal
-from ezav.features.shards import ClipRecord, read_records
-
-
-def written(store: Path) -> dict[str, ClipRecord]:
-    """What was recorded of each clip, published or not; of one recorded twice the last counts.
-
-    Args:
-        store: the folder, which a `StoreWriter` of this process holds.
-    """
-    shards = store / "shards"
-    records = [r for path in sorted(shards.glob("*.safetensors")) for r in read_records(path)]
-    for path in sorted(shards.glob("*.journal")):
-        journal = Journal(path)
-        records += [record for record, *_ in journal.read()]
-        journal.close()
-    return {record.clip: record for record in records}
+from ezav.features.shards import ClipRecord
+from ezav.features.writer import check_same_class
 
 
 def finished(
@@ -58,12 +42,10 @@ def check_classes(store: Path, classes: Mapping[str, str], listing: Listing) -> 
         store: its folder.
         classes: clip -> class, of those with features.
         listing: of the videos.
+
+    Raises:
+        EzavError: they do.
     """
     for item in listing.items:
-        was = classes.get(item.clip, item.class_name)
-        if was != item.class_name:
-            raise EzavError(
-                f"clip '{item.clip}' is of class '{was}' in the store '{store}' and "
-                f"of class '{item.class_name}' now",
-                "write another store",
-            )
+        if item.clip in classes:
+            check_same_class(item.clip, classes[item.clip], item.class_name, store)

@@ -111,8 +111,13 @@ class StoreWriter:
     @property
     def failed(self) -> dict[str, str]:
         """Clip -> reason, of those whose status is not ok; these may be added again."""
-        records = (record for record, *_ in self._records.values())
-        return {record.clip: record.reason for record in records if record.status != OK}
+        records = self.records.items()
+        return {clip: record.reason for clip, record in records if record.status != OK}
+
+    @property
+    def records(self) -> dict[str, ClipRecord]:
+        """Clip -> what was recorded of it, published or not; of one added again the last counts."""
+        return {clip: record for clip, (record, *_) in self._records.items()}
 
     def check_unchanged(self, clip: str, class_name: str, checksum: str) -> None:
         """Compare a clip to be written with what was written of it, if it could be read then.
@@ -127,12 +132,7 @@ class StoreWriter:
         record = self._records[clip][0] if clip in self._records else None
         if record is None or record.status != OK:
             return
-        if record.class_name != class_name:
-            raise EzavError(
-                f"clip '{clip}' is of class '{record.class_name}' in the store '{self.path}' and "
-                f"of class '{class_name}' now",
-                "write another store",
-            )
+        check_same_class(clip, record.class_name, class_name, self.path)
         if record.checksum != checksum:
             raise EzavError(
                 f"clip '{clip}' has other features now than in the store '{self.path}'",
@@ -357,6 +357,19 @@ class StoreWriter:
 
     def _shard_path(self, number: int, suffix: str = ".safetensors") -> Path:
         return self.path / "shards" / f"{number:05d}{suffix}"
+
+
+def check_same_class(clip: str, was: str, now: str, store: Path) -> None:
+    """Refuse a clip of another class than the store's features of it bear.
+
+    Raises:
+        EzavError: the classes differ.
+    """
+    if was != now:
+        raise EzavError(
+            f"clip '{clip}' is of class '{was}' in the store '{store}' and of class '{now}' now",
+            "write another store",
+        )
 
 
 def _numbers(shards: Path, suffix: str) -> list[int]:
