@@ -161,7 +161,7 @@ def _text(path: Path, what: str) -> str:
     except OSError as error:
         raise EzavError(
             f"no {what} at '{path}': {error.strerror}",
-            "name the published class-split folder with --class-split",
+            "give the published class-split folder: import --class-split, simulate --splits",
         ) from error
     except UnicodeDecodeError as error:
         raise EzavError(
