@@ -60,6 +60,22 @@ def test_a_long_still_is_seen_in_every_window(tmp_path: Path) -> None:
     assert len(windows) == 7
 
 
+@pytest.mark.parametrize("sounds", [[], [(0, 100)]])
+def test_a_still_is_shown_to_the_end_of_a_window(
+    sounds: list[tuple[float, float]], tmp_path: Path
+) -> None:
+    """Also where the next picture is further away than windows wait for it."""
+    stills = [(0, 40), (5, 60), (12, 80), (70, 100), (75, 120), (99, 140)]
+    path = write_timed(tmp_path / "slides.mkv", pictures=stills, sounds=sounds)
+    spec = FrameSpec.at_fps(1)
+    whole = read_clip(path, video=spec, audio=None).frames
+    assert whole is not None
+    windows = list(read_windows(path, 10.0, video=spec, audio=16_000 if sounds else ()))
+    found = [w.frames for w in windows if w.frames is not None]
+    assert [len(frames) for frames in found] == [10] * 9 + [9]
+    assert np.array_equal(np.concatenate([frames.images for frames in found]), whole.images)
+
+
 def test_a_window_behind_the_sound_says_so() -> None:
     path = shared("data", "odd_media", "audio_shorter_0.5s_of_2s.mp4")
     windows = list(read_windows(path, 1.0))

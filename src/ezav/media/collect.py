@@ -81,12 +81,13 @@ class Collector:
         if isinstance(item, Sound):
             self.sound.add(item)
             return
+        if item.time >= self.end:
+            self.last_is_shown()
+            return
         if self._earlier is not None and item.time > self.begin:
             # Shown until now, whatever length it was given: it is seen in this stretch.
-            self._count(self.begin, min(item.time, self.end))
+            self._count(self.begin, item.time)
         self._earlier = None
-        if item.time >= self.end:
-            return
         for sampler in self.samplers:
             # Of every frame, each belongs to the window in which it begins.
             if sampler.instants is not None or item.time >= self.begin:
@@ -95,6 +96,14 @@ class Collector:
             self._count(item.time, item.time + item.length)
         else:
             self._earlier = item
+
+    def last_is_shown(self) -> None:
+        """No further picture begins before `end`: the last one is shown until then."""
+        if self._earlier is not None:
+            self._count(self.begin, self.end)
+            self._earlier = None
+        elif self.pictures:
+            self.picture.end = max(self.picture.end, self.end)
 
     def _count(self, begin: float, end: float) -> None:
         self.pictures += 1

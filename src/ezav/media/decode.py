@@ -51,11 +51,14 @@ class Problems:
     """Seconds that jumps of the time stamps would have lasted."""
     ends: dict[int, float] = field(default_factory=dict)
     """Index of a stream -> when its packets end; streams that are not read tell of a cut, too."""
+    broken: set[str] = field(default_factory=set)
+    """Of which streams packets were undecodable so far ("picture", "sound")."""
     _told: set[str] = field(default_factory=set)
 
     def error(self, stream: str, time: float | None, text: str) -> None:
         """An undecodable packet of the picture or the sound."""
         self.errors[stream] += 1
+        self.broken.add(stream)
         where = "" if time is None else f" at {time:.2f} s"
         self.first.setdefault(stream, f"{text}{where}")
 

@@ -118,7 +118,13 @@ class _Cutter:
                 reached["audio"] = _ends(item)
             # The last one waits for what is found wrong at the end.
             while len(open_windows) > 1 and self._passed(open_windows[0], reached):
-                yield self._clip(open_windows.pop(0), problems)
+                window = open_windows.pop(0)
+                # The next picture may be further away than is waited for; of damaged ones none
+                # may come any more.
+                goes_on = self.extents.get("video", Extent()).end > window.end
+                if goes_on and "picture" not in problems.broken:
+                    window.last_is_shown()
+                yield self._clip(window, problems)
         note_losses(decoded, self.extents, self.source, problems)
         if coming is not None and coming.begin == self.whole.begin:  # nothing was decoded
             window = Collector(self.wanted, converters, Extent(), problems)
