@@ -57,6 +57,23 @@ print(killed)
 """
 
 
+def test_a_new_shard_is_not_read_in_place_of_a_deleted_one(tmp_path: Path) -> None:
+    clips = write_store(tmp_path, 25, shard_clips=10)
+    (tmp_path / "shards" / "00002.safetensors").unlink()
+    before = FeatureStore.open(tmp_path)
+    with StoreWriter(tmp_path, HEADER, shard_clips=2) as writer:
+        assert len(writer.done) == 20
+        for clip in clips[:19:-1]:  # in another order, and not to the end
+            writer.add(**clip)
+    with pytest.raises(EzavError, match=r"00002\.safetensors' is missing"):
+        before.select()
+    with StoreWriter(tmp_path, HEADER) as writer:
+        writer.finish(splits_of(clips), [embeddings()])
+    write_store(tmp_path / "whole")
+    whole = FeatureStore.open(tmp_path / "whole")
+    assert FeatureStore.open(tmp_path).fingerprint == whole.fingerprint
+
+
 def run(script: str, *arguments: object) -> str:
     """Run a script in another process; returns what it prints."""
     done = subprocess.run(

@@ -64,6 +64,15 @@ def test_splits_select_exactly_their_clips(tmp_path: Path) -> None:
         store.select("dev")
 
 
+def test_what_features_take_is_known_before_they_are_read(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    store = FeatureStore.open(tmp_path)
+    for splits in ((), ("train",), ("train", "test_unseen")):
+        features = store.select(*splits)
+        values = (features.audio.values, features.visual.values)
+        assert store.bytes_of(*splits) == sum(v.numel() * v.element_size() for v in values)
+
+
 def test_a_split_without_clips_is_an_empty_feature_set(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, HEADER) as writer:
         writer.add(**make_clip(1))

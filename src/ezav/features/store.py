@@ -186,7 +186,7 @@ class FeatureStore:
 
     def bytes_of(self, *splits: str) -> int:
         """What `select` of these splits takes in float32, without reading it."""
-        rows = self._rows(splits)
+        rows = self._rows(splits or SPLITS)
         floats = 0
         for modality in MODALITIES:
             tokens = pc.sum(rows.column(f"{modality}_tokens")).as_py() or 0

@@ -16,7 +16,7 @@ from ezav.errors import EzavError
 from ezav.features.begin import begin, lock
 from ezav.features.feature_set import Ragged
 from ezav.features.header import Header, SplitOrigin
-from ezav.features.index import OK
+from ezav.features.index import FILE, OK, read_contents
 from ezav.features.journal import Journal
 from ezav.features.publish import publish
 from ezav.features.shards import (
@@ -307,6 +307,10 @@ class StoreWriter:
             for record, *_ in self._journal.read():
                 self._records[record.clip] = record, self._next, self._journal_clips
                 self._journal_clips += 1
+        else:
+            # Of a damaged shard that was deleted the index still names clips and rows: none may
+            # take its place, and be read instead, before there is a new index.
+            self._next = max(self._next, 1 + _last_published(self.path))
 
     def _keep(self, records: Sequence[ClipRecord]) -> None:
         """Note a finished shard's clips; of a clip added again after a failure the last counts."""
@@ -375,6 +379,16 @@ def check_same_class(clip: str, was: str, now: str, store: Path) -> None:
 def _numbers(shards: Path, suffix: str) -> list[int]:
     names = [path.stem for path in shards.iterdir() if path.suffix == suffix]
     return sorted(int(name) for name in names if name.isdigit())
+
+
+def _last_published(store: Path) -> int:
+    """The number of the last shard that the index names; -1 without an index that can be read."""
+    try:
+        names = read_contents(store).shards if (store / FILE).is_file() else ()
+    except EzavError:
+        return -1
+    stems = [Path(name).stem for name in names]
+    return max((int(stem) for stem in stems if stem.isdigit()), default=-1)
 
 
 def _settle_after(before: Future[None] | None, part: Path, path: Path) -> None:
