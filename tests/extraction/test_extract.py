@@ -374,6 +374,29 @@ def test_a_part_of_which_only_unreadable_clips_are_left_is_passed_over(
     assert (joined.readable, [f.clip for f in joined.failures]) == (28, [broken.clip])
 
 
+def test_a_part_of_which_no_clip_can_be_read_is_passed_over(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    listing = list_videos(own_videos)
+    shard, (broken,) = next(
+        (shard, items)
+        for number in range(1, 49)
+        if len(items := (shard := Shard(number, 48)).of(listing.items)) == 1
+    )
+    data = broken.path.read_bytes()
+    broken.path.write_bytes(b"")
+    with pytest.raises(EzavError, match="none of 1 clips could be read"):
+        light(own_videos, tmp_path / "s", shard=f"{shard.number}/48")
+    joined = light(own_videos, tmp_path / "s")
+    assert (joined.readable, [f.clip for f in joined.failures]) == (29, [broken.clip])
+    # One that was interrupted is not.
+    broken.path.write_bytes(data)
+    with pytest.raises(KeyboardInterrupt):
+        light(own_videos, tmp_path / "t", shard="1/2", on_progress=stop)
+    with pytest.raises(EzavError, match="1-of-2' is not finished; run it again with --shard 1/2"):
+        light(own_videos, tmp_path / "t")
+
+
 def test_parts_are_joined_again_when_a_clip_went_and_another_came(
     own_videos: Path, tmp_path: Path
 ) -> None:

@@ -58,6 +58,26 @@ def test_class_folders(tmp_path: Path) -> None:
     assert listing.name == tmp_path.name
 
 
+def test_a_store_among_the_videos_makes_no_class(tmp_path: Path) -> None:
+    touch(tmp_path, "dog/a.mp4", "cat/b.mp4")
+    clips = list_videos(tmp_path).items
+    touch(
+        tmp_path,
+        "store/header.json",
+        "store/index.parquet",
+        "store/shards/00000.safetensors",
+        "store/shards/00001.journal",
+        "store/classes/minilm.safetensors",
+        "stores.parts/1-of-2/header.json",
+        "run/config.yaml",
+        "run/metrics.jsonl",
+        "run/weights.safetensors",
+    )
+    listing = list_videos(tmp_path)
+    assert listing.items == clips
+    assert listing.empty == ("run", "store", "stores.parts")
+
+
 def test_names_in_any_alphabet(tmp_path: Path) -> None:
     touch(tmp_path, "cafe\u0301 bar/x.mp4", '狗/it\'s "odd".mp4')
     assert list_videos(tmp_path).classes == ("café bar", "狗")

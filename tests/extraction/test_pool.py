@@ -94,6 +94,18 @@ def test_memory_in_use_is_watched(videos: Path) -> None:
     assert (clip.status, clip.reason) == ("unreadable", "needs more memory than allowed")
 
 
+def test_a_worker_that_dies_without_a_file_costs_none(videos: Path) -> None:
+    paths = sorted(videos.glob("*/*.mp4"))[:4]
+    found = {}
+    with WorkerPool(EncoderSpec(VISUAL), None, workers=1) as pool:
+        for index, clip in pool.encode(paths):
+            found[index] = (clip.status, clip.reason)
+            if index == 1:  # while the caller has the clip, the system is out of memory
+                pool._workers[0]._process.kill()
+                pool._workers[0]._process.wait()
+    assert found == dict.fromkeys(range(4), ("ok", ""))
+
+
 def test_workers_give_what_this_process_would(videos: Path) -> None:
     paths = sorted(videos.glob("*/*.mp4"))[:8]
     with WorkerPool(EncoderSpec(VISUAL), EncoderSpec(AUDIO), workers=2) as pool:

@@ -59,6 +59,11 @@ def test_the_same_store_though_a_machine_dies(cluster: Any, videos: Path, tmp_pa
     assert index.column("clip").to_pylist() == sorted(set(index.column("clip").to_pylist()))
 
 
+def test_a_cluster_of_the_caller_is_left_running(cluster: Any) -> None:
+    RayPool(EncoderSpec(VISUAL), EncoderSpec(AUDIO)).close()
+    assert ray.is_initialized()
+
+
 def test_too_small_a_cluster_is_one_line(cluster: Any) -> None:
     with pytest.raises(EzavError, match=r"an actor needs 64 and 0; ask for less"):
         RayPool(EncoderSpec(VISUAL), EncoderSpec(AUDIO), workers=64, address=cluster.address)

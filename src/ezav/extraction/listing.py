@@ -13,11 +13,12 @@ from pathlib import Path, PurePosixPath
 from ezav.errors import EzavError
 from ezav.features.splits import SPLITS
 
-# Files that lie beside recordings and are none, by their extension.
+# Files that lie beside recordings and are none, by their extension; also those of a store or a run
+# that was written among the videos, which would become a class.
 _SIDECARS = """
-    7z ass bib bmp bz2 cfg csv db doc docx gz h5 hdf5 htm html info ini jpeg jpg json jsonl lnk log
-    md nfo npy npz parquet part pdf pkl png pt pth py rar sha256 srt ssa sub tar tif tiff tmp tsv
-    txt url vtt webp xls xlsx xml yaml yml zip
+    7z ass bib bmp bz2 cfg csv db doc docx gz h5 hdf5 htm html info ini journal jpeg jpg json jsonl
+    lnk log md nfo npy npz parquet part pdf pkl png pt pth py rar safetensors sha256 srt ssa sub tar
+    tif tiff tmp tsv txt url vtt webp xls xlsx xml yaml yml zip
 """
 _COLUMNS = ("path", "class", "split")
 

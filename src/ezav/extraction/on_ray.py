@@ -52,8 +52,7 @@ class RayPool:
         decoder: Decoder = "pyav",
         address: str | None = None,
     ) -> None:
-        self._ray = _started(address)
-        self._own = address is None
+        self._ray, self._own = _started(address)
         self.workers, self.gpus = workers, gpus
         resources = self._ray.cluster_resources()
         self.actors = int(resources.get("CPU", 0) // workers)
@@ -169,19 +168,21 @@ class _Actor:
         return {"index": batch["index"], "clip": packed}
 
 
-def _started(address: str | None) -> Any:
+def _started(address: str | None) -> tuple[Any, bool]:
+    """Ray, and whether a cluster was started for it here."""
     try:
         import ray
     except ImportError:
         raise EzavError("Ray is not installed", "pip install 'ezav[cluster]'") from None
-    if not ray.is_initialized():
-        # Where no cluster is meant, one of an environment variable must not be joined unasked.
-        where = "local" if address is None else address
-        try:
-            ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise EzavError(f"no Ray cluster at '{where}': {error}", "ray start --head") from error
-    return ray
+    if ray.is_initialized():
+        return ray, False
+    # Where no cluster is meant, one of an environment variable must not be joined unasked.
+    where = "local" if address is None else address
+    try:
+        ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EzavError(f"no Ray cluster at '{where}': {error}", "ray start --head") from error
+    return ray, address is None
 
 
 def _ray_data() -> Any:

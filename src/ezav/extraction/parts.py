@@ -80,8 +80,12 @@ def take_parts(out: Path, header: Header, listing: Listing) -> int:
     for part in sorted(path for path in folder.glob("*-of-*") if path.is_dir()):
         if not (part / "index.parquet").is_file():
             shard = part.name.replace("-of-", "/")
-            if not Shard.parse(shard).of(listing.items):
+            share = {item.clip for item in Shard.parse(shard).of(listing.items)}
+            if not share:
                 continue  # its clips are gone: run again it would do nothing
+            with StoreWriter(part, header) as writer:
+                if share <= writer.failed.keys():
+                    continue  # none of its clips can be read: run again it would end as before
             raise EzavError(
                 f"the part '{part}' is not finished",
                 f"run it again with --shard {shard}, or remove that folder",

@@ -130,9 +130,13 @@ class WorkerPool:
         entry = next(waiting, None)
         while True:
             for worker in self._workers:
-                if entry is not None and worker.idle:
-                    worker.begin(*entry, self.limits.seconds)
-                    entry = next(waiting, None)
+                if entry is None or not worker.idle:
+                    continue
+                if worker.connection.poll():  # it died without a file: none is to blame
+                    self._restart(worker)
+                    continue
+                worker.begin(*entry, self.limits.seconds)
+                entry = next(waiting, None)
             busy = [worker for worker in self._workers if worker.index is not None]
             if not busy and entry is None:
                 yield from batcher.ready(flush=True)
