@@ -6,6 +6,8 @@ import copy
 import dataclasses
 import json
 import pickle
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezav.errors import EzavError
-from ezav.methods import registry
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol import two_stage as module
@@ -181,6 +182,13 @@ def test_run_folder_round_trip(fitted, store, tmp_path: Path):
     unseen = torch.stack([r for c, r in recalls.items() if not stored.seen[c]]).mean()
     assert pytest.approx(float(seen)) == written.metrics.S
     assert pytest.approx(float(unseen)) == written.metrics.U
+    for one in written.per_class:
+        own = stored.targets == stored.classes.index(one.name)
+        assert one.recall == pytest.approx(float(right[own].double().mean()))
+    among_unseen = [one.zsl_recall for one in written.per_class if not one.seen]
+    assert pytest.approx(sum(among_unseen) / len(among_unseen)) == written.metrics.ZSL
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()}
+    assert {mode for name, mode in modes.items() if name.endswith("safetensors")} == {0o644}
     assert not any("pickle" in p.suffix or p.suffix in {".pt", ".pkl"} for p in tmp_path.rglob("*"))
 
 
@@ -190,6 +198,22 @@ def test_an_existing_folder_is_never_overwritten(fitted, tmp_path: Path):
     with pytest.raises(EzavError, match="exists already"):
         write_run(fitted, tmp_path / "run")
     assert (tmp_path / "run" / "mine.txt").read_text() == "precious"
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(fitted, tmp_path: Path, monkeypatch):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(module, "Checkpoint", lambda path, key: real_checkpoint(path, key, 0.0))
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+        with pytest.raises(EzavError, match=r"cannot write the run .*too large"):
+            write_run(fitted, tmp_path / "run")
+        with pytest.raises(EzavError, match=r"cannot write .*state.*too large"):
+            fitted.protocol.fit(fitted.store, checkpoint=tmp_path / "state")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_versions_and_damage_are_one_clear_line(fitted, tmp_path: Path):
@@ -285,18 +309,6 @@ def test_a_checkpoint_of_another_run_is_ignored(store, tmp_path):
         protocol.fit(store, checkpoint=tmp_path / "state").test().scores,
         protocol.fit(store).test().scores,
     )
-
-
-def test_what_a_method_learns_on_validation_goes_into_stage_2(store):
-    protocol = TwoStageProtocol(
-        method="blending",
-        config=registry.get("blending").Config(
-            trained="ale", trained_config={}, weight=None, visual_weight=0.5
-        ),
-        training=TRAINING,
-    )
-    with pytest.raises(EzavError):  # the features of this store share no space with its text
-        protocol.fit(store)
 
 
 def test_buffers_from_validation_are_those_of_the_best_epoch(store, monkeypatch):

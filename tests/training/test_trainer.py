@@ -132,6 +132,18 @@ def test_wrong_dimensions_and_non_finite_features_are_one_line():
         trainer(clips=broken)
 
 
+def test_large_values_in_half_precision_are_finite():
+    clips = worlds.feature_set()
+    values = (500 * clips.visual.values.abs()).half()
+    assert bool(values.isfinite().all())
+    assert bool(values.sum().isinf())
+    large = dataclasses.replace(clips, visual=Ragged.pooled(values))
+    assert trainer(clips=large).run_epoch().loss > 0
+    values[3, 1] = float("-inf")
+    with pytest.raises(EzavError, match="not finite"):
+        trainer(clips=large)
+
+
 def test_an_empty_modality_and_a_class_without_clips_are_one_line():
     clips = worlds.feature_set()
     silent = dataclasses.replace(

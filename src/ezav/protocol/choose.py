@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ezav.classes.recipe import ClassEmbeddingRecipe, choose_recipe
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.protocol.two_stage import TwoStageProtocol
+from ezav.training.checkpoint import load_tree, save_tree
 
 
 def choose_alpha(
@@ -17,6 +19,7 @@ def choose_alpha(
     store: FeatureStore,
     alphas: Sequence[float],
     on_tried: Callable[[float, float], None] = lambda alpha, hm: None,
+    kept: str | Path | None = None,
 ) -> TwoStageProtocol:
     """The protocol with the alpha of class embedding optimization that is best on validation.
 
@@ -26,14 +29,24 @@ def choose_alpha(
         protocol: a method whose config holds a class embedding recipe (`config.classes`).
         alphas: candidates in [0, 1].
         on_tried: told of every candidate and its validation HM.
+        kept: a file for the validation HM of what was tried, so that a choice that was stopped
+            tries no candidate twice. It stays (`write_run` removes the one beside its folder).
 
     Raises:
-        EzavError: no candidates, or a method that takes the text embeddings as they are.
+        EzavError: no candidates, a method that takes the text embeddings as they are, or a
+            damaged file.
     """
     candidates = {one.config.classes: one for one in alpha_candidates(protocol, alphas)}
+    tried = load_tree(kept) if kept is not None and Path(kept).is_file() else {}
 
     def validation_hm(recipe: ClassEmbeddingRecipe) -> float:
-        hm = candidates[recipe].validate(store).HM
+        one = candidates[recipe]
+        key = one.key(store)
+        if key not in tried:
+            tried[key] = one.validate(store).HM
+            if kept is not None:
+                save_tree(kept, tried)
+        hm: float = tried[key]
         on_tried(recipe.alpha, hm)
         return hm
 

@@ -25,7 +25,12 @@ from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.methods.common.config_check import check_config
-from ezav.metrics import gzsl_scores, per_class_recall, seen_unseen_curve
+from ezav.metrics import (
+    calibrated_predictions,
+    gzsl_scores,
+    per_class_recall,
+    seen_unseen_curve,
+)
 from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.result import RESULT_VERSION, ClassResult, Metrics, RunResult
@@ -41,7 +46,8 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
     `weights.safetensors`, `class_embeddings.safetensors` (as trained with), `text.safetensors`
     (as the text encoder gave them), `validation.safetensors` and `test.safetensors` (scores,
     targets, seen, with names in the metadata), `store.json` (header of the feature store). The
-    state of training beside it (:func:`checkpoint_of`) goes then, and no sooner.
+    state of training beside it (:func:`checkpoint_of`, :func:`tried_beside`) goes then, and no
+    sooner.
 
     Raises:
         EzavError: the folder exists and holds something, or cannot be written.
@@ -64,11 +70,9 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
         (partial / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         (partial / "metrics.jsonl").write_text(_metrics_lines(fitted))
         (partial / "store.json").write_text(fitted.store.header.model_dump_json(indent=2) + "\n")
-        save_file(
-            {name: value.contiguous() for name, value in model.method.state_dict().items()},
-            partial / "weights.safetensors",
-            {"dims": json.dumps(asdict(model.method.dims))},
-        )
+        weights = model.method.state_dict()
+        dims = {"dims": json.dumps(asdict(model.method.dims))}
+        _save_tensors(partial / "weights.safetensors", weights, dims)
         model.classes.save(partial / "class_embeddings.safetensors")
         text.select(model.classes.names).save(partial / "text.safetensors")
         _save_evaluation(fitted.validation_, partial / "validation.safetensors")
@@ -76,9 +80,11 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
-        checkpoint_of(folder).unlink(missing_ok=True)
-    except OSError as error:
-        raise EzavError(f"cannot write the run '{folder}': {error.strerror or error}") from error
+        for state in (checkpoint_of(folder), tried_beside(folder)):
+            state.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise EzavError(f"cannot write the run '{folder}': {why}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
@@ -88,6 +94,11 @@ def checkpoint_of(folder: str | Path) -> Path:
     """Where the training of a run leaves its state until the run folder is written."""
     folder = Path(folder).resolve()  # "." has no name
     return folder.with_name(f".{folder.name}.checkpoint")
+
+
+def tried_beside(folder: str | Path) -> Path:
+    """Where the choice of a run's settings keeps what it has tried until the run is written."""
+    return checkpoint_of(folder).with_suffix(".tried")
 
 
 def check_free(folder: Path) -> None:
@@ -267,8 +278,8 @@ def _result(
 
 
 def _per_class(test: Evaluation, gamma: float) -> list[ClassResult]:
-    penalised = test.scores.double() - gamma * test.seen
-    recall = per_class_recall(penalised.argmax(1), test.targets, len(test.classes))
+    predictions = calibrated_predictions(test.scores, test.seen, gamma)
+    recall = per_class_recall(predictions, test.targets, len(test.classes))
     unseen_clips = ~test.seen[test.targets]
     among_unseen = test.scores[unseen_clips].masked_fill(test.seen, -torch.inf).argmax(1)
     zsl = per_class_recall(among_unseen, test.targets[unseen_clips], len(test.classes))
@@ -307,12 +318,13 @@ def _metrics_lines(fitted: FittedProtocol) -> str:
 
 
 def _save_evaluation(evaluation: Evaluation, path: Path) -> None:
-    save_file(
-        {
-            "scores": evaluation.scores.contiguous(),
-            "targets": evaluation.targets.contiguous(),
-            "seen": evaluation.seen.contiguous(),
-        },
+    _save_tensors(
         path,
+        {"scores": evaluation.scores, "targets": evaluation.targets, "seen": evaluation.seen},
         {"classes": json.dumps(evaluation.classes), "clips": json.dumps(evaluation.clips)},
     )
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
+    path.chmod(0o644)  # safetensors lets nobody else read; a run is to be shared

@@ -108,7 +108,7 @@ class TwoStageProtocol:
     ) -> Steps[FittedProtocol]:
         """:meth:`fit`, asking for every epoch of training instead of running it."""
         store = reader.store
-        keeper = Checkpoint(checkpoint, self._key(store))
+        keeper = Checkpoint(checkpoint, self.key(store))
         state = keeper.load() or {}
         validated = yield from self._stage_1(reader, state, keeper, on_epoch)
         model, seconds = yield from self._stage_2(reader, validated, state, keeper, on_epoch)
@@ -204,7 +204,8 @@ class TwoStageProtocol:
         model.method.take_over(validated.learned)
         return model, time.perf_counter() - begun
 
-    def _key(self, store: FeatureStore) -> str:
+    def key(self, store: FeatureStore) -> str:
+        """What a stored state of training must share to go on."""
         config, training = repr(self._config()), repr(self.training)
         facts = (self.method, config, training, self.seed, self.text_encoder, store.fingerprint)
         return repr((ezav.__version__, *facts))

@@ -18,6 +18,9 @@ from ezav.safe_io import atomic_path
 def save_tree(path: str | Path, tree: Any) -> None:
     """Write nested dicts, lists, tensors, numbers, text and None in one step.
 
+    Raises:
+        EzavError: the file cannot be written.
+
     Example:
         >>> import tempfile, torch
         >>> tree = {"a": [torch.ones(2), None], 3: {"b": 0.5}}
@@ -28,8 +31,11 @@ def save_tree(path: str | Path, tree: Any) -> None:
     """
     tensors: dict[str, Tensor] = {}
     shape = json.dumps(_flatten(tree, tensors))
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"tree": shape})
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, {"tree": shape})
+    except SafetensorError as error:  # a full disk is no OSError here
+        raise EzavError(f"cannot write '{path}': {error}") from error
 
 
 def load_tree(path: str | Path) -> Any:

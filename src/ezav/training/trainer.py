@@ -138,8 +138,9 @@ class Trainer:
                     f"no training clip has {name} features",
                     f"ez_avgzl learns from one modality alone: --config.modalities {other}",
                 )
-            # A sum is finite only if all its terms are, and needs no copy of the features.
-            if not bool(torch.isfinite(ragged.values.sum())):
+            # The extremes are finite only if all values are; a sum may be too large for float16.
+            ends = torch.stack(ragged.values.aminmax()) if len(ragged.values) else ragged.values
+            if not bool(ends.isfinite().all()):
                 raise EzavError(
                     f"the {name} features hold values that are not finite",
                     "ezav features verify STORE names the clips",
