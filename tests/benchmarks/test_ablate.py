@@ -18,6 +18,7 @@ from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.cli.main import COMMANDS, main
 from ezav.errors import EzavError
 from ezav.features import FeatureStore, StoreWriter
+from ezav.features.splits import SPLITS
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import read_result
 from ezav.protocol.result import Metrics
@@ -149,11 +150,26 @@ def test_encoders_and_time_are_tables_only_where_the_store_has_several(store, ri
     assert {"time", "text encoder"} <= set(switches(rich_store))
 
 
+def test_a_store_of_one_modality_has_no_table_of_both(store, tmp_path):
+    clips = store.select(*SPLITS)
+    split_of = dict(zip(store.index["clip"].to_pylist(), store.index["split"].to_pylist()))
+    with StoreWriter(tmp_path / "silent", store.header) as writer:
+        for row, clip in enumerate(clips.clips):
+            visual = clips.visual.values[[row]], torch.zeros(1)
+            name = clips.classes[clips.labels[row]]
+            writer.add(clip=clip, class_name=name, audio=None, visual=visual)
+        writer.finish(split_of, [store.class_embeddings()])
+    silent = switches(FeatureStore.open(tmp_path / "silent"))
+    assert set(switches(store)) - set(silent) == {"modalities"}
+
+
 def test_wrong_recipe_and_wrong_table_are_one_line(store, recipe, tmp_path):
     with pytest.raises(EzavError, match="is of 'eszsl'"):
         plan_ablation(store, [0], tmp_path, recipe="eszsl")
     with pytest.raises(EzavError, match=r"no table 'time'.*there are: class embeddings"):
         plan_ablation(store, [0], tmp_path, recipe=recipe, tables=["time"])
+    with pytest.raises(EzavError, match="no class embeddings of 'x'"):
+        plan_ablation(store, [0], tmp_path, recipe=recipe, text_encoder="x")
 
 
 def test_marks_by_hand(store, recipe, tmp_path):

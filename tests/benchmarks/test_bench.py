@@ -18,20 +18,23 @@ import torch
 import ezav.benchmarks.runner
 from ezav.benchmarks.bench import (
     find_store,
+    frozen_weight,
     plan,
     published_rows,
-    shares_space,
     write_tables,
 )
 from ezav.benchmarks.published import published_results, suite_of
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, is_done, run_job, run_jobs
 from ezav.benchmarks.simulate import plan_simulation, write_store
+from ezav.classes.embeddings import ClassEmbeddings
 from ezav.cli.main import main
 from ezav.errors import EzavError
+from ezav.features import EncoderInfo, Header, StoreWriter
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.protocol import read_result
+from ezav.protocol.run_folder import read_evaluation_file
 from tests import worlds
 
 SMALL = {"width": 16, "hidden": 16, "heads": 2, "head_dim": 8, "mlp": 16}
@@ -346,15 +349,101 @@ def test_no_baseline_where_text_and_features_share_no_space(ucf: FeatureStore) -
     assert {job.method for job in plan(ucf, ["eszsl"], [0], Path("out"))} == {"eszsl"}
 
 
-def test_encoders_of_one_space_are_known_by_their_cards(store: FeatureStore) -> None:
-    def with_encoders(*encoders: tuple[str, str]) -> SimpleNamespace:
-        infos = [SimpleNamespace(modality=m, name=name) for m, name in encoders]
-        text = [name for modality, name in encoders if modality == "text"]
-        return SimpleNamespace(header=SimpleNamespace(setting="", encoders=infos), encoders=text)
+def store_with(
+    path: Path, visual: tuple[str, int], audio: tuple[str, int], *texts: tuple[str, int]
+) -> FeatureStore:
+    """A store of six classes, its encoders called as `ezav extract` calls them."""
+    header = Header(
+        dataset="mine",
+        encoders=(
+            EncoderInfo(modality="visual", name=visual[0], dimension=visual[1]),
+            EncoderInfo(modality="audio", name=audio[0], dimension=audio[1]),
+        ),
+    )
+    places = [("train", (0, 1)), ("val_seen", (0, 1)), ("test_seen", (0, 1))]
+    places += [("val_unseen", (2, 3)), ("test_unseen", (4, 5))]
+    names = tuple(f"class {number}" for number in range(6))
+    draw = torch.Generator().manual_seed(0)
+    splits = {}
+    with StoreWriter(path, header) as writer:
+        for split, classes in places:
+            for number in classes:
+                splits[f"{split}-{number}"] = split
+                writer.add(
+                    clip=f"{split}-{number}",
+                    class_name=names[number],
+                    audio=(torch.randn(1, audio[1], generator=draw), torch.zeros(1)),
+                    visual=(torch.randn(1, visual[1], generator=draw), torch.zeros(1)),
+                )
+        writer.finish(
+            splits,
+            [ClassEmbeddings(names, torch.randn(6, d, generator=draw), name) for name, d in texts],
+        )
+    return FeatureStore.open(path)
 
-    assert shares_space(with_encoders(("visual", "clip"), ("audio", "vggish"), ("text", "clip")))
-    assert not shares_space(with_encoders(("visual", "clip"), ("text", "minilm")))
-    both = with_encoders(("visual", "clip"), ("text", "minilm"), ("text", "clip"))
-    assert not shares_space(both)
-    assert shares_space(both, "clip")
-    assert not shares_space(store)
+
+CLIP, CLAP, MINILM = ("clip@3d74acf9", 6), ("clap@8fa0f1c6", 5), ("minilm@sha256:5", 4)
+
+
+def test_the_baseline_joins_where_the_text_is_that_of_the_features(tmp_path: Path) -> None:
+    vggish, clap = ("vggish", 3), ("clap", 5)
+    sight = store_with(tmp_path / "sight", ("clip", 6), vggish, MINILM, CLIP)
+    both = store_with(tmp_path / "both", ("clip", 6), clap, CLIP, CLAP)
+    large = store_with(tmp_path / "large", ("clip", 6), vggish, ("clip-large@32bd6428", 8))
+    shared = store_with(tmp_path / "shared", ("pe-av", 6), ("pe-av", 6), ("pe-av@0d24878d", 6))
+    assert frozen_weight(sight) is None
+    assert frozen_weight(sight, CLIP[0]) == 1
+    assert frozen_weight(sight, f"{CLIP[0]} + {MINILM[0]}") is None
+    assert frozen_weight(both) == 1
+    assert frozen_weight(both, CLAP[0]) == 0
+    assert frozen_weight(both, f"{CLIP[0]} + {CLAP[0]}") == 0.5
+    assert frozen_weight(both, f"{CLAP[0]} + {CLIP[0]}") is None  # zero_shot takes CLIP first
+    assert frozen_weight(large) is None
+    assert frozen_weight(shared) == 0.5
+    for made, text in ((sight, CLIP[0]), (both, None), (both, CLAP[0]), (large, None)):
+        jobs = plan(made, ["eszsl"], [0], tmp_path / f"{made.path.name}-{text}", text_encoder=text)
+        assert len(run_jobs(jobs, processes=1)) == 1 + (made is not large)
+
+
+def test_features_of_another_space_have_no_share_in_the_baseline(tmp_path: Path) -> None:
+    """CLIP and CLAP vectors are of one size: sound must not be compared with CLIP's text."""
+    made = store_with(tmp_path / "store", ("clip", 6), ("clap", 6), CLIP, ("clap@8fa0f1c6", 6))
+    for text, modality in ((None, "visual"), ("clap@8fa0f1c6", "audio")):
+        job = plan(made, ["zero_shot"], [0], tmp_path / modality, text_encoder=text)[0]
+        run_job(job)
+        stored = read_evaluation_file(job.folder / "test.safetensors")
+        clips = made.select("test_seen", "test_unseen")
+        features = getattr(clips, modality).values
+        names = made.class_embeddings(text).select(stored.classes)
+        cosine = torch.nn.functional.normalize(features, dim=1) @ names.vectors.T
+        assert torch.allclose(stored.scores, cosine, atol=1e-6)
+
+
+def test_a_store_without_text_and_an_unknown_text_encoder_are_one_line(store, tmp_path, capsys):
+    bare = store_with(tmp_path / "bare", ("clip", 6), ("clap", 5))
+    out = ["--out", str(tmp_path / "out"), "--seeds", "1"]
+    assert main(["bench", str(bare.path), "--methods", "eszsl", *out]) == 1
+    assert "has no class embeddings" in capsys.readouterr().err
+    assert main(["bench", str(store.path), "--methods", "eszsl", *out, "--text-encoder", "x"]) == 1
+    assert "has no class embeddings of 'x'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_called_like_the_suite_is_not_taken_for_it(tmp_path, monkeypatch):
+    (tmp_path / "stores").mkdir()
+    worlds.store(tmp_path / "stores" / "ucf-cls")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["bench", "ucf-cls", "--methods", "eszsl", "--seeds", "1", "--out", "ucf-cls"]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    (tmp_path / "stores" / "ucf-cls").rename(tmp_path / "elsewhere")
+    with pytest.raises(EzavError, match="'ucf-cls' is not a feature store"):
+        find_store("ucf-cls", Path("stores"))
+
+
+def test_a_folder_that_holds_something_else_is_told_before_any_run(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("ezav.benchmarks.runner.run_job", lambda one: pytest.fail("ran"))
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "notes.txt").write_text("precious")
+    with pytest.raises(EzavError, match=r"second' exists already"):
+        run_jobs([job(store, tmp_path / name) for name in ("first", "second")], processes=1)

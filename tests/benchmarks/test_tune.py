@@ -163,6 +163,19 @@ def test_a_killed_process_is_one_line(search, tmp_path, monkeypatch, store):
         run_jobs(plan(store, ["eszsl"], [0, 1], tmp_path / "bench"), processes=2)
 
 
+def test_a_search_that_goes_on_is_left_alone(search, tmp_path):
+    told = []
+
+    def again(trial, kept):
+        with pytest.raises(EzavError, match="another process goes on with the search"):
+            tune(search, tmp_path, 2, processes=1)
+        told.append(trial.state)
+
+    for trials in (1, 2):
+        tune(search, tmp_path, trials, processes=trials, on_trial=again)
+    assert told == ["complete"] * 3
+
+
 def test_one_process_gives_the_same_search_again(search, tmp_path):
     assert tune(search, tmp_path / "a", 3, processes=1) == tune(
         search, tmp_path / "b", 3, processes=1
@@ -272,6 +285,30 @@ def test_a_setting_may_stand_before_the_one_it_waits_for(tmp_path):
         {"b": "ceo", "a": 2},
         {"b": "raw"},
     ]
+
+
+def test_a_number_with_an_exponent_is_a_number(store, recipe, tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "training.learning_rate: {choices: [1e-4, 2e-3]}\n"
+        "config.layers: {choices: [0, 1], when: {training.learning_rate: 1e-4}}\n"
+        "config.similarity: {choices: [cosine]}\n"
+    )
+    space = read_space(path)
+    assert space["training.learning_rate"].choices == (0.0001, 0.002)
+    assert space["config.similarity"].choices == ("cosine",)
+    # The recipe's own rate, 0.002, is one of the two and not a third.
+    assert len(combinations(search_for(store, recipe, space, [0]).space)) == 2 * 2 + 2
+
+
+@pytest.mark.parametrize("name", ["what?", "a{x}", "50%25", "a#b@c:d"])
+def test_a_search_lives_in_its_folder_whatever_its_name(tmp_path, name):
+    out = tmp_path / name
+    out.mkdir()
+    take_up(open_study(out), {"training.learning_rate": 0.001}, [])
+    assert len(open_study(out).get_trials()) == 1
+    assert [path.name for path in tmp_path.rglob("*.sqlite3")] == ["tune.sqlite3"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_grid_is_finished_whatever_was_tried_twice(store, recipe, tmp_path, monkeypatch):

@@ -67,7 +67,8 @@ class Ablation:
 
 
 def switches(store: FeatureStore) -> dict[str, list[Switch]]:
-    """The tables that a store allows: text encoders and time only where it has several.
+    """The tables that a store allows: text encoders and time only where it has several,
+    modalities only where it has both.
 
     Proximity alone needs no row: its optimum is the raw text embedding, which is the row "no CEO".
     Ranking alone does: the margin pushes distances apart that the text holds almost equal.
@@ -112,16 +113,18 @@ def switches(store: FeatureStore) -> dict[str, list[Switch]]:
             for kind in ("batch", "distinct", "seen")
         ],
         "depth": [Switch(label=f"L = {depth}", config={"layers": depth}) for depth in DEPTHS],
-        "modalities": [
+    }
+    most = _most_tokens(store)
+    if min(most) > 0:
+        tables["modalities"] = [
             Switch(label=kind if kind == "both" else f"{kind} only", config={"modalities": kind})
             for kind in ("both", "audio", "visual")
-        ],
-    }
+        ]
     if len(store.encoders) > 1:
         tables["text encoder"] = [
             Switch(label=f"text: {name}", text_encoder=name) for name in store.encoders
         ]
-    if _has_time(store):
+    if max(most) > 1:
         tables["time"] = [
             Switch(label=name, config={"temporal": name == "temporal"})
             for name in ("pooled", "temporal")
@@ -129,11 +132,11 @@ def switches(store: FeatureStore) -> dict[str, list[Switch]]:
     return tables
 
 
-def _has_time(store: FeatureStore) -> bool:
+def _most_tokens(store: FeatureStore) -> list[int]:
+    """The most tokens that a clip has, of audio and of visual features; 0: no clip has any."""
     import pyarrow.compute as pc
 
-    most = (pc.max(store.index[name]).as_py() for name in ("audio_tokens", "visual_tokens"))
-    return any((count or 0) > 1 for count in most)
+    return [pc.max(store.index[name]).as_py() or 0 for name in ("audio_tokens", "visual_tokens")]
 
 
 def plan_ablation(
@@ -159,7 +162,7 @@ def plan_ablation(
         text_encoder: of the full method; by default the store's first.
 
     Raises:
-        EzavError: a recipe of another method, or an unknown table.
+        EzavError: a recipe of another method, an unknown table or text encoder.
     """
     found = load_recipe(recipe)
     if found.method != METHOD:
@@ -172,7 +175,7 @@ def plan_ablation(
         raise EzavError(f"no table '{unknown[0]}' for this store", f"there are: {', '.join(known)}")
     setting = found.setting(suite_of(store.header))
     trained = {**setting.training, **(training or {})}
-    encoder = text_encoder or store.encoders[0]
+    encoder = store.class_embeddings(text_encoder).encoder
 
     def job_of(switch: Switch) -> Job:
         return Job(

@@ -11,6 +11,8 @@ from ezav.benchmarks.published import PublishedResult, published_results, suite_
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job
 from ezav.errors import EzavError
+from ezav.features.begin import HEADER_FILE
+from ezav.features.header import EncoderInfo
 from ezav.features.importers.layouts import LAYOUTS
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
@@ -33,23 +35,27 @@ def plan(
     """The jobs of a benchmark, method by method, each with its recipe for the store's suite.
 
     Where the features share a space with the class embeddings, the frozen baseline joins the
-    methods, once: nothing in it is drawn.
+    methods, once: nothing in it is drawn. Features of another space have no share in its scores.
 
     Args:
         methods: names of methods, or paths of recipe files; a file's runs are labelled by its name.
         training: overrides of the recipes' training settings, for all methods alike.
 
     Raises:
-        EzavError: an unknown method or recipe, or two of one name.
+        EzavError: an unknown method, recipe or text encoder, or two methods of one name.
     """
     suite = suite_of(store.header)
     jobs = []
     wanted = [(name, load_recipe(name), seeds) for name in methods]
     baseline = load_recipe(FROZEN_BASELINE)
-    if shares_space(store, text_encoder) and all(r.method != baseline.method for _, r, _ in wanted):
+    weight = frozen_weight(store, text_encoder)
+    if weight is not None and all(r.method != baseline.method for _, r, _ in wanted):
         wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
     for name, recipe, each in wanted:
         setting = recipe.setting(suite)
+        config = setting.config
+        if name == FROZEN_BASELINE and weight is not None:
+            config = {**config, "visual_weight": weight}
         label = Path(name).stem
         for seed in each:
             jobs.append(
@@ -59,7 +65,7 @@ def plan(
                     method=recipe.method,
                     label=label,
                     seed=seed,
-                    config=setting.config,
+                    config=config,
                     training={**setting.training, **(training or {})},
                     text_encoder=text_encoder,
                     device=device,
@@ -75,21 +81,39 @@ def plan(
     return jobs
 
 
-def shares_space(store: FeatureStore, text_encoder: str | None = None) -> bool:
-    """Features of a modality can be compared with the class embeddings: CLIP's, CLAP's."""
+def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float | None:
+    """The share of the visual score in the frozen baseline: 1, 0.5, or 0 (audio alone).
+
+    The class embeddings may be the text of the visual encoder (CLIP), of the audio encoder (CLAP),
+    or of both side by side; None where they are neither, and there is no baseline.
+
+    Raises:
+        EzavError: the store has no class embeddings, or none of that encoder.
+    """
+    if store.header.setting == LAYOUTS["clipclap"].features("cls").setting:
+        return 0.5
+    found = {(one.modality, one.name): _space_of(one) for one in store.header.encoders}
+    text = store.class_embeddings(text_encoder).encoder
+    texts = [found.get(("text", name)) for name in text.split(" + ")]
+    visual, audio = (
+        next((space for (kind, _), space in found.items() if kind == modality), None)
+        for modality in ("visual", "audio")
+    )
+    if None in texts:
+        return None
+    seen, heard = texts in ([visual], [visual, audio]), texts in ([audio], [visual, audio])
+    return 0.5 * (1 + seen - heard) if seen or heard else None
+
+
+def _space_of(encoder: EncoderInfo) -> tuple[str, int] | None:
+    """The space that an encoder shares with others, and its dimension; None if it has its own."""
     from ezav.encoders import registry
 
-    if store.header.setting == LAYOUTS["clipclap"].features("cls").setting:
-        return True
-    text = text_encoder or store.encoders[0]
-    spaces: dict[bool, set[str | None]] = {True: set(), False: set()}
-    for encoder in store.header.encoders:
-        is_text = encoder.modality == "text"
-        if encoder.name in registry.names(encoder.modality) and (
-            not is_text or text.startswith(encoder.name)
-        ):
-            spaces[is_text].add(registry.card(encoder.modality, encoder.name).space)
-    return bool((spaces[True] & spaces[False]) - {None})
+    name = encoder.name.split("@")[0]  # text encoders of a store are called name@revision
+    if name not in registry.names(encoder.modality):
+        return None
+    space = registry.card(encoder.modality, name).space
+    return None if space is None else (space, encoder.dimension)
 
 
 def _folder_name(label: str) -> str:
@@ -185,9 +209,10 @@ def find_store(target: str, stores: Path) -> FeatureStore:
         EzavError: neither is there.
     """
     candidates = [Path(target), stores / target, stores / f"{target}-simulated"]
-    for path in candidates:
-        if path.is_dir():
-            return FeatureStore.open(path)
+    folders = [path for path in candidates if path.is_dir()]
+    # Another folder may be called like the suite: what an earlier bench wrote, say.
+    if found := [path for path in folders if (path / HEADER_FILE).is_file()] or folders:
+        return FeatureStore.open(found[0])
     raise EzavError(
         f"no feature store '{target}', nor '{stores / target}'",
         "'ezav import' makes one from published files, 'ezav simulate' a simulated one",

@@ -151,9 +151,11 @@ def run_jobs(
         on_done: called in this process after each job, also for those done before.
 
     Raises:
-        EzavError: the first job that failed, after the running ones have ended.
+        EzavError: a folder holds something else than a run, before any job runs; the first job
+            that failed, after the running ones have ended.
     """
     from ezav.features.store import FeatureStore
+    from ezav.protocol.run_folder import check_free
 
     stores = {job.store: FeatureStore.open(job.store) for job in jobs}
     results: dict[int, RunResult] = {}
@@ -162,6 +164,9 @@ def run_jobs(
             results[position] = done
             on_done(job, done)
     waiting = [position for position in range(len(jobs)) if position not in results]
+    for position in waiting:
+        if not (jobs[position].folder / "result.json").is_file():  # else it is replaced
+            check_free(jobs[position].folder)
     processes = min(processes or os.cpu_count() or 1, len(waiting))
     if processes <= 1:
         for position in waiting:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from ezav.errors import EzavError
 from ezav.methods import registry
 
-Value = bool | int | float | str
+
+def _number(value: Any) -> Any:
+    """`1e-4` as the number it is: YAML takes it for text, unlike `1.0e-4`."""
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.?\d*[eE][-+]?\d+", value)
+    return float(value) if is_number else value
+
+
+Value = Annotated[bool | int | float | str, BeforeValidator(_number)]
 
 
 class Choice(BaseModel):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.benchmarks.space import Range, Space, Value, holds
+from ezav.errors import EzavError
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
 DATABASE = "tune.sqlite3"
+LOCK_FILE = ".searching.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +67,13 @@ def open_study(out: Path) -> Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # The path is not in the URL, where `?`, `%` and braces of a folder's name mean something.
+    database = (out / DATABASE).absolute()
     storage = optuna.storages.RDBStorage(
-        f"sqlite:///{(out / DATABASE).absolute()}", engine_kwargs={"connect_args": {"timeout": 60}}
+        f"sqlite:///{DATABASE}",
+        engine_kwargs={
+            "creator": lambda: sqlite3.connect(database, timeout=60, check_same_thread=False)
+        },
     )
     name = "tune"
     seen = 0
@@ -80,6 +88,25 @@ def open_study(out: Path) -> Study:
         sampler=optuna.samplers.TPESampler(seed=seen),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_min_trials=5),
     )
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Keep other searches out of a folder; the system lets go when the process ends.
+
+    Raises:
+        EzavError: another process searches there.
+    """
+    # Not the folder itself, which `ask` locks. Workers do not inherit an open file.
+    with (out / LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EzavError(
+                f"another process goes on with the search '{out}'",
+                "wait for it; --processes says how many trials it runs in parallel",
+            ) from None
+        yield
 
 
 def ask(out: Path) -> tuple[Study, Trial]:

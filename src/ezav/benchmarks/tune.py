@@ -36,6 +36,7 @@ from ezav.benchmarks.space import (
 )
 from ezav.benchmarks.study import (
     TrialResult,
+    alone_in,
     ask,
     finished,
     open_study,
@@ -157,38 +158,40 @@ def tune(
         on_trial: told of every finished trial, and whether an earlier call had finished it.
 
     Raises:
-        EzavError: the folder holds another search, or every trial failed.
+        EzavError: the folder holds another search, another process goes on with it, or every
+            trial failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    study = open_study(out)
-    key = study.user_attrs.get("key")
-    if key is None:
-        study.set_user_attr("key", search.key())
-    elif key != search.key():
-        raise EzavError(
-            f"'{out}' holds a search with other settings (or on another store)",
-            "choose another --out, or repeat the settings",
-        )
-    every = combinations(search.space)
-    grid = every if every is not None and len(every) <= trials else []
-    take_up(study, _base_values(search), grid)
-    before = finished(study)
-    for done in before:
-        on_trial(done, True)
-    tried = [one.settings for one in before]
-    missing = sum(one not in tried for one in grid) if grid else trials - len(before)
-    processes = min(processes or os.cpu_count() or 1, max(missing, 1))
-    if processes == 1:
-        for _ in range(missing):
-            with one_thread():  # as in a pool: a trial must not depend on how many there are
-                done = run_trial(search, out)
-            on_trial(done, False)
-    elif missing > 0:
-        _in_processes(search, out, missing, processes, on_trial)
-    results = finished(study)
-    if trials > 0 and not any(one.state == "complete" for one in results):
-        raise EzavError(f"every trial failed: {results[0].error}")
-    return results
+    with alone_in(out):
+        study = open_study(out)
+        key = study.user_attrs.get("key")
+        if key is None:
+            study.set_user_attr("key", search.key())
+        elif key != search.key():
+            raise EzavError(
+                f"'{out}' holds a search with other settings (or on another store)",
+                "choose another --out, or repeat the settings",
+            )
+        every = combinations(search.space)
+        grid = every if every is not None and len(every) <= trials else []
+        take_up(study, _base_values(search), grid)
+        before = finished(study)
+        for done in before:
+            on_trial(done, True)
+        tried = [one.settings for one in before]
+        missing = sum(one not in tried for one in grid) if grid else trials - len(before)
+        processes = min(processes or os.cpu_count() or 1, max(missing, 1))
+        if processes == 1:
+            for _ in range(missing):
+                with one_thread():  # as in a pool: a trial must not depend on how many there are
+                    done = run_trial(search, out)
+                on_trial(done, False)
+        elif missing > 0:
+            _in_processes(search, out, missing, processes, on_trial)
+        results = finished(study)
+        if trials > 0 and not any(one.state == "complete" for one in results):
+            raise EzavError(f"every trial failed: {results[0].error}")
+        return results
 
 
 def best_of(trials: Sequence[TrialResult]) -> TrialResult:
