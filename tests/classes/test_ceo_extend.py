@@ -154,6 +154,23 @@ def test_settings_are_read_from_the_optimised_embeddings() -> None:
     assert not torch.allclose(read, extend_class_embeddings(t_new, t, w.vectors), atol=1e-2)
 
 
+def test_centring_takes_the_mean_of_the_old_classes_off_the_new_names() -> None:
+    t, t_new, _ = split()
+    w = optimize_class_embeddings(t, center=True).embeddings
+    mean = t.mean(dim=0)
+    by_hand = (normalize(one - mean, dim=1) for one in (t_new, t))
+    expected = extend_class_embeddings(*by_hand, w.vectors)
+    assert torch.allclose(extend_class_embeddings(t_new, t, w), expected, atol=5e-3)
+
+
+def test_the_recorded_reduction_holds_where_another_setting_is_given() -> None:
+    t, t_new, _ = split()
+    w = optimize_class_embeddings(t, reduction="mean").embeddings
+    # The margin given is the recorded one: the scales are worked out anew, and come out the same.
+    again = extend_class_embeddings(t_new, t, w, margin=0.1)
+    assert torch.allclose(again, extend_class_embeddings(t_new, t, w), atol=1e-3)
+
+
 def test_names_are_kept_and_limits_are_said() -> None:
     t, t_new, w = split(new=2)
     with pytest.warns(NotConverged) as said:

@@ -22,7 +22,7 @@ from ezav.classes import (
     ranking_loss,
     separation_loss,
 )
-from ezav.classes.geometry import Subspace, separation_bound, text_order
+from ezav.classes.geometry import Subspace, exact_unit, separation_bound, text_order
 from ezav.classes.objective import Objective, ObjectiveSettings
 from ezav.errors import EzavError
 from tests.classes.text_files import FILES, load
@@ -112,6 +112,13 @@ def test_balanced_terms_change_by_one_from_the_text_to_the_simplex(margin: float
         ends.append(parts)
     assert ends[1][0] - ends[0][0] == pytest.approx(1, abs=1e-4)
     assert ends[1][1] - ends[0][1] == pytest.approx(-1, abs=1e-4)
+
+
+def test_balanced_proximity_is_one_at_right_angles_to_the_text() -> None:
+    t, w = (text(10, 16, seed=seed).double() for seed in (0, 1))
+    t[:, 8:], w[:, :8] = 0, 0
+    settings = ObjectiveSettings(alpha=0.0, semantic="proximity")
+    assert Objective(exact_unit(t), settings)(exact_unit(w).float()).loss == pytest.approx(1)
 
 
 def test_sampled_ranking_is_unbiased() -> None:

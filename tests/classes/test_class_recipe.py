@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -59,6 +60,20 @@ def test_seeds_share_one_optimization(
     for seed in range(2):
         dataclasses.replace(recipe, ranking="sampled").prepare(classes, seed)
     assert len(calls) == 6
+
+
+def test_who_asked_first_changes_nothing(
+    classes: ClassEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Classes with one and the same text are parted in directions drawn from a seed.
+    twins = classes.with_vectors(classes.vectors[[0, 0, *range(2, 10)]])
+    found = []
+    for seeds in ((1, 0), (0, 1)):
+        monkeypatch.setattr("ezav.classes.recipe._cache", OrderedDict())
+        found += [ClassEmbeddingRecipe().prepare(twins, seed) for seed in seeds]
+    for one in found[1:]:
+        assert torch.equal(one.vectors, found[0].vectors)
+        assert one.settings == found[0].settings
 
 
 @settings(deadline=None, max_examples=40)

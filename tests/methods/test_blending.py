@@ -141,6 +141,10 @@ def test_the_trained_method_answers_the_loop() -> None:
         ),
         ({"trained": "devsie"}, "did you mean 'devise'"),
         ({"trained": "devise", "trained_config": {"margin": "wide"}}, "trained_config.margin"),
+        (
+            {"trained": "devise", "trained_config": {"dropuot": 0.5}},
+            "trained_config.dropuot: 'devise' has no such field; it has: dropout, margin",
+        ),
     ],
 )
 def test_mistakes_are_told(config: dict, words: str) -> None:

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims
 from ezav.methods.eszsl.method import ESZSL, ESZSLConfig
 from ezav.methods.eszsl.solution import BilinearRidge
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 from ezav.metrics import seen_unseen_curve
+from ezav.training.config import TrainingConfig
+from ezav.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -207,6 +210,31 @@ def test_zero_shot_against_a_loop(fusion: str, visual_weight: float) -> None:
 def test_zero_shot_reads_the_text_by_its_size(dims: Dims, used: tuple[bool, bool]) -> None:
     method = ZeroShot(ZeroShotConfig(), dims)
     assert (method.visual_text is not None, method.audio_text is not None) == used
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"), [(3, "audio"), (5, "audio"), (5, "visual"), (2, "audio")]
+)
+def test_zero_shot_wants_no_more_of_a_store_than_it_reads(text: int, lost: str) -> None:
+    sides = {
+        name: Ragged(torch.zeros(0, dim), torch.zeros(7, dtype=torch.long), torch.zeros(0))
+        if name == lost
+        else Ragged.pooled(torch.randn(6, dim))
+        for name, dim in (("audio", 2), ("visual", 3))
+    }
+    clips = FeatureSet(
+        **sides, labels=torch.arange(6) % 2, clips=tuple("abcdef"), classes=("x", "y")
+    )
+    method = ZeroShot(ZeroShotConfig(), Dims(audio=2, visual=3, text=text))
+
+    def begin() -> Trainer:
+        return Trainer(method, clips, torch.randn(2, text), TrainingConfig())
+
+    if text == 2:  # the text of audio alone
+        with pytest.raises(EzavError, match="no training clip has audio features"):
+            begin()
+    else:
+        begin().run_epoch()
 
 
 def test_zero_shot_refuses_a_foreign_text() -> None:

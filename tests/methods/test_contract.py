@@ -22,6 +22,7 @@ from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods import registry
 from ezav.methods.base import Batch, Dims, Method
+from ezav.methods.common.pooled import MeanStandIn
 from ezav.training.config import TrainingConfig
 
 PACKAGE = Path(ezav.__file__).parent
@@ -210,6 +211,16 @@ def test_a_missing_modality_leaves_scores_defined(name: str) -> None:
     with torch.inference_mode():
         silent = method.scores(audio.without(), visual, class_vectors())
     assert torch.isfinite(silent).all()
+
+
+@every_method
+def test_what_stands_in_for_a_missing_modality_is_its_training_mean(name: str) -> None:
+    method = prepared(name)
+    audio, visual, _ = clips(method)
+    means = {t.dim: t.mean().mean(dim=0) for t in (audio, visual)}
+    for part in method.modules():
+        if isinstance(part, MeanStandIn):
+            torch.testing.assert_close(part.mean_, means[len(part.mean_)])
 
 
 @trainable

@@ -177,13 +177,15 @@ def test_loss_is_equation_5_with_multiplicity():
 def test_standardisation_is_learned_from_the_training_set_and_survives_constants():
     model = method()
     audio = torch.cat([torch.randn(50, 4) * 100 + 30, torch.full((50, 1), 7.0)], dim=1)
-    model.prepare(
-        Tokens.pooled(audio), Tokens.pooled(torch.randn(50, 7)), torch.zeros(50), torch.randn(1, 6)
-    )
+    visual = torch.randn(50, 7) * 0.01 - 5
+    model.prepare(Tokens.pooled(audio), Tokens.pooled(visual), torch.zeros(50), torch.randn(1, 6))
     out = model.fusion.audio.standardize(audio)
     assert torch.allclose(out[:, :4].mean(0), torch.zeros(4), atol=1e-4)
     assert torch.allclose(out[:, :4].std(0, correction=0), torch.ones(4), atol=1e-4)
     assert torch.allclose(out[:, 4], torch.zeros(50), atol=1e-4)
+    seen = model.fusion.visual.standardize(visual)
+    assert torch.allclose(seen.mean(0), torch.zeros(7), atol=1e-3)
+    assert torch.allclose(seen.std(0, correction=0), torch.ones(7), atol=1e-3)
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])

@@ -93,6 +93,23 @@ def test_generator_loss_clip_by_clip() -> None:
     assert float(parts["adversarial"]) == pytest.approx(-7 * judged / 7, rel=1e-6)
 
 
+def test_cross_entropy_is_taken_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's autocast, unlike the CPU's, ends binary_cross_entropy in an error."""
+    network, x, text, noise = (one.float() for one in inputs())
+    taken = []
+
+    def watched(rebuilt: torch.Tensor, wanted: torch.Tensor, **options: str) -> torch.Tensor:
+        taken.append((rebuilt.dtype, wanted.dtype, torch.is_autocast_enabled("cpu")))
+        return cross_entropy(rebuilt, wanted, **options)
+
+    cross_entropy = F.binary_cross_entropy
+    monkeypatch.setattr(F, "binary_cross_entropy", watched)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fake = network.generator(noise, text)
+        generator_parts(network, x, text, fake, noise, 7.0)
+    assert taken == [(torch.float32, torch.float32, False)]
+
+
 def test_each_part_moves_its_own_parameters() -> None:
     network, x, text, noise = inputs()
     mix = torch.rand(7, 1, dtype=torch.float64)

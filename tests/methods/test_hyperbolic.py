@@ -106,6 +106,17 @@ def test_alignment_against_loops(kernel: str) -> None:
     assert float(ours) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("kernel", ["geodesic", "cosine", "norm_product"])
+def test_half_precision_aligns_like_full(kernel: str) -> None:
+    g = torch.Generator().manual_seed(0)
+    a, v = (torch.rand(6, 8, generator=g) * 6 for _ in range(2))  # most of them outside the ball
+    c = torch.full((6, 1), 0.2)
+    full = alignment_loss(a, v, c, kernel)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = alignment_loss(*(one.bfloat16() for one in (a, v, c)), kernel)
+    assert float(half) == pytest.approx(float(full), rel=0.2, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("kernel", "matters"), [("geodesic", True), ("cosine", False), ("norm_product", True)]
 )
@@ -150,6 +161,16 @@ def test_loss_is_avcas_and_the_alignment(curvatures: int) -> None:
         c = method.network.curvatures(torch.randn(4, 8), torch.randn(4, 8))
         assert c.shape == (4, curvatures)
         assert 0 < float(c.min()) <= float(c.max()) < config.curvature
+
+
+def test_a_learned_curvature_never_reaches_zero() -> None:
+    method = Hyperbolic(
+        HyperbolicConfig(curvature=0.5, token_dim=8), Dims(audio=3, visual=4, text=5)
+    )
+    curvatures = method.network.curvatures
+    torch.nn.init.constant_(curvatures.linear.bias, -200.0)
+    c = curvatures(torch.zeros(2, 8), torch.zeros(2, 8))
+    assert torch.equal(c, torch.full((2, 2), 0.5 * 1e-3))
 
 
 def test_curvature_must_be_positive() -> None:

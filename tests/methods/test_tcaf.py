@@ -234,6 +234,21 @@ def test_crop_keeps_a_common_window() -> None:
         assert int(scaled.mask[0].sum()) in (6, 7)
 
 
+def test_training_crops_lie_anywhere_and_scoring_ones_in_the_middle() -> None:
+    torch.manual_seed(0)
+    times = (torch.arange(50) + 0.5).expand(40, -1)
+    tokens = Tokens(times[..., None], torch.ones(40, 50).bool(), times)
+
+    def starts(random: bool) -> torch.Tensor:
+        _, cut = crop(tokens, tokens, 10.0, random=random)
+        return cut.values[:, 0, 0] - cut.times[:, 0]
+
+    anywhere = starts(random=True)
+    assert 0 <= anywhere.min() < 5
+    assert 35 < anywhere.max() <= 40
+    assert torch.equal(starts(random=False), torch.full((40,), 20.0))
+
+
 def test_restarted_times_begin_at_zero(reference: Fixture) -> None:
     audio, visual = clips(reference)
     moved = Tokens(audio.values, audio.mask, audio.times + 3.0)

@@ -128,6 +128,9 @@ def test_calibration_error_is_a_plain_loop() -> None:
     )
     assert ours == pytest.approx(total)
     assert 0 < ours < 0.2
+    # The upper end of a bin is its own: 0.5, wrong, and 0.6, right, lie in two halves.
+    two = torch.tensor([[0.5, 0.5], [0.6, 0.4]]).double()
+    assert expected_calibration_error(two, torch.tensor([1, 0]), bins=2) == pytest.approx(0.45)
     with pytest.raises(EzavError, match="sum to 1"):
         expected_calibration_error(torch.ones(2, 3), torch.tensor([0, 1]))
 

@@ -96,14 +96,18 @@ def test_ends_of_the_curve_are_the_two_pure_candidates_sets() -> None:
     assert forced_seen[0] == pytest.approx(gzsl_scores(scores, targets, seen, -math.inf).S)
 
 
-@pytest.mark.parametrize(("first", "gamma"), [(-3.0, 0.5), (-5.0, -3.5)])
-def test_ties_of_best_hm_take_the_widest_then_the_nearest_to_zero(
-    first: float, gamma: float
+@pytest.mark.parametrize(
+    ("margins", "gamma"),
+    [((-3, -2, 0, 1), 0.5), ((-5, -2, 0, 1), -3.5), ((-2, -1, 1, 2), 1.5)],
+    ids=["nearest to zero", "widest", "higher"],
+)
+def test_ties_of_best_hm_take_the_widest_then_the_nearest_to_zero_then_the_higher(
+    margins: tuple[float, ...], gamma: float
 ) -> None:
-    # HM is 2/3 on (first, -2) and on (0, 1): of the same width, or the first one wider.
+    # HM is 2/3 between the first two margins and between the last two.
     seen = torch.tensor([True, False, False])
     scores = torch.full((4, 3), -100.0)
-    scores[:, 0] = torch.tensor([first, -2.0, 0.0, 1.0])  # the margins: the others are 0
+    scores[:, 0] = torch.tensor(margins)  # the best of the others is 0
     scores[:, 2] = 0.0
     curve = seen_unseen_curve(scores, torch.tensor([2, 0, 2, 0]), seen)
     assert curve.HM[1] == pytest.approx(curve.HM[3]) == pytest.approx(2 / 3)

@@ -71,6 +71,12 @@ def test_the_whole_grid(case: str, code: str) -> None:
             assert close(float(value), point[key])
 
 
+def test_nothing_right_is_an_hm_of_zero() -> None:
+    distances, seen = torch.tensor([[2.0, 1.0], [1.0, 2.0]]), torch.tensor([True, False])
+    ours = peer_evaluation(distances, torch.tensor([0, 1]), seen, peer_grid("avca"))
+    assert (ours.S, ours.HM, ours.beta) == (0.0, 0.0, 0.0)
+
+
 @pytest.mark.parametrize("code", ["avca", "clipclap"])
 def test_the_exact_curve_is_never_below_the_grid(code: str) -> None:
     inputs, expected = load("generic", code)

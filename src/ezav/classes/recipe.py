@@ -44,7 +44,8 @@ class ClassEmbeddingRecipe:
     reduction: Literal["balanced", "mean", "sum"] = "balanced"
     """How the two terms are scaled: each by its own range (`balanced`), as means, as sums."""
     center: bool = False
-    """Take the mean of the classes off their text embeddings first."""
+    """Take the mean of the classes off their text embeddings before they are optimised; `raw` ones
+    stay as they are."""
     shuffle: bool = False
     """Control experiment: give every class the embedding of another class."""
 
@@ -92,6 +93,9 @@ class ClassEmbeddingRecipe:
         Raises:
             EzavError: a setting is out of range.
         """
+        sampled = self.source == "ceo" and self.ranking == "sampled"
+        if not (self.shuffle or sampled):
+            seed = 0  # the first to ask must not decide how classes with one text are parted
         key = self._key(embeddings, seed)
         with _lock:
             if key not in _cache:
@@ -103,9 +107,8 @@ class ClassEmbeddingRecipe:
 
     def _key(self, embeddings: ClassEmbeddings, seed: int) -> str:
         digest = hashlib.sha256(embeddings.vectors.detach().cpu().numpy().tobytes())
-        seeded = self.shuffle or (self.source == "ceo" and self.ranking == "sampled")
         facts = (embeddings.names, embeddings.encoder, embeddings.settings, asdict(self))
-        digest.update(repr((facts, seed if seeded else 0)).encode())
+        digest.update(repr((facts, seed)).encode())
         return digest.hexdigest()
 
     def _prepare(self, embeddings: ClassEmbeddings, seed: int) -> ClassEmbeddings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import torch
@@ -72,6 +72,13 @@ class Blending(Method):
         super().__init__(config, dims)
         # The name may come out of a run's file: importing what it says would run code.
         method = registry.get(config.trained, importing=False)
+        known = {one.name for one in fields(method.Config)}
+        for name in config.trained_config:
+            if name not in known:  # which pydantic passes over
+                raise EzavError(
+                    f"trained_config.{name}: '{config.trained}' has no such field",
+                    f"it has: {', '.join(sorted(known))}",
+                )
         try:
             inner = TypeAdapter(method.Config).validate_python(config.trained_config)
         except ValidationError as error:

@@ -230,10 +230,10 @@ class AttentionSimilarity(nn.Module):
 
     A linear projection `p` after multi-head attention can be moved inside it:
 
-        s(x, c) = Σ_h Σ_t softmax_t(q_hc · k_ht / √d_h) (p_h · v_ht)
+        s(x, c) = Σ_h Σ_t softmax_t(q_hc · k_ht) (p_h · v_ht)
 
-    so `p_h · v_ht` is one number per head and token and no `[B, C, d]` tensor is ever built:
-    memory is O(B·H·C·T).
+    (1/√d_h is in the scale that q begins with), so `p_h · v_ht` is one number per head and token
+    and no `[B, C, d]` tensor is ever built: memory is O(B·H·C·T).
 
     Two choices decide how well it transfers to classes never seen:
 

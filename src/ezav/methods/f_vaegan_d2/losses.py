@@ -51,9 +51,11 @@ def generator_parts(
     mean, log_variance = network.encoder(x, text)
     rebuilt = network.generator(mean + noise * (0.5 * log_variance).exp(), text)
     divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
+    with torch.autocast(x.device.type, enabled=False):  # on a GPU autocast refuses this loss
+        likeness = F.binary_cross_entropy(rebuilt.to(x.dtype), x, reduction="sum")
     critic = network.critic
     return {
-        "vae": F.binary_cross_entropy(rebuilt, x, reduction="sum") + divergence,
+        "vae": likeness + divergence,
         "adversarial": -adversarial_weight
         * (critic.frozen(rebuilt, text).mean() + critic.frozen(fake, text).mean()),
     }

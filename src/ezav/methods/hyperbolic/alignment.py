@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -31,6 +32,8 @@ def kernel_matrix(x: Tensor, c: Tensor, kernel: Kernel) -> Tensor:
     if kernel == "geodesic":
         distances = tangent_distances(x / x.shape[1] ** 0.5, (c[:, None] + c[None, :]) / 2)
         return distances / distances.mean().clamp(min=1e-12)
+    # In bfloat16 a point just inside the ball lies on its rim, which log0 sends to infinity.
+    x, c = (one.to(torch.promote_types(one.dtype, torch.float32)) for one in (x, c))
     mapped = log0(clip_to_ball(x, c[:, None]), c[:, None])
     if kernel == "cosine":
         mapped = F.normalize(mapped, dim=1)

@@ -78,6 +78,13 @@ class ZeroShot(Method):
                 "zero_shot needs the text of the same encoders (CLIP, CLAP, or both side by side)",
             )
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        # Nothing is trained. Of two modalities either will do, as for a clip that lacks one.
+        parts = {"audio": self.audio_text, "visual": self.visual_text}
+        read = tuple(name for name, part in parts.items() if part is not None)
+        return read if len(read) == 1 else ()
+
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """Weighted mean of the modalities' scores, `[N, C]`.
 
