@@ -176,10 +176,11 @@ def _program(graph: Graph, example: tuple[Tensor, ...], method: str) -> Any:
         {0: classes},
     )
     try:
-        with torch.no_grad(), _quiet():
+        # A trace that fails prints the graph so far to stderr.
+        with torch.no_grad(), _quiet(), contextlib.redirect_stderr(io.StringIO()):
             return trace(graph, example, dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        why = "ez_avgzl can; others only if their scores do not branch on the values of tensors"
+        why = "ez_avgzl can; others only if scores take any sizes and do not branch on values"
         raise _refused(method, "traced", error, why) from error
 
 
@@ -335,7 +336,9 @@ def _quiet() -> Any:
     """The exporter talks on stdout, in warnings and in logs; what matters is raised."""
     import logging
 
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    shapes = "torch.fx.experimental.symbolic_shapes"  # torch gives it a level of its own
+    names = ("torch.onnx", "onnxscript", "torch.export", shapes)
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
