@@ -19,6 +19,11 @@ class EzavError(Exception):
     """
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        self.message = " ".join(message.split())
-        self.hint = None if hint is None else " ".join(hint.split())
+        self.message = _one_line(message)
+        self.hint = None if hint is None else _one_line(hint)
         super().__init__(self.message if self.hint is None else f"{self.message}; {self.hint}")
+
+
+def _one_line(text: str) -> str:
+    """Spaces inside a line stay as they are: a path may hold two."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -10,6 +10,7 @@ import pytest
 
 import ezav.cli
 from ezav.cli.main import COMMANDS, main
+from ezav.errors import EzavError
 from tests import worlds
 
 FOLDER = Path(ezav.cli.__file__).parent
@@ -134,6 +135,80 @@ def test_folders_of_odd_names_and_the_one_where_one_is(tmp_path, monkeypatch, ca
     bench = ["bench", "store", "--methods", "eszsl", "--seeds", "1", "--out", "B[/z]"]
     assert main(bench) == 0
     assert "B[/z]/results.md" in capsys.readouterr().out
+
+
+def test_what_users_name_is_printed_as_it_is(capsys):
+    from rich.table import Table
+
+    from ezav.cli.common import output, progress
+
+    name = "a:dog:b [red]c[/red] [/d]"
+    table = Table(name, title=name)
+    table.add_row(name)
+    for console in (output, progress):
+        console.print(name)
+        console.print(table)
+    shown = capsys.readouterr()
+    assert shown.out.count(name) == shown.err.count(name) == 4
+
+
+def test_names_in_a_live_line_are_printed_as_they_are(monkeypatch, capsys):
+    from ezav.cli.runs_progress import runs_progress
+
+    monkeypatch.setattr("ezav.cli.common.progress._force_terminal", True)
+    monkeypatch.setenv("COLUMNS", "200")
+    name = "a:dog:b [red]c[/red] [/d]"
+    with runs_progress(name, 1) as tell:
+        tell(f"news of {name}", False)
+    assert capsys.readouterr().err.count(name) == 2
+
+
+def test_a_command_to_copy_is_quoted(tmp_path, monkeypatch, capsys):
+    worlds.store(tmp_path / "store")
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "eszsl", "store", "--out", "my run"]) == 0
+    shown = capsys.readouterr().out
+    assert "run folder: my run" in shown
+    assert "ezav predict 'my run' CLIP" in shown
+    assert "ezav report 'my run' --out" in shown
+
+
+def test_what_a_stop_keeps_is_said_only_where_something_is_kept(monkeypatch, capsys):
+    def stop(name, rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ezav.cli.main._run", stop)
+    told = {}
+    for name in COMMANDS:
+        assert main([name]) == 130
+        told[name] = "what was finished is kept" in capsys.readouterr().err
+    kept = {name for name in told if told[name]}
+    assert {"extract", "run", "bench"} <= kept
+    assert not kept & {"predict", "scan", "report", "export", "classes"}
+
+
+def test_an_error_is_one_line_and_names_a_path_as_it_is():
+    error = EzavError("no run at 'my  run':\n   neither\r\n\nnor", "  look \n there")
+    assert str(error) == "no run at 'my  run': neither nor; look there"
+
+
+def test_an_error_of_the_system_is_one_line_too(monkeypatch, capsys):
+    path = "a long folder name/" * 9
+
+    def fail(name, rest):
+        raise OSError(28, "No space left on device", path)
+
+    monkeypatch.setattr("ezav.cli.main._run", fail)
+    assert main(["extract"]) == 1
+    assert capsys.readouterr().err == f"ezav extract: No space left on device ('{path}')\n"
+
+
+def test_a_file_of_no_class_names_is_named(tmp_path):
+    from ezav.cli.predict import read_classes
+
+    (tmp_path / "names.txt").write_text(" \n\n")
+    with pytest.raises(EzavError, match=r"names\.txt' holds no class names"):
+        read_classes(None, tmp_path / "names.txt")
 
 
 def test_class_names_of_a_file_that_begins_with_a_byte_order_mark(tmp_path):

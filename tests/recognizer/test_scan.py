@@ -231,6 +231,15 @@ def test_the_command(
     same = ["scan", str(lights[1]), str(long_video), "--out", str(long_video)]
     assert command_line.main(same) == 1
     assert long_video.stat().st_size > 1000
+    capsys.readouterr()
+    # Before anything is read: hours of scanning would be lost.
+    monkeypatch.setattr(
+        "ezav.recognizer.scan.read_windows", lambda *_, **__: pytest.fail("it is read")
+    )
+    (tmp_path / "a.json").mkdir()
+    for path in (tmp_path / "a.json", tmp_path / "events.vtt" / "b.csv"):
+        assert command_line.main([*same[:-1], str(path)]) == 1
+        assert f"cannot write '{path}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("row", [0, -1], ids=["one long event", "hours of none of these"])

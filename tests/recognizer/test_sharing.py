@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ezav.errors import EzavError
 from ezav.features import FeatureStore
 from ezav.recognizer import Recognizer
-from ezav.recognizer.folder import FILES, is_hub_id
+from ezav.recognizer.card import encoder_rows
+from ezav.recognizer.folder import CALIBRATION, FILES, is_hub_id
+from ezav.recognizer.folder import _calibration as read_calibration
 
 Stored = tuple[FeatureStore, Path]
 
@@ -57,6 +61,16 @@ def test_the_card_has_the_real_numbers(recognizer: Recognizer, tmp_path: Path) -
     assert "Apache-2.0" in text
     assert "| audio | random | not stated | not stated |" in text
     assert text.startswith("---\nlibrary_name: ezav\n")
+
+
+def test_the_card_names_each_text_encoder_of_joined_ones(recognizer: Recognizer) -> None:
+    joined = replace(recognizer.text, encoder="clip@1 + minilm@2")
+    trained = replace(recognizer.trained, text=joined)
+    text = [row for row in encoder_rows(trained) if row["modality"] == "text"]
+    assert [(row["name"], row["revision"]) for row in text] == [("clip", "1"), ("minilm", "2")]
+    assert text[0]["licence"] != text[1]["licence"] == "Apache-2.0"
+    with pytest.raises(EzavError, match=r"trained on joined texts \(clip@1 \+ minilm@2\)"):
+        Recognizer(trained).candidates(["walrus"])
 
 
 def test_saved_over_another_run_the_card_is_of_this_one(
@@ -127,6 +141,11 @@ def test_damaged_folders(recognizer: Recognizer, tmp_path: Path) -> None:
         (folder / name).write_text("{")
         with pytest.raises(EzavError):
             Recognizer.load(folder)
+    for name, value in (("clips", float("inf")), ("temperature_", 0), ("temperature_", np.nan)):
+        calibration = json.loads((tmp_path / "whole" / CALIBRATION).read_text())
+        (folder / CALIBRATION).write_text(json.dumps({**calibration, name: value}))
+        with pytest.raises(EzavError, match=r"calibration\.json' is damaged"):
+            read_calibration(folder, 0.0)
     future = shutil.copytree(tmp_path / "whole", tmp_path / "future")
     result = json.loads((future / "result.json").read_text())
     (future / "result.json").write_text(json.dumps({**result, "version": 99}))

@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from ezav.errors import EzavError
-from ezav.reports import write_report
+from ezav.reports import report, write_report
 from ezav.reports.figures.matrix import class_matrix
 from ezav.reports.figures.style import SEEN, UNSEEN
 from ezav.reports.runs import Run, find_runs, label_runs, principal, without_ceo
@@ -257,6 +257,20 @@ def test_bad_arguments_are_answered_in_words(tmp_path: Path, runs: Path) -> None
         write_report([runs], tmp_path / "r.html", store=tmp_path / "store")
     with pytest.raises(EzavError, match="no folder"):
         write_report([runs], tmp_path / "r.html", videos=tmp_path / "videos")
+
+
+def test_each_step_is_told_before_it_is_done(
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(report, "clip_map", lambda group: told.append("drawn"))
+    write_report([runs / "frozen"], tmp_path / "page.html", on_progress=told.append)
+    assert told[told.index("map of the clips") :] == [
+        "map of the clips",
+        "drawn",
+        "mistakes",
+        "files",
+    ]
 
 
 def test_runs_are_found_one_and_two_levels_down(runs: Path) -> None:

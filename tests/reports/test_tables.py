@@ -62,6 +62,9 @@ def test_a_terminal_of_80_columns_is_enough(results: list[RunResult]) -> None:
 def test_labels_are_text_not_markup(results: list[RunResult]) -> None:
     strange = [results[0].model_copy(update={"label": "[bold]a|b*_`<i>[/bold]"})]
     assert "[bold]a|b*_`<i>[/bold]" in printed(strange, 120)
+    emoji = results[0].model_copy(update={"label": "a:dog:b", "dataset": "my:cat:data [/b]"})
+    assert "a:dog:b" in printed([emoji])
+    assert printed([emoji]).startswith("my:cat:data [/b]")
     (line,) = [x for x in markdown_table(summary_rows(strange)).splitlines() if "bold" in x]
     assert r"\[bold\]a\|b\*\_\`\<i\>" in line
     read = list(csv.DictReader(io.StringIO(csv_table(summary_rows(strange)))))

@@ -84,6 +84,7 @@ def test_upload_type_a_new_class_read_the_ranking(tab: Tab, page: Page, run_fold
     moments = [m for c in wanted.ranked for m in c.moments]
     assert cells == [f"{moment.alone:.0%}" for moment in moments]
     assert "What speaks for" in tab.tab.inner_text("#ezav-evidence")
+    assert tab.tab.query_selector("#ezav-ranking [aria-live=polite] .ezav-ranked")
 
     assert tab.tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert tab.errors == []

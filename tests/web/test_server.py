@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -113,6 +114,31 @@ def test_a_file_that_is_too_large_is_refused(page: Page) -> None:
     assert not list(page.folder.rglob("a.mp4"))
 
 
+def test_of_an_upload_that_is_refused_or_cut_off_nothing_stays(page: Page) -> None:
+    before = set(page.folder.rglob("*"))
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
+    part += b"0" * 700_000 + b"\r\n"
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert _post(page, "upload", part + part + b"--x--\r\n", **form) == 413  # each may be so large
+    assert set(page.folder.rglob("*")) == before
+
+    host = page.address.removeprefix("http://").rstrip("/")
+    leaving = http.client.HTTPConnection(host, timeout=30)
+    leaving.putrequest("POST", "/gradio_api/upload")
+    for name, value in {**form, "Content-Length": "900000"}.items():
+        leaving.putheader(name, value)
+    leaving.endheaders()
+    leaving.send(part)
+    until = time.monotonic() + 10
+    while set(page.folder.rglob("*")) == before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert set(page.folder.rglob("*")) != before
+    leaving.close()
+    while set(page.folder.rglob("*")) != before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert set(page.folder.rglob("*")) == before
+
+
 def _post(page: Page, path: str, body: Any, **headers: str) -> int:
     """The status of a request; a body in pieces says nothing of its length."""
     host = page.address.removeprefix("http://").rstrip("/")
@@ -135,9 +161,11 @@ def test_a_request_that_is_too_large_is_refused(page: Page) -> None:
         if body is pieces:
             headers["Transfer-Encoding"] = "chunked"
         assert _post(page, "call/predict", body, **headers) == 413
-    form = b"--x\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\na\r\n--x--\r\n"
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    assert _post(page, "component_server", form, **headers) == 415
+    assert _post(page, "call/upload", larger, **{"Content-Type": "application/json"}) == 413
+    form = b"--x\r\nContent-Disposition: form-data; name=video; filename=a\r\n\r\na\r\n--x--\r\n"
+    for kind in ("multipart/form-data; boundary=x", "Multipart/Form-Data; boundary=x"):
+        for path in ("component_server", "process_recording"):
+            assert _post(page, path, form, **{"Content-Type": kind}) == 415
 
 
 def test_answers_read_only_from_the_folder_of_uploads(page: Page, tmp_path: Path) -> None:
@@ -152,6 +180,20 @@ def test_answers_read_only_from_the_folder_of_uploads(page: Page, tmp_path: Path
     with pytest.raises(EzavError, match="2,001 classes"):
         answers.classes("\n".join(map(str, range(2001))))
     assert answers.classes(" \n ") is None
+
+
+def test_the_list_to_begin_with_is_one_that_is_answered(page: Page, tmp_path: Path) -> None:
+    import gradio as gr
+
+    from ezav.web.page import build
+
+    for most, lines in ((8, 8), (7, 0)):  # the run has 8 classes; empty stands for all of them
+        settings = WebSettings(max_names=most)
+        answers = Answers(page.recognizer, None, settings, tmp_path)  # type: ignore[arg-type]
+        blocks = build(answers, settings, [], lambda _: None, lambda *_: None).blocks.values()
+        (names,) = [one for one in blocks if isinstance(one, gr.Textbox)]
+        assert len(names.value.splitlines()) == lines
+        assert answers.classes(names.value) == (list(page.recognizer.classes) if lines else None)
 
 
 def test_a_mistake_of_ours_is_not_told_to_visitors(caplog: pytest.LogCaptureFixture) -> None:
@@ -182,6 +224,9 @@ def test_uploads_go_with_their_session_and_with_time(tmp_path: Path) -> None:
     os.utime(files["example"], (1, 1))
     uploads.sweep()
     assert [name for name, path in files.items() if path.exists()] == ["example", "ours"]
+    files["ours"].unlink()
+    uploads.sweep(time.time() + 61)  # folders without a file, which it had long enough
+    assert [path.name for path in tmp_path.iterdir()] == ["example"]
 
 
 def test_examples_are_files_or_folders_of_them(tmp_path: Path) -> None:

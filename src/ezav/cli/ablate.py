@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, at_least_one, output
 
@@ -83,8 +82,8 @@ class AblateCommand(Command):
         return {"table": str(table), "simulated": store.header.simulated, "rows": rows}
 
     def show(self, result: dict[str, Any]) -> None:
-        output.print(Path(result["table"]).read_text(encoding="utf-8"), markup=False)
-        output.print(f"written to {escape(result['table'])}")
+        output.print(Path(result["table"]).read_text(encoding="utf-8"))
+        output.print(f"written to {result['table']}")
 
 
 CLI = AblateCommand

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, at_least_one, output
 from ezav.errors import EzavError
@@ -97,7 +96,7 @@ class BenchCommand(Command):
         for one in result["targets"].values():
             rows = summary_rows([RunResult.model_validate(run) for run in one["results"]])
             output.print(rich_table(rows))
-            output.print(f"tables with published rows: {escape(one['table'])}\n")
+            output.print(f"tables with published rows: {one['table']}\n")
 
 
 CLI = BenchCommand

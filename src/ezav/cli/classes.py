@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from rich.markup import escape
+from rich.text import Text
 
 from ezav.cli.common import Command, output, progress
 from ezav.errors import EzavError
@@ -137,7 +137,7 @@ class Optimize(_OnClasses):
             )
         done.save(self.out)
         if not done.converged:
-            progress.print(f"[yellow]not converged:[/yellow] {escape(done.reason)}")
+            progress.print(Text("not converged:", "yellow"), done.reason)
         return {
             "status": 0 if done.converged else 1,
             "out": str(self.out),
@@ -157,7 +157,7 @@ class Optimize(_OnClasses):
         show_closest("optimised", result["after"]["closest"])
         word = "converged" if result["converged"] else "NOT converged"
         output.print(f"{word} after {result['steps']} steps ({result['seconds']:.1f} s)")
-        output.print(f"written: {escape(', '.join([result['out'], *result['figures']]))}")
+        output.print(f"written: {', '.join([result['out'], *result['figures']])}")
 
 
 @dataclass(kw_only=True)
@@ -192,11 +192,11 @@ class Inspect(_OnClasses):
     def show(self, result: dict[str, Any]) -> None:
         columns = {"text": result["text"]} if result["compared"] else {}
         columns["embeddings"] = result["embeddings"]
-        output.print(f"text encoder: {escape(result['encoder'])}")
+        output.print(f"text encoder: {result['encoder']}")
         show_diagnostics(columns, compared=result["compared"])
         show_closest("embeddings", result["embeddings"]["closest"])
         if result["figures"]:
-            output.print(f"written: {escape(', '.join(result['figures']))}")
+            output.print(f"written: {', '.join(result['figures'])}")
 
 
 @dataclass(kw_only=True)
@@ -267,7 +267,7 @@ class Tradeoff(_OnClasses):
         bound = result["points"][0]["simplex_bound"]
         output.print(f"* chosen; nearest-class distance is {bound:.3f} at most")
         if result["figures"]:
-            output.print(f"written: {escape(', '.join(result['figures']))}")
+            output.print(f"written: {', '.join(result['figures'])}")
 
 
 def write_pair_figures(
@@ -315,8 +315,7 @@ def show_closest(title: str, pairs: Sequence[dict[str, Any]]) -> None:
         return
     output.print(f"closest pairs, {title}:")
     for pair in pairs:
-        names = escape(f"{pair['first']} / {pair['second']}")
-        output.print(f"  {pair['distance']:.3f}  {names}")
+        output.print(f"  {pair['distance']:.3f}  {pair['first']} / {pair['second']}")
 
 
 CLI = (

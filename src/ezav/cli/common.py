@@ -9,9 +9,11 @@ from rich.console import Console
 
 from ezav.errors import EzavError
 
-progress = Console(stderr=True, highlight=False)
+# Paths and class names are printed as they are: `[b]` and `:dog:` mean nothing, styles are `Text`.
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+progress = Console(stderr=True, **_PLAIN)
 """Progress, warnings and errors: stderr, so that stdout stays clean for results."""
-output = Console(highlight=False, soft_wrap=True)
+output = Console(soft_wrap=True, **_PLAIN)
 """Results for people; with `--json` nothing is printed here but one JSON document."""
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, at_least_one, output
 
@@ -52,9 +51,7 @@ class CompareCommand(Command):
                 f"{100 * one['low']:+.1f} to {100 * one['high']:+.1f}",
                 f"{one['share_better']:.0%}",
             )
-        told = [
-            f"{name}: {escape(x['label'])} (seed {x['seed']})" for name, x in (("A", a), ("B", b))
-        ]
+        told = [f"{name}: {x['label']} (seed {x['seed']})" for name, x in (("A", a), ("B", b))]
         output.print("   ".join(told))
         output.print(table)
         output.print("percent points; clips resampled within classes, the same for both runs")

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ezav.cli.common import Command, at_least_one, output, progress
@@ -82,7 +81,7 @@ class DemoCommand(Command):
         with _bar("drawing clips") as tell:
             world = generate_toy_world(seed=self.world_seed, on_progress=tell)
         _say(f"{len(world.classes)} classes, {len(world.unseen)} of them never trained on")
-        _say(f"for example [i]{world.unseen[0]}[/i]; the clips: {escape(str(world.folder))}")
+        _say(f"for example {world.unseen[0]}; the clips: {world.folder}")
         return world
 
     def _features(self, world: ToyWorld) -> FeatureStore:
@@ -192,10 +191,10 @@ class DemoCommand(Command):
             f"(always the first clip; of all clips of such classes {_mean(m.U for m in ours):.0%} "
             f"get their name among all classes, {_mean(m.ZSL for m in ours):.0%} among the unseen)"
         )
-        output.print(f"report: {escape(result['report'])}")
-        output.print(f"run:    {escape(result['run'])}   ({result['seconds']:.0f} s in all)")
+        output.print(f"report: {result['report']}")
+        output.print(f"run:    {result['run']}   ({result['seconds']:.0f} s in all)")
         serve = shlex.join(["ezav", "serve", result["run"], "--examples", result["examples"]])
-        output.print(f"\ntry it on a page:  {escape(serve)}")
+        output.print(f"\ntry it on a page:  {serve}")
         output.print(
             "\nyour own videos, sorted into class folders, are three commands away:\n"
             "  ezav extract VIDEOS --out STORE\n"
@@ -220,7 +219,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _step(number: int, title: str) -> None:
-    progress.print(f"[bold]{number}. {title}[/bold]")
+    progress.print(f"{number}. {title}", style="bold")
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, output
 
@@ -48,10 +47,10 @@ class Table(Command):
                 row["name"],
                 str(row["dimension"]),
                 _input(row["needs"]),
-                escape(row["source"]),
-                escape(row["revision"][:_COMMIT]),
-                escape(row["licence"]),
-                escape("; ".join(row["trained_on"]) or "nothing"),
+                row["source"],
+                row["revision"][:_COMMIT],
+                row["licence"],
+                "; ".join(row["trained_on"]) or "nothing",
             )
         output.print(grid)
         output.print(
@@ -99,23 +98,22 @@ class Overlap(Command):
         from rich.table import Table as Grid
 
         trained = "; ".join(result["trained_on"]) or "nothing: it is computed, not learned"
-        output.print(f"{escape(result['encoder'])} was trained on: {escape(trained)}")
+        output.print(f"{result['encoder']} was trained on: {trained}")
         if result["overlap"]:
             grid = Grid("class", "", "training label", "of", box=None, padding=(0, 2, 0, 0))
             for match in result["overlap"]:
-                parts = (match["class_name"], match["kind"], match["label"], match["dataset"])
-                grid.add_row(*map(escape, parts))
+                grid.add_row(match["class_name"], match["kind"], match["label"], match["dataset"])
             output.print(grid)
         if result["labels"]:
             compared = ", ".join(f"{name} ({n} labels)" for name, n in result["labels"].items())
             met = len({match["class_name"] for match in result["overlap"]})
             output.print(
                 f"{met} of {result['classes']} classes meet a label, {result['seen']} by the same "
-                f"words; compared with {escape(compared)}. A match is a hint to look at."
+                f"words; compared with {compared}. A match is a hint to look at."
             )
         if result["unknown"]:
             output.print(
-                f"Whether it has seen them in {escape('; '.join(result['unknown']))} is not known: "
+                f"Whether it has seen them in {'; '.join(result['unknown'])} is not known: "
                 "there is no list of labels (--labels adds one)."
             )
 

@@ -6,12 +6,12 @@ on random inputs, and on real ones where clips are given; a difference above 1e-
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, output, progress
 from ezav.cli.predict import load_recognizer, read_classes
@@ -69,9 +69,9 @@ class ExportCommand(Command):
                 f"{one['runtime']}: largest difference from torch {one['scores']:.1e} in scores, "
                 f"{one['probabilities']:.1e} in probabilities ({one['inputs']} batches)"
             )
-        folder = escape(result["folder"])
-        output.print(f"written to {folder}: {', '.join(result['files'])}")
-        output.print(f"\n  python {folder}/example.py      ranks names with ONNX Runtime alone")
+        output.print(f"written to {result['folder']}: {', '.join(result['files'])}")
+        example = shlex.quote(f"{result['folder']}/example.py")
+        output.print(f"\n  python {example}      ranks names with ONNX Runtime alone")
 
 
 CLI = ExportCommand

@@ -175,16 +175,15 @@ class _Lines:
         parts = [f"extracted {state.done} of {state.total} clips", f"{rate:.1f} clips/s"]
         parts += [f"{self._failed} left out"] * bool(self._failed)
         parts += [f"{timedelta(seconds=left)} left"] * (state.done < state.total)
-        progress.print(", ".join(parts), highlight=False)
+        progress.print(", ".join(parts))
 
 
 def show_report(result: dict[str, Any]) -> None:
     """The summary for people: splits, what is missing, what failed and why."""
-    from rich.markup import escape
     from rich.table import Table
 
     if result["note"]:
-        output.print(escape(result["note"]))
+        output.print(result["note"])
         return
     if result["added"]:
         output.print(
@@ -209,15 +208,14 @@ def show_report(result: dict[str, Any]) -> None:
         output.print(f"{len(result['notes'])} clips carry a remark (column reason of the index)")
     if result["passed_over"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in result["passed_over"].items())
-        output.print(f"passed over, not recordings by their names: {escape(kinds)}")
+        output.print(f"passed over, not recordings by their names: {kinds}")
     if result["empty"]:
-        output.print(f"no recordings in the class folders: {escape(', '.join(result['empty']))}")
+        output.print(f"no recordings in the class folders: {', '.join(result['empty'])}")
     if failures := result["failures"]:
-        output.print(f"[yellow]{len(failures)} clips are left out:[/yellow]")
+        output.print(f"{len(failures)} clips are left out:", style="yellow")
         for failure in failures[:_MOST_FAILURES]:
-            line = f"  {failure['clip']}: {failure['reason']}"
-            output.print(escape(line))
+            output.print(f"  {failure['clip']}: {failure['reason']}")
         if len(failures) > _MOST_FAILURES:
             output.print(f"  and {len(failures) - _MOST_FAILURES} more (--json lists them all)")
     for store in (result, *result["others"]):
-        output.print(f"feature store: {escape(str(store['store']))}")
+        output.print(f"feature store: {store['store']}")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.markup import escape
 from rich.progress import Progress
+from rich.text import Text
 
 from ezav.cli.common import Command, output, progress
 
@@ -55,14 +55,14 @@ class Info(Command):
             lines.insert(1, ("part", "a part of a data set: ezav features merge joins them"))
         table = Table(box=None, show_header=False)
         for name, text in lines:
-            table.add_row(name, escape(text))
+            table.add_row(name, text)
         output.print(table)
         splits = Table("split", "classes", "clips", box=None)
         for split, counts in result["splits"].items():
             splits.add_row(split, str(counts["classes"]), str(counts["clips"]))
         output.print(splits)
         for clip, reason in list(result["failed"].items())[:_MOST_REASONS]:
-            output.print(f"unreadable: {escape(clip)}: {escape(reason)}")
+            output.print(f"unreadable: {clip}: {reason}")
         if len(result["failed"]) > _MOST_REASONS:
             output.print(f"and {len(result['failed']) - _MOST_REASONS} more (--json lists all)")
 
@@ -90,13 +90,12 @@ class Verify(Command):
     def show(self, result: dict[str, Any]) -> None:
         problems = result["problems"]
         for problem in problems[:_MOST_PROBLEMS]:
-            output.print(f"[red]wrong:[/red] {escape(problem)}")
+            output.print(Text("wrong:", "red"), problem)
         if len(problems) > _MOST_PROBLEMS:
             output.print(f"and {len(problems) - _MOST_PROBLEMS} more (--json lists all)")
         verdict = f"{len(problems)} problems" if problems else "sound"
         output.print(
-            f"{escape(result['store'])}: {result['clips']} clips in {result['shards']} shards: "
-            f"{verdict}"
+            f"{result['store']}: {result['clips']} clips in {result['shards']} shards: {verdict}"
         )
 
 
@@ -121,7 +120,7 @@ class Merge(Command):
     def show(self, result: dict[str, Any]) -> None:
         clips = sum(counts["clips"] for counts in result["splits"].values())
         output.print(
-            f"{escape(str(self.out))}: {clips} clips of {len(result['classes'])} classes, "
+            f"{self.out}: {clips} clips of {len(result['classes'])} classes, "
             f"{result['unreadable']} unreadable"
         )
 

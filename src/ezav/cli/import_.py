@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, output, progress
 
@@ -68,8 +67,8 @@ class _Import(Command):
         from rich.table import Table
 
         output.print(
-            f"{result['dataset']} ({result['setting']}) from {escape(result['source'])}\n"
-            f"  -> {escape(result['store'])}, text embeddings "
+            f"{result['dataset']} ({result['setting']}) from {result['source']}\n"
+            f"  -> {result['store']}, text embeddings "
             + ("by name" if result["text_alignment"] == "by_name" else "in the PUBLISHED order")
         )
         table = Table("split", "classes", "clips", "wrong text in published order")
@@ -81,13 +80,11 @@ class _Import(Command):
         table.add_row("all of the data set", "", f"{sum(result['clips'].values()):,}", wrong["all"])
         output.print(table)
         for name, clips in sorted(result["left_out"].items()):
-            output.print(
-                f"left out: {clips:,} clips of '{escape(name)}', a class outside the setting"
-            )
+            output.print(f"left out: {clips:,} clips of '{name}', a class outside the setting")
         for spelling, name in sorted(result["variants"].items()):
-            output.print(f"spelling: '{escape(spelling)}' is taken for '{escape(name)}'")
+            output.print(f"spelling: '{spelling}' is taken for '{name}'")
         for note in result["notes"]:
-            output.print(f"note: {escape(note)}")
+            output.print(f"note: {note}")
 
 
 @dataclass(kw_only=True)

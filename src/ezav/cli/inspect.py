@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.markup import escape
+from rich.text import Text
 
 from ezav.cli.common import Command, at_least_one, output
 from ezav.errors import EzavError
@@ -123,14 +123,14 @@ class InspectCommand(Command):
         for one in result["classes"]:
             numbers = ("" if x is None else f"{x:.1%}" for x in (one["recall"], one["zsl_recall"]))
             kind = "seen" if one["seen"] else "unseen"
-            table.add_row(escape(one["name"]), kind, str(one["clips"]), *numbers)
+            table.add_row(one["name"], kind, str(one["clips"]), *numbers)
         output.print(table)
         for clip in result["clips"]:
-            output.print(f"\n[bold]{escape(clip['clip'])}[/bold]  is '{escape(clip['label'])}'")
+            output.print(Text(f"\n{clip['clip']}", "bold"), f" is '{clip['label']}'")
             for one in clip["classes"]:
                 less = one["stacked"] != one["score"]
                 seen = f", less gamma {one['stacked']:+.3f}" if less else ""
-                output.print(f"  {escape(one['name'])}  score {one['score']:+.3f}{seen}")
+                output.print(f"  {one['name']}  score {one['score']:+.3f}{seen}")
                 tokens = sorted(one["tokens"], key=lambda token: -abs(token["contribution"]))
                 for token in tokens[:_MOST_TOKENS]:
                     when = f" at {token['seconds']:.1f} s" if token["seconds"] else ""

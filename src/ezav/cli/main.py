@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
+from rich.text import Text
 
 import ezav
 from ezav.cli.common import Command, output, progress
@@ -38,6 +38,8 @@ COMMANDS: dict[str, str] = {
     "serve": "a web page for a run: drop a clip, edit the class names",
 }
 """Command name -> one line of help. `ezav.cli.<name>` holds its `CLI`."""
+_GO_ON = {"demo", "extract", "run", "bench", "ablate", "tune", "import", "simulate", "features"}
+"""Commands that, interrupted and called again, go on where they stopped."""
 
 _MODULES = {"import": "import_"}
 _USAGE = 2
@@ -46,13 +48,16 @@ _INTERRUPTED = 130
 
 def _overview() -> None:
     output.print(
-        "[bold]ezav[/bold]: audio-visual generalized zero-shot learning. Recognise events in "
-        "videos,\nincluding classes never seen in training, from the names of the classes.\n"
+        Text.assemble(
+            ("ezav", "bold"),
+            ": audio-visual generalized zero-shot learning. Recognise events in videos,\n"
+            "including classes never seen in training, from the names of the classes.\n",
+        )
     )
     output.print("usage: ezav COMMAND ...        ezav COMMAND --help explains one command\n")
     width = max(map(len, COMMANDS))
     for name, summary in COMMANDS.items():
-        output.print(f"  [bold]{name:<{width}}[/bold]  {escape(summary)}")
+        output.print(Text(f"  {name:<{width}}", "bold"), f" {summary}")
     output.print(
         "\nEvery command takes --json (the result on stdout; progress goes to stderr) and ends "
         "with\nstatus 0 only when it did what was asked."
@@ -70,22 +75,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        progress.print(f"ezav: no command {escape(repr(name))}; ezav --help lists them")
+        progress.print(f"ezav: no command {name!r}; ezav --help lists them")
         return _USAGE
     try:
         return _run(name, rest)
     except EzavError as error:
-        progress.print(f"[red]ezav {name}:[/red] {escape(str(error))}", soft_wrap=True)
+        progress.print(Text(f"ezav {name}:", "red"), str(error), soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        progress.print(f"\nezav {name}: interrupted; what was finished is kept")
+        kept = "; what was finished is kept" if name in _GO_ON else ""
+        progress.print(f"\nezav {name}: interrupted{kept}")
         return _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         where = f" ('{error.filename}')" if error.filename else ""
-        progress.print(f"[red]ezav {name}:[/red] {escape(f'{error.strerror or error}{where}')}")
+        told = f"{error.strerror or error}{where}"
+        progress.print(Text(f"ezav {name}:", "red"), told, soft_wrap=True)
         return 1
 
 

@@ -43,7 +43,7 @@ class MethodsCommand(Command):
         rows = [[str(row[column]) for column in columns] for row in result["methods"]]
         if self.markdown:
             lines = [columns, ["---"] * len(columns), *rows]
-            output.print("\n".join(f"| {' | '.join(line)} |" for line in lines), markup=False)
+            output.print("\n".join(f"| {' | '.join(line)} |" for line in lines))
             return
         from rich.table import Table
 

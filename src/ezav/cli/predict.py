@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.markup import escape
+from rich.text import Text
 
 from ezav.cli.common import Command, output, progress
 from ezav.errors import EzavError
@@ -48,7 +48,7 @@ class PredictCommand(Command):
             # A bad list is told before any file is read.
             recognizer.candidates(classes, names_progress(status))
             for number, path in enumerate(self.clips, start=1):
-                status.update(f"{number} of {len(self.clips)}: {escape(path.name)}")
+                status.update(Text(f"{number} of {len(self.clips)}: {path.name}"))
                 found = recognizer.predict(path, classes=classes, top_k=self.top_k)
                 predictions += [one.as_dict() for one in found]
         unread = [one["clip"] for one in predictions if one["error"]]
@@ -67,13 +67,13 @@ class PredictCommand(Command):
             show_prediction(one)
         if len(result["unread"]) < len(result["predictions"]):
             off = f"{result['ece']:.1%} on average on the run's validation clips"
-            output.print(f"[dim]probabilities are off by {off} (calibration error)[/dim]")
+            output.print(f"probabilities are off by {off} (calibration error)", style="dim")
         if result["unread"]:
             count, total = len(result["unread"]), len(result["predictions"])
-            progress.print(f"[red]{count} of {total} could not be read:[/red]")
+            progress.print(f"{count} of {total} could not be read:", style="red")
             for one in result["predictions"]:
                 if one["error"]:
-                    progress.print(f"  {escape(one['clip'])}: {escape(one['error'])}")
+                    progress.print(f"  {one['clip']}: {one['error']}")
 
 
 CLI = PredictCommand
@@ -112,30 +112,34 @@ def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] 
         raise EzavError(f"cannot read '{file}': {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise EzavError(f"'{file}' is not UTF-8 text", "write one class name a line") from error
-    return [line.strip() for line in lines if line.strip()]
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise EzavError(f"'{file}' holds no class names", "write one a line")
+    return found
 
 
 def show_prediction(one: dict[str, Any]) -> None:
     """One clip for people: ranked names, and in words what it lacks."""
     if one["error"]:
-        output.print(f"[bold]{escape(one['clip'])}[/bold]  not read: {escape(one['error'])}\n")
+        output.print(Text(one["clip"], "bold"), f" not read: {one['error']}\n")
         return
     seconds = f"  ({one['duration']:.1f} s)" if one["duration"] else ""
-    output.print(f"[bold]{escape(one['clip'])}[/bold]{seconds}")
+    output.print(Text.assemble((one["clip"], "bold"), seconds))
     width = max(len(label(c)) for c in one["ranked"])
     for place, c in enumerate(one["ranked"], start=1):
         why = ", ".join(f"{k} {v:+.2f}" for k, v in c["contributions"].items())
-        output.print(
-            f"  {place:>2}  {escape(label(c)):<{width}}  {c['kind']:<6}  {c['probability']:>6.1%}  "
-            f"score {c['score']:+.3f}" + (f"  [dim]{why}[/dim]" if why else "")
+        line = (
+            f"  {place:>2}  {label(c):<{width}}  {c['kind']:<6}  {c['probability']:>6.1%}  "
+            f"score {c['score']:+.3f}"
         )
+        output.print(Text.assemble(line, (f"  {why}" if why else "", "dim")))
     if one["rejected"]:
         output.print("  none of these stands out: it may be something else")
     for modality, reason in one["missing"].items():
         what, other = ("sound", "picture") if modality == "audio" else ("picture", "sound")
-        output.print(f"  no {what} ({escape(reason)}): answered from the {other} alone")
+        output.print(f"  no {what} ({reason}): answered from the {other} alone")
     for warning in one["warnings"]:
-        output.print(f"  warning: {escape(warning)}")
+        output.print(f"  warning: {warning}")
     output.print("")
 
 

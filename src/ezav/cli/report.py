@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.markup import escape
+from rich.text import Text
 
 from ezav.cli.common import Command, output, progress
 
@@ -44,7 +44,7 @@ class ReportCommand(Command):
                 figures=self.figures,
                 store=self.store,
                 videos=self.videos,
-                on_progress=lambda step: status.update(f"drawing: {step}"),
+                on_progress=lambda step: status.update(Text(f"drawing: {step}")),
             )
         results = [read_result(folder) for folder in folders]
         self._rows = summary_rows(results)
@@ -71,9 +71,9 @@ class ReportCommand(Command):
         from ezav.reports.tables import rich_table
 
         output.print(rich_table(self._rows))
-        output.print(f"report: {escape(result['report'])}")
+        output.print(f"report: {result['report']}")
         if result["figures"]:
-            output.print(f"figures: {escape(result['figures'])}")
+            output.print(f"figures: {result['figures']}")
 
 
 CLI = ReportCommand

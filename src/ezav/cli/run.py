@@ -8,6 +8,7 @@ recipe for the store's data set unless given. Writes a run folder that says ever
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ezav.cli.common import Command, at_least_one, output, progress
@@ -76,7 +76,7 @@ class RunCommand(Command):
             folder = self.out if self.seeds == 1 else self.out / f"seed-{seed}"
             if self.seeds > 1 and (folder / "result.json").is_file():
                 results[folder] = self._kept(folder, seed, store)
-                progress.print(f"seed {seed}: done already, kept ({escape(str(folder))})")
+                progress.print(f"seed {seed}: done already, kept ({folder})")
                 continue
             check_free(folder)
             results[folder] = None  # holds its place
@@ -86,7 +86,10 @@ class RunCommand(Command):
             some = waiting[start : start + size]
             protocols = [self._protocol(seed, store) for seed, _ in some]
             if self.alphas:
-                protocols = [self._choose_alpha(one, store) for one in protocols]
+                protocols = [
+                    self._choose_alpha(one, store, folder)
+                    for one, (_, folder) in zip(protocols, some)
+                ]
             with epoch_progress() as title:
                 told = [title(f"{self.method}, seed {seed}") for seed, _ in some]
                 checkpoints = [checkpoint_of(folder) for _, folder in some]
@@ -131,13 +134,16 @@ class RunCommand(Command):
             )
         return result
 
-    def _choose_alpha(self, protocol: TwoStageProtocol, store: FeatureStore) -> TwoStageProtocol:
+    def _choose_alpha(
+        self, protocol: TwoStageProtocol, store: FeatureStore, folder: Path
+    ) -> TwoStageProtocol:
         from ezav.protocol.choose import choose_alpha
+        from ezav.protocol.run_folder import tried_beside
 
         def tell(alpha: float, hm: float) -> None:
             progress.print(f"alpha {alpha:g}: validation HM {hm:.1%}")
 
-        chosen = choose_alpha(protocol, store, self.alphas, tell)
+        chosen = choose_alpha(protocol, store, self.alphas, tell, tried_beside(folder))
         recipe = chosen.config.classes
         kept = f"{recipe.alpha:g}" if recipe.source == "ceo" else "0 (the raw text embeddings)"
         progress.print(f"chosen on validation: alpha {kept}")
@@ -150,11 +156,10 @@ class RunCommand(Command):
         folders = [Path(run.pop("folder")) for run in result["runs"]]
         runs = [RunResult.model_validate(run) for run in result["runs"]]
         output.print(rich_table(summary_rows(runs)))
-        names = [escape(str(folder)) for folder in folders]
-        out = escape(str(self.out))
-        output.print(f"run folder: {names[0] if len(names) == 1 else out}")
+        output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
+        names = [shlex.quote(str(folder)) for folder in folders]
         output.print(f"\n  ezav predict {names[0]} CLIP...          name what is in a clip")
-        every = " ".join(names) if len(names) < 4 else f"{out}/*"
+        every = " ".join(names) if len(names) < 4 else f"{shlex.quote(str(self.out))}/*"
         output.print(f"  ezav report {every} --out report.html    tables and figures")
 
 
@@ -234,7 +239,7 @@ def epoch_progress() -> Iterator[Callable[[str], OnEpoch]]:
     from ezav.protocol.validation import ValidationEpoch
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.completed:.0f}/{task.total:.0f} epochs {task.fields[news]}"),
         TimeElapsedColumn(),

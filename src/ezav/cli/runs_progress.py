@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ezav.cli.common import progress
@@ -23,18 +22,18 @@ def runs_progress(title: str, total: int) -> Iterator[Tell]:
     Runs done by an earlier call count as done, but not for the pace.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
-        TextColumn("{task.fields[news]}"),
+        TextColumn("{task.fields[news]}", markup=False),
     )
     live = progress.is_terminal
     started = time.monotonic()
     ended = fresh = 0
     with Progress(*columns, console=progress, disable=not live) as bar:
-        task = bar.add_task(escape(title), total=total, left="", news="")
+        task = bar.add_task(title, total=total, left="", news="")
 
         def tell(news: str, kept: bool = False) -> None:
             nonlocal ended, fresh
@@ -43,10 +42,10 @@ def runs_progress(title: str, total: int) -> Iterator[Tell]:
             left = ""
             if fresh and ended < total:
                 left = time_left(time.monotonic() - started, fresh, total - ended)
-            bar.update(task, completed=ended, left=left, news=escape(news))
+            bar.update(task, completed=ended, left=left, news=news)
             if not live and not kept:
                 line = f"{ended}/{total} {news}{left and f', {left}'}"
-                progress.print(line, soft_wrap=True, markup=False)
+                progress.print(line, soft_wrap=True)
 
         yield tell
 

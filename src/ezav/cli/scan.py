@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, output, progress
 from ezav.cli.predict import load_recognizer, names_progress, read_classes
 from ezav.errors import EzavError
 from ezav.recognizer.events import ScanSettings
+from ezav.safe_io import check_writable
 
 
 @dataclass(kw_only=True)
@@ -50,6 +50,8 @@ class ScanCommand(Command):
         recognizer = load_recognizer(self.run_folder, self.device)
         with progress.status("class names") as status:
             recognizer.candidates(classes, names_progress(status))
+        for path in self.out:  # else hours of footage may be scanned in vain
+            check_writable(path)
         warnings: list[str] = []
         with seconds_progress(self.video.name) as on_progress:
             events = list(
@@ -70,14 +72,14 @@ class ScanCommand(Command):
         for event in result["events"]:
             output.print(
                 f"{clock(event['start'], '.')} - {clock(event['end'], '.')}  "
-                f"{event['probability']:>4.0%}  {event['kind']:<6}  {escape(event['name'])}"
+                f"{event['probability']:>4.0%}  {event['kind']:<6}  {event['name']}"
             )
         if not result["events"]:
             output.print("no events: no class stands out for long enough")
         for warning in result["warnings"]:
-            output.print(f"  warning: {escape(warning)}")
+            output.print(f"  warning: {warning}")
         for path in result["files"]:
-            output.print(f"written: {escape(path)}")
+            output.print(f"written: {path}")
 
 
 CLI = ScanCommand
@@ -89,13 +91,13 @@ def seconds_progress(name: str) -> Iterator[Callable[[float, float | None], None
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f} of {task.fields[claimed]} s"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=progress, transient=True) as bar:
-        task = bar.add_task(escape(name), total=None, claimed="?")
+        task = bar.add_task(name, total=None, claimed="?")
 
         def on_progress(done: float, claimed: float | None) -> None:
             known = {} if claimed is None else {"total": claimed, "claimed": f"{claimed:.0f}"}

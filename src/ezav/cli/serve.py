@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.markup import escape
+from rich.text import Text
 
 from ezav.cli.common import Command, progress
 from ezav.cli.predict import load_recognizer
@@ -39,9 +39,9 @@ class ServeCommand(Command):
         # A service manager ends with SIGTERM: leave no upload behind then either.
         signal.signal(signal.SIGTERM, lambda *_: over.set())
         with serving(recognizer, self.web, self.examples) as address:
-            progress.print(f"the page is at [bold]{escape(address)}[/bold]  (Ctrl-C ends it)")
+            progress.print("the page is at", Text(address, "bold"), " (Ctrl-C ends it)")
             if self.web.host not in {"127.0.0.1", "localhost", "::1"}:
-                progress.print(f"anyone who reaches {escape(self.web.host)} may use it")
+                progress.print(f"anyone who reaches {self.web.host} may use it")
             try:
                 over.wait()
             except KeyboardInterrupt:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, output, progress
 from ezav.errors import EzavError
@@ -77,7 +76,7 @@ class CLI(Command):
     def show(self, result: dict[str, Any]) -> None:
         output.print(
             f"{result['dataset']} ({result['setting']}): {sum(result['clips'].values()):,} "
-            f"simulated clips -> {escape(result.get('store') or result['files'])}"
+            f"simulated clips -> {result.get('store') or result['files']}"
         )
         for split, clips in result["clips"].items():
             output.print(f"  {split}: {result['classes'][split]} classes, {clips:,} clips")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
-from rich.markup import escape
 
 from ezav.cli.common import Command, at_least_one, output
 
@@ -103,8 +102,8 @@ class TuneCommand(Command):
         output.print(f"trial {best['number']:<3} best: validation HM {best['HM']:.1%}")
         for name, value in best["settings"].items():
             shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-            output.print(f"  {name:<26} {escape(shown)}")
-        output.print(f"recipe: {escape(result['recipe'])}")
+            output.print(f"  {name:<26} {shown}")
+        output.print(f"recipe: {result['recipe']}")
         output.print("The best of many trials is optimistic on validation: let 'ezav bench' judge.")
 
 

@@ -108,12 +108,15 @@ class Calibration:
         """What :meth:`as_dict` gave.
 
         Raises:
-            KeyError, TypeError, ValueError: an entry is missing, or is no number.
+            KeyError, TypeError, ValueError, OverflowError: an entry is missing, or is no number
+                that it may be.
         """
         found = {field.name: data[field.name] for field in fields(cls)}
         if found["reject_threshold_"] is None:
             found["reject_threshold_"] = -math.inf
         numbers = {name: float(value) for name, value in found.items()}
+        if not 0 < numbers["temperature_"] < math.inf:
+            raise ValueError(f"a temperature of {numbers['temperature_']:g}")
         return cls(**{**numbers, "clips": int(found["clips"])})  # type: ignore[arg-type]
 
 

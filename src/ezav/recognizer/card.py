@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ezav.encoders import registry
+from ezav.encoders.base import Kind
 from ezav.errors import EzavError
 from ezav.recognizer.trained import Trained
 
@@ -51,10 +52,13 @@ def card_text(trained: Trained) -> str:
 
 def encoder_rows(trained: Trained) -> list[dict[str, str]]:
     """Modality, name, revision, licence and source of the encoders of a run."""
-    named = [(e.modality, e.name, e.revision) for e in trained.header.encoders]
-    named = [row for row in named if row[0] != "text"]
-    name, _, revision = trained.text.encoder.partition("@")
-    return [_encoder_row(*row) for row in [*named, ("text", name, revision)]]
+    named: list[tuple[Kind, str, str]] = [
+        (e.modality, e.name, e.revision) for e in trained.header.encoders if e.modality != "text"
+    ]
+    for one in trained.text.encoder.split(" + "):  # more than one where texts are joined
+        name, _, revision = one.partition("@")
+        named.append(("text", name, revision))
+    return [_encoder_row(*row) for row in named]
 
 
 def _encoder_row(kind: Any, name: str, revision: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from ezav.media import Clip, Frames, Waveform, read_clip
 
 _Encoder = TypeVar("_Encoder")
 _STORED = "give clips as stored features"
+_KNOWN = "choose among the classes of the run: it keeps their embeddings"
 _NAMES_AT_ONCE = 512
 
 
@@ -88,13 +89,12 @@ class RunEncoders:
     @cached_property
     def text(self) -> TextEncoder:
         """The text encoder, with the prompts of the run; raises as `visual`."""
-        hint = "choose among the classes of the run: it keeps their embeddings"
-        encoder = self._load(load_text, "text", hint)
+        encoder = self._load(load_text, "text", _KNOWN)
         if self._prompts and encoder.card.templates != self._prompts:
             raise EzavError(
                 f"the run was made with the prompts {list(self._prompts)}, the text encoder "
                 f"'{encoder.card.name}' now has {list(encoder.card.templates)}",
-                hint,
+                _KNOWN,
             )
         return encoder
 
@@ -221,6 +221,12 @@ class RunEncoders:
     def _recorded(self, kind: Kind) -> tuple[str, str, str]:
         """Name, revision and options of an encoder, as the run tells them."""
         if kind == "text":
+            if " + " in self._text_embeddings.encoder:
+                raise EzavError(
+                    f"the run was trained on joined texts ({self._text_embeddings.encoder}), and "
+                    "a new name is encoded by one text encoder only",
+                    _KNOWN,
+                )
             name, _, revision = self._text_embeddings.encoder.rpartition("@")
             if not name:
                 name, revision = revision, ""

@@ -134,7 +134,7 @@ def _calibration(folder: Path, gamma: float) -> Calibration:
         return Calibration.fit(read_evaluation_file(folder / "validation.safetensors"), gamma)
     try:
         return Calibration.of(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise EzavError(f"'{path}' is damaged: {error}", "save the recogniser again") from error
 
 

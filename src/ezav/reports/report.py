@@ -111,21 +111,21 @@ class _Panels:
 
     def draw(self, first: Panel) -> list[Panel]:
         shown = principal(self.groups)
-        steps: list[Callable[[], Panel | None]] = [
-            lambda: seen_unseen_curves(self.groups),
-            lambda: per_class_recall(shown),
-            lambda: training_curves(shown),
-            lambda: confusion(shown, without_ceo(shown, self.groups)),
-            lambda: similarity(shown),
-            lambda: clip_map(shown),
-            lambda: error_gallery(shown, self.find),
-        ]
+        steps: dict[str, Callable[[], Panel | None]] = {
+            "seen-unseen curves": lambda: seen_unseen_curves(self.groups),
+            "recall": lambda: per_class_recall(shown),
+            "training": lambda: training_curves(shown),
+            "confusion": lambda: confusion(shown, without_ceo(shown, self.groups)),
+            "similarity": lambda: similarity(shown),
+            "map of the clips": lambda: clip_map(shown),
+            "mistakes": lambda: error_gallery(shown, self.find),
+        }
         panels = [first]
-        for step in steps:
+        for name, step in steps.items():
+            self.on_progress(name)
             panel = step()
             if panel is not None:
                 panels.append(panel)
-                self.on_progress(panel.title)
         return panels
 
 

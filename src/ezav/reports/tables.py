@@ -37,20 +37,21 @@ def rich_table(rows: Sequence[SummaryRow], title: str = "") -> RenderableType:
     The last row of a table is chance; below it stands what must not be overlooked (:func:`notes`).
     """
     from rich.console import Group
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     parts: list[RenderableType] = []
     for table_rows in by_comparison(rows):
         first = table_rows[0]
-        heading = escape(title or first.where.title)
+        # As `Text`, names are shown as they are, whatever console prints the table.
+        heading = Text(title or first.where.title, "bold")
         # A column that says the same in every row costs width; say it once.
         counts = {len(row.seeds) for row in table_rows}
         if len(counts) == 1 and max(counts) > 1:
-            heading += f", mean ± sd of {max(counts)} seeds"
+            heading.append(f", mean ± sd of {max(counts)} seeds")
         if first.where.simulated:
-            heading += "  [bold red]SIMULATED DATA[/bold red]"
-        table = Table(title=heading, title_justify="left", title_style="bold", box=None)
+            heading.append("  SIMULATED DATA", "red")
+        table = Table(title=heading, title_justify="left", box=None)
         table.add_column("", overflow="fold", min_width=12)
         if len(counts) > 1:
             table.add_column("seeds", justify="right")
@@ -59,11 +60,11 @@ def rich_table(rows: Sequence[SummaryRow], title: str = "") -> RenderableType:
         for row in table_rows:
             seeds = [str(len(row.seeds))] if len(counts) > 1 else []
             cells = [row.cell(metric).replace("± ", "±") for metric in METRICS]
-            table.add_row(escape(row.marked_label), *seeds, *cells)
+            table.add_row(Text(row.marked_label), *seeds, *cells)
         blank = [""] if len(counts) > 1 else []
         table.add_row("chance", *blank, *_chance_cells(first), style="dim")
         parts.append(table)
-        parts.extend(f"[yellow]note:[/yellow] {escape(note)}" for note in notes(table_rows))
+        parts.extend(Text.assemble(("note:", "yellow"), f" {note}") for note in notes(table_rows))
     return Group(*parts)
 
 

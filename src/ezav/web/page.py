@@ -49,6 +49,8 @@ def build(
         remember: called with a session and a file of it.
     """
     recognizer = answers.recognizer
+    listed = len(recognizer.classes) <= min(_LISTED, settings.max_names)
+    every = "\n".join(recognizer.classes) if listed else ""
 
     def recognise(upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
         if upload:
@@ -88,9 +90,7 @@ def build(
                 names = gr.Textbox(
                     label="Classes, one a line; write any names you like",
                     info=f"Empty: all {len(recognizer.classes)} classes of the run.",
-                    value="\n".join(recognizer.classes[:_LISTED])
-                    if len(recognizer.classes) <= _LISTED
-                    else "",
+                    value=every,
                     lines=8,
                     max_lines=14,
                     max_length=settings.max_letters,
@@ -111,6 +111,8 @@ def build(
                     render.hint(),
                     elem_classes="ezav-answer",
                     elem_id="ezav-ranking",
+                    # A screen reader tells the answer when it comes.
+                    js_on_load="element.setAttribute('aria-live', 'polite')",
                 )
                 evidence = gr.HTML("", elem_classes="ezav-answer", elem_id="ezav-evidence")
         as_data = gr.JSON(visible=False)
@@ -142,7 +144,6 @@ def build(
             concurrency_limit=settings.workers,
             concurrency_id="clips",
         )
-        every = "\n".join(recognizer.classes) if len(recognizer.classes) <= _LISTED else ""
         reset.click(lambda: every, None, [names], api_visibility="private", queue=False)
         page.unload(ended)
     tell_what_is_read(page)

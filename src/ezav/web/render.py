@@ -21,7 +21,7 @@ _ROWS = 4
 
 def message(text: str) -> str:
     """What went wrong, or what to do, in a box."""
-    return f'<div class="ezav-message" role="alert"><strong>No answer</strong>{escape(text)}</div>'
+    return f'<div class="ezav-message"><strong>No answer</strong>{escape(text)}</div>'
 
 
 def hint() -> str:
@@ -88,7 +88,7 @@ def _modalities(found: Prediction) -> str:
             f"<span>{value:+.2f}</span></div>"
         )
     return (
-        f"<h3>What speaks for “{escape(found.best.name)}”</h3>{''.join(rows)}"
+        f"<h2>What speaks for “{escape(found.best.name)}”</h2>{''.join(rows)}"
         '<p class="ezav-legend">How much its log probability falls when the clip loses its sound '
         "or its picture; to the left: it speaks against.</p>"
     )
@@ -125,7 +125,7 @@ def _timeline(found: Prediction, shown: Clip) -> str:
         if any(0 < len(c.moments) < MOMENTS for c in found.ranked[:_ROWS]):
             words += " Hatched: a moment from which nothing was read."
         legend = f'<p class="ezav-legend">{words}</p>'
-    return f'<h3>Over time</h3><div class="ezav-time">{body}{axis}</div>{legend}'
+    return f'<h2>Over time</h2><div class="ezav-time">{body}{axis}</div>{legend}'
 
 
 def _moments(candidate: Candidate, end: float) -> str:

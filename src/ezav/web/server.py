@@ -143,8 +143,8 @@ class Uploads:
             path.unlink(missing_ok=True)
 
     def keep_what_is_there(self) -> None:
-        """Files of the page itself (examples) stay until the server ends."""
-        self._kept |= {path for path in self._folder.rglob("*") if path.is_file()}
+        """What is the page's own (examples) stays until the server ends."""
+        self._kept |= set(self._folder.rglob("*"))
 
     def size(self) -> int:
         """Bytes of all uploads that are there."""
@@ -158,13 +158,17 @@ class Uploads:
         return total
 
     def sweep(self, now: float | None = None) -> None:
-        """Remove files that were uploaded too long ago, whoever uses them."""
+        """Remove files that were uploaded too long ago, whoever uses them, and empty folders."""
         limit = (time.time() if now is None else now) - self._seconds
         for path in list(self._folder.rglob("*")):
             try:
-                if path.is_file() and path not in self._kept and path.stat().st_mtime < limit:
+                if path in self._kept or path.stat().st_mtime >= limit:
+                    continue
+                if path.is_dir():
+                    path.rmdir()
+                else:
                     path.unlink()
-            except FileNotFoundError:
+            except OSError:  # gone meanwhile, or a folder that holds a newer file
                 continue
 
     @contextmanager
