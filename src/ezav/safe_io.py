@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from ezav.errors import EzavError
 
@@ -139,10 +140,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
-    except OSError as error:
-        raise EzavError(f"cannot write '{path}': {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:  # the latter from a full disk, too
+        why = getattr(error, "strerror", None) or error
+        raise EzavError(f"cannot write '{path}': {why}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Try before long work whether its result can be written to a file; its folder is made.
+
+    Raises:
+        EzavError: it is a folder, or one that cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise EzavError(f"cannot write '{path}': it is a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise EzavError(f"cannot write '{path}': {error.strerror}") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -31,11 +31,8 @@ def save_tree(path: str | Path, tree: Any) -> None:
     """
     tensors: dict[str, Tensor] = {}
     shape = json.dumps(_flatten(tree, tensors))
-    try:
-        with atomic_path(path) as temporary:
-            save_file(tensors, temporary, {"tree": shape})
-    except SafetensorError as error:  # a full disk is no OSError here
-        raise EzavError(f"cannot write '{path}': {error}") from error
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"tree": shape})
 
 
 def load_tree(path: str | Path) -> Any:
