@@ -189,6 +189,7 @@ RECIPE = "method: ez_avgzl\nsource: us\nsettings:\n  default:\n"
     ("text", "message"),
     [
         (RECIPE + "    config: {widht: 3}\n", "no field 'widht'"),
+        (RECIPE + "    config: {classes: {alfa: 0.3}}\n", "classes has no field 'alfa'"),
         (RECIPE + "    config: {width: wide}\n", "width: Input should be a valid integer"),
         (RECIPE + "    config: {dropout: 1.5}\n", "outside"),
         (RECIPE + "    config: {classes: {source: sideways}}\n", "classes.source"),

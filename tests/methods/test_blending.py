@@ -143,7 +143,7 @@ def test_the_trained_method_answers_the_loop() -> None:
         ({"trained": "devise", "trained_config": {"margin": "wide"}}, "trained_config.margin"),
         (
             {"trained": "devise", "trained_config": {"dropuot": 0.5}},
-            "trained_config.dropuot: 'devise' has no such field; it has: dropout, margin",
+            "trained_config has no field 'dropuot'; it has: dropout, margin",
         ),
     ],
 )

@@ -71,6 +71,14 @@ def test_a_draw_keeps_the_number_of_clips_of_each_class():
     assert len(set(index.tolist())) < len(index)
 
 
+def test_runs_that_give_a_clip_different_classes_are_refused():
+    a = evaluation(1.0)
+    corrected = a.targets.clone()
+    corrected[3] = (corrected[3] + 1) % len(a.classes)
+    with pytest.raises(EzavError, match="another class"):
+        paired_bootstrap(a, dataclasses.replace(a, targets=corrected), (0.0, 0.0))
+
+
 def test_runs_of_different_clips_are_refused():
     with pytest.raises(EzavError, match="different clips"):
         paired_bootstrap(evaluation(1.0), evaluation(1.0, clips=60), (0.0, 0.0))

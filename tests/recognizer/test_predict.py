@@ -151,6 +151,15 @@ def test_a_missing_modality_is_said_and_only_two_have_contributions(stored: Stor
     assert set(whole.best.contributions) == {"audio", "visual"}
 
 
+def test_a_clip_without_what_the_run_reads_gets_no_answer(stored: Stored, tmp_path: Path) -> None:
+    run = small_run.train(stored[0], tmp_path / "run", modalities="audio")
+    found = {one.clip: one for one in Recognizer.load(run).predict(stored[0].select())}
+    silent, dark = found[f"{small_run.NAMES[0]}/0"], found[f"{small_run.NAMES[1]}/0"]
+    assert "reads audio features only" in silent.error
+    assert not silent.ranked
+    assert dark.ranked
+
+
 def test_contribution_is_the_log_probability_lost_without_the_modality(
     recognizer: Recognizer, stored: Stored
 ) -> None:

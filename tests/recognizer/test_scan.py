@@ -84,9 +84,14 @@ def test_only_the_named_classes_are_found(sure: Recognizer, long_video: Path) ->
     assert green.start <= 5 < 7 <= green.end
 
 
-def test_recordings_with_one_modality_and_none(sure: Recognizer, tmp_path: Path) -> None:
+def test_recordings_with_one_modality_and_none(
+    sure: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     silent = small_run.write_video(tmp_path / "a.mp4", ["red light"], 3.0, sound=False)
     assert list(scan(sure, silent, None, EVERYTHING))
+    with monkeypatch.context() as patch:
+        patch.setattr(Recognizer, "reads", ("audio",))
+        assert not list(scan(sure, silent, None, EVERYTHING))
     broken = tmp_path / "b.mp4"
     broken.write_text("nothing")
     with pytest.raises(EzavError, match=r"cannot scan .*not a media file"):

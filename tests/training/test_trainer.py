@@ -12,7 +12,7 @@ from ezav.features.feature_set import Ragged
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
-from ezav.training import Trainer, TrainingConfig, build_method, score_all
+from ezav.training import Trainer, TrainingConfig, build_method, score_all, scoring
 from ezav.training.together import Together
 from ezav.training.trainer import drop_modalities
 from tests import worlds
@@ -118,6 +118,27 @@ def test_scoring_in_blocks_equals_scoring_at_once():
     clips = worlds.feature_set()
     whole = score_all(run.method, clips, TEXT)
     assert torch.allclose(score_all(run.method, clips, TEXT, working=1), whole, atol=1e-6)
+
+
+def test_a_block_of_long_clips_holds_few_of_them(monkeypatch):
+    method = build_method(EzAvgzl, dataclasses.replace(CONFIG, temporal=True), DIMS, 0).eval()
+    long, clips = 1000, worlds.feature_set()
+    tokens = torch.randn(long * len(clips), worlds.AUDIO_DIM)
+    times = torch.arange(float(long)).repeat(len(clips))
+    clips = dataclasses.replace(
+        clips, audio=Ragged(tokens, torch.arange(len(clips) + 1) * long, times)
+    )
+    whole = method.scores(*(x.gather(torch.arange(9)) for x in (clips.audio, clips.visual)), TEXT)
+    blocks = []
+
+    def scores(audio, visual, classes):
+        blocks.append(audio.mask.shape)
+        return EzAvgzl.scores(method, audio, visual, classes)
+
+    monkeypatch.setattr(method, "scores", scores)
+    assert torch.allclose(score_all(method, clips, TEXT)[:9], whole, atol=1e-5)
+    assert sum(rows for rows, _ in blocks) == len(clips)
+    assert max(rows * width for rows, width in blocks) <= scoring.TOKENS
 
 
 def test_wrong_dimensions_and_non_finite_features_are_one_line():

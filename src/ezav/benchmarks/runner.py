@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,24 +86,14 @@ def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]
     Raises:
         EzavError: an unknown method or field, or a value of the wrong kind.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     from ezav.methods import registry
+    from ezav.methods.common.config_check import parse
     from ezav.protocol.run_folder import parse_config, plain_config
     from ezav.training.config import TrainingConfig
 
     found = registry.get(method)
     typed_config = parse_config(found, merged(plain_config(found.Config()), config))
-    unknown = sorted(set(training) - {field.name for field in fields(TrainingConfig)})
-    if unknown:
-        raise EzavError(f"the training settings have no field '{unknown[0]}'")
-    try:
-        typed_training = TypeAdapter(TrainingConfig).validate_python(training)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise EzavError(f"training.{where}: {first['msg']}") from error
-    return typed_config, typed_training
+    return typed_config, parse(TrainingConfig, training, "training")
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,11 @@ def _aligned(a: Evaluation, b: Evaluation) -> Evaluation:
     columns = torch.tensor([name[c] for c in a.classes])
     if not torch.equal(a.seen, b.seen[columns]):
         raise EzavError("the two runs have different seen classes")
+    if not torch.equal(columns[a.targets], b.targets[rows]):
+        raise EzavError(
+            "some clips have another class in the one run than in the other",
+            "compare runs of one feature store",
+        )
     return Evaluation(b.scores[rows][:, columns], a.targets, a.seen, a.classes, a.clips)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
 import shutil
@@ -24,7 +23,7 @@ from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
-from ezav.methods.common.config_check import check_config
+from ezav.methods.common.config_check import parse
 from ezav.metrics import (
     calibrated_predictions,
     gzsl_scores,
@@ -35,6 +34,7 @@ from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.result import RESULT_VERSION, ClassResult, Metrics, RunResult
 from ezav.protocol.two_stage import FittedProtocol, TwoStageProtocol
+from ezav.safe_io import write_text
 
 RESULT = "result.json"
 
@@ -65,11 +65,11 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
     try:
         partial.mkdir()
         model = fitted.model_
-        (partial / RESULT).write_text(result.model_dump_json(indent=2) + "\n")
+        write_text(partial / RESULT, result.model_dump_json(indent=2) + "\n")
         config = {"method": result.method, "config": result.config, "training": result.training}
-        (partial / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        (partial / "metrics.jsonl").write_text(_metrics_lines(fitted))
-        (partial / "store.json").write_text(fitted.store.header.model_dump_json(indent=2) + "\n")
+        write_text(partial / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_text(partial / "metrics.jsonl", _metrics_lines(fitted))
+        write_text(partial / "store.json", fitted.store.header.model_dump_json(indent=2) + "\n")
         weights = model.method.state_dict()
         dims = {"dims": json.dumps(asdict(model.method.dims))}
         _save_tensors(partial / "weights.safetensors", weights, dims)
@@ -117,7 +117,7 @@ def read_result(folder: str | Path) -> RunResult:
     if not path.is_file():
         raise EzavError(f"no run at '{folder}' (no {RESULT})", "'ezav run' writes one")
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_bytes())
         version = data.get("version") if isinstance(data, dict) else None
         if version != RESULT_VERSION:
             raise EzavError(
@@ -219,18 +219,7 @@ def parse_config(method: type[Method], values: dict[str, Any]) -> Any:
     Raises:
         EzavError: a field is unknown, or has a value of the wrong kind or beyond reason.
     """
-    known = {field.name for field in dataclasses.fields(method.Config)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise EzavError(f"{method.Config.__name__} has no field '{unknown[0]}'")
-    try:
-        config = TypeAdapter(method.Config).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise EzavError(f"{method.Config.__name__}.{where}: {first['msg']}") from error
-    check_config(config)
-    return config
+    return parse(method.Config, values, method.Config.__name__)
 
 
 def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:

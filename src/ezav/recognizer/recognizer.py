@@ -16,6 +16,7 @@ from torch import Tensor
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
+from ezav.features.store import MODALITIES
 from ezav.media import Clip
 from ezav.recognizer.candidates import Candidates, all_classes, extend, named_classes
 from ezav.recognizer.card import model_card
@@ -230,9 +231,11 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         lengths = {"audio": clips.audio.lengths.tolist(), "visual": clips.visual.lengths.tolist()}
         answers = []
         for row, name in enumerate(clips.clips):
-            present = tuple(m for m in ("audio", "visual") if lengths[m][row])
-            if not present:
-                answers.append(Prediction(clip=name, error="neither sound nor picture"))
+            present = tuple(m for m in MODALITIES if lengths[m][row])
+            if not set(present) & set(self.reads):
+                neither = "neither sound nor picture"
+                alone = f"the run reads {self.reads[0]} features only, and the clip has none"
+                answers.append(Prediction(clip=name, error=alone if present else neither))
                 continue
             columns = order[row]
             answers.append(
@@ -241,11 +244,16 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                     ranked=ranked(candidates, columns, stacked[row], probabilities[row], why[row]),
                     rejected=self.calibration.rejects(float(stacked[row].max())),
                     modalities=present,
-                    missing={m: "not there" for m in ("audio", "visual") if m not in present},
+                    missing={m: "not there" for m in MODALITIES if m not in present},
                     duration=float(durations[row]),
                 )
             )
         return answers
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The modalities that answers come from: a clip that has none of them gets none."""
+        return self.model.method.modalities or MODALITIES
 
     def _vectors(self, candidates: Candidates) -> Tensor:
         """Class embeddings that the method scores: the run's K classes, then the new names.

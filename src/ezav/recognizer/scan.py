@@ -234,7 +234,10 @@ def _answers(
 def _answer(
     recognizer: Recognizer, encoded: list[EncodedClip], candidates: Candidates, reject: bool
 ) -> Iterator[tuple[Tensor, ...] | None]:
-    readable = [one for one in encoded if not one.error]
+    def is_readable(one: EncodedClip) -> bool:
+        return any(getattr(one, modality) is not None for modality in recognizer.reads)
+
+    readable = [one for one in encoded if is_readable(one)]
     if not readable:
         yield from (None for _ in encoded)
         return
@@ -247,4 +250,4 @@ def _answer(
         states = calibration.probabilities(torch.cat([stacked, none], dim=1))
     answers = zip(states, probabilities, stacked)
     for one in encoded:
-        yield None if one.error else next(answers)
+        yield next(answers) if is_readable(one) else None

@@ -75,7 +75,7 @@ class Run:
         """The epochs of stage 1."""
         path = self.folder / "metrics.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+            return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
         except (OSError, ValueError) as error:
             raise EzavError(f"cannot read '{path}': {error}", "run it again") from error
 
@@ -84,7 +84,7 @@ class Run:
         """The header of the feature store the run was trained on; empty where it is not stored."""
         path = self.folder / "store.json"
         try:
-            header = json.loads(path.read_text()) if path.is_file() else {}
+            header = json.loads(path.read_bytes()) if path.is_file() else {}
         except (OSError, ValueError) as error:
             raise EzavError(f"cannot read '{path}': {error}", "run it again") from error
         return header if isinstance(header, dict) else {}

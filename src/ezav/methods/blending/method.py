@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from ezav.errors import EzavError
@@ -16,6 +15,7 @@ from ezav.methods import registry
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.blending.weight import best_weight, blend
 from ezav.methods.common.card import Card
+from ezav.methods.common.config_check import parse
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 
 
@@ -72,19 +72,7 @@ class Blending(Method):
         super().__init__(config, dims)
         # The name may come out of a run's file: importing what it says would run code.
         method = registry.get(config.trained, importing=False)
-        known = {one.name for one in fields(method.Config)}
-        for name in config.trained_config:
-            if name not in known:  # which pydantic passes over
-                raise EzavError(
-                    f"trained_config.{name}: '{config.trained}' has no such field",
-                    f"it has: {', '.join(sorted(known))}",
-                )
-        try:
-            inner = TypeAdapter(method.Config).validate_python(config.trained_config)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise EzavError(f"trained_config.{where}: {first['msg']}") from error
+        inner = parse(method.Config, config.trained_config, "trained_config")
         self.trained = method(inner, dims)
         self.frozen = ZeroShot(ZeroShotConfig(visual_weight=config.visual_weight), dims)
         unknown = float("nan") if config.weight is None else config.weight

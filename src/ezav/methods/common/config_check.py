@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from ezav.errors import EzavError
 
@@ -18,6 +20,48 @@ _BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("rate|divisor|seconds|clip", lambda x: x > 0, "{} must be positive, it is {}"),
 )
 """Last words of a field's name, what its number must satisfy, and what is said otherwise."""
+
+
+_Config = TypeVar("_Config")
+
+
+def parse(kind: type[_Config], values: Mapping[str, Any], name: str) -> _Config:
+    """A config from plain data (a recipe, a run), checked field by field, nested ones too.
+
+    Args:
+        kind: the dataclass of the config.
+        values: field -> value; what is not given is as in the dataclass.
+        name: what messages call the config.
+
+    Raises:
+        EzavError: a field is unknown, or has a value of the wrong kind or beyond reason.
+
+    Example:
+        >>> from ezav.methods.ez_avgzl.method import EzAvgzlConfig
+        >>> parse(EzAvgzlConfig, {"classes": {"alfa": 0.3}}, "config")
+        Traceback (most recent call last):
+        ezav.errors.EzavError: config.classes has no field 'alfa'; it has: alpha, center, ...
+    """
+    _check_names(kind, values, name)
+    try:
+        config = TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, (name, *first["loc"])))
+        raise EzavError(f"{where}: {first['msg']}") from error
+    check_config(config)
+    return config
+
+
+def _check_names(kind: Any, values: Mapping[str, Any], name: str) -> None:
+    """Refuse unknown fields, which pydantic passes over."""
+    hints = get_type_hints(kind)
+    known = sorted(field.name for field in fields(kind))
+    for field, value in values.items():
+        if field not in known:
+            raise EzavError(f"{name} has no field '{field}'", f"it has: {', '.join(known)}")
+        if is_dataclass(hints[field]) and isinstance(value, Mapping):
+            _check_names(hints[field], value, f"{name}.{field}")
 
 
 def check_config(config: Any) -> None:
