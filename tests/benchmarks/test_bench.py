@@ -410,9 +410,14 @@ def test_features_of_another_space_have_no_share_in_the_baseline(tmp_path: Path)
     """CLIP and CLAP vectors are of one size: sound must not be compared with CLIP's text."""
     made = store_with(tmp_path / "store", ("clip", 6), ("clap", 6), CLIP, ("clap@8fa0f1c6", 6))
     for text, modality in ((None, "visual"), ("clap@8fa0f1c6", "audio")):
+        folder = tmp_path / f"{modality}-run"
+        named = ["--text-encoder", text] if text else []
+        assert main(["run", "zero_shot", str(made.path), "--out", str(folder), *named]) == 0
         job = plan(made, ["zero_shot"], [0], tmp_path / modality, text_encoder=text)[0]
         run_job(job)
         stored = read_evaluation_file(job.folder / "test.safetensors")
+        by_run = read_evaluation_file(folder / "test.safetensors")
+        assert torch.equal(by_run.scores, stored.scores)
         clips = made.select("test_seen", "test_unseen")
         features = getattr(clips, modality).values
         names = made.class_embeddings(text).select(stored.classes)

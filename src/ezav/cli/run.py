@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -107,7 +108,7 @@ class RunCommand(Command):
     def _protocol(self, seed: int, store: FeatureStore) -> TwoStageProtocol:
         from ezav.protocol.two_stage import TwoStageProtocol
 
-        config, training = default_settings(self.method, store)
+        config, training = default_settings(self.method, store, self.text_encoder)
         return TwoStageProtocol(
             method=self.method,
             config=getattr(self, "config", config),
@@ -173,7 +174,9 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     """
     if not arguments or arguments[0].startswith("-"):
         return RunCommand
-    config, training = default_settings(arguments[0], first_store(arguments[1:]))
+    named = [b for a, b in pairwise(arguments) if a.replace("_", "-") == "--text-encoder"]
+    text = named[-1] if named else None
+    config, training = default_settings(arguments[0], first_store(arguments[1:]), text)
     return dataclasses.make_dataclass(
         "RunCommand",
         [
@@ -196,11 +199,16 @@ def first_store(arguments: list[str]) -> FeatureStore | None:
     return None
 
 
-def default_settings(method: str, store: FeatureStore | None = None) -> Any:
+def default_settings(
+    method: str, store: FeatureStore | None = None, text_encoder: str | None = None
+) -> Any:
     """Config and training settings of a method's recipe for a store, as `bench` takes them.
+
+    The frozen baseline gives no weight to a modality whose encoder the text does not belong to.
 
     A method of one's own has no recipe: its config's defaults, and those of the loop.
     """
+    from ezav.benchmarks.bench import FROZEN_BASELINE, frozen_weight
     from ezav.benchmarks.published import suite_of
     from ezav.benchmarks.recipe import DEFAULT, RecipeSetting, load_recipe
     from ezav.benchmarks.runner import typed_settings
@@ -210,7 +218,14 @@ def default_settings(method: str, store: FeatureStore | None = None) -> Any:
     own = method not in registry.names()
     suite = suite_of(store.header) if store else DEFAULT
     setting = RecipeSetting() if own else load_recipe(method).setting(suite)
-    return typed_settings(method, setting.config, setting.training)
+    config = setting.config
+    if (
+        store
+        and method == FROZEN_BASELINE
+        and (weight := frozen_weight(store, text_encoder)) is not None
+    ):
+        config = {**config, "visual_weight": weight}
+    return typed_settings(method, config, setting.training)
 
 
 def choose_device(name: str) -> str:
