@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -31,17 +33,34 @@ def score_all(
     device = method.device
     class_embeddings = class_embeddings.to(device)
     pooled = not method.uses_time
-    longest = 1
-    if not pooled and len(clips):
-        longest = max(1, int(clips.audio.lengths.max()), int(clips.visual.lengths.max()))
-    pairs = working // max(1, len(class_embeddings) * method.scoring_cost)
-    block = max(1, min(TOKENS // longest, pairs))
+    lengths = torch.ones(len(clips), dtype=torch.long)
+    if not pooled:
+        lengths = torch.maximum(clips.audio.lengths, clips.visual.lengths)
+    most = working // max(1, len(class_embeddings) * method.scoring_cost)
     out = torch.empty(len(clips), len(class_embeddings))
-    for start in range(0, len(clips), block):
-        index = torch.arange(start, min(start + block, len(clips)), device=clips.labels.device)
-        out[start : start + block] = method.scores(
+    for start, end in _blocks(lengths, most):
+        index = torch.arange(start, end, device=clips.labels.device)
+        out[start:end] = method.scores(
             clips.audio.gather(index, pooled=pooled).to(device),
             clips.visual.gather(index, pooled=pooled).to(device),
             class_embeddings,
         )
     return out
+
+
+def _blocks(lengths: Tensor, most: int) -> Iterator[tuple[int, int]]:
+    """Rows in stretches of at most `most` clips and `TOKENS` tokens once padded, one clip at least.
+
+    Example:
+        >>> list(_blocks(torch.tensor([1, 2000, 2000, 5000, 1]), most=3))
+        [(0, 2), (2, 3), (3, 4), (4, 5)]
+    """
+    start = longest = 0
+    for row, length in enumerate(lengths.tolist()):
+        longest = max(longest, length)
+        count = row + 1 - start
+        if count > 1 and (count > most or count * longest > TOKENS):
+            yield start, row
+            start, longest = row, length
+    if start < len(lengths):
+        yield start, len(lengths)
