@@ -29,6 +29,7 @@ from ezav.benchmarks.runner import Job, is_done, run_job, run_jobs
 from ezav.benchmarks.simulate import plan_simulation, write_store
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.cli.main import main
+from ezav.cli.run import default_settings
 from ezav.errors import EzavError
 from ezav.features import EncoderInfo, Header, StoreWriter
 from ezav.features.store import FeatureStore
@@ -409,20 +410,28 @@ def test_the_baseline_joins_where_the_text_is_that_of_the_features(tmp_path: Pat
 def test_features_of_another_space_have_no_share_in_the_baseline(tmp_path: Path) -> None:
     """CLIP and CLAP vectors are of one size: sound must not be compared with CLIP's text."""
     made = store_with(tmp_path / "store", ("clip", 6), ("clap", 6), CLIP, ("clap@8fa0f1c6", 6))
-    for text, modality in ((None, "visual"), ("clap@8fa0f1c6", "audio")):
-        folder = tmp_path / f"{modality}-run"
-        named = ["--text-encoder", text] if text else []
-        assert main(["run", "zero_shot", str(made.path), "--out", str(folder), *named]) == 0
+    clap = "clap@8fa0f1c6"
+    for text, modality, ways in (
+        (None, "visual", [[]]),
+        (clap, "audio", [["--text-encoder", clap], [f"--text_encoder={clap}"]]),
+    ):
         job = plan(made, ["zero_shot"], [0], tmp_path / modality, text_encoder=text)[0]
         run_job(job)
         stored = read_evaluation_file(job.folder / "test.safetensors")
-        by_run = read_evaluation_file(folder / "test.safetensors")
-        assert torch.equal(by_run.scores, stored.scores)
+        for number, named in enumerate(ways):
+            folder = tmp_path / f"{modality}-run-{number}"
+            assert main(["run", "zero_shot", str(made.path), "--out", str(folder), *named]) == 0
+            by_run = read_evaluation_file(folder / "test.safetensors")
+            assert torch.equal(by_run.scores, stored.scores)
         clips = made.select("test_seen", "test_unseen")
         features = getattr(clips, modality).values
         names = made.class_embeddings(text).select(stored.classes)
         cosine = torch.nn.functional.normalize(features, dim=1) @ names.vectors.T
         assert torch.allclose(stored.scores, cosine, atol=1e-6)
+        planned = plan(made, ["blending"], [0], tmp_path / "out", text_encoder=text)
+        weights = {job.method: job.config["visual_weight"] for job in planned}
+        assert weights == dict.fromkeys(("blending", "zero_shot"), float(modality == "visual"))
+        assert default_settings("blending", made, text)[0].visual_weight == weights["blending"]
 
 
 def test_a_store_without_text_and_an_unknown_text_encoder_are_one_line(store, tmp_path, capsys):

@@ -200,16 +200,23 @@ def test_zero_shot_against_a_loop(fusion: str, visual_weight: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dims", "used"),
+    ("dims", "weight", "used"),
     [
-        (Dims(audio=2, visual=2, text=2), (True, True)),
-        (Dims(audio=2, visual=3, text=3), (True, False)),
-        (Dims(audio=2, visual=3, text=2), (False, True)),
+        (Dims(audio=2, visual=2, text=2), 0.5, ("audio", "visual")),
+        (Dims(audio=2, visual=2, text=2), 1.0, ("visual",)),
+        (Dims(audio=2, visual=2, text=2), 0.0, ("audio",)),
+        (Dims(audio=2, visual=3, text=3), 0.0, ("visual",)),
+        (Dims(audio=2, visual=3, text=2), 1.0, ("audio",)),
+        (Dims(audio=2, visual=2, text=4), 1.0, ("audio", "visual")),
     ],
 )
-def test_zero_shot_reads_the_text_by_its_size(dims: Dims, used: tuple[bool, bool]) -> None:
-    method = ZeroShot(ZeroShotConfig(), dims)
-    assert (method.visual_text is not None, method.audio_text is not None) == used
+def test_zero_shot_reads_the_text_by_its_size(
+    dims: Dims, weight: float, used: tuple[str, ...]
+) -> None:
+    method = ZeroShot(ZeroShotConfig(visual_weight=weight), dims)
+    text = {"audio": method.audio_text, "visual": method.visual_text}
+    assert tuple(name for name, part in text.items() if part is not None) == used
+    assert method.modalities == (used if len(used) == 1 else ())
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from ezav.safe_io import atomic_path, write_text
 
 FROZEN_BASELINE = "zero_shot"
 """The recipe whose scores come straight from the encoders."""
+WEIGHED = (FROZEN_BASELINE, "blending")
+"""Recipes with such scores; whose text the class embeddings are decides their `visual_weight`."""
 
 
 def plan(
@@ -54,7 +56,7 @@ def plan(
     for name, recipe, each in wanted:
         setting = recipe.setting(suite)
         config = setting.config
-        if name == FROZEN_BASELINE and weight is not None:
+        if name in WEIGHED and weight is not None:
             config = {**config, "visual_weight": weight}
         label = Path(name).stem
         for seed in each:
@@ -82,7 +84,7 @@ def plan(
 
 
 def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float | None:
-    """The share of the visual score in the frozen baseline: 1, 0.5, or 0 (audio alone).
+    """The share of the visual score in frozen scores: 1, 0.5, or 0 (audio alone).
 
     The class embeddings may be the text of the visual encoder (CLIP), of the audio encoder (CLAP),
     or of both side by side; None where they are neither, and there is no baseline.

@@ -174,7 +174,8 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     """
     if not arguments or arguments[0].startswith("-"):
         return RunCommand
-    named = [b for a, b in pairwise(arguments) if a.replace("_", "-") == "--text-encoder"]
+    words = [word for one in arguments for word in one.split("=", 1)]  # --text-encoder=NAME, too
+    named = [b for a, b in pairwise(words) if a.replace("_", "-") == "--text-encoder"]
     text = named[-1] if named else None
     config, training = default_settings(arguments[0], first_store(arguments[1:]), text)
     return dataclasses.make_dataclass(
@@ -204,11 +205,11 @@ def default_settings(
 ) -> Any:
     """Config and training settings of a method's recipe for a store, as `bench` takes them.
 
-    The frozen baseline gives no weight to a modality whose encoder the text does not belong to.
+    Frozen scores give no weight to a modality whose encoder the text does not belong to.
 
     A method of one's own has no recipe: its config's defaults, and those of the loop.
     """
-    from ezav.benchmarks.bench import FROZEN_BASELINE, frozen_weight
+    from ezav.benchmarks.bench import WEIGHED, frozen_weight
     from ezav.benchmarks.published import suite_of
     from ezav.benchmarks.recipe import DEFAULT, RecipeSetting, load_recipe
     from ezav.benchmarks.runner import typed_settings
@@ -219,11 +220,7 @@ def default_settings(
     suite = suite_of(store.header) if store else DEFAULT
     setting = RecipeSetting() if own else load_recipe(method).setting(suite)
     config = setting.config
-    if (
-        store
-        and method == FROZEN_BASELINE
-        and (weight := frozen_weight(store, text_encoder)) is not None
-    ):
+    if store and method in WEIGHED and (weight := frozen_weight(store, text_encoder)) is not None:
         config = {**config, "visual_weight": weight}
     return typed_settings(method, config, setting.training)
 

@@ -119,7 +119,8 @@ class Method(nn.Module):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What training reads: of each, some training clip must have tokens."""
+        """What is read: of each, some training clip must have tokens, and a recogniser gives a
+        clip without any of them no answer. Empty: one modality will do, whichever it is."""
         return ("audio", "visual")
 
     @property

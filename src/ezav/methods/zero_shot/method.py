@@ -20,8 +20,8 @@ class ZeroShotConfig:
     """How the two modalities are put together."""
 
     visual_weight: float = 0.5
-    """Share of the visual score, in [0, 1]; the rest is audio's. A clip that lacks one modality is
-    scored by the other."""
+    """Share of the visual score, in [0, 1]; the rest is audio's. With text of both, a clip that
+    lacks one modality is scored by the other."""
     fusion: Literal["cosine", "softmax"] = "cosine"
     """Average cosines; or the probabilities over the candidates, at the scales below."""
     visual_scale: float = 100.0
@@ -38,7 +38,8 @@ class ZeroShot(Method):
     """Cosine of each modality with its text, late fusion. Nothing is learned.
 
     The class vectors tell by their size which text they are: CLIP and CLAP text side by side
-    (visual first), one text that both modalities share, or the text of one modality.
+    (visual first), one text that both modalities share, or the text of one modality. Where all
+    are of one size, a `visual_weight` of 1 or 0 says that the text is that of one modality.
 
     Raises:
         EzavError: the class vectors fit neither modality.
@@ -65,12 +66,11 @@ class ZeroShot(Method):
     def __init__(self, config: ZeroShotConfig, dims: Dims) -> None:
         super().__init__(config, dims)
         both = dims.text == dims.visual + dims.audio
-        self.visual_text: slice | None = None
-        self.audio_text: slice | None = None
-        if both or dims.text == dims.visual:
-            self.visual_text = slice(0, dims.visual)
-        if both or dims.text == dims.audio:
-            self.audio_text = slice(dims.text - dims.audio, None)
+        sight, sound = dims.text == dims.visual, dims.text == dims.audio
+        if sight and sound:
+            sight, sound = config.visual_weight > 0, config.visual_weight < 1
+        self.visual_text = slice(0, dims.visual) if both or sight else None
+        self.audio_text = slice(dims.text - dims.audio, None) if both or sound else None
         if self.visual_text is None and self.audio_text is None:
             raise EzavError(
                 f"class embeddings of {dims.text} dimensions share no space with visual features"
