@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -74,6 +75,27 @@ def test_a_still_is_shown_to_the_end_of_a_window(
     found = [w.frames for w in windows if w.frames is not None]
     assert [len(frames) for frames in found] == [10] * 9 + [9]
     assert np.array_equal(np.concatenate([frames.images for frames in found]), whole.images)
+
+
+def test_a_still_is_shown_to_the_end_of_a_window_though_one_before_was_damaged(
+    tmp_path: Path,
+) -> None:
+    stills = [*((n / 2, 40 + n) for n in range(10)), (5, 60), (12, 80), (70, 100), (99, 140)]
+    path = write_timed(tmp_path / "slides.mkv", pictures=stills, sounds=[(0, 100)])
+    with av.open(str(path)) as container:
+        fourth = bytes([packet for packet in container.demux(video=0) if packet.size][3])
+    path.write_bytes(path.read_bytes().replace(fourth, b"\xff" * 4 + fourth[4:]))
+    windows = list(read_windows(path, 10.0, video=FrameSpec.at_fps(1)))
+    assert "picture damaged" in windows[0].reason
+    assert [len(w.frames or ()) for w in windows] == [10] * 9 + [9]
+
+
+def test_a_window_lasts_no_longer_than_it_is(tmp_path: Path) -> None:
+    """Whatever length a picture is given; in MP4 that is the time until the next one."""
+    stills = [(0, 40), (5, 60), (12, 80), (40, 100)]
+    path = write_timed(tmp_path / "slides.mp4", pictures=stills, sounds=[(0, 45)])
+    windows = list(read_windows(path, 10.0))
+    assert [w.duration for w in windows[:4]] == pytest.approx([10.0] * 4, abs=1e-3)
 
 
 def test_a_window_behind_the_sound_says_so() -> None:

@@ -360,6 +360,8 @@ def test_files_from_python_and_the_command_line_agree(
             assert a.score == pytest.approx(b["score"], abs=1e-4)
             assert a.probability == pytest.approx(b["probability"], abs=1e-4)
 
+    assert main(["predict", str(run), str(broken)]) == 1
+    assert f"  {broken}: {found[1].error}\n" in capsys.readouterr().err  # on one line
     assert main(["predict", str(run), str(good), str(silent)]) == 0
     text = capsys.readouterr().out
     assert "seen" in text

@@ -91,7 +91,8 @@ def test_recordings_with_one_modality_and_none(
     assert list(scan(sure, silent, None, EVERYTHING))
     with monkeypatch.context() as patch:
         patch.setattr(Recognizer, "reads", ("audio",))
-        assert not list(scan(sure, silent, None, EVERYTHING))
+        with pytest.raises(EzavError, match=r"cannot scan .*reads audio features only"):
+            list(scan(sure, silent, None, EVERYTHING))
     broken = tmp_path / "b.mp4"
     broken.write_text("nothing")
     with pytest.raises(EzavError, match=r"cannot scan .*not a media file"):

@@ -73,7 +73,7 @@ class PredictCommand(Command):
             progress.print(f"{count} of {total} could not be read:", style="red")
             for one in result["predictions"]:
                 if one["error"]:
-                    progress.print(f"  {one['clip']}: {one['error']}")
+                    progress.print(f"  {one['clip']}: {one['error']}", soft_wrap=True)
 
 
 CLI = PredictCommand

@@ -125,9 +125,10 @@ class Collector:
     def clip(self, source: Source, path: str, problems: Problems, origin: float) -> Clip:
         """The clip, with the reason for each modality that is missing; times from `origin`."""
         video = {}
+        shown_until = min(self.picture.end, self.end)
         if self.pictures:
             for sampler in self.samplers:
-                frames = sampler.finish(min(self.picture.end, self.end), origin)
+                frames = sampler.finish(shown_until, origin)
                 if frames is not None:
                     video[sampler.spec] = frames
         audio = {}
@@ -135,7 +136,7 @@ class Collector:
             waveform = self.sound.waveform(rate, origin)
             if waveform is not None:
                 audio[rate] = waveform
-        ends = [self.picture.end] if video else []
+        ends = [shown_until] if video else []
         if audio:
             ends.append(self.sound.reached)
         no_video, no_audio = self._missing(source, bool(video), bool(audio))

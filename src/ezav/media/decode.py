@@ -52,7 +52,7 @@ class Problems:
     ends: dict[int, float] = field(default_factory=dict)
     """Index of a stream -> when its packets end; streams that are not read tell of a cut, too."""
     broken: set[str] = field(default_factory=set)
-    """Of which streams packets were undecodable so far ("picture", "sound")."""
+    """Streams of which a packet was undecodable ("picture", "sound"); for the reader to clear."""
     _told: set[str] = field(default_factory=set)
 
     def error(self, stream: str, time: float | None, text: str) -> None:

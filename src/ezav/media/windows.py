@@ -114,6 +114,7 @@ class _Cutter:
             if isinstance(item, Picture):
                 shown = item
                 reached["video"] = item.time
+                problems.broken.discard("picture")
             else:
                 reached["audio"] = _ends(item)
             # The last one waits for what is found wrong at the end.

@@ -48,7 +48,8 @@ def scan(
         on_warning: called with what is wrong with a file that can still be read, each thing once.
 
     Raises:
-        EzavError: the file cannot be read, a bad list of classes, an encoder that is missing.
+        EzavError: the file cannot be read or has nothing that the run reads, a bad list of
+            classes, an encoder that is missing.
     """
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
@@ -218,26 +219,32 @@ def _answers(
     )
     clips: list[Clip] = []
     encoded: list[EncodedClip] = []
-    read = False
+    answered, why = False, ""
     for clip in windows:
-        read = read or clip.status != "failed"
-        if not read and not clip.duration:
-            raise EzavError(f"cannot scan '{path}': {clip.reason}", "give a video or sound file")
         encoded.append(encoders.encode(clip))
+        lacking = _lacks(recognizer, encoded[-1])
+        answered, why = answered or not lacking, why or lacking
         clips.append(replace(clip, video={}, audio={}))  # the pictures and sound may go
         if len(clips) >= _WINDOWS_AT_ONCE:
             yield from zip(clips, _answer(recognizer, encoded, candidates, settings.reject))
             clips, encoded = [], []
     yield from zip(clips, _answer(recognizer, encoded, candidates, settings.reject))
+    if not answered:
+        raise EzavError(f"cannot scan '{path}': {why}", "give another recording")
+
+
+def _lacks(recognizer: Recognizer, window: EncodedClip) -> str:
+    """Why there is no answer for a window; empty where there is one."""
+    if any(getattr(window, modality) is not None for modality in recognizer.reads):
+        return ""
+    alone = f"the run reads {recognizer.reads[0]} features only, and the recording has none"
+    return window.error or alone
 
 
 def _answer(
     recognizer: Recognizer, encoded: list[EncodedClip], candidates: Candidates, reject: bool
 ) -> Iterator[tuple[Tensor, ...] | None]:
-    def is_readable(one: EncodedClip) -> bool:
-        return any(getattr(one, modality) is not None for modality in recognizer.reads)
-
-    readable = [one for one in encoded if is_readable(one)]
+    readable = [one for one in encoded if not _lacks(recognizer, one)]
     if not readable:
         yield from (None for _ in encoded)
         return
@@ -250,4 +257,4 @@ def _answer(
         states = calibration.probabilities(torch.cat([stacked, none], dim=1))
     answers = zip(states, probabilities, stacked)
     for one in encoded:
-        yield next(answers) if is_readable(one) else None
+        yield None if _lacks(recognizer, one) else next(answers)
