@@ -116,6 +116,8 @@ def test_seeds_whose_alpha_was_chosen_are_kept(tmp_path, capsys):
     # One that was chosen among others is another run.
     assert main([*run[:-2], "0.3", "0.4"]) == 1
     assert "in: config" in capsys.readouterr().err
+    assert main([*run, "0.3"]) == 1
+    assert "in: the alphas that were tried" in capsys.readouterr().err
 
 
 def test_folders_of_odd_names_and_the_one_where_one_is(tmp_path, monkeypatch, capsys):

@@ -77,6 +77,13 @@ def test_a_choice_that_was_stopped_tries_no_candidate_twice(tmp_path, monkeypatc
     for seed in ("seed-0", "seed-1"):
         ours, theirs = (tmp_path / name / seed for name in ("stopped", "whole"))
         assert read_result(ours).config == read_result(theirs).config
+        found = read_result(theirs)
+        assert found.alphas == read_result(ours).alphas
+        assert set(found.alphas) == {0, 0.1, 0.9}
+        best = max(found.alphas.values())
+        assert found.config["classes"]["alpha"] in [
+            a for a, hm in found.alphas.items() if hm == best
+        ]
         scores = [read_evaluation_file(run / "test.safetensors").scores for run in (ours, theirs)]
         assert torch.equal(*scores)
     assert not [path.name for path in (tmp_path / "stopped").iterdir() if path.name[0] == "."]

@@ -86,17 +86,15 @@ class RunCommand(Command):
         for start in range(0, len(waiting), size):
             some = waiting[start : start + size]
             protocols = [self._protocol(seed, store) for seed, _ in some]
-            if self.alphas:
-                protocols = [
-                    self._choose_alpha(one, store, folder)
-                    for one, (_, folder) in zip(protocols, some)
-                ]
+            tried: dict[float, float] = {}
+            if self.alphas:  # never together: one protocol
+                protocols = [self._choose_alpha(protocols[0], store, some[0][1], tried)]
             with epoch_progress() as title:
                 told = [title(f"{self.method}, seed {seed}") for seed, _ in some]
                 checkpoints = [checkpoint_of(folder) for _, folder in some]
                 fitted = fit_together(protocols, store, told, checkpoints)
             for (_, folder), one in zip(some, fitted):
-                results[folder] = write_run(one, folder, self.label)
+                results[folder] = write_run(one, folder, self.label, tried)
         return {
             "runs": [
                 {"folder": str(folder), **result.model_dump(mode="json")}
@@ -128,6 +126,8 @@ class RunCommand(Command):
         asked = self._protocol(seed, store)
         among = alpha_candidates(asked, self.alphas) if self.alphas else [asked]
         found = [difference(result, one, store, self.label) for one in among]
+        if not all(found) and self.alphas and set(result.alphas) != set(self.alphas):
+            found = ["the alphas that were tried"]
         if all(found):
             raise EzavError(
                 f"'{folder}' holds a run that differs from this one in: {min(found, key=len)}",
@@ -136,12 +136,17 @@ class RunCommand(Command):
         return result
 
     def _choose_alpha(
-        self, protocol: TwoStageProtocol, store: FeatureStore, folder: Path
+        self,
+        protocol: TwoStageProtocol,
+        store: FeatureStore,
+        folder: Path,
+        tried: dict[float, float],
     ) -> TwoStageProtocol:
         from ezav.protocol.choose import choose_alpha
         from ezav.protocol.run_folder import tried_beside
 
         def tell(alpha: float, hm: float) -> None:
+            tried[alpha] = hm
             progress.print(f"alpha {alpha:g}: validation HM {hm:.1%}")
 
         chosen = choose_alpha(protocol, store, self.alphas, tell, tried_beside(folder))

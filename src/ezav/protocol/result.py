@@ -54,6 +54,8 @@ class RunResult(BaseModel):
     per_class: list[ClassResult]
     candidates: dict[str, list[str]] = Field(description="seen and unseen class names")
     class_embeddings: dict[str, Any] = Field(default_factory=dict)
+    alphas: dict[float, float] = Field(default_factory=dict)
+    """Validation HM of every alpha that was tried, where alpha was chosen by it."""
     parameters: int
     timing: dict[str, float]
     versions: dict[str, str]

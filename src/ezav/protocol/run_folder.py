@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,12 @@ from ezav.safe_io import write_text
 RESULT = "result.json"
 
 
-def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> RunResult:
+def write_run(
+    fitted: FittedProtocol,
+    folder: str | Path,
+    label: str = "",
+    alphas: Mapping[float, float] | None = None,
+) -> RunResult:
     """Test a fitted protocol and write its run folder; the folder appears in one step.
 
     Files: `result.json`, `config.yaml`, `metrics.jsonl` (a line an epoch of stage 1),
@@ -48,6 +54,12 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
     targets, seen, with names in the metadata), `store.json` (header of the feature store). The
     state of training beside it (:func:`checkpoint_of`, :func:`tried_beside`) goes then, and no
     sooner.
+
+    Args:
+        fitted: what is tested.
+        folder: of the run.
+        label: what tables call the run; by default the method.
+        alphas: validation HM of every alpha that was tried, where alpha was chosen.
 
     Raises:
         EzavError: the folder exists and holds something, or cannot be written.
@@ -58,7 +70,7 @@ def write_run(fitted: FittedProtocol, folder: str | Path, label: str = "") -> Ru
     started = time.perf_counter()
     test = fitted.test()
     seconds = {**fitted.seconds, "test": time.perf_counter() - started}
-    result = _result(fitted, test, seconds, label)
+    result = _result(fitted, test, seconds, label, alphas or {})
     text = fitted.store.class_embeddings(fitted.protocol.text_encoder)
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -230,7 +242,11 @@ def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:
 
 
 def _result(
-    fitted: FittedProtocol, test: Evaluation, seconds: dict[str, float], label: str
+    fitted: FittedProtocol,
+    test: Evaluation,
+    seconds: dict[str, float],
+    label: str,
+    alphas: Mapping[float, float],
 ) -> RunResult:
     protocol, header = fitted.protocol, fitted.store.header
     classes = fitted.model_.classes
@@ -253,6 +269,7 @@ def _result(
             "unseen": [n for n, seen in zip(classes.names, test.seen.tolist()) if not seen],
         },
         class_embeddings={"encoder": classes.encoder, **classes.settings},
+        alphas=dict(alphas),
         parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
         timing=seconds,
         versions={
