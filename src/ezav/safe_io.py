@@ -8,7 +8,7 @@ import math
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -168,9 +168,3 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file in one step (see :func:`atomic_path`)."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
-    """Call ``write`` with a temporary path and put the result in place in one step."""
-    with atomic_path(path) as temporary:
-        write(temporary)
