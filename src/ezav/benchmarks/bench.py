@@ -55,9 +55,6 @@ def plan(
         wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
     for name, recipe, each in wanted:
         setting = recipe.setting(suite)
-        config = setting.config
-        if name in WEIGHED and weight is not None:
-            config = {**config, "visual_weight": weight}
         label = Path(name).stem
         for seed in each:
             jobs.append(
@@ -67,7 +64,7 @@ def plan(
                     method=recipe.method,
                     label=label,
                     seed=seed,
-                    config=config,
+                    config=weighed(name, setting.config, weight),
                     training={**setting.training, **(training or {})},
                     text_encoder=text_encoder,
                     device=device,
@@ -105,6 +102,12 @@ def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float
         return None
     seen, heard = texts in ([visual], [visual, audio]), texts in ([audio], [visual, audio])
     return 0.5 * (1 + seen - heard) if seen or heard else None
+
+
+def weighed(recipe: str, config: dict[str, Any], weight: float | None) -> dict[str, Any]:
+    """A recipe's config with the :func:`frozen_weight` of the store, where it has frozen scores."""
+    has_frozen = recipe in WEIGHED and weight is not None
+    return {**config, "visual_weight": weight} if has_frozen else config
 
 
 def _space_of(encoder: EncoderInfo) -> tuple[str, int] | None:

@@ -214,7 +214,7 @@ def default_settings(
 
     A method of one's own has no recipe: its config's defaults, and those of the loop.
     """
-    from ezav.benchmarks.bench import WEIGHED, frozen_weight
+    from ezav.benchmarks.bench import WEIGHED, frozen_weight, weighed
     from ezav.benchmarks.published import suite_of
     from ezav.benchmarks.recipe import DEFAULT, RecipeSetting, load_recipe
     from ezav.benchmarks.runner import typed_settings
@@ -224,10 +224,8 @@ def default_settings(
     own = method not in registry.names()
     suite = suite_of(store.header) if store else DEFAULT
     setting = RecipeSetting() if own else load_recipe(method).setting(suite)
-    config = setting.config
-    if store and method in WEIGHED and (weight := frozen_weight(store, text_encoder)) is not None:
-        config = {**config, "visual_weight": weight}
-    return typed_settings(method, config, setting.training)
+    weight = frozen_weight(store, text_encoder) if store and method in WEIGHED else None
+    return typed_settings(method, weighed(method, setting.config, weight), setting.training)
 
 
 def choose_device(name: str) -> str:
