@@ -153,6 +153,13 @@ class Level:
         ]
 
 
+class Deaf(Level):
+    """Fails on every sound."""
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        raise AttributeError("no weights")
+
+
 class HashText:
     """A vector for a name, from its hash: light, and the same everywhere."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from ezav.cli.extract import show_report
 from ezav.cli.main import main
 from ezav.errors import EzavError
 from ezav.extraction import EncoderSpec, ExtractionReport, Progress, encode_clip, extract
@@ -84,13 +85,14 @@ def test_missing_is_missing_and_bad_files_are_listed(own_videos: Path, tmp_path:
     assert features.audio.lengths[row] == 0
     assert features.visual.lengths[row] == 2
     assert len(features) == 31
-    # Mended, it is read when asked to.
+    # A file of another size is read; the others when asked to.
     write_clip(own_videos / "dog" / "mended.mp4", frames=3).replace(
         own_videos / "dog" / "empty.mp4"
     )
-    assert light(own_videos, tmp_path / "s").added == 0
+    mended = light(own_videos, tmp_path / "s")
+    assert (mended.added, mended.readable, len(mended.failures)) == (1, 32, 3)
     retried = light(own_videos, tmp_path / "s", retry=True)
-    assert (retried.added, retried.readable, len(retried.failures)) == (4, 32, 3)
+    assert (retried.added, retried.readable, len(retried.failures)) == (3, 32, 3)
 
 
 def test_a_cut_clip_is_used_only_when_asked(own_videos: Path, tmp_path: Path) -> None:
@@ -237,6 +239,46 @@ def test_an_encoder_that_never_works_is_not_the_clips_fault(videos: Path, tmp_pa
     assert light(videos, tmp_path / "s").added == 30
 
 
+def _stop(state: Progress) -> None:
+    raise KeyboardInterrupt
+
+
+def test_files_that_were_replaced_are_told_and_broken_ones_done_again(
+    own_videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = own_videos / "dog" / "1.mp4"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:99])
+    before = light(own_videos, tmp_path / "s")
+    assert (before.readable, before.replaced) == (29, ())
+    copyfile(own_videos / "cat" / "5.mp4", own_videos / "dog" / "2.mp4")
+    broken.write_bytes(whole)  # downloaded again, and whole now
+    with pytest.raises(KeyboardInterrupt):  # once it is in the store
+        light(own_videos, tmp_path / "s", on_progress=_stop)
+    (own_videos / "dog" / "3.mp4").touch()
+    for _ in range(2):
+        report = light(own_videos, tmp_path / "s")
+        assert (report.added, report.readable, report.replaced) == (0, 30, ("dog/2.mp4",))
+    show_report(report.to_dict())
+    assert "another file than the one that was read: dog/2.mp4; " in capsys.readouterr().out
+    # A store that does not know the sizes opens, and knows them from then on.
+    (tmp_path / "s" / "sizes.json").unlink()
+    assert light(own_videos, tmp_path / "s").replaced == ()
+    copyfile(own_videos / "cat" / "4.mp4", own_videos / "dog" / "2.mp4")
+    assert light(own_videos, tmp_path / "s").replaced == ("dog/2.mp4",)
+
+
+def test_clips_without_sound_do_not_prove_the_audio_encoder(
+    own_videos: Path, tmp_path: Path
+) -> None:
+    for name in ("bell", "cat", "dog"):
+        for take in range(3):
+            write_clip(own_videos / name / f"{take}.mp4", frames=4, tone=None)
+    for _ in range(2):  # the silent ones are in the store then, and prove no more
+        with pytest.raises(EzavError, match=r"does not work: .*no weights.*choose another"):
+            light(own_videos, tmp_path / "s", audio=f"{HERE}:Deaf")
+
+
 def test_an_encoder_that_works_no_more_is_not_the_clips_fault(
     own_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +365,7 @@ def test_parts_go_on_with_a_new_and_a_mended_clip(own_videos: Path, tmp_path: Pa
         light(own_videos, tmp_path / "s", shard=shard, retry=True)
     whole = light(own_videos, tmp_path / "s")
     assert (whole.added, whole.readable, whole.failures) == (0, 31, ())
+    assert whole.replaced == ()
     assert whole.fingerprint == light(own_videos, tmp_path / "at once").fingerprint
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from ezav.cli.extract import show_report
 from ezav.cli.main import main
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
@@ -63,6 +64,33 @@ def test_a_store_that_lags_behind_catches_up(videos: Path, tmp_path: Path) -> No
     again = extract(videos, tmp_path / "s", visual=TWO, **how)
     assert (again.added, again.fingerprint) == (30, whole.fingerprint)
     assert again.others[0].fingerprint == whole.others[0].fingerprint
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_an_encoder_that_fails_on_a_clip_costs_its_own_store_that_clip(
+    own_videos: Path, tmp_path: Path, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(own_videos / "dog" / "odd.mp4", frames=2, size=(32, 6), tone=300.0)
+    how: dict[str, Any] = {"audio": AUDIO, "text": TEXT, "workers": 1}
+    both = [VISUAL, f"{HERE}:OnDevice"]
+    report = extract(own_videos, tmp_path / "s", visual=both, device=device, **how)
+    (other,) = report.others
+    assert (report.readable, report.failures) == (31, ())
+    assert [(f.clip, f.reason) for f in other.failures] == [
+        ("dog/odd.mp4", f"'{VISUAL}' failed: RuntimeError: not this one")
+    ]
+    for number, made in enumerate((report, other)):
+        alone = extract(own_videos, tmp_path / str(number), visual=both[number], **how)
+        assert alone.fingerprint == made.fingerprint
+    show_report(report.to_dict())
+    told = capsys.readouterr().out
+    assert f"1 clips are left out of {other.store}:\n  dog/odd.mp4: " in told
+
+
+def test_one_of_two_encoders_that_never_works_is_an_error(videos: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"audio": AUDIO, "text": TEXT, "workers": 1}
+    with pytest.raises(EzavError, match=r"does not work: .*no weights"):
+        extract(videos, tmp_path / "s", visual=[VISUAL, f"{HERE}:Broken"], **how)
 
 
 def test_numbers_that_make_no_pairs(videos: Path, tmp_path: Path) -> None:

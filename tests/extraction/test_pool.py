@@ -144,7 +144,7 @@ def test_an_encoder_on_a_device_takes_batches_here(videos: Path, tmp_path: Path)
     for index, path in enumerate(mixed):
         if path == bad:
             assert found[index].reason == f"'{VISUAL}' failed: RuntimeError: not this one"
-            assert found[index].encoder_failed
+            assert (found[index].status, list(found[index].failed)) == ("unreadable", ["visual"])
             continue
         here, apart = found[index], there[index]
         assert (here.status, here.reason) == (apart.status, apart.reason)

@@ -196,6 +196,13 @@ def show_report(result: dict[str, Any]) -> None:
         output.print(f"nothing to do: all {result['earlier']} clips are there already")
     if result["gone"]:
         output.print(f"{result['gone']} clips of the store are listed no more and left out now")
+    if replaced := result["replaced"]:
+        more = f" and {len(replaced) - 1} more" if len(replaced) > 1 else ""
+        output.print(
+            f"another file than the one that was read: {replaced[0]}{more}; the store keeps the "
+            "features of the old file, so give the new one another name",
+            style="yellow",
+        )
     table = Table("split", "classes", "clips", box=None, pad_edge=False)
     for name, split in result["splits"].items():
         table.add_row(name, str(split["classes"]), str(split["clips"]))
@@ -211,11 +218,18 @@ def show_report(result: dict[str, Any]) -> None:
         output.print(f"passed over, not recordings by their names: {kinds}")
     if result["empty"]:
         output.print(f"no recordings in the class folders: {', '.join(result['empty'])}")
-    if failures := result["failures"]:
-        output.print(f"{len(failures)} clips are left out:", style="yellow")
-        for failure in failures[:_MOST_FAILURES]:
-            output.print(f"  {failure['clip']}: {failure['reason']}")
-        if len(failures) > _MOST_FAILURES:
-            output.print(f"  and {len(failures) - _MOST_FAILURES} more (--json lists them all)")
-    for store in (result, *result["others"]):
+    stores = (result, *result["others"])
+    alike = all(store["failures"] == result["failures"] for store in stores)
+    for store in stores[:1] if alike else stores:
+        _show_failures(store["failures"], "" if alike else f" of {store['store']}")
+    for store in stores:
         output.print(f"feature store: {store['store']}")
+
+
+def _show_failures(failures: list[dict[str, Any]], where: str) -> None:
+    if failures:
+        output.print(f"{len(failures)} clips are left out{where}:", style="yellow")
+    for failure in failures[:_MOST_FAILURES]:
+        output.print(f"  {failure['clip']}: {failure['reason']}")
+    if len(failures) > _MOST_FAILURES:
+        output.print(f"  and {len(failures) - _MOST_FAILURES} more (--json lists them all)")

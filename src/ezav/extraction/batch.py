@@ -17,7 +17,7 @@ import numpy as np
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
 from ezav.encoders.registry import options
 from ezav.encoders.spec import EncoderSpec
-from ezav.extraction.encode import OK, UNREADABLE, EncodedClip, EncoderError, encode_checked, joined
+from ezav.extraction.encode import OK, EncodedClip, EncoderError, encode_checked, joined
 from ezav.extraction.wire import Arrays, send
 from ezav.media import Frames, Waveform
 
@@ -107,7 +107,7 @@ class Batcher:
     _media: dict[_Key, Media] = field(default_factory=dict)
     _tokens: dict[_Key, Encoded] = field(default_factory=dict)
     _clips: dict[int, EncodedClip] = field(default_factory=dict)
-    _failed: dict[int, str] = field(default_factory=dict)
+    _failed: dict[tuple[int, str], str] = field(default_factory=dict)
     _open: Counter[int] = field(default_factory=Counter)
 
     def add(self, clip: int, slot: str, piece: int, media: Media) -> None:
@@ -150,14 +150,14 @@ class Batcher:
         try:
             return encode_checked(encoder, [media])[0]
         except EncoderError as error:
-            self._failed[key[0]] = str(error)
+            self._failed[key[:2]] = str(error)
             return Encoded(np.zeros((0, encoder.card.dimension)), np.zeros(0))
 
     def _finished(self, index: int, clip: EncodedClip) -> EncodedClip:
         self._open.pop(index, None)
         if clip.status != OK:
             return clip
-        found = dict(clip.tokens)
+        found, failed = dict(clip.tokens), dict(clip.failed)
         for slot in self.encoders:
             if (numbers := found.pop(slot, None)) is None:
                 continue
@@ -166,10 +166,8 @@ class Batcher:
                 tokens = self._tokens.pop((index, slot, int(number)))
                 if len(tokens.values):
                     parts.append(Encoded(tokens.values, tokens.times + start))
-            if (whole := joined(parts)) is not None:
+            if reason := self._failed.pop((index, slot), ""):
+                failed[slot] = reason
+            elif (whole := joined(parts)) is not None:
                 found[slot] = whole
-        if reason := self._failed.pop(index, ""):
-            return EncodedClip(
-                status=UNREADABLE, reason=reason, path=clip.path, encoder_failed=True
-            )
-        return replace(clip, tokens=found).checked()
+        return replace(clip, tokens=found, failed=failed).checked()

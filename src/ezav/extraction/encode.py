@@ -46,7 +46,9 @@ class EncodedClip:
         reason: what is missing or wrong; empty for a whole clip.
         frames: frames decoded.
         path: the file.
-        encoder_failed: it is unreadable because an encoder raised an exception.
+        failed: slot -> what is wrong, of encoders that could not take it. The clip is unreadable
+            then, though it has the tokens of the others.
+        remarks: what the reason would be if they had not failed.
     """
 
     tokens: Mapping[str, Encoded] = field(default_factory=dict)
@@ -55,7 +57,8 @@ class EncodedClip:
     reason: str = ""
     frames: int = 0
     path: Path = field(default=Path())
-    encoder_failed: bool = False
+    failed: Mapping[str, str] = field(default_factory=dict)
+    remarks: str = ""
 
     @property
     def visual(self) -> Encoded | None:
@@ -68,13 +71,16 @@ class EncodedClip:
         return self.tokens.get("audio")
 
     def checked(self) -> EncodedClip:
-        """The clip; unreadable where it should have tokens and has none."""
+        """The clip; unreadable where an encoder failed, or where it has no tokens but should."""
+        if self.status == OK and self.failed:
+            reason = next(iter(self.failed.values()))
+            return replace(self, status=UNREADABLE, reason=reason, remarks=self.reason)
         if self.status == OK and not self.tokens:
             return replace(self, status=UNREADABLE, reason=self.reason or NO_TOKENS)
         return self
 
     def of_pair(self, visual: str, audio: str) -> EncodedClip:
-        """What the encoders of two slots gave, as `visual` and `audio`.
+        """What the encoders of two slots gave, as `visual` and `audio`; others may have failed.
 
         Example:
             >>> one = Encoded(np.ones((1, 2), np.float32), np.zeros(1, np.float32))
@@ -86,7 +92,11 @@ class EncodedClip:
         """
         slots = (("visual", visual), ("audio", audio))
         tokens = {kind: self.tokens[slot] for kind, slot in slots if slot in self.tokens}
-        return replace(self, tokens=tokens).checked()
+        failed = {kind: self.failed[slot] for kind, slot in slots if slot in self.failed}
+        clip = replace(self, tokens={} if failed else tokens, failed=failed)
+        if self.failed:
+            clip = replace(clip, status=OK, reason=self.remarks)
+        return clip.checked()
 
     def message(self) -> tuple[dict[str, Any], Arrays]:
         """The clip as another process may send it (:mod:`ezav.extraction.wire`)."""
@@ -95,7 +105,8 @@ class EncodedClip:
             "reason": self.reason,
             "duration": self.duration,
             "frames": self.frames,
-            "encoder_failed": self.encoder_failed,
+            "failed": dict(self.failed),
+            "remarks": self.remarks,
         }
         arrays: Arrays = {}
         for slot, (values, times) in self.tokens.items():
@@ -115,7 +126,8 @@ class EncodedClip:
             reason=str(head["reason"]),
             frames=int(head["frames"]),
             path=path,
-            encoder_failed=bool(head["encoder_failed"]),
+            failed=dict(head["failed"]),
+            remarks=str(head["remarks"]),
         )
 
 
@@ -161,24 +173,21 @@ def encode_clip(
         >>> encode_clip("no/such/clip.mp4", None, None).reason
         'no such file'
     """
-    return encode_slots(Path(path), slotted(visual, audio), use_damaged, decoder)
+    return encode_slots(Path(path), slotted(visual, audio), use_damaged, decoder).checked()
 
 
 def encode_slots(
     path: Path, encoders: Mapping[str, Any], use_damaged: bool, decoder: Decoder
 ) -> EncodedClip:
-    """:func:`encode_clip` with the encoders by slot."""
+    """:func:`encode_clip` with the encoders by slot, the result not yet checked."""
     needs = [encoder.card.needs for encoder in encoders.values()]
     specs = [need.frame_spec for need in needs if need.frame_spec is not None]
     rates = [need.sample_rate for need in needs if need.sample_rate is not None]
     if not specs and not rates:
         specs = [FrameSpec.middle()]
     gathered = _Gathered(path, encoders)
-    try:
-        for piece in _pieces(path, specs, rates, decoder):
-            gathered.add(piece)
-    except EncoderError as error:
-        return EncodedClip(status=UNREADABLE, reason=str(error), path=path, encoder_failed=True)
+    for piece in _pieces(path, specs, rates, decoder):
+        gathered.add(piece)
     return gathered.result(use_damaged)
 
 
@@ -217,6 +226,7 @@ class _Gathered:
         self.path = path
         self.encoders = encoders
         self.tokens: dict[str, list[Encoded]] = {}
+        self.failed: dict[str, str] = {}
         self.missing: dict[str, dict[str, None]] = {"visual": {}, "audio": {}}
         self.warnings: dict[str, None] = {}
         self.truncated = False
@@ -235,9 +245,13 @@ class _Gathered:
                 media = None if needs.frame_spec is None else piece.video.get(needs.frame_spec)
             else:
                 media = None if needs.sample_rate is None else piece.audio.get(needs.sample_rate)
-            if media is None:
+            if media is None or slot in self.failed:
                 continue
-            ((values, times),) = encode_checked(encoder, [media])
+            try:
+                ((values, times),) = encode_checked(encoder, [media])
+            except EncoderError as error:
+                self.failed[slot] = str(error)
+                continue
             if len(values):
                 tokens = Encoded(values, times + np.float32(piece.start))
                 self.tokens.setdefault(slot, []).append(tokens)
@@ -253,7 +267,7 @@ class _Gathered:
         found = {
             slot: tokens
             for slot, parts in self.tokens.items()
-            if (tokens := joined(parts)) is not None
+            if slot not in self.failed and (tokens := joined(parts)) is not None
         }
         reasons = [
             reason
@@ -262,9 +276,9 @@ class _Gathered:
             for reason in missing
         ]
         reasons = list(dict.fromkeys([*reasons, *self.warnings]))[:_MOST_REASONS]
-        status = OK
-        if found and self.truncated and not use_damaged:
-            status, found = DAMAGED, {}
+        status, failed = OK, self.failed
+        if (found or failed) and self.truncated and not use_damaged:
+            status, found, failed = DAMAGED, {}, {}
         return EncodedClip(
             tokens=found,
             duration=self.duration,
@@ -272,7 +286,8 @@ class _Gathered:
             reason="; ".join(reasons),
             frames=self.frames,
             path=self.path,
-        ).checked()
+            failed=failed,
+        )
 
 
 def joined(tokens: Sequence[Encoded]) -> Encoded | None:

@@ -22,14 +22,20 @@ from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.parts import Shard, take_parts
 from ezav.extraction.pool import Limits, WorkerPool
 from ezav.extraction.report import ExtractionReport, Progress, empty_report, read_report
-from ezav.extraction.resume import check_classes, finished
+from ezav.extraction.resume import (
+    changed_files,
+    check_classes,
+    file_sizes,
+    finished,
+    note_sizes,
+)
 from ezav.extraction.splitting import check_continues, final_splits, splitter
 from ezav.features.writer import StoreWriter
 from ezav.media import Decoder
 from ezav.media.codec import require_torchcodec
 
 _SUSPECTS = 3
-"""Clips on which an encoder may fail before it has encoded any in this call."""
+"""So many clips on which an encoder fails, and none that it took in this call, are an error."""
 
 
 def extract(
@@ -116,6 +122,7 @@ def extract(
         return empty_report(part.folder(slots.folders(Path(out))[0]), listing, note)
     notes = ["float16"] * half + ["torchcodec"] * (decoder == "torchcodec")
     classes = class_embeddings(listing.classes, text)
+    sizes = file_sizes(items)
     with ExitStack() as stack:
         stores: list[PairStore] = []
         for pair, folder in zip(slots.pairs, slots.folders(Path(out))):
@@ -131,8 +138,9 @@ def extract(
             records = writer.records
             labels = {r.clip: r.class_name for r in records.values() if r.status == OK}
             check_classes(folder, labels, listing)
-            done = finished(records, listing, retry=retry, use_damaged=use_damaged)
-            stores.append(PairStore(pair, writer, half, done))
+            replaced = changed_files(folder, records, sizes)
+            done = finished(records, listing, replaced, retry=retry, use_damaged=use_damaged)
+            stores.append(PairStore(pair, writer, half, done, replaced & done))
         done = set.intersection(*(store.done for store in stores))
         todo = [item for item in items if item.clip not in done]
         begun = time.monotonic()
@@ -164,7 +172,7 @@ def extract(
                 encoded = pool.encode([item.path for item in todo])
                 before = {clip for store in stores for clip in store.writer.failed}
                 again = {index for index, item in enumerate(todo) if item.clip in before}
-                proven = all(store.has_features for store in stores)
+                proven = set().union(*(store.worked for store in stores))
                 encoded = _encoders_work(encoded, again, proven)
                 for count, (index, clip) in enumerate(encoded, start=1):
                     for store in stores:
@@ -184,6 +192,7 @@ def extract(
             splits, told = final_splits(splits_of, origin, listing, readable, part is None)
             unlisted = set(store.writer.done) - {item.clip for item in held}
             gone.append(len(unlisted))
+            note_sizes(store.writer.path, store.writer.records, sizes, store.replaced)
             store.writer.finish(
                 splits,
                 classes,
@@ -198,6 +207,7 @@ def extract(
             earlier=len(items) - len(todo),
             added=len(todo),
             gone=count,
+            replaced=tuple(sorted(store.replaced)),
             passed_over=listing.passed_over,
             empty=listing.empty,
             media_seconds=media_seconds,
@@ -233,37 +243,51 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
 
 
 def _encoders_work(
-    encoded: Iterator[tuple[int, EncodedClip]], again: Collection[int], proven: bool
+    encoded: Iterator[tuple[int, EncodedClip]], again: Collection[int], proven: Collection[str]
 ) -> Iterator[tuple[int, EncodedClip]]:
     """Pass the clips on; but an encoder that fails on all of them is an error, not their fault.
 
     Args:
         encoded: the clips of this call.
         again: those that failed before: that they do again says nothing of the encoders.
-        proven: the encoders have worked on others in an earlier call: a clip or two on which they
-            fail, and no more in this call, are to blame themselves.
+        proven: slots of the encoders that have worked on others in an earlier call: a clip or two
+            on which they fail, and no more in this call, are to blame themselves.
 
     Raises:
         EzavError: an encoder failed on the first clips; nothing is recorded of them.
     """
+    worked: set[str] = set()
     suspects: list[tuple[int, EncodedClip]] = []
     for index, clip in encoded:
-        if clip.encoder_failed and index not in again:
+        worked |= clip.tokens.keys()
+        if index not in again:
             suspects.append((index, clip))
-            if len(suspects) == _SUSPECTS:
-                raise _does_not_work(suspects[0][1], proven)
         else:
             yield index, clip
-        if clip.status == OK:
-            yield from suspects
-            yield from encoded
-            return
-    if suspects and not proven:
-        raise _does_not_work(suspects[0][1], proven)
+        yield from (one for one in suspects if one[1].failed.keys() <= worked)
+        suspects = [one for one in suspects if not one[1].failed.keys() <= worked]
+        _check_suspects(suspects, worked, _SUSPECTS, proven)
+    _check_suspects(suspects, worked | set(proven), 1, proven)
     yield from suspects
 
 
-def _does_not_work(clip: EncodedClip, proven: bool) -> EzavError:
+def _check_suspects(
+    suspects: Sequence[tuple[int, EncodedClip]],
+    trusted: Collection[str],
+    most: int,
+    proven: Collection[str],
+) -> None:
+    """Raise if an encoder that is not trusted has failed on so many clips."""
+    blamed: dict[str, list[EncodedClip]] = {}
+    for _, clip in suspects:
+        for slot in clip.failed.keys() - trusted:
+            blamed.setdefault(slot, []).append(clip)
+    for slot, clips in blamed.items():
+        if len(clips) >= most:
+            raise _does_not_work(clips[0], slot, slot in proven)
+
+
+def _does_not_work(clip: EncodedClip, slot: str, proven: bool) -> EzavError:
     # A store that has features takes no other encoder.
     way = (
         "mend it, or take away the clips that it cannot take"
@@ -271,7 +295,7 @@ def _does_not_work(clip: EncodedClip, proven: bool) -> EzavError:
         else "mend it or choose another"
     )
     return EzavError(
-        f"an encoder does not work: {clip.reason} (clip '{clip.path}')",
+        f"an encoder does not work: {clip.failed[slot]} (clip '{clip.path}')",
         f"{way}; these clips were not recorded",
     )
 

@@ -131,17 +131,23 @@ class PairStore:
         writer: of the store.
         half: whether features are stored in half precision.
         done: clips that need not be done again.
+        replaced: of these, the ones whose files have another size now.
     """
 
     pair: tuple[str, str]
     writer: StoreWriter
     half: bool
     done: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
 
     @property
-    def has_features(self) -> bool:
-        """Whether its encoders have worked on any clip."""
-        return bool(self.writer.done - self.writer.failed.keys())
+    def worked(self) -> set[str]:
+        """The slots of the encoders that gave it features."""
+        visual, audio = self.pair
+        records = self.writer.records.values()
+        found = {visual: any(record.visual_tokens for record in records)}
+        found[audio] = any(record.audio_tokens for record in records)
+        return {slot for slot, any_ in found.items() if any_}
 
     def add(self, item: Item, clip: EncodedClip) -> None:
         """Write what the pair's encoders gave, unless the store has the clip."""

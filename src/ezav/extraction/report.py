@@ -46,6 +46,8 @@ class ExtractionReport:
         earlier: of these, done by earlier calls.
         added: done by this call, whatever became of them.
         gone: clips of the store that are listed no more; it does not show them any longer.
+        replaced: clips whose files have another size than when they were read; their features
+            are still those of the old files.
         readable: clips with features.
         failures: all clips of the store without, each with its reason.
         no_audio, no_visual: readable clips that lack a modality.
@@ -65,6 +67,7 @@ class ExtractionReport:
     earlier: int
     added: int
     gone: int
+    replaced: tuple[str, ...]
     readable: int
     failures: tuple[Failure, ...]
     no_audio: int
@@ -112,6 +115,7 @@ def empty_report(path: Path, listing: Listing, note: str) -> ExtractionReport:
         earlier=0,
         added=0,
         gone=0,
+        replaced=(),
         readable=0,
         failures=(),
         no_audio=0,
@@ -134,6 +138,7 @@ def read_report(
     earlier: int,
     added: int,
     gone: int,
+    replaced: tuple[str, ...],
     passed_over: dict[str, int],
     empty: tuple[str, ...],
     media_seconds: float,
@@ -161,6 +166,7 @@ def read_report(
         earlier=earlier,
         added=added,
         gone=gone,
+        replaced=replaced,
         readable=store.index.num_rows - len(failures),
         failures=tuple(failures),
         no_audio=no_audio,

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ezav.extraction.encode import DAMAGED, OK
-from ezav.extraction.listing import Listing
+from ezav.extraction.listing import Item, Listing
 from ezav.features.shards import ClipRecord
 from ezav.features.writer import check_same_class
+from ezav.safe_io import write_text
+
+_SIZES = "sizes.json"
+"""In a store: clip -> (bytes of its file, the status it got). Not its time: a copy changes that."""
 
 
 def finished(
-    records: Mapping[str, ClipRecord], listing: Listing, *, retry: bool, use_damaged: bool
+    records: Mapping[str, ClipRecord],
+    listing: Listing,
+    replaced: Collection[str],
+    *,
+    retry: bool,
+    use_damaged: bool,
 ) -> set[str]:
     """The clips that need not be done again.
 
     Args:
         records: of the store; :func:`check_classes` has accepted them.
         listing: a clip without features whose class it gives otherwise is done again.
+        replaced: clips whose files are others now; those without features are done again.
         retry: all clips without features are.
         use_damaged: those that were cut short are.
     """
@@ -29,10 +41,53 @@ def finished(
         if record.status == OK
         or not (
             retry
+            or clip in replaced
             or (use_damaged and record.status == DAMAGED)
             or record.class_name != classes.get(clip, record.class_name)
         )
     }
+
+
+def file_sizes(items: Iterable[Item]) -> dict[str, int]:
+    """Clip -> bytes of its file, of those that can be looked at."""
+    sizes: dict[str, int] = {}
+    for item in items:
+        with suppress(OSError, ValueError):
+            sizes[item.clip] = item.path.stat().st_size
+    return sizes
+
+
+def changed_files(
+    store: Path, records: Mapping[str, ClipRecord], sizes: Mapping[str, int]
+) -> set[str]:
+    """The clips of a store whose files have another size than when it read (or refused) them."""
+    return {
+        clip
+        for clip, (size, status) in _noted(store).items()
+        # Of one that was done again since (by a call that was killed, in a part) it tells nothing.
+        if clip in records and records[clip].status == status and sizes.get(clip, size) != size
+    }
+
+
+def note_sizes(
+    store: Path,
+    records: Mapping[str, ClipRecord],
+    sizes: Mapping[str, int],
+    replaced: Collection[str],
+) -> None:
+    """Note for later calls what size the files have; of the replaced ones as it was."""
+    notes = {clip: (size, records[clip].status) for clip, size in sizes.items() if clip in records}
+    kept = {clip: note for clip, note in notes.items() if clip not in replaced}
+    write_text(store / _SIZES, json.dumps(_noted(store) | kept))
+
+
+def _noted(store: Path) -> dict[str, tuple[int, str]]:
+    """Empty if the store was written before sizes were noted."""
+    try:
+        notes: dict[str, tuple[int, str]] = json.loads((store / _SIZES).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return notes
 
 
 def check_classes(store: Path, classes: Mapping[str, str], listing: Listing) -> None:
