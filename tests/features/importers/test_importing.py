@@ -357,6 +357,17 @@ def test_h5_values_are_those_that_h5py_reads(tmp_path: Path, kind: str) -> None:
     assert read.clips[4] == "clip 4"
 
 
+def test_h5_values_behind_a_link_are_read_from_the_file_they_are_in(tmp_path: Path) -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data"] = values
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["filler"] = np.ones((99, 99), dtype=np.float32)
+        file["data"] = h5py.ExternalLink("other.h5", "/data")
+        file.create_dataset("video_urls", data=["x", "y", "z"], dtype=h5py.string_dtype())
+    assert np.array_equal(_read_h5(tmp_path / "a.h5", np.empty).values, values)
+
+
 def test_neighbours_in_memory_are_joined_without_a_copy() -> None:
     buffers, dtype = Buffers(1000), np.dtype("f4")
     drawn = [np.random.default_rng(0).standard_normal((n, 3), dtype="f4") for n in (2, 1, 4)]

@@ -127,7 +127,7 @@ def _open_h5(path: Path) -> Iterator[FileID]:
 
 
 def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
-    from h5py import h5d, h5s, h5t
+    from h5py import h5d, h5i, h5s, h5t
 
     if name.encode() not in file:
         keys = ", ".join(key.decode() for key in file) or "nothing"
@@ -137,9 +137,10 @@ def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
     if not array.size:
         return array
     # None unless the values lie in one piece as they are; then the system reads them twice as
-    # fast as HDF5, and Python's lock is free meanwhile.
+    # fast as HDF5, and Python's lock is free meanwhile. A link may lead into another file.
     place = dataset.get_offset() if array.dtype in _PLAIN else None
-    if place is None or file.get_create_plist().get_userblock():
+    here = h5i.get_file_id(dataset).name == file.name
+    if place is None or not here or file.get_create_plist().get_userblock():
         dataset.read(h5s.ALL, h5s.ALL, array, h5t.py_create(dataset.dtype))
         return array
     rest, handle = array.reshape(-1).view("u1").data, file.get_vfd_handle()
