@@ -168,3 +168,8 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file in one step (see :func:`atomic_path`)."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: `EZAV_CACHE`, or `~/.cache/ezav`."""
+    return Path(os.environ.get("EZAV_CACHE") or Path.home() / ".cache" / "ezav")

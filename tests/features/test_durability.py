@@ -195,7 +195,7 @@ def test_a_full_disk_while_the_store_is_finished(
         for clip in clips:
             writer.add(**clip)
         if victim == "classes":
-            writer._compact()
+            writer._log.seal()
         with monkeypatch.context() as patch:
             patch.setattr(where[victim], full)
             with pytest.raises(EzavError, match="No space left"):

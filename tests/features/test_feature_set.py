@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.tokens import Tokens
 
 Clips = list[tuple[Tensor, Tensor] | None]
 
@@ -86,6 +87,13 @@ def test_pooled_features_may_lack_clips() -> None:
     features = Ragged.pooled(torch.ones(3, 2), torch.tensor([True, False, True]))
     assert features.lengths.tolist() == [1, 0, 1]
     assert features.gather(torch.arange(3)).present.tolist() == [True, False, True]
+
+
+def test_what_is_missing_is_masked_and_zero() -> None:
+    tokens = Tokens.pooled(torch.ones(2, 3), torch.tensor([True, False]))
+    for one, present in ((tokens, [True, False]), (tokens.without(), [False, False])):
+        assert one.present.tolist() == present
+        assert one.values.any(dim=2)[:, 0].tolist() == present
 
 
 def test_means_do_not_depend_on_how_many_tokens_are_taken_at_once(

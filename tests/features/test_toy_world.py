@@ -14,10 +14,11 @@ import pytest
 
 from ezav.errors import EzavError
 from ezav.features.splits import SPLITS, STAGE_1, STAGE_2, given_splits
-from ezav.features.toy import ToyWorld, cache_folder, generate, generate_toy_world
+from ezav.features.toy import ToyWorld, generate, generate_toy_world
 from ezav.features.toy.design import SOUNDS, Parts, design_world, split_clips
 from ezav.features.toy.picture import draw_frames
 from ezav.features.toy.sound import make_sound
+from ezav.safe_io import cache_folder
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ def test_together_is_each_alone(config, training):
     together.part()
     for one, other in zip(alone, joined):
         assert torch.equal(one.random_state, other.random_state)
+        assert all(w.untyped_storage().nbytes() == w.nbytes for w in other.method.parameters())
         for name, value in one.method.state_dict().items():
             assert torch.allclose(value, other.method.state_dict()[name], atol=1e-8), name
 

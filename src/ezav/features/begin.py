@@ -9,6 +9,7 @@ from typing import Any
 
 from ezav.errors import EzavError
 from ezav.features.header import Header, parse_header
+from ezav.features.index import FILE
 from ezav.safe_io import write_text
 
 HEADER_FILE = "header.json"
@@ -39,7 +40,8 @@ def lock(path: Path) -> int:
 def begin(path: Path, given: Header) -> None:
     """Write the header of a new store, or compare it with the one that is there.
 
-    A store to which no clip was added yet is begun anew, with whatever header.
+    A store to which no clip was added yet is begun anew, with whatever header. What a kill left
+    half-written beside it goes.
 
     Raises:
         EzavError: the folder holds a store with another description.
@@ -49,12 +51,15 @@ def begin(path: Path, given: Header) -> None:
         check_same(parse_header(header.read_bytes(), header), given, path)
     else:
         write_text(header, given.model_dump_json(indent=2) + "\n")
+    (path / "classes").mkdir(exist_ok=True)
+    for part in path.glob(".*.part"):
+        part.unlink()
 
 
 def holds_clips(path: Path) -> bool:
     """Whether anything was ever added to the store."""
     written = (path / "shards").glob("[!.]*")  # what begins with a dot a kill left half-written
-    return (path / "index.parquet").exists() or any(file.stat().st_size for file in written)
+    return (path / FILE).exists() or any(file.stat().st_size for file in written)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ezav.errors import EzavError
+from ezav.safe_io import cache_folder
 
 
 def mapped_room(rows: int, dim: int, dtype: torch.dtype) -> Tensor:
@@ -28,7 +28,7 @@ def mapped_room(rows: int, dim: int, dtype: torch.dtype) -> Tensor:
     size = rows * dim * dtype.itemsize
     if not size:
         return torch.empty(rows, dim, dtype=dtype)
-    folder = Path(os.environ.get("EZAV_CACHE") or Path.home() / ".cache" / "ezav")
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix="features-") as file:

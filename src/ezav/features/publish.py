@@ -26,7 +26,7 @@ def publish(
     class_embeddings: Sequence[ClassEmbeddings],
     *,
     whole: bool = True,
-) -> Contents:
+) -> None:
     """Write class embeddings and index for clip -> (record, shard, row).
 
     The arguments are those of :meth:`ezav.features.StoreWriter.finish`, and so are its errors.
@@ -50,10 +50,9 @@ def publish(
         fingerprint=fingerprint(index, (file.checksum for file in files)),
     )
     write_index(folder, index, contents)
-    for leftover in set((folder / "classes").iterdir()):
+    for leftover in list((folder / "classes").iterdir()):
         if leftover.name not in {file.file for file in files}:
             leftover.unlink()
-    return contents
 
 
 def _with_text(header: Header, class_embeddings: Sequence[ClassEmbeddings]) -> Header:

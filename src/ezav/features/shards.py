@@ -25,6 +25,7 @@ Values = tuple[Tensor, Tensor]
 
 _KEY = "ezav"
 _DTYPES = (torch.float32, torch.float16)
+_PARTS = ("values", "offsets", "times")
 
 
 class ClipRecord(NamedTuple):
@@ -181,9 +182,6 @@ def read_shard(path: Path) -> tuple[Ragged, Ragged]:
     return parts["audio"], parts["visual"]
 
 
-_PARTS = ("values", "offsets", "times")
-
-
 def read_records(path: Path) -> list[ClipRecord]:
     """The records of a shard's clips, in the order of its rows."""
     from safetensors import safe_open
@@ -192,26 +190,20 @@ def read_records(path: Path) -> list[ClipRecord]:
         return unpack_records(file.metadata()[_KEY])
 
 
-class _reading:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     """Turns every way in which a shard can be damaged into one clear error."""
+    from safetensors import SafetensorError
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        if not self.path.is_file():
-            raise EzavError(
-                f"the shard '{self.path}' is missing", "copy it back or make the store again"
-            )
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from safetensors import SafetensorError
-
-        if isinstance(error, SafetensorError | KeyError | TypeError | ValueError):
-            raise EzavError(
-                f"the shard '{self.path}' is damaged: {error}",
-                "delete it and extract again, or copy it from a backup",
-            ) from error
+    if not path.is_file():
+        raise EzavError(f"the shard '{path}' is missing", "copy it back or make the store again")
+    try:
+        yield
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise EzavError(
+            f"the shard '{path}' is damaged: {error}",
+            "delete it and extract again, or copy it from a backup",
+        ) from error
 
 
 def sync(path: Path) -> None:

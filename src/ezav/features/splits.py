@@ -85,13 +85,13 @@ def draw_splits(
     if unseen is None:
         _need_classes(len(names), _MIN_CLASSES, "")
         test_unseen = set(_shuffled(names, seed, "unseen")[: int(len(names) * UNSEEN_SHARE)])
-        _refuse_single_clips(by_class, names, "give it more clips, leave it out, or name it unseen")
+        _refuse_single_clips(by_class, names)
     else:
         test_unseen = _known_unseen(unseen, names)
     seen = [name for name in names if name not in test_unseen]
     if unseen is not None:
         _need_classes(len(seen), _MIN_CLASSES - 1, " besides the unseen ones")
-        _refuse_single_clips(by_class, seen, "give it more clips, leave it out, or name it unseen")
+        _refuse_single_clips(by_class, seen)
     drawn = max(1, int(len(seen) * VAL_UNSEEN_SHARE))
     val_unseen = set(_shuffled(seen, seed, "val_unseen")[:drawn])
 
@@ -217,11 +217,12 @@ def _need_classes(found: int, needed: int, where: str) -> None:
         )
 
 
-def _refuse_single_clips(
-    by_class: Mapping[str, Sequence[str]], names: Sequence[str], hint: str
-) -> None:
+def _refuse_single_clips(by_class: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
     if single := [name for name in names if len(by_class[name]) == 1]:
-        raise EzavError(f"class {_some(single)} has a single clip", hint)
+        raise EzavError(
+            f"class {_some(single)} has a single clip",
+            "give it more clips, leave it out, or name it unseen",
+        )
 
 
 def _shuffled(items: Sequence[str], seed: int, purpose: str) -> list[str]:

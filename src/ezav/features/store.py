@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ezav.errors import EzavError
+from ezav.features.begin import HEADER_FILE
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.header import ClassFile, Contents, Header
 from ezav.features.index import FILE, OK, read_contents, read_index
@@ -22,7 +23,6 @@ from ezav.features.splits import SPLITS
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
-
 
 MODALITIES: tuple[Literal["audio", "visual"], ...] = ("audio", "visual")
 
@@ -66,7 +66,7 @@ class FeatureStore:
         if not path.is_dir():
             raise EzavError(f"there is no feature store at '{path}'", "make one: ezav extract")
         if not (path / FILE).is_file():
-            if (path / "header.json").is_file():
+            if (path / HEADER_FILE).is_file():
                 raise EzavError(
                     f"the feature store '{path}' was begun but not finished",
                     "run the command that makes it again: it goes on where it stopped",
@@ -135,14 +135,11 @@ class FeatureStore:
         row_of = {name: row for row, name in enumerate(self.classes)}
         names = rows.column("class").to_pylist()
         labels = torch.tensor([row_of[name] for name in names], dtype=torch.long)
-        where = [rows.column(name).to_numpy() for name in ("shard", "row")]
-        counts = [
-            torch.from_numpy(rows.column(f"{modality}_tokens").to_numpy().astype(np.int64))
-            for modality in ("audio", "visual")
-        ]
-        audio, visual = self._read(
-            where[0], torch.from_numpy(where[1].astype(np.int64)), counts, dtype, mapped
+        shard, row, *counts = (
+            torch.from_numpy(rows.column(name).to_numpy().astype(np.int64))
+            for name in ("shard", "row", *(f"{modality}_tokens" for modality in MODALITIES))
         )
+        audio, visual = self._read(shard, row, counts, dtype, mapped)
         return FeatureSet(
             audio, visual, labels, tuple(rows.column("clip").to_pylist()), self.classes
         )
@@ -201,7 +198,7 @@ class FeatureStore:
 
     def _read(
         self,
-        shard: np.ndarray,
+        shard: Tensor,
         row: Tensor,
         counts: list[Tensor],
         dtype: torch.dtype | None,
@@ -210,8 +207,8 @@ class FeatureStore:
         """Both modalities of the clips at (shard, row), each shard mapped once."""
         result: list[Ragged | None] = [None, None]
         offsets = [torch.cat([count.new_zeros(1), count.cumsum(0)]) for count in counts]
-        for number in np.unique(shard):
-            here = torch.from_numpy(np.flatnonzero(shard == number))
+        for number in shard.unique().tolist():
+            here = (shard == number).nonzero()[:, 0]
             for modality, part in enumerate(read_shard(self.shard_path(number))):
                 if result[modality] is None:
                     total = int(offsets[modality][-1])
@@ -225,10 +222,9 @@ class FeatureStore:
                 place = _token_rows(offsets[modality], here, counts[modality][here])
                 target.values[place] = part.values[source].to(target.values.dtype)
                 target.times[place] = part.times[source]
-        dims = self.header.dim("audio"), self.header.dim("visual")
         return [
-            Ragged.from_clips([], dim) if found is None else found
-            for found, dim in zip(result, dims)
+            Ragged.from_clips([], self.header.dim(modality)) if found is None else found
+            for found, modality in zip(result, MODALITIES)
         ]
 
 

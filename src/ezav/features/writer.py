@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 from types import TracebackType
@@ -14,20 +13,12 @@ import torch
 
 from ezav.errors import EzavError
 from ezav.features.begin import begin, lock
+from ezav.features.clip_log import ClipLog
 from ezav.features.feature_set import Ragged
 from ezav.features.header import Header, SplitOrigin
-from ezav.features.index import FILE, OK, read_contents
-from ezav.features.journal import Journal
+from ezav.features.index import OK
 from ezav.features.publish import publish
-from ezav.features.shards import (
-    ClipRecord,
-    checksums,
-    clip_tokens,
-    read_records,
-    settle,
-    storable,
-    write_part,
-)
+from ezav.features.shards import ClipRecord, checksums, storable
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
@@ -76,14 +67,10 @@ class StoreWriter:
         self.path = Path(path)
         self.header = header
         self._dims = {"audio": header.dim("audio"), "visual": header.dim("visual")}
-        self._limits = shard_clips, shard_bytes
-        self._journal: Journal | None = None
-        self._journal_clips = 0
-        self._disk = ThreadPoolExecutor(1, "ezav-disk")
-        self._settling: list[Future[None]] = []
         self._lock = lock(self.path)
         try:
-            self._begin()
+            begin(self.path, header)
+            self._log = ClipLog(self.path, self._dims, shard_clips, shard_bytes)
         except BaseException:
             os.close(self._lock)
             raise
@@ -99,14 +86,14 @@ class StoreWriter:
     ) -> None:
         try:
             if kind is None:
-                self._settled()
+                self._log.wait()
         finally:
             self.close()
 
     @property
     def done(self) -> Set[str]:
         """The clips already written, whatever their status; grows while clips are added."""
-        return self._records.keys()
+        return self._log.records.keys()
 
     @property
     def failed(self) -> dict[str, str]:
@@ -117,7 +104,7 @@ class StoreWriter:
     @property
     def records(self) -> dict[str, ClipRecord]:
         """Clip -> what was recorded of it, published or not; of one added again the last counts."""
-        return {clip: record for clip, (record, *_) in self._records.items()}
+        return {clip: record for clip, (record, *_) in self._log.records.items()}
 
     def check_unchanged(self, clip: str, class_name: str, checksum: str) -> None:
         """Compare a clip to be written with what was written of it, if it could be read then.
@@ -129,9 +116,10 @@ class StoreWriter:
         Raises:
             EzavError: it was written as another class or with other features.
         """
-        record = self._records[clip][0] if clip in self._records else None
-        if record is None or record.status != OK:
+        known = self._log.records.get(clip)
+        if known is None or known[0].status != OK:
             return
+        record = known[0]
         check_same_class(clip, record.class_name, class_name, self.path)
         if record.checksum != checksum:
             raise EzavError(
@@ -177,17 +165,7 @@ class StoreWriter:
         (checksum,) = checksums(**parts)
         counts = int(parts["audio"].lengths), int(parts["visual"].lengths)
         facts = (clip, class_name, path, duration, status, reason, *counts, checksum)
-        record = self._checked(ClipRecord(*facts))
-        if self._journal is None:
-            self._journal = Journal(self._shard_path(self._next, ".journal"))
-        self._journal.append(
-            record, clip_tokens(parts["audio"], 0), clip_tokens(parts["visual"], 0)
-        )
-        self._records[clip] = record, self._next, self._journal_clips
-        self._journal_clips += 1
-        clips, size = self._limits
-        if self._journal_clips >= clips or self._journal.size >= size:
-            self._compact()
+        self._log.append(self._checked(ClipRecord(*facts)), **parts)
 
     def add_many(
         self,
@@ -228,14 +206,7 @@ class StoreWriter:
             checksums(audio, visual),
         )
         records = [self._checked(ClipRecord(*fact)) for fact in facts]
-        self._compact()
-        self._write(records, audio, visual)
-
-    def _settled(self) -> None:
-        """Wait for the shards that are on their way to the disk; raise if one did not get there."""
-        waiting, self._settling = self._settling, []
-        for shard in waiting:
-            shard.result()
+        self._log.extend(records, audio, visual)
 
     def finish(
         self,
@@ -262,66 +233,26 @@ class StoreWriter:
             EzavError: nothing could be read, clips without a split, splits that make no
                 benchmark, classes without an embedding, or the disk is full.
         """
-        self._compact()
-        self._settled()
+        self._log.seal()
+        self._log.wait()
         hidden = set(leave_out)
-        records = {clip: entry for clip, entry in self._records.items() if clip not in hidden}
+        records, shards = self._log.layout()
+        records = {clip: entry for clip, entry in records.items() if clip not in hidden}
         origin = self.header.splits if split_origin is None else split_origin
         header = self.header.model_copy(update={"splits": origin})
-        # Numbers have gaps where a damaged shard was deleted; the index counts what is there.
-        place = {number: row for row, number in enumerate(self._shards)}
-        records = {clip: (kept, place[n], row) for clip, (kept, n, row) in records.items()}
-        shards = [self._shard_path(number).name for number in self._shards]
         publish(self.path, header, records, shards, splits, class_embeddings, whole=whole)
         self.close()
 
     def close(self) -> None:
         """Let the store go; what was added stays and can be taken up again."""
-        self._disk.shutdown()
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._log.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
-    def _begin(self) -> None:
-        """Take up what earlier writers left: header, shards, a journal."""
-        begin(self.path, self.header)
-        shards = self.path / "shards"
-        shards.mkdir(exist_ok=True)
-        (self.path / "classes").mkdir(exist_ok=True)
-        for part in [*shards.glob(".*.part"), *self.path.glob(".*.part")]:
-            part.unlink()  # what a kill left half-written
-        self._records: dict[str, tuple[ClipRecord, int, int]] = {}
-        self._shards: list[int] = []
-        self._next = 0
-        for number in _numbers(shards, ".safetensors"):
-            self._next = number
-            self._keep(read_records(self._shard_path(number)))
-            # Killed between the shard's appearance and the end of its journal.
-            self._shard_path(number, ".journal").unlink(missing_ok=True)
-        if waiting := [n for n in _numbers(shards, ".journal") if n >= self._next]:
-            self._next = waiting[0]
-            self._journal = Journal(self._shard_path(self._next, ".journal"))
-            for record, *_ in self._journal.read():
-                self._records[record.clip] = record, self._next, self._journal_clips
-                self._journal_clips += 1
-        else:
-            # Of a damaged shard that was deleted the index still names clips and rows: none may
-            # take its place, and be read instead, before there is a new index.
-            self._next = max(self._next, 1 + _last_published(self.path))
-
-    def _keep(self, records: Sequence[ClipRecord]) -> None:
-        """Note a finished shard's clips; of a clip added again after a failure the last counts."""
-        for row, record in enumerate(records):
-            self._records[record.clip] = record, self._next, row
-        self._shards.append(self._next)
-        self._next += 1
-
     def _checked(self, record: ClipRecord) -> ClipRecord:
         clip, status = record.clip, record.status
-        known = self._records.get(clip)
+        known = self._log.records.get(clip)
         if known is not None and known[0].status == OK:
             raise EzavError(f"clip '{clip}' is in the store already", "clip names must differ")
         if not clip or not record.class_name.strip():
@@ -335,33 +266,6 @@ class StoreWriter:
             raise EzavError(f"clip '{clip}' is '{status}' without a reason", "say why")
         return record
 
-    def _compact(self) -> None:
-        """Turn the journal into a shard."""
-        if self._journal is None:
-            return
-        entries = self._journal.read()
-        if entries:
-            audio = Ragged.from_clips([sound for _, sound, _ in entries], self._dims["audio"])
-            visual = Ragged.from_clips([view for _, _, view in entries], self._dims["visual"])
-            self._write([record for record, *_ in entries], audio, visual)
-            self._settled()  # before the journal goes
-        self._journal.close()
-        self._journal.path.unlink()
-        self._journal, self._journal_clips = None, 0
-
-    def _write(self, records: Sequence[ClipRecord], audio: Ragged, visual: Ragged) -> None:
-        """Write a shard; it appears when the disk has it, after those before it."""
-        if self._settling and self._settling[-1].done():
-            self._settled()
-        path = self._shard_path(self._next)
-        before = self._settling[-1] if self._settling else None
-        part = write_part(path, records, audio, visual)
-        self._settling.append(self._disk.submit(_settle_after, before, part, path))
-        self._keep(records)
-
-    def _shard_path(self, number: int, suffix: str = ".safetensors") -> Path:
-        return self.path / "shards" / f"{number:05d}{suffix}"
-
 
 def check_same_class(clip: str, was: str, now: str, store: Path) -> None:
     """Refuse a clip of another class than the store's features of it bear.
@@ -374,29 +278,6 @@ def check_same_class(clip: str, was: str, now: str, store: Path) -> None:
             f"clip '{clip}' is of class '{was}' in the store '{store}' and of class '{now}' now",
             "write another store",
         )
-
-
-def _numbers(shards: Path, suffix: str) -> list[int]:
-    names = [path.stem for path in shards.iterdir() if path.suffix == suffix]
-    return sorted(int(name) for name in names if name.isdigit())
-
-
-def _last_published(store: Path) -> int:
-    """The number of the last shard that the index names; -1 without an index that can be read."""
-    try:
-        names = read_contents(store).shards if (store / FILE).is_file() else ()
-    except EzavError:
-        return -1
-    stems = [Path(name).stem for name in names]
-    return max((int(stem) for stem in stems if stem.isdigit()), default=-1)
-
-
-def _settle_after(before: Future[None] | None, part: Path, path: Path) -> None:
-    """Let a shard appear unless the one before it was lost: then the writing is to stop there."""
-    if before is not None and before.exception() is not None:
-        part.unlink(missing_ok=True)
-        return
-    settle(part, path)
 
 
 def _one(tokens: tuple[Any, Any] | None, dim: int) -> Ragged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def _flatten(node: Any, tensors: dict[str, Tensor]) -> Any:
     return node
 
 
-def _build(node: Any, get_tensor: Any) -> Any:
+def _build(node: Any, get_tensor: Callable[[str], Tensor]) -> Any:
     if isinstance(node, list):
         return [_build(value, get_tensor) for value in node]
     if isinstance(node, dict):

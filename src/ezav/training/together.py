@@ -15,7 +15,8 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Loss, Method
 from ezav.methods.common.dropout import seeds_apart
 from ezav.training.ahead import ahead
-from ezav.training.trainer import EpochLog, LossSums, Trainer, drop_modalities
+from ezav.training.modality_dropout import drop_modalities
+from ezav.training.trainer import EpochLog, LossSums, Trainer
 
 
 class Together:

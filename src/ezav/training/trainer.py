@@ -17,6 +17,7 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.training.ahead import ahead
 from ezav.training.config import TrainingConfig
+from ezav.training.modality_dropout import drop_modalities
 from ezav.training.sampler import Sampler
 
 PLATEAU_FACTOR = 0.1
@@ -301,21 +302,3 @@ def whole(features: Ragged) -> Tokens:
         present = torch.ones(len(values), 1, dtype=torch.bool, device=values.device)
         return Tokens(values[:, None], present, features.times[:, None])
     return features.gather(torch.arange(len(features), device=values.device), pooled=True)
-
-
-def drop_modalities(
-    batch: Batch, probability: float, stream: torch.Generator | None = None
-) -> Batch:
-    """Mask one modality of a clip with the given probability, never the only one it has."""
-    draw = torch.rand(2, len(batch), generator=stream).to(batch.labels.device)
-    both = batch.audio.present & batch.visual.present
-    hit = both & (draw[0] < probability)
-    first = draw[1] < 0.5
-    return replace(
-        batch, audio=_hide(batch.audio, hit & first), visual=_hide(batch.visual, hit & ~first)
-    )
-
-
-def _hide(tokens: Tokens, hidden: Tensor) -> Tokens:
-    keep = ~hidden
-    return Tokens(tokens.values * keep[:, None, None], tokens.mask & keep[:, None], tokens.times)

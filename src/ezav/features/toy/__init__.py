@@ -4,6 +4,6 @@ Example:
     >>> from ezav.features.toy import ToyWorld, generate_toy_world
 """
 
-from ezav.features.toy.generate import ToyWorld, cache_folder, generate_toy_world
+from ezav.features.toy.generate import ToyWorld, generate_toy_world
 
-__all__ = ["ToyWorld", "cache_folder", "generate_toy_world"]
+__all__ = ["ToyWorld", "generate_toy_world"]

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from ezav.errors import EzavError
 from ezav.features.toy.design import Parts, design_world, split_clips
 from ezav.features.toy.picture import draw_frames
 from ezav.features.toy.sound import make_sound
-from ezav.safe_io import atomic_path, write_text
+from ezav.safe_io import atomic_path, cache_folder, write_text
 
 VERSION = 1
 """Change it whenever a clip would come out differently: cached worlds are then made again."""
@@ -53,11 +52,6 @@ class ToyWorld:
     unseen: tuple[str, ...]
 
 
-def cache_folder() -> Path:
-    """Where generated worlds are kept: `EZAV_CACHE`, or `~/.cache/ezav`."""
-    return Path(os.environ.get("EZAV_CACHE") or Path.home() / ".cache" / "ezav")
-
-
 def generate_toy_world(
     folder: str | Path | None = None,
     seed: int = 0,
@@ -72,7 +66,7 @@ def generate_toy_world(
     Clips are 2–2.4 s of H.264 and AAC at 25 fps and 16 kHz, up to 160 pixels wide.
 
     Args:
-        folder: where; None is the user's cache (see :func:`cache_folder`).
+        folder: where; None is the user's cache (see :func:`ezav.safe_io.cache_folder`).
         seed: another seed is another world.
         classes: number of classes, 6 to 48.
         clips_per_class: at least 3.
