@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from ezav.cli.main import main
 from ezav.errors import EzavError
 from ezav.methods import registry
+from ezav.methods.common.config_check import parse
 from ezav.protocol import read_model
 from tests import worlds
 
@@ -43,3 +45,26 @@ def test_what_is_no_method_is_refused_in_words():
         registry.get("json:JSONDecoder")
     with pytest.raises(EzavError, match="did you mean 'ez_avgzl'"):
         registry.get("ez_avgzi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    width: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnConfig:
+    head: Head = Head()
+    second: Head | None = None
+    either: Head | dict[str, int] | None = None
+
+
+@pytest.mark.parametrize("field", ["head", "second"])
+def test_a_misspelt_name_inside_a_nested_config_is_refused(field):
+    with pytest.raises(EzavError, match=f"config.{field} has no field 'widht'; it has: width"):
+        parse(OwnConfig, {field: {"widht": 9}}, "config")
+    assert getattr(parse(OwnConfig, {field: {"width": 9}}, "config"), field) == Head(width=9)
+
+
+def test_a_field_that_need_not_be_a_config_holds_what_it_may():
+    assert parse(OwnConfig, {"second": None, "either": {"any": 1}}, "config").either == {"any": 1}

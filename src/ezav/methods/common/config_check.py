@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,7 +21,6 @@ _BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("rate|divisor|seconds|clip", lambda x: x > 0, "{} must be positive, it is {}"),
 )
 """Last words of a field's name, what its number must satisfy, and what is said otherwise."""
-
 
 _Config = TypeVar("_Config")
 
@@ -60,8 +60,17 @@ def _check_names(kind: Any, values: Mapping[str, Any], name: str) -> None:
     for field, value in values.items():
         if field not in known:
             raise EzavError(f"{name} has no field '{field}'", f"it has: {', '.join(known)}")
-        if is_dataclass(hints[field]) and isinstance(value, Mapping):
-            _check_names(hints[field], value, f"{name}.{field}")
+        nested = _without_none(hints[field])
+        if is_dataclass(nested) and isinstance(value, Mapping):
+            _check_names(nested, value, f"{name}.{field}")
+
+
+def _without_none(kind: Any) -> Any:
+    """`X` of `X | None`, any other annotation as it is."""
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    kinds = [one for one in get_args(kind) if one is not NoneType]
+    return kinds[0] if len(kinds) == 1 else kind
 
 
 def check_config(config: Any) -> None:
