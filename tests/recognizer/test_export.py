@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+import ezav
 from ezav.cli.export import ExportCommand
 from ezav.errors import EzavError
 from ezav.export import export
-from ezav.export.export import ONNX, PROGRAM, _random, compare, reference
+from ezav.export.export import ONNX, PROGRAM
 from ezav.export.graph import INPUTS, Graph
+from ezav.export.parity import compare, random_batch, reference
 from ezav.features import FeatureStore
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.methods import registry
@@ -62,10 +64,9 @@ def _untrained(config: EzAvgzlConfig, recognizer: Recognizer) -> EzAvgzl:
 )
 def test_the_graph_is_the_method(config: dict[str, Any], recognizer: Recognizer) -> None:
     method = _untrained(EzAvgzlConfig(**SMALL, **config), recognizer)
-    changed = _with_method(recognizer, method)
     graph = Graph(method, recognizer.calibration)
     inputs = [
-        _random(changed, shape, seed)
+        random_batch(method.dims, shape, seed)
         for seed, shape in enumerate([(4, 3, 5, 6), (1, 1, 1, 1), (3, 1, 2, 4), (2, 6, 1, 3)])
     ]
     with torch.no_grad():
@@ -74,7 +75,7 @@ def test_the_graph_is_the_method(config: dict[str, Any], recognizer: Recognizer)
 
 def test_comparing_finds_a_wrong_graph(recognizer: Recognizer) -> None:
     graph = Graph(recognizer.model.method, recognizer.calibration)
-    inputs = [_random(recognizer, (3, 1, 1, 4), 0)]
+    inputs = [random_batch(recognizer.model.method.dims, (3, 1, 1, 4), 0)]
 
     def wrong(one: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
         scores, probabilities = reference(graph, one)
@@ -146,7 +147,7 @@ def test_every_dimension_of_the_onnx_file_is_free(
     assert not any(isinstance(size, int) for name in INPUTS for size in shapes[name][:1])
     graph = Graph(recognizer.model.method, recognizer.calibration)
     for shape in ((9, 2, 3, 50), (1, 1, 1, 1), (2, 30, 40, 7)):
-        one = _random(recognizer, shape, 5)
+        one = random_batch(recognizer.model.method.dims, shape, 5)
         feed = {name: value.numpy() for name, value in zip(INPUTS, one)}
         scores, probabilities = session.run(["scores", "probabilities"], feed)
         for found, wanted in zip((scores, probabilities), reference(graph, one)):
@@ -164,9 +165,8 @@ def test_other_methods_are_exported_right_or_refused(
         method = kind(kind.Config(), recognizer.model.method.dims)
     except (EzavError, ValueError, TypeError) as error:
         pytest.skip(f"{name} cannot be made with these dimensions: {error}")
-    changed = _with_method(recognizer, method)
     graph = Graph(method, recognizer.calibration).eval()
-    inputs = [_random(changed, (3, 2, 2, 4), 0)]
+    inputs = [random_batch(method.dims, (3, 2, 2, 4), 0)]
     try:
         program = _program(graph, inputs[0], name)
     except EzavError as error:
@@ -204,8 +204,21 @@ def test_stored_features_of_other_encoders_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_threshold_that_never_rejects_is_null(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_no_path_of_this_machine_is_exported(recognizer: Recognizer, tmp_path: Path) -> None:
+    exported = export(recognizer, tmp_path / "out")
+    with zipfile.ZipFile(exported.folder / PROGRAM) as program:
+        inside = b"".join(program.read(name) for name in program.namelist())
+    files = [(exported.folder / name).read_bytes() for name in exported.files]
+    for content in (inside, *files):
+        for folder in (Path(ezav.__file__).parent, Path(torch.__file__).parent, tmp_path):
+            assert str(folder).encode() not in content
+
+
+def test_the_record_says_what_is_true(stored: Stored, tmp_path: Path) -> None:
+    """A threshold that never rejects is null; no clips to compare on are no real inputs."""
+    recognizer = Recognizer.load(stored[1])
     recognizer.calibration = replace(recognizer.calibration, reject_threshold_=-np.inf)
-    export(recognizer, tmp_path)
+    export(recognizer, tmp_path, None, stored[0].select().subset(torch.arange(0)))
     record = json.loads((tmp_path / "export.json").read_text(), parse_constant=pytest.fail)
     assert record["reject_threshold"] is None
+    assert record["compared_on"] == "random inputs"

@@ -16,16 +16,14 @@ import torch
 from torch import Tensor
 
 from ezav.errors import EzavError
-from ezav.export.graph import INPUTS, OUTPUTS, Graph
+from ezav.export.graph import INPUTS, OUTPUTS, Graph, Inputs
+from ezav.export.parity import SHAPES, Parity, compare, random_batch, real_batches
 from ezav.features.feature_set import FeatureSet
-from ezav.features.tokens import Tokens
 from ezav.recognizer import Recognizer
 from ezav.recognizer.candidates import Candidates
 from ezav.safe_io import atomic_path, write_text
 
-TOLERANCE = 1e-4
-"""Largest difference from torch, as a fraction of the largest score (at least 1)."""
-ONNX, PROGRAM, CLASSES, EMBEDDINGS, CLIP, EXAMPLE, RECORD = (
+FILES = ONNX, PROGRAM, CLASSES, EMBEDDINGS, CLIP, EXAMPLE, RECORD = (
     "model.onnx",
     "model.pt2",
     "classes.json",
@@ -35,23 +33,6 @@ ONNX, PROGRAM, CLASSES, EMBEDDINGS, CLIP, EXAMPLE, RECORD = (
     "export.json",
 )
 _OPSET = 20
-_SHAPES = ((3, 4, 5, 6), (1, 1, 1, 1), (1, 7, 2, 30), (5, 1, 3, 2), (2, 3, 1, 11))
-"""Clips, sound tokens, picture tokens, classes of the random inputs that are compared."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parity:
-    """The largest differences from torch over all inputs compared.
-
-    Attributes:
-        inputs: how many batches were compared.
-        scores, probabilities: largest absolute differences.
-    """
-
-    runtime: str
-    inputs: int
-    scores: float
-    probabilities: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,28 +76,27 @@ def export(
     candidates = recognizer.candidates(classes)
     graph = Graph(recognizer.model.method.cpu(), recognizer.calibration).eval()
     vectors = _vectors(recognizer, candidates)
-    inputs = [_random(recognizer, shape, seed) for seed, shape in enumerate(_SHAPES)]
-    if clips is not None and len(clips):
-        inputs += _real(clips, vectors, candidates.seen)
-    program = _program(graph, inputs[0], recognizer.result.method)
-    onnx, session = _onnx(program, recognizer.result.method)
+    dims = recognizer.model.method.dims
+    random = [random_batch(dims, shape, seed) for seed, shape in enumerate(SHAPES)]
+    real = real_batches(clips, vectors, candidates.seen) if clips is not None and len(clips) else []
+    traced = _program(graph, random[0], recognizer.result.method)
+    onnx, run_onnx = _onnx(traced, recognizer.result.method)
+    program = _bytes(traced)
     parity = (
-        compare("ONNX Runtime", graph, session, inputs),
-        compare("torch.export", graph, _reload(program), inputs),
+        compare("ONNX Runtime", graph, run_onnx, random + real),
+        compare("torch.export", graph, _reload(program), random + real),
     )
-    clip = inputs[-1] if clips is not None and len(clips) else inputs[2]
+    clip = real[-1] if real else random[2]
     texts = {
         CLASSES: json.dumps(_classes(candidates), indent=2, ensure_ascii=False) + "\n",
         EXAMPLE: (Path(__file__).parent / "example_without_torch.py").read_text(encoding="utf-8"),
-        RECORD: json.dumps(
-            _record(recognizer, parity, clips is not None), indent=2, allow_nan=False
-        )
+        RECORD: json.dumps(_record(recognizer, parity, bool(real)), indent=2, allow_nan=False)
         + "\n",
     }
     with atomic_path(folder / ONNX) as path:
         path.write_bytes(onnx)
     with atomic_path(folder / PROGRAM) as path:
-        path.write_bytes(_bytes(program))
+        path.write_bytes(program)
     with atomic_path(folder / EMBEDDINGS) as path, path.open("wb") as file:
         np.save(file, vectors.numpy(), allow_pickle=False)
     with atomic_path(folder / CLIP) as path, path.open("wb") as file:
@@ -124,45 +104,10 @@ def export(
         np.savez(file, allow_pickle=False, **first)
     for name, text in texts.items():
         write_text(folder / name, text)
-    names = (ONNX, PROGRAM, CLASSES, EMBEDDINGS, CLIP, EXAMPLE, RECORD)
-    return Exported(folder=folder, files=names, parity=parity)
+    return Exported(folder=folder, files=FILES, parity=parity)
 
 
-def compare(runtime: str, graph: Graph, run: Any, inputs: Sequence[tuple[Tensor, ...]]) -> Parity:
-    """The largest differences between `run` and the method's own scores.
-
-    Raises:
-        EzavError: a difference is above `TOLERANCE`.
-    """
-    worst = [0.0, 0.0]
-    for one in inputs:
-        wanted = reference(graph, one)
-        allowed = TOLERANCE * max(1.0, float(wanted[0].abs().max()))
-        for place, (found, right) in enumerate(zip(run(one), wanted)):
-            difference = float((found - right).abs().max())
-            worst[place] = max(worst[place], difference)
-            if not difference <= (allowed if place == 0 else TOLERANCE):
-                raise EzavError(
-                    f"the exported graph differs from torch by {difference:.2g} in {runtime} "
-                    f"(input of shape {tuple(one[0].shape)}, {OUTPUTS[place]})",
-                    "this method cannot be exported faithfully; report it",
-                )
-    return Parity(runtime=runtime, inputs=len(inputs), scores=worst[0], probabilities=worst[1])
-
-
-@torch.inference_mode()
-def reference(graph: Graph, one: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Scores and probabilities by the method's own `scores`, as `score_all` calls it."""
-    method = graph.method
-    sound, picture = Tokens(*one[0:3]), Tokens(*one[3:6])
-    if not method.uses_time:
-        sound, picture = (Tokens.pooled(x.mean(), x.present) for x in (sound, picture))
-    scores = method.scores(sound, picture, one[6])
-    scores = scores - graph.gamma * one[7]
-    return scores, (scores.double() / graph.temperature).softmax(dim=1).float()
-
-
-def _program(graph: Graph, example: tuple[Tensor, ...], method: str) -> Any:
+def _program(graph: Graph, example: Inputs, method: str) -> Any:
     from torch.export import Dim
     from torch.export import export as trace
 
@@ -178,10 +123,13 @@ def _program(graph: Graph, example: tuple[Tensor, ...], method: str) -> Any:
     try:
         # A trace that fails prints the graph so far to stderr.
         with torch.no_grad(), _quiet(), contextlib.redirect_stderr(io.StringIO()):
-            return trace(graph, example, dynamic_shapes=shapes, strict=False)
+            program = trace(graph, example, dynamic_shapes=shapes, strict=False)
     except Exception as error:
         why = "ez_avgzl can; others only if scores take any sizes and do not branch on values"
         raise _refused(method, "traced", error, why) from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it would tell the paths of this machine
+    return program
 
 
 def _refused(method: str, step: str, error: Exception, why: str) -> EzavError:
@@ -204,13 +152,13 @@ def _onnx(program: Any, method: str) -> tuple[bytes, Any]:
             )
             assert made is not None
             onnx = bytes(made.model_proto.SerializeToString())
-            return onnx, _session(onnx)
+            return onnx, _load_onnx(onnx)
     except Exception as error:
         why = "it uses an operator that ONNX lacks; ez_avgzl can be exported"
         raise _refused(method, "written as ONNX", error, why) from error
 
 
-def _session(onnx: bytes) -> Any:
+def _load_onnx(onnx: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -218,7 +166,7 @@ def _session(onnx: bytes) -> Any:
     session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     wanted = {one.name for one in session.get_inputs()}
 
-    def run(inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    def run(inputs: Inputs) -> list[Tensor]:
         named = {n: x.numpy() for n, x in zip(INPUTS, inputs) if n in wanted}
         return [torch.from_numpy(x) for x in session.run(list(OUTPUTS), named)]
 
@@ -234,12 +182,12 @@ def _bytes(program: Any) -> bytes:
     return file.getvalue()
 
 
-def _reload(program: Any) -> Any:
+def _reload(program: bytes) -> Any:
     """What a reader of the file gets, not what is in memory."""
     with _quiet():
-        module = torch.export.load(io.BytesIO(_bytes(program))).module()
+        module = torch.export.load(io.BytesIO(program)).module()
 
-    def run(inputs: tuple[Tensor, ...]) -> Any:
+    def run(inputs: Inputs) -> Any:
         with torch.no_grad():
             return module(*inputs)
 
@@ -250,45 +198,6 @@ def _vectors(recognizer: Recognizer, candidates: Candidates) -> Tensor:
     """Class embeddings `[C, d]` of the candidates, in their order."""
     every = torch.cat([recognizer.model.classes.vectors, candidates.new_vectors])
     return every[candidates.columns].contiguous()
-
-
-def _random(
-    recognizer: Recognizer, shape: tuple[int, int, int, int], seed: int
-) -> tuple[Tensor, ...]:
-    """Random tokens about as large as the run's, some padded, some clips without a modality."""
-    clips, sound, picture, classes = shape
-    draw = torch.Generator().manual_seed(seed)
-    dims = recognizer.model.method.dims
-    parts: list[Tensor] = []
-    for number, (length, dim) in enumerate(((sound, dims.audio), (picture, dims.visual))):
-        mask = torch.arange(length) < torch.randint(1, length + 1, (clips, 1), generator=draw)
-        if clips > 2:
-            mask[number] = False
-        values = torch.randn(clips, length, dim, generator=draw) * mask[..., None]
-        times = torch.arange(length).expand(clips, length) * 0.5 * mask
-        parts += [values, mask, times]
-    vectors = torch.nn.functional.normalize(torch.randn(classes, dims.text, generator=draw), dim=1)
-    return (*parts, vectors, torch.arange(classes) % 2 == 0)
-
-
-def _real(clips: FeatureSet, vectors: Tensor, seen: Tensor) -> list[tuple[Tensor, ...]]:
-    """All clips as one padded batch (at most 64), then the first alone."""
-    found: list[tuple[Tensor, ...]] = []
-    for index in (torch.arange(min(64, len(clips))), torch.arange(1)):
-        sound, picture = clips.audio.gather(index), clips.visual.gather(index)
-        found.append(
-            (
-                sound.values,
-                sound.mask,
-                sound.times,
-                picture.values,
-                picture.mask,
-                picture.times,
-                vectors,
-                seen,
-            )
-        )
-    return found
 
 
 def _classes(candidates: Candidates) -> list[dict[str, Any]]:

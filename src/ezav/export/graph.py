@@ -23,6 +23,8 @@ INPUTS = (
 )
 """Float32 `[B, T, d]`, bool `[B, T]` (False where padded or missing), float32 `[B, T]` seconds, of
 each modality; float32 `[C, d]`; bool `[C]`."""
+Inputs = tuple[Tensor, ...]
+"""One batch, in the order of `INPUTS`."""
 OUTPUTS = ("scores", "probabilities")
 """Float32 `[B, C]`: after calibrated stacking, and their softmax over temperature."""
 
