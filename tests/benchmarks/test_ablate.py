@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ezav.benchmarks.ablate import FULL, plan_ablation, row_results, switches
+from ezav.benchmarks.ablate import FULL, plan_ablation, row_results
 from ezav.benchmarks.bench import plan
 from ezav.benchmarks.runner import resolve, run_job
+from ezav.benchmarks.switches import switches
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.cli.main import COMMANDS, main

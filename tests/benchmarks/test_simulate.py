@@ -11,7 +11,6 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from ezav.benchmarks import simulate
 from ezav.benchmarks.simulate import SUITES, Simulation, plan_simulation, write_files, write_store
 from ezav.cli.simulate import CLI
 from ezav.errors import EzavError
@@ -291,4 +290,3 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(EzavError, match="exists already"):
         write_files(plan, tmp_path / "there")
-    assert simulate.SUITES

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ezav.benchmarks.published import suite_of
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, merged, resolve
+from ezav.benchmarks.switches import Switch, switches
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
@@ -21,26 +22,8 @@ from ezav.safe_io import write_text
 
 METHOD = "ez_avgzl"
 FULL = "full"
-ALPHAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-MARGINS = (0.01, 0.05, 0.1, 0.2, 0.5)
-DEPTHS = (0, 1, 2, 6)
 
 Verdict = Literal["full", "higher", "within", "lower"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Switch:
-    """One row: what it is called, and the settings that differ from the full method's.
-
-    Attributes:
-        label: what the table calls it.
-        config: fields of the method's config; those of `classes` one by one.
-        text_encoder: another text encoder of the store.
-    """
-
-    label: str
-    config: dict[str, Any] = field(default_factory=dict)
-    text_encoder: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,79 +47,6 @@ class Ablation:
         seeds = sorted({job.seed for job in self.jobs})
         for last in seeds:
             yield replace(self, jobs=[job for job in self.jobs if job.seed <= last])
-
-
-def switches(store: FeatureStore) -> dict[str, list[Switch]]:
-    """The tables that a store allows: text encoders and time only where it has several,
-    modalities only where it has both.
-
-    Proximity alone needs no row: its optimum is the raw text embedding, which is the row "no CEO".
-    Ranking alone does: the margin pushes distances apart that the text holds almost equal.
-    """
-    ceo = {"source": "ceo"}
-    tables = {
-        "class embeddings": [
-            Switch(label="no CEO: raw text embeddings", config={"classes": {"source": "raw"}}),
-            Switch(label="separation only", config={"classes": {**ceo, "alpha": 1.0}}),
-            Switch(label="ranking only", config={"classes": {**ceo, "alpha": 0.0}}),
-            Switch(
-                label="separation and proximity",
-                config={"classes": {**ceo, "semantic": "proximity"}},
-            ),
-            Switch(
-                label="separation and ranking", config={"classes": {**ceo, "semantic": "ranking"}}
-            ),
-            Switch(label="control: shuffled classes", config={"classes": {"shuffle": True}}),
-        ],
-        "alpha": [
-            Switch(label=f"alpha {alpha:g}", config={"classes": {**ceo, "alpha": alpha}})
-            for alpha in ALPHAS
-        ],
-        "margin": [
-            Switch(label=f"margin {margin:g}", config={"classes": {**ceo, "margin": margin}})
-            for margin in MARGINS
-        ],
-        "ranking": [
-            Switch(label=f"{kind} ranking", config={"classes": {**ceo, "ranking": kind}})
-            for kind in ("exact", "sampled")
-        ],
-        "similarity": [
-            Switch(label=f"{kind} similarity", config={"similarity": kind})
-            for kind in ("attention", "decoder", "cosine")
-        ],
-        "query": [
-            Switch(label="learned query" if on else "fixed query", config={"learned_query": on})
-            for on in (False, True)
-        ],
-        "negatives": [
-            Switch(label=f"negatives: {kind}", config={"negatives": kind})
-            for kind in ("batch", "distinct", "seen")
-        ],
-        "depth": [Switch(label=f"L = {depth}", config={"layers": depth}) for depth in DEPTHS],
-    }
-    most = _most_tokens(store)
-    if min(most) > 0:
-        tables["modalities"] = [
-            Switch(label=kind if kind == "both" else f"{kind} only", config={"modalities": kind})
-            for kind in ("both", "audio", "visual")
-        ]
-    if len(store.encoders) > 1:
-        tables["text encoder"] = [
-            Switch(label=f"text: {name}", text_encoder=name) for name in store.encoders
-        ]
-    if max(most) > 1:
-        tables["time"] = [
-            Switch(label=name, config={"temporal": name == "temporal"})
-            for name in ("pooled", "temporal")
-        ]
-    return tables
-
-
-def _most_tokens(store: FeatureStore) -> list[int]:
-    """The most tokens that a clip has, of audio and of visual features; 0: no clip has any."""
-    import pyarrow.compute as pc
-
-    return [pc.max(store.index[name]).as_py() or 0 for name in ("audio_tokens", "visual_tokens")]
 
 
 def plan_ablation(
@@ -211,11 +121,11 @@ def plan_ablation(
             )
         return Row(label=switch.label, run=name, is_full=name == FULL)
 
-    row_of(full)
+    full_row = row_of(full)
     for name in tables or known:
         table = [row_of(switch) for switch in known[name]]
         if not any(row.is_full for row in table):
-            table.insert(0, Row(label=FULL, run=FULL, is_full=True))
+            table.insert(0, full_row)
         rows[name] = table
     return Ablation(tables=rows, jobs=jobs)
 

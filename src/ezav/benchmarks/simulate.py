@@ -10,27 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from ezav.benchmarks.simulated_classes import count_clips, draw_classes, draw_text
 from ezav.benchmarks.simulated_features import FeatureModel, generator
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.features.begin import HEADER_FILE, holds_clips
 from ezav.features.header import EncoderInfo, Header, SplitOrigin, parse_header
 from ezav.features.importers.blocks import Block, join
-from ezav.features.importers.class_split import (
-    DATASETS,
-    LISTS,
-    ClassSplit,
-    read_class_split,
-    read_table,
-)
+from ezav.features.importers.class_split import DATASETS, ClassSplit, read_class_split
 from ezav.features.importers.intake import chunks
 from ezav.features.importers.layouts import LAYOUTS, Features, Layout
 from ezav.features.importers.text import align_text
@@ -48,20 +41,6 @@ _SETTINGS = {
 
 SUITES = tuple(f"{dataset}-{setting}" for dataset in DATASETS for setting in _SETTINGS)
 """What can be simulated."""
-
-# Official numbers of classes and clips: train, val_seen, val_unseen, test_seen, and test_unseen
-# of the main and of the cls lists.
-_CLASSES = {
-    "vggsound": (138, 138, 69, 207, 69, 64),
-    "ucf": (30, 30, 12, 42, 9, 6),
-    "activitynet": (99, 99, 51, 150, 50, 48),
-}
-_CLIPS = {
-    "vggsound": (70351, 7817, 3102, 9032, 3450, 3200),
-    "ucf": (3174, 353, 1467, 555, 1267, 845),
-    "activitynet": (9204, 1023, 4307, 1615, 4199, 4052),
-}
-_ALL_CLASSES = {"vggsound": 309, "ucf": 101, "activitynet": 200}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +62,7 @@ class Simulation:
     classes: ClassSplit
     text: tuple[ClassEmbeddings, ...]
     clips: dict[tuple[str, str], int]
-    seed: int = 0
+    seed: int
 
     @property
     def features(self) -> Features:
@@ -135,7 +114,7 @@ def plan_simulation(
     Args:
         suite: `{ucf,vggsound,activitynet}-{main,cls,temporal,clipclap}`.
         text: text embedding files of the data set's classes; two files (CLIP, CLAP) are also
-            joined. None: class vectors are drawn, in groups of similar classes.
+            joined. Without any, class vectors are drawn, in groups of similar classes.
         class_split: an official class-split folder: its lists and its counts of clips for each
             class are used. None: class lists of the official sizes are drawn, from the names in
             the text file or from generated names.
@@ -163,12 +142,12 @@ def plan_simulation(
         classes = read_class_split(class_split, dataset, setting, column)
         given = [align_text(one, classes) for one in files]
     else:
-        classes = _drawn_classes(dataset, setting, files, seed)
+        classes = draw_classes(dataset, setting, files, seed)
         given = [one.select(classes.used) for one in files]
-    given = given or [_drawn_text(encoder, dim, classes, seed) for encoder, _, dim in layout.text]
+    given = given or [draw_text(encoder, dim, classes, seed) for encoder, _, dim in layout.text]
     if len(given) == 2:
         given.insert(0, given[0].concatenate(given[1]))
-    counts = _clip_counts(dataset, setting, classes, class_split)
+    counts = count_clips(dataset, setting, classes, class_split)
     counts = {place: max(1, round(count * scale)) for place, count in counts.items()}
     return Simulation(suite, layout, setting, classes, tuple(given), counts, seed)
 
@@ -202,10 +181,8 @@ def write_store(plan: Simulation, path: str | Path) -> dict[str, int]:
             splits.update((clip, block.split) for block in chunk for clip in block.clips)
             if not set(clips) <= writer.done:
                 names = [block.name for block in chunk for _ in block.clips]
-                audio, visual = (
-                    join([block.audio for block in chunk]),
-                    join([block.visual for block in chunk]),
-                )
+                audio = join([block.audio for block in chunk])
+                visual = join([block.visual for block in chunk])
                 writer.add_many(clips, names, audio, visual)
         origin = SplitOrigin(how="drawn", seed=plan.seed, detail=f"simulated {plan.suite}")
         writer.finish(splits, plan.text, split_origin=origin)
@@ -295,65 +272,3 @@ def _load_text(paths: Sequence[str | Path], layout: Layout) -> list[ClassEmbeddi
         ClassEmbeddings(one.names, one.vectors, encoder, {**one.settings, "file": Path(path).name})
         for one, path, (encoder, _, _) in zip(loaded, paths, layout.text)
     ]
-
-
-def _drawn_classes(
-    dataset: str, setting: str, files: Sequence[ClassEmbeddings], seed: int
-) -> ClassSplit:
-    """Class lists of the official sizes over the names at hand."""
-    if files:
-        names = sorted(set.intersection(*(set(one.names) for one in files)))
-    else:
-        names = [f"simulated class {number:03d}" for number in range(_ALL_CLASSES[dataset])]
-    train, _, val, test, main_unseen, cls_unseen = _CLASSES[dataset]
-    unseen = main_unseen if setting == "main" else cls_unseen
-    if len(names) < train + val + unseen:
-        raise EzavError(
-            f"{len(names)} classes in the text embeddings, but {dataset}-{setting} has "
-            f"{train + val + unseen}",
-            "use the text file of a larger data set, or a smaller suite",
-        )
-    order = [names[i] for i in generator(seed, "class lists").permutation(len(names))]
-    seen, rest = order[:test], order[test:]
-    lists = {
-        "train": seen[:train],
-        "val_seen": seen[:train],
-        "val_unseen": seen[train:],
-        "test_seen": seen,
-        "test_unseen": rest[:unseen],
-    }
-    text_names = {name: name for name in names}
-    return ClassSplit(text_names, {s: tuple(sorted(lists[s])) for s in SPLITS}, {})
-
-
-def _drawn_text(encoder: str, dim: int, classes: ClassSplit, seed: int) -> ClassEmbeddings:
-    """Class vectors in groups of about six similar classes, as names of events come."""
-    draw = generator(seed, "text")
-    names = classes.used
-    groups = draw.standard_normal((max(2, len(names) // 6), dim))
-    own = draw.standard_normal((len(names), dim))
-    vectors = groups[draw.integers(0, len(groups), len(names))] + own
-    return ClassEmbeddings(
-        names, torch.from_numpy(vectors).float(), f"simulated {encoder}", {"simulated": True}
-    )
-
-
-def _clip_counts(
-    dataset: str, setting: str, classes: ClassSplit, folder: str | Path | None
-) -> dict[tuple[str, str], int]:
-    """Clips of each class: counted in the official clip list, else the official total, evenly."""
-    counts: dict[tuple[str, str], int] = {}
-    unseen = 4 if setting == "main" else 5
-    for place, split in enumerate(SPLITS):
-        names = classes.splits[split]
-        listed: Counter[str] = Counter()
-        if folder is not None:
-            path = Path(folder) / f"{setting}_split" / f"{LISTS[split]}.csv"
-            if path.is_file():
-                for row in read_table(path, "label"):
-                    listed[classes.resolve(row["label"]) or ""] += 1
-        total = _CLIPS[dataset][unseen if split == "test_unseen" else place]
-        each, more = divmod(total, len(names))
-        for rank, name in enumerate(names):
-            counts[split, name] = listed[name] or each + (rank < more)
-    return counts
