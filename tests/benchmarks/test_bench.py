@@ -434,6 +434,54 @@ def test_features_of_another_space_have_no_share_in_the_baseline(tmp_path: Path)
         assert default_settings("blending", made, text)[0].visual_weight == weights["blending"]
 
 
+def test_a_recipe_file_takes_the_weight_of_frozen_scores_unless_it_names_one(tmp_path):
+    made = store_with(tmp_path / "store", ("clip", 6), ("clap", 6), CLIP, ("clap@8fa0f1c6", 6))
+    for config, weight in (("fusion: softmax", 1.0), ("visual_weight: 0.25", 0.25)):
+        path = tmp_path / f"{weight}.yaml"
+        setting = f"{{default: {{config: {{{config}}}}}}}"
+        path.write_text(f"{{method: zero_shot, source: tests, settings: {setting}}}")
+        (one,) = plan(made, [str(path)], [0], tmp_path)
+        assert one.config["visual_weight"] == weight
+
+
+OWN = """
+from ezav.methods.eszsl.method import METHOD as Eszsl
+class First(Eszsl): pass
+class Second(Eszsl): pass
+"""
+
+
+def test_a_method_of_ones_own_needs_no_recipe_file(store, tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_of").mkdir()
+    (tmp_path / "own_of" / "mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ["own_of.mine:First", "own_of.mine:Second"]
+    bench = ["bench", str(store.path), "--seeds", "1", "--processes", "1", "--methods"]
+    assert main([*bench, *names, "--out", str(tmp_path / "out"), "--json"]) == 0
+    (target,) = json.loads(capsys.readouterr().out)["targets"].values()
+    assert [(one["method"], one["label"]) for one in target["results"]] == [(n, n) for n in names]
+    assert main([*bench, "own_of.mine:Third", "--out", str(tmp_path / "out")]) == 1
+    assert "cannot import the method 'own_of.mine:Third'" in capsys.readouterr().err
+
+
+def test_a_comparison_tells_that_stores_differ_and_that_data_is_simulated(ucf, tmp_path, capsys):
+    small = store_with(tmp_path / "small", ("clip", 6), ("clap", 5), MINILM)
+    large = store_with(tmp_path / "large", ("clip", 9), ("clap", 5), MINILM)  # of the same clips
+    runs = {store: str(tmp_path / f"run-{n}") for n, store in enumerate((small, large, ucf))}
+    for store, out in runs.items():
+        assert main(["run", "eszsl", str(store.path), "--out", out]) == 0
+    for a, b, words in (
+        (small, small, []),
+        (small, large, ["differ in store fingerprint"]),
+        (ucf, ucf, ["SIMULATED DATA"]),
+    ):
+        capsys.readouterr()
+        assert main(["compare", runs[a], runs[b], "--draws", "5"]) == 0
+        told = capsys.readouterr().out
+        every = ("differ in store fingerprint", "SIMULATED DATA")
+        assert [word for word in every if word in told] == words
+
+
 def test_a_store_without_text_and_an_unknown_text_encoder_are_one_line(store, tmp_path, capsys):
     bare = store_with(tmp_path / "bare", ("clip", 6), ("clap", 5))
     out = ["--out", str(tmp_path / "out"), "--seeds", "1"]

@@ -43,3 +43,25 @@ def test_a_killed_parent_leaves_no_workers(tmp_path: Path) -> None:
     if left:
         os.kill(worker, signal.SIGKILL)
     assert not left
+
+
+INTERRUPTED = """
+import os, signal, time
+from ezav.benchmarks.processes import training_pool
+if __name__ == "__main__":
+    with training_pool(1) as pool:
+        worker = pool.submit(os.getpid).result()
+        os.kill(worker, signal.SIGINT)  # as Ctrl-C, which reaches every process of a terminal
+        assert pool.submit(os.getpid).result() == worker
+        running = pool.submit(time.sleep, 600)
+        os.kill(os.getpid(), signal.SIGINT)
+        running.result()
+"""
+
+
+def test_an_interrupt_ends_what_runs(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(INTERRUPTED)
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, timeout=120)
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stderr.count(b"Traceback") == 1  # the parent's own

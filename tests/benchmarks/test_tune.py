@@ -277,6 +277,45 @@ def test_a_range_that_cannot_hold_the_recipe_is_refused(store):
             search_for(store, "ale", {path: one}, [0])
 
 
+def test_frozen_scores_have_the_weight_that_bench_gives_them(store, monkeypatch):
+    monkeypatch.setattr("ezav.benchmarks.tune.frozen_weight", lambda store, text: 1.0)
+    space = {"config.weight": Choice(choices=(0.3,))}
+    search = search_for(store, "blending", space, [0])
+    assert search.settings({})["config"]["visual_weight"] == 1.0
+
+
+def test_a_setting_of_the_blended_method_must_be_in_the_recipe(store, tmp_path, capsys):
+    space, recipe = tmp_path / "space.yaml", tmp_path / "mine.yaml"
+    space.write_text("config.trained_config.out_dim: {choices: [16, 32]}\n")
+    recipe.write_text(
+        "{method: blending, source: tests, settings: {default: {config: "
+        "{trained: clipclap, trained_config: {out_dim: 64}}}}}"
+    )
+    command = ["tune", str(store.path), "--trials", "1", "--space", str(space)]
+    command += ["--out", str(tmp_path / "out"), "--method"]
+    assert main([*command, "blending"]) == 1
+    assert "'config.trained_config.out_dim', which the recipe does not" in capsys.readouterr().err
+    found = search_for(store, recipe, read_space(space), [0]).space
+    assert found["config.trained_config.out_dim"].choices == (16, 32, 64)
+
+
+def test_nothing_is_a_choice_too(store, recipe, tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "training.patience: {choices: [null, 1]}\n"
+        "config.layers: {choices: [0, 1], when: {training.patience: null}}\n"
+    )
+    space = read_space(path)
+    assert combinations(space) == [
+        {"training.patience": None, "config.layers": 0},
+        {"training.patience": None, "config.layers": 1},
+        {"training.patience": 1},
+    ]
+    assert not holds(space["config.layers"], {})
+    trials = tune(search_for(store, recipe, space, [0]), tmp_path / "out", 3, processes=1)
+    assert [one.state for one in trials] == ["complete"] * 3
+
+
 def test_a_setting_may_stand_before_the_one_it_waits_for(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text("a: {choices: [1, 2], when: {b: ceo}}\nb: {choices: [ceo, raw]}\n")

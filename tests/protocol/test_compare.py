@@ -44,10 +44,32 @@ def test_values_are_the_metrics_and_order_does_not_matter():
         assert one.low <= one.value <= one.high
     assert found["HM"].share_better > 0.95
     rows = torch.randperm(len(a.clips))
+    columns = torch.randperm(len(a.classes))
     shuffled = Evaluation(
-        b.scores[rows], b.targets[rows], b.seen, b.classes, tuple(b.clips[i] for i in rows)
+        b.scores[rows][:, columns],
+        columns.argsort()[b.targets[rows]],
+        b.seen[columns],
+        tuple(b.classes[i] for i in columns),
+        tuple(b.clips[i] for i in rows),
     )
     assert paired_bootstrap(a, shuffled, (0.2, -0.1), draws=200) == found
+
+
+def test_classes_without_clips_do_not_count():
+    a, b = (evaluation(signal) for signal in (2.0, 0.5))
+    kept = (a.targets != 1) & (a.targets != 5)  # a seen and an unseen class
+    few = [
+        dataclasses.replace(
+            e,
+            scores=e.scores[kept],
+            targets=e.targets[kept],
+            clips=tuple(c for c, k in zip(e.clips, kept.tolist()) if k),
+        )
+        for e in (a, b)
+    ]
+    ours, theirs = (gzsl_scores(e.scores, e.targets, e.seen, 0.1) for e in few)
+    for name, one in paired_bootstrap(*few, (0.1, 0.1), draws=2).items():
+        assert one.value == pytest.approx(getattr(ours, name) - getattr(theirs, name))
 
 
 def test_the_interval_is_that_of_a_naive_loop():
@@ -69,6 +91,8 @@ def test_a_draw_keeps_the_number_of_clips_of_each_class():
     index = _draw(targets, torch.Generator().manual_seed(0))
     assert torch.equal(torch.bincount(targets[index]), torch.bincount(targets))
     assert len(set(index.tolist())) < len(index)
+    draws = [_draw(targets, torch.Generator().manual_seed(seed)) for seed in range(40)]
+    assert set(torch.cat(draws).tolist()) == set(range(len(targets)))
 
 
 def test_runs_that_give_a_clip_different_classes_are_refused():

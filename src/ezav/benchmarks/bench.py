@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ezav.benchmarks.published import PublishedResult, published_results, suite_of
-from ezav.benchmarks.recipe import load_recipe
+from ezav.benchmarks.recipe import is_file, load_recipe
 from ezav.benchmarks.runner import Job
 from ezav.errors import EzavError
 from ezav.features.begin import HEADER_FILE
@@ -21,7 +21,7 @@ from ezav.safe_io import atomic_path, write_text
 FROZEN_BASELINE = "zero_shot"
 """The recipe whose scores come straight from the encoders."""
 WEIGHED = (FROZEN_BASELINE, "blending")
-"""Recipes with such scores; whose text the class embeddings are decides their `visual_weight`."""
+"""Methods with such scores; whose text the class embeddings are decides their `visual_weight`."""
 
 
 def plan(
@@ -55,7 +55,7 @@ def plan(
         wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
     for name, recipe, each in wanted:
         setting = recipe.setting(suite)
-        label = Path(name).stem
+        label = Path(name).stem if is_file(name) else name
         for seed in each:
             jobs.append(
                 Job(
@@ -64,7 +64,7 @@ def plan(
                     method=recipe.method,
                     label=label,
                     seed=seed,
-                    config=weighed(name, setting.config, weight),
+                    config=weighed(recipe.method, setting.config, weight),
                     training={**setting.training, **(training or {})},
                     text_encoder=text_encoder,
                     device=device,
@@ -104,10 +104,13 @@ def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float
     return 0.5 * (1 + seen - heard) if seen or heard else None
 
 
-def weighed(recipe: str, config: dict[str, Any], weight: float | None) -> dict[str, Any]:
-    """A recipe's config with the :func:`frozen_weight` of the store, where it has frozen scores."""
-    has_frozen = recipe in WEIGHED and weight is not None
-    return {**config, "visual_weight": weight} if has_frozen else config
+def weighed(method: str, config: dict[str, Any], weight: float | None) -> dict[str, Any]:
+    """A recipe's config with the :func:`frozen_weight` of the store, where it has frozen scores.
+
+    A weight that the recipe itself names is kept.
+    """
+    has_frozen = method in WEIGHED and weight is not None
+    return {"visual_weight": weight, **config} if has_frozen else config
 
 
 def _space_of(encoder: EncoderInfo) -> tuple[str, int] | None:

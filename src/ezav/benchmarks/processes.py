@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 from ezav.errors import EzavError
 
 
-def training_pool(processes: int) -> ProcessPoolExecutor:
-    """Processes of one thread each, which end when this process does, however it ends."""
+@contextmanager
+def training_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes of one thread each, which end when this process does, however it ends.
+
+    After a failure what runs comes to its end and what waits is dropped; an interrupt ends both.
+
+    Raises:
+        EzavError: a process was killed.
+    """
     # spawn: a forked child of a process that has used torch may hang.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) as pool:
+        try:
+            yield pool
+        except BrokenProcessPool as error:
+            raise EzavError(
+                "a process died, perhaps for want of memory",
+                "repeat the command with fewer --processes: what is finished is kept",
+            ) from error
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, KeyboardInterrupt):  # runs and trials in hand go on another time
+                for worker in multiprocessing.active_children():
+                    worker.terminate()
+            raise
 
 
 def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent ends the others
     import torch
 
     torch.set_num_threads(1)
@@ -30,11 +55,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def process_died() -> EzavError:
-    """What to say when a process of a pool was killed."""
-    return EzavError(
-        "a process died, perhaps for want of memory",
-        "repeat the command with fewer --processes: what is finished is kept",
-    )

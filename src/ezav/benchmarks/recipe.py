@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ezav.errors import EzavError
+from ezav.methods import registry
 
 DEFAULT = "default"
 
@@ -38,9 +39,22 @@ class Recipe(BaseModel):
         return self.settings.get(suite) or self.settings.get(DEFAULT) or RecipeSetting()
 
 
+def is_file(name_or_path: str | Path) -> bool:
+    """Whether a recipe is named by its file, not by its method.
+
+    Example:
+        >>> is_file("mine.yaml"), is_file("package.module:Class")
+        (True, False)
+    """
+    return Path(name_or_path).suffix in {".yaml", ".yml"}
+
+
 @cache
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """The recipe that comes with a method, or one from a file.
+
+    A method of one's own (`package.module:Class`) has none but the defaults of its config and of
+    the loop.
 
     Raises:
         EzavError: no such recipe, no YAML, an unknown field, or a method or hyper-parameter that
@@ -51,7 +65,10 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         True
     """
     path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
+    if not is_file(path):
+        if ":" in path.name:
+            registry.get(path.name)
+            return Recipe(method=path.name, source="the defaults of its class", settings={})
         path = Path(__file__).with_name("recipes") / f"{name_or_path}.yaml"
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -6,12 +6,11 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ezav.benchmarks.processes import process_died, training_pool
+from ezav.benchmarks.processes import training_pool
 from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
 from ezav.protocol.result import RunResult
@@ -177,13 +176,7 @@ def _in_processes(
 ) -> None:
     with training_pool(processes) as pool:
         futures = {pool.submit(run_job, jobs[position]): position for position in waiting}
-        try:
-            for future in as_completed(futures):
-                position = futures[future]
-                results[position] = future.result()
-                on_done(jobs[position], results[position])
-        except BrokenProcessPool as error:
-            raise process_died() from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            position = futures[future]
+            results[position] = future.result()
+            on_done(jobs[position], results[position])

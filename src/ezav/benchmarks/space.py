@@ -27,7 +27,7 @@ def _number(value: Any) -> Any:
     return float(value) if is_number else value
 
 
-Value = Annotated[bool | int | float | str, BeforeValidator(_number)]
+Value = Annotated[bool | int | float | str | None, BeforeValidator(_number)]
 
 
 class Choice(BaseModel):
@@ -195,7 +195,7 @@ def combinations(space: Space) -> list[dict[str, Value]] | None:
 
 def holds(one: Choice | Range, values: dict[str, Value]) -> bool:
     """Whether a setting matters, given those chosen before it."""
-    return all(values.get(name) == wanted for name, wanted in one.when.items())
+    return all(name in values and values[name] == wanted for name, wanted in one.when.items())
 
 
 def settings_from(base: dict[str, Any], values: dict[str, Value]) -> dict[str, Any]:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 import ezav
-from ezav.benchmarks.processes import process_died, training_pool
+from ezav.benchmarks.bench import frozen_weight, weighed
+from ezav.benchmarks.processes import training_pool
 from ezav.benchmarks.published import suite_of
 from ezav.benchmarks.recipe import DEFAULT, load_recipe
 from ezav.benchmarks.runner import typed_settings
@@ -107,7 +106,8 @@ def search_for(
     """
     found = load_recipe(recipe)
     setting = found.setting(suite_of(store.header))
-    base = {"config": setting.config, "training": {**setting.training, **(training or {})}}
+    config = weighed(found.method, setting.config, frozen_weight(store, text_encoder))
+    base = {"config": config, "training": {**setting.training, **(training or {})}}
     for path, one in space.items():
         for value in (one.low, one.high) if isinstance(one, Range) else one.choices:
             if path.split(".")[0] not in base:
@@ -241,10 +241,19 @@ def _base_values(search: Search) -> dict[str, Value]:
 
 
 def _base_value(search: Search, path: str) -> Value:
-    """What the recipe, or else the method's default, has for a setting of the space."""
+    """What the recipe, or else the method's default, has for a setting of the space.
+
+    Raises:
+        EzavError: it has none, since the setting is inside one that may hold anything.
+    """
     config, training = typed_settings(search.method, search.base["config"], search.base["training"])
     value: Any = {"config": asdict(config), "training": asdict(training)}
     for name in path.split("."):
+        if name not in value:
+            raise EzavError(
+                f"the space names '{path}', which the recipe does not set",
+                "the recipe is the first trial: set it in a recipe file, and give that as --method",
+            )
         value = value[name]
     found: Value = value
     return found
@@ -320,18 +329,10 @@ def _in_processes(
 ) -> None:
     with training_pool(processes) as pool:
         running: set[Future[TrialResult]] = set()
-        try:
-            while missing or running:
-                while missing and len(running) < processes:
-                    running.add(pool.submit(run_trial, search, out))
-                    missing -= 1
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    on_trial(future.result(), False)
-        except BrokenProcessPool as error:
-            raise process_died() from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # its trial is run again by the next call
-            raise
+        while missing or running:
+            while missing and len(running) < processes:
+                running.add(pool.submit(run_trial, search, out))
+                missing -= 1
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                on_trial(future.result(), False)

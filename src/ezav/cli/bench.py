@@ -27,7 +27,7 @@ class BenchCommand(Command):
     targets: tyro.conf.Positional[tuple[str, ...]]
     """Stores or suites."""
     methods: tuple[str, ...]
-    """Methods by name, or recipe files."""
+    """Methods by name (one's own as `package.module:Class`), or recipe files."""
     out: Path
     """The folder for runs and tables; with several targets, one folder inside for each."""
     seeds: int = 5

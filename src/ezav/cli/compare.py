@@ -25,15 +25,19 @@ class CompareCommand(Command):
     def run(self) -> dict[str, Any]:
         from ezav.protocol.compare import paired_bootstrap
         from ezav.protocol.run_folder import read_evaluation_file, read_result
+        from ezav.reports.summary import Comparable, comparable
 
         at_least_one(draws=self.draws)
         results = read_result(self.a), read_result(self.b)
         tests = [read_evaluation_file(run / "test.safetensors") for run in (self.a, self.b)]
         gammas = results[0].gamma, results[1].gamma
+        where = [comparable(result) for result in results]
         found = paired_bootstrap(tests[0], tests[1], gammas, self.draws, self.seed)
         return {
             "a": {"folder": str(self.a), "label": results[0].label, "seed": results[0].seed},
             "b": {"folder": str(self.b), "label": results[1].label, "seed": results[1].seed},
+            "simulated": any(one.simulated for one in where),
+            "differ_in": [name for name, x, y in zip(Comparable._fields, *where) if x != y],
             "difference": {name: asdict(one) for name, one in found.items()},
         }
 
@@ -55,6 +59,11 @@ class CompareCommand(Command):
         output.print("   ".join(told))
         output.print(table)
         output.print("percent points; clips resampled within classes, the same for both runs")
+        if result["simulated"]:
+            output.print("SIMULATED DATA: nothing here says how good a method is")
+        if result["differ_in"]:
+            names = ", ".join(name.replace("_", " ") for name in result["differ_in"])
+            output.print(f"note: the runs are not of one feature store; they differ in {names}")
 
 
 CLI = CompareCommand

@@ -31,7 +31,8 @@ class TuneCommand(Command):
     """How many trials there shall be in all, those of earlier calls included. A space of choices
     only ends when all of them are tried."""
     method: str = "ez_avgzl"
-    """The method, or a recipe file: what the space does not name stays as it says."""
+    """The method (one's own as `package.module:Class`), or a recipe file: what the space does not
+    name stays as it says."""
     space: Path | None = None
     """A YAML file with the space, `config.layers: {choices: [1, 2]}`; by default the method's."""
     seeds: int = 3
