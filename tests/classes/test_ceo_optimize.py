@@ -22,7 +22,13 @@ from ezav.classes import (
     ranking_loss,
     separation_loss,
 )
-from ezav.classes.geometry import Subspace, exact_unit, separation_bound, text_order
+from ezav.classes.geometry import (
+    Subspace,
+    exact_unit,
+    part_coincident,
+    separation_bound,
+    text_order,
+)
 from ezav.classes.objective import Objective, ObjectiveSettings
 from ezav.errors import EzavError
 from tests.classes.text_files import FILES, load
@@ -121,8 +127,10 @@ def test_balanced_proximity_is_one_at_right_angles_to_the_text() -> None:
     assert Objective(exact_unit(t), settings)(exact_unit(w).float()).loss == pytest.approx(1)
 
 
-def test_sampled_ranking_is_unbiased() -> None:
+@pytest.mark.parametrize("same", [1, 5])
+def test_sampled_ranking_is_unbiased(same: int) -> None:
     t = text(20, 8).double()
+    t[3 : 3 + same] = t[3]  # tied as seen from each of the others
     w = normalize(t + 0.3 * torch.randn(20, 8).double(), dim=1).float()
     exact = Objective(t, ObjectiveSettings(alpha=0.0))
     sampled = Objective(t, replace(exact.settings, ranking="sampled", samples=4000))
@@ -132,6 +140,7 @@ def test_sampled_ranking_is_unbiased() -> None:
     mean = torch.stack([d.gradient for d in draws]).mean(dim=0)
     reference = exact(w).gradient
     assert torch.nn.functional.cosine_similarity(mean.flatten(), reference.flatten(), dim=0) > 0.99
+    assert float(mean.norm()) == pytest.approx(float(reference.norm()), rel=0.02)
 
 
 def test_pure_separation_reaches_the_simplex_bound() -> None:
@@ -224,6 +233,16 @@ def test_duplicated_vectors_are_tied_in_text_and_parted_in_the_result() -> None:
     assert (side[0][0] > side[0][1]) == (side[1][0] > side[1][1])
 
 
+def test_which_way_classes_part_follows_from_name_and_seed() -> None:
+    t = text(3, 20)[[0, 0, 1]]
+    parted = part_coincident(t, ("x", "y", "z"), 0)
+    assert torch.allclose(parted[2], exact_unit(t)[2], atol=1e-12)
+    assert (parted - t).norm(dim=1)[:2].tolist() == pytest.approx([1e-3, 1e-3], rel=0.2)
+    assert not torch.equal(parted[0], parted[1])
+    assert torch.equal(part_coincident(t, ("y", "x", "z"), 0), parted[[1, 0, 2]])
+    assert not torch.equal(part_coincident(t, ("x", "y", "z"), 1)[0], parted[0])
+
+
 def test_listing_does_not_matter_where_wide_texts_are_the_same() -> None:
     # More dimensions than classes: the work is done in coordinates, whose axes follow the listing.
     t = text(12, 30)
@@ -240,6 +259,8 @@ def test_all_classes_the_same() -> None:
     done = optimize_class_embeddings(torch.ones(4, 6))
     assert done.converged
     assert done.diagnostics.min_nearest > 0.99 * separation_bound(4, 6)
+    # All are tied: there is no order to keep, whichever way they part.
+    assert done.history.semantic == pytest.approx((0.1,) * done.steps)
 
 
 def test_one_and_two_classes() -> None:
@@ -273,6 +294,33 @@ def test_proximity_stays_closer_than_ranking() -> None:
     assert near.converged
     assert near.diagnostics.cosine_mean > 0.9
     assert near.diagnostics.mean_nearest > diagnose(t).mean_nearest
+
+
+@pytest.mark.filterwarnings("ignore::ezav.classes.NotConverged")
+def test_the_first_step_turns_each_class_by_the_learning_rate() -> None:
+    t = text(25, 20)
+    done = optimize_class_embeddings(t, learning_rate=0.02, max_steps=2)
+    chord = (done.vectors.double() - t.double()).norm(dim=1)
+    assert torch.allclose(chord, torch.full_like(chord, 0.02), rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::ezav.classes.NotConverged")
+def test_the_seed_decides_which_triplets_are_sampled() -> None:
+    losses = [
+        optimize_class_embeddings(
+            text(25, 20), ranking="sampled", samples=500, seed=seed, max_steps=1
+        ).history.loss
+        for seed in (1, 1, 2)
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+@pytest.mark.filterwarnings("ignore::ezav.classes.NotConverged")
+def test_the_best_point_met_is_returned_not_the_last() -> None:
+    t = text(25, 20)
+    done = optimize_class_embeddings(t, alpha=0.0, learning_rate=2.0, max_steps=2)
+    assert done.history.loss[1] > done.history.loss[0]
+    assert torch.allclose(done.vectors, t, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::ezav.classes.NotConverged")

@@ -60,6 +60,23 @@ def test_seeds_share_one_optimization(
     for seed in range(2):
         dataclasses.replace(recipe, ranking="sampled").prepare(classes, seed)
     assert len(calls) == 6
+    assert [options["seed"] for options in calls] == [0, 0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"names": tuple("klmnopqrst")}, {"encoder": "another"}, {"settings": {"a": 1}}]
+)
+def test_the_same_vectors_of_another_kind_are_told_apart(
+    classes: ClassEmbeddings, change: dict[str, Any]
+) -> None:
+    recipe = ClassEmbeddingRecipe(source="raw")
+    for one in (classes, dataclasses.replace(classes, **change)):
+        found = recipe.prepare(one)
+        assert (found.names, found.encoder, found.settings) == (
+            one.names,
+            one.encoder,
+            one.settings,
+        )
 
 
 def test_who_asked_first_changes_nothing(

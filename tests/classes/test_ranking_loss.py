@@ -70,23 +70,30 @@ def test_value_and_gradient_equal_autograd_of_the_cubic_form(
     assert float((gradient - expected_gradient).abs().max()) <= (0 if dtype == torch.float64 else 2)
 
 
-def one_row(classes: int, levels: int, dtype: torch.dtype) -> tuple[Ranked, Ranked, float, Tensor]:
+def one_row(
+    classes: int, levels: int, dtype: torch.dtype, kinks: bool
+) -> tuple[Ranked, Ranked, float, Tensor]:
     """Anchor 0 of a long sequence, by both kernels and by brute force."""
     d_w, d_t = (m[:1] for m in matrices(classes, classes, levels, dtype))
+    if kinks:  # eighths, and a margin of an eighth: many pairs are exactly at the margin
+        d_w = (d_w * 8).round() / 8
     target = TripletOrder.of(d_t)
     x = d_w[0, 1:].clone().requires_grad_()
     sign = torch.sign(d_t[0, 1:, None] - d_t[0, None, 1:])
-    terms = torch.relu(0.1 - sign * (x[:, None] - x[None]))
-    total = terms.double().sum() - 0.1 * (classes - 1)  # less the diagonal
+    margin = 0.125 if kinks else 0.1
+    terms = torch.relu(margin - sign * (x[:, None] - x[None]))
+    total = terms.double().sum() - margin * (classes - 1)  # less the diagonal
     (gradient,) = torch.autograd.grad(total, x)
-    return rank(d_w, target, 0.1), _rank_device(d_w, target, 0.1), float(total.detach()), gradient
+    kernels = (kernel(d_w, target, margin) for kernel in (rank, _rank_device))
+    return *kernels, float(total.detach()), gradient
 
 
+@pytest.mark.parametrize("kinks", [False, True])
 @pytest.mark.parametrize("levels", [0, 3, 40])
 @pytest.mark.parametrize("classes", [640, 641, 642, 700, 1500])
-def test_merging_long_sequences(classes: int, levels: int) -> None:
+def test_merging_long_sequences(classes: int, levels: int, kinks: bool) -> None:
     """Above 640 elements the sweep merges runs of equal length; below it counts all pairs."""
-    swept, tensors, total, gradient = one_row(classes, levels, torch.float64)
+    swept, tensors, total, gradient = one_row(classes, levels, torch.float64, kinks)
     for found in (swept, tensors):
         assert found.value == pytest.approx(total, rel=1e-12)
         assert torch.equal(found.gradient[0, 1:], gradient)

@@ -13,7 +13,7 @@ from sklearn.metrics import auc, recall_score
 from torch import Tensor
 
 from ezav.errors import EzavError
-from ezav.metrics import gzsl_scores, seen_unseen_curve
+from ezav.metrics import calibrated_predictions, gzsl_scores, seen_unseen_curve
 
 Problem = tuple[Tensor, Tensor, Tensor]
 
@@ -64,6 +64,8 @@ def test_curve_is_the_brute_force_over_all_midpoints(seed: int, levels: int | No
     rows = brute_force(problem)
     for gamma, s, u in rows:
         assert curve.at(gamma) == pytest.approx((s, u), abs=1e-12)
+    for flip in curve.breakpoints.tolist():
+        assert curve.at(flip) == curve.at(math.nextafter(flip, math.inf))
     assert curve.best_hm == pytest.approx(max(hm(s, u) for _, s, u in rows), abs=1e-12)
     area = auc([s for _, s, _ in rows], [u for _, _, u in rows])
     assert curve.ausuc == pytest.approx(area, abs=1e-12)
@@ -130,6 +132,24 @@ def test_nothing_to_learn_gives_gamma_zero() -> None:
     )
     assert (curve.gamma, curve.best_hm, curve.ausuc) == (0.0, 0.0, 0.0)
     assert curve.interval == (-math.inf, math.inf)
+
+
+def test_one_side_always_wrong_gives_gamma_zero_whatever_the_other_does() -> None:
+    # Two seen clips flip at -1 and at 3; the unseen clip is wrong on its own side.
+    scores = torch.tensor([[-1.0, 0.0, -9.0], [3.0, 0.0, -9.0], [0.0, 0.0, -9.0]])
+    seen = torch.tensor([True, False, False])
+    curve = seen_unseen_curve(scores, torch.tensor([0, 0, 2]), seen)
+    assert curve.breakpoints.tolist() == [-1, 3]
+    assert (curve.gamma, curve.interval) == (0.0, (-math.inf, math.inf))
+    assert curve.best == 1, "the interval that 0 lies in"
+
+
+def test_differences_of_single_precision_scores_are_not_rounded() -> None:
+    scores, seen = torch.tensor([[1.0, 2.0**-30], [0.0, 1.0]]), torch.tensor([True, False])
+    curve = seen_unseen_curve(scores, torch.tensor([0, 1]), seen)
+    assert curve.breakpoints.tolist() == [-1, 1 - 2.0**-30]
+    for gamma, predicted in ((1 - 2.0**-29, 0), (1 - 2.0**-31, 1)):
+        assert calibrated_predictions(scores, seen, gamma).tolist() == [predicted, 1]
 
 
 def test_neighbouring_doubles_hold_no_gamma() -> None:
@@ -202,6 +222,7 @@ def test_order_of_classes_and_scale(problem: Problem, seed: int, scale: float) -
         (lambda s, t, m: (s, t, m & False), "no clip of seen classes"),
         (lambda s, t, m: (s, t, m | True), "no clip of unseen classes"),
         (lambda s, t, m: (s.index_fill(0, torch.tensor([2]), math.nan), t, m), "row 2"),
+        (lambda s, t, m: (s.masked_fill(m, -math.inf), t, m), "infinity for 67 of 67 clips"),
         (lambda s, t, m: (s, t + 1, m), "targets must lie in 0..6"),
         (lambda s, t, m: (s, t[1:], m), "67 rows of scores but 66 targets"),
         (lambda s, t, m: (s, t, m.long()), "seen must be a bool tensor"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,14 @@ def test_nothing_right_is_an_hm_of_zero() -> None:
     distances, seen = torch.tensor([[2.0, 1.0], [1.0, 2.0]]), torch.tensor([True, False])
     ours = peer_evaluation(distances, torch.tensor([0, 1]), seen, peer_grid("avca"))
     assert (ours.S, ours.HM, ours.beta) == (0.0, 0.0, 0.0)
+
+
+def test_a_seen_class_without_clips_makes_the_mean_nan() -> None:
+    distances, seen = torch.tensor([[0, 9, 9], [9, 9, 0.0]]), torch.tensor([True, True, False])
+    ours = peer_evaluation(distances, torch.tensor([0, 2]), seen, 0.0)
+    assert math.isnan(ours.S)
+    assert math.isnan(ours.HM)
+    assert ours.U == ours.ZSL == 1
 
 
 @pytest.mark.parametrize("code", ["avca", "clipclap"])

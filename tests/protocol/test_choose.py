@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -38,6 +39,13 @@ def test_the_best_candidate_on_validation_is_chosen(tmp_path, monkeypatch):
     assert tried == pytest.approx(expected)
     best = max(tried.values())
     assert chosen.config.classes.alpha == min(a for a, hm in tried.items() if hm == best)
+
+
+def test_of_equal_candidates_the_smallest_alpha_is_chosen(monkeypatch):
+    monkeypatch.setattr(TwoStageProtocol, "validate", lambda self, store: SimpleNamespace(HM=0.5))
+    protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
+    chosen = choose_alpha(protocol, SimpleNamespace(fingerprint=""), (0.9, 0.1, 0.0))
+    assert (chosen.config.classes.source, chosen.config.classes.alpha) == ("raw", 0.0)
 
 
 def test_methods_without_class_embeddings_of_their_own_are_refused(tmp_path):

@@ -19,6 +19,7 @@ from ezav.errors import EzavError
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol import two_stage as module
+from ezav.protocol.chance import chance
 from ezav.protocol.run_folder import checkpoint_of, read_evaluation_file
 from ezav.protocol.two_stage import FittedProtocol
 from ezav.training.config import TrainingConfig
@@ -44,6 +45,39 @@ def test_epoch_and_gamma_are_the_best_of_validation(fitted):
     assert fitted.gamma_ == best.gamma
     curve = fitted.validation_.curve()
     assert curve.best_hm == pytest.approx(best.HM)
+
+
+def test_a_stage_evaluates_its_own_clips_among_its_own_classes(fitted, store):
+    """Of 12 classes the last two are unseen in testing, the two before in validation."""
+    for split, found, classes in (("val", fitted.validation_, 10), ("test", fitted.test(), 12)):
+        assert found.classes == store.classes[:classes]
+        assert found.seen.tolist() == [True] * (classes - 2) + [False] * 2
+        clips = store.select(f"{split}_seen", f"{split}_unseen")
+        assert found.clips == clips.clips
+        own = [found.classes[row] for row in found.targets.tolist()]
+        assert own == [clips.classes[row] for row in clips.labels.tolist()]
+
+
+def test_stage_1_ends_after_so_many_epochs_without_a_better_one(store):
+    for patience in (1, 3):
+        training = dataclasses.replace(TRAINING, epochs=60, patience=patience)
+        protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=training)
+        found = protocol.validate(store)
+        assert len(found.history) == found.epoch + patience < 60
+
+
+def test_of_equal_epochs_the_first_is_kept(store):
+    training = dataclasses.replace(TRAINING, learning_rate=1e-30)  # nothing moves
+    found = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=training).validate(store)
+    assert len({epoch.HM for epoch in found.history}) == 1 < len(found.history)
+    assert found.epoch == 1
+
+
+def test_shuffled_class_embeddings_follow_the_seed(store):
+    recipe = dataclasses.replace(CONFIG.classes, shuffle=True)
+    config = dataclasses.replace(CONFIG, classes=recipe)
+    one = TwoStageProtocol(method="ez_avgzl", config=config, training=TRAINING, seed=5).fit(store)
+    assert one.model_.classes.settings["shuffle_seed"] == 5
 
 
 def test_reading_test_clips_changes_nothing_that_was_fitted(store, tmp_path, monkeypatch):
@@ -144,24 +178,35 @@ def test_a_run_read_back_keeps_its_gamma(fitted, tmp_path):
 
 
 def test_stage_2_trains_on_train_and_validation_for_that_many_epochs(store, monkeypatch):
-    seen_clips, epochs = [], []
+    seen_clips, rates, seeds = [], [], []
     real = module.Trainer
 
     class Spy(real):
         def __init__(self, method, train, *args, **kwargs):
             seen_clips.append(set(train.clips))
-            epochs.append(0)
+            rates.append([])
             super().__init__(method, train, *args, **kwargs)
+            seeds.append(self.sampler.generator.initial_seed())
 
-        def run_epoch(self, *args):
-            epochs[-1] += 1
-            return super().run_epoch(*args)
+        def run_epoch(self, rate):
+            log = super().run_epoch(rate)
+            rates[-1].append(log.learning_rate)
+            return log
 
     monkeypatch.setattr(module, "Trainer", Spy)
-    result = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING).fit(store)
-    assert seen_clips[0] == set(store.select("train").clips)
-    assert seen_clips[1] == set(store.select("train", "val_seen", "val_unseen").clips)
-    assert epochs[1] == result.epoch_
+    # Without patience the plateau schedule cuts the rate whenever validation is no better.
+    training = dataclasses.replace(TRAINING, plateau_patience=0, epochs=8, learning_rate=1e-2)
+    for seed in range(9):
+        protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=training, seed=seed)
+        result = protocol.fit(store)
+        assert seen_clips[-2] == set(store.select("train").clips)
+        assert seen_clips[-1] == set(store.select("train", "val_seen", "val_unseen").clips)
+        assert seeds[-2:] == [seed, seed]
+        assert len(rates[-1]) == result.epoch_
+        assert rates[-1] == rates[-2][: result.epoch_]
+        if len(set(rates[-1])) > 1:
+            return
+    pytest.fail("no stage 2 replays a rate that was cut")
 
 
 def test_run_folder_round_trip(fitted, store, tmp_path: Path):
@@ -173,6 +218,9 @@ def test_run_folder_round_trip(fitted, store, tmp_path: Path):
     model, _ = read_model(tmp_path / "run")
     again = model.evaluate(dataclasses.replace(store.select("test_seen", "test_unseen"))).scores
     assert torch.equal(again, fitted.test().scores)
+    assert written.chance == chance(seen=10, unseen=2)
+    assert pytest.approx(fitted.validation_.curve().best_hm) == written.validation.HM
+    assert pytest.approx(fitted.test().curve().ausuc) == written.metrics.AUSUC
     stored = read_evaluation_file(tmp_path / "run" / "test.safetensors")
     # The reported numbers, by hand from the stored scores.
     penalised = stored.scores.double() - written.gamma * stored.seen
@@ -311,7 +359,21 @@ def test_a_checkpoint_of_another_run_is_ignored(store, tmp_path):
     )
 
 
-def test_buffers_from_validation_are_those_of_the_best_epoch(store, monkeypatch):
+def test_a_checkpoint_belongs_to_one_setting_of_one_store(store, tmp_path):
+    one = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
+    changes = [
+        {"method": "avca"},
+        {"config": dataclasses.replace(CONFIG, dropout=0.1)},
+        {"training": dataclasses.replace(TRAINING, epochs=5)},
+        {"seed": 1},
+        {"text_encoder": "another"},
+    ]
+    keys = {one.key(store), one.key(worlds.store(tmp_path / "other", clips_per_class=13))}
+    keys |= {dataclasses.replace(one, **change).key(store) for change in changes}
+    assert len(keys) == 2 + len(changes)
+
+
+def test_buffers_from_validation_are_those_of_the_best_epoch(store, tmp_path, monkeypatch):
     """A method that numbers its evaluations: stage 2 must hold the number of the best epoch."""
     from ezav.methods.ez_avgzl.method import EzAvgzl
 
@@ -327,8 +389,11 @@ def test_buffers_from_validation_are_those_of_the_best_epoch(store, monkeypatch)
             self.count_ += 1
 
     monkeypatch.setattr(module.registry, "get", lambda name: Counting)
-    fitted = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING).fit(store)
-    assert float(fitted.model_.method.count_) == fitted.epoch_
+    monkeypatch.setattr(module, "Checkpoint", lambda path, key: real_checkpoint(path, key, 0.0))
+    protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
+    for _ in range(2):  # the second time from the checkpoint
+        fitted = protocol.fit(store, checkpoint=tmp_path / "state")
+        assert float(fitted.model_.method.count_) == fitted.epoch_
 
 
 def test_seeds_together_are_seeds_alone(store, tmp_path):

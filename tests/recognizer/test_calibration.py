@@ -72,7 +72,7 @@ def test_threshold_is_the_best_of_all(seed: int, clips: int) -> None:
 
 
 def test_gamma_is_taken_off_before_anything_is_learned() -> None:
-    scores, targets = _scores(5)
+    scores, targets = _scores(5, scale=4.0)  # so that a temperature of 1 is far from the best
     seen = torch.tensor([True, True, False, False, False])
     shifted = scores + 3.0 * seen
     names = tuple("abcde")
@@ -84,8 +84,9 @@ def test_gamma_is_taken_off_before_anything_is_learned() -> None:
     assert plain.rejects(plain.reject_threshold_ - 0.1)
     assert not plain.rejects(plain.reject_threshold_ + 0.1)
     assert plain.nll_ <= plain.nll_before_
-    expected = torch.nn.functional.cross_entropy(scores / plain.temperature_, targets)
-    assert plain.nll_ == pytest.approx(float(expected))
+    for found, temperature in ((plain.nll_before_, 1.0), (plain.nll_, plain.temperature_)):
+        expected = torch.nn.functional.cross_entropy(scores / temperature, targets)
+        assert found == pytest.approx(float(expected))
 
 
 def test_calibration_of_overconfident_scores_improves() -> None:

@@ -29,6 +29,13 @@ def test_uniform_gives_every_clip_once_a_pass():
     assert sorted(index.tolist()) == list(range(75))
 
 
+def test_uniform_fills_the_last_batch_from_another_permutation():
+    index = sampler(balanced=False).epoch(None, 50).flatten()
+    assert sorted(index[:75].tolist()) == list(range(75))
+    assert len(set(index[75:].tolist())) == 25
+    assert not torch.equal(index[75:], index[:25])
+
+
 def test_negatives_are_of_another_class_and_every_clip_is_reached():
     draws = sampler(seed=1)
     index = torch.arange(75).repeat(100)

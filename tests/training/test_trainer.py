@@ -13,8 +13,9 @@ from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
 from ezav.training import Trainer, TrainingConfig, build_method, score_all, scoring
+from ezav.training.checkpoint import Checkpoint
+from ezav.training.modality_dropout import drop_modalities
 from ezav.training.together import Together
-from ezav.training.trainer import drop_modalities
 from tests import worlds
 
 CONFIG = EzAvgzlConfig(width=16, hidden=16, heads=2, head_dim=8, mlp=16, dropout=0.2)
@@ -38,35 +39,93 @@ def test_it_learns_to_classify_its_training_clips():
 
 
 def test_resumed_training_ends_bit_for_bit_where_undisturbed_training_does():
-    whole = trainer(modality_dropout=0.3)
-    for _ in range(4):
-        whole.run_epoch()
-    first = trainer(modality_dropout=0.3)
-    first.run_epoch(), first.run_epoch()
-    second = trainer(seed=9, modality_dropout=0.3)
+    # The rate is cut after the second epoch, so before the stop, and after the third.
+    settings = {"modality_dropout": 0.3, "plateau_patience": 0}
+
+    def go_on(run: Trainer) -> None:
+        for _ in range(2):
+            run.run_epoch()
+            run.report(0.5)
+
+    whole, first, second = trainer(**settings), trainer(**settings), trainer(seed=9, **settings)
+    go_on(whole), go_on(whole), go_on(first)
     torch.manual_seed(77)  # the state of the process must not matter
     second.restore(first.state())
-    second.run_epoch(), second.run_epoch()
+    go_on(second)
+    assert second.learning_rate == whole.learning_rate == pytest.approx(3e-7)
     for ours, theirs in zip(
         second.method.state_dict().values(), whole.method.state_dict().values()
     ):
         assert torch.equal(ours, theirs)
 
 
+def test_an_epoch_is_the_loop_by_hand():
+    """Adam with L2 on the clipped gradient, batch by batch; the log tells the mean loss."""
+    config = dataclasses.replace(CONFIG, dropout=0.0)
+    settings = {"weight_decay": 0.1, "gradient_clip": 0.05, "learning_rate": 1e-2}
+    run, hand = trainer(config=config, **settings), trainer(config=config).method.train()
+    optimizer = torch.optim.Adam(hand.parameters(), lr=1e-2, weight_decay=0.1)
+    losses = []
+    for batch in run.batches(trainer().sampler.epoch(None, 16)):
+        loss = hand.loss(batch).total
+        optimizer.zero_grad()
+        loss.backward()
+        assert torch.nn.utils.clip_grad_norm_(hand.parameters(), 0.05) > 0.05
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert run.run_epoch().loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    for ours, theirs in zip(run.method.parameters(), hand.parameters()):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_dropout_acts_in_training_alone():
+    run, without = (trainer(config=dataclasses.replace(CONFIG, dropout=p)) for p in (0.5, 0.0))
+    assert run.run_epoch().loss != pytest.approx(without.run_epoch().loss, rel=1e-3)
+    without.method.load_state_dict(run.method.state_dict())
+    clips = worlds.feature_set()
+    expected = score_all(without.method, clips, TEXT)
+    assert torch.equal(score_all(run.method.train(), clips, TEXT), expected)
+
+
+def test_bfloat16_gives_the_same_loss_but_for_rounding():
+    half, single = (trainer(precision=p).run_epoch().loss for p in ("bfloat16", "float32"))
+    assert half != single
+    assert half == pytest.approx(single, rel=0.02)
+
+
 @pytest.mark.parametrize("patience", [0, 1, 3])
 def test_plateau_cuts_the_rate_where_torch_does(patience):
     run = trainer(learning_rate=1e-2, plateau_patience=patience)
+    validation = (0.5, 0.50002, 0.4, 0.50004, 0.5, 0.5, 0.6, 0.5)  # 0.50002 is no better than 0.5
     rates = []
-    for hm in (0.5, 0.5, 0.4, 0.5, 0.5, 0.5):
+    for hm in validation:
         rates.append(run.run_epoch().learning_rate)
         run.report(hm)
     reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-2)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(reference, "max", 0.1, patience)
     expected = []
-    for hm in (0.5, 0.5, 0.4, 0.5, 0.5, 0.5):
+    for hm in validation:
         expected.append(reference.param_groups[0]["lr"])
         plateau.step(hm)
     assert rates == pytest.approx(expected)
+    constant = trainer(schedule="constant", plateau_patience=patience)
+    for hm in validation:
+        constant.report(hm)
+    assert constant.run_epoch().learning_rate == 3e-4
+
+
+def test_the_seed_decides_batches_and_dropout():
+    one, same, other = (trainer(seed).state() for seed in (0, 0, 1))
+    for stream in ("sampler", "dropout"):
+        assert torch.equal(one[stream], same[stream])
+        assert not torch.equal(one[stream], other[stream])
+
+
+def test_a_checkpoint_is_written_no_sooner_than_asked(tmp_path):
+    for seconds, expected in ((0.0, {"epoch": 1}), (1000.0, None)):
+        keeper = Checkpoint(tmp_path / f"{seconds}", "key", seconds)
+        keeper.save(lambda: {"epoch": 1})
+        assert keeper.load() == expected
 
 
 def test_cosine_falls_from_the_rate_towards_zero():
