@@ -213,7 +213,7 @@ def test_hopeless_first_seeds_end_a_trial(store, recipe, tmp_path, monkeypatch):
     assert best_of(trials).number == 6
 
 
-def test_the_best_is_a_recipe_that_bench_runs(store, recipe, tmp_path, monkeypatch, capsys):
+def test_the_best_is_a_recipe_that_bench_and_run_take(store, recipe, tmp_path, monkeypatch, capsys):
     space = tmp_path / "space.yaml"
     space.write_text(
         "training.learning_rate: {low: 0.0001, high: 0.01, log: true}\n"
@@ -236,6 +236,10 @@ def test_the_best_is_a_recipe_that_bench_runs(store, recipe, tmp_path, monkeypat
     assert setting.config["classes"] == {"source": "raw"}
     results = run_jobs(plan(store, [told["recipe"]], [0, 1], tmp_path / "bench"), processes=1)
     assert statistics.fmean(r.validation.HM for r in results) == pytest.approx(max(hms))
+    assert main(["run", told["recipe"], str(store.path), "--out", str(out / "run"), "--json"]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (run["label"], run["method"]) == (Path(told["recipe"]).stem, "ez_avgzl")
+    assert run["validation"]["HM"] == pytest.approx(results[0].validation.HM)
     assert main(arguments) == 0
     assert "let 'ezav bench' judge" in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ezav.benchmarks.published import PublishedResult, published_results, suite_of
-from ezav.benchmarks.recipe import is_file, load_recipe
+from ezav.benchmarks.recipe import label_of, load_recipe
 from ezav.benchmarks.runner import Job
 from ezav.errors import EzavError
 from ezav.features.begin import HEADER_FILE
@@ -55,7 +55,7 @@ def plan(
         wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
     for name, recipe, each in wanted:
         setting = recipe.setting(suite)
-        label = Path(name).stem if is_file(name) else name
+        label = label_of(name)
         for seed in each:
             jobs.append(
                 Job(

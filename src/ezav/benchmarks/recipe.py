@@ -49,6 +49,16 @@ def is_file(name_or_path: str | Path) -> bool:
     return Path(name_or_path).suffix in {".yaml", ".yml"}
 
 
+def label_of(name_or_path: str) -> str:
+    """What tables call the runs of a method or of a recipe file.
+
+    Example:
+        >>> label_of("search/tuned.yaml"), label_of("package.module:Class")
+        ('tuned', 'package.module:Class')
+    """
+    return Path(name_or_path).stem if is_file(name_or_path) else name_or_path
+
+
 @cache
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """The recipe that comes with a method, or one from a file.

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 @dataclass(kw_only=True)
 class RunCommand(Command):
     method: tyro.conf.Positional[str]
-    """The method's name; 'ezav methods' lists them."""
+    """The method by name ('ezav methods' lists them; one's own as `package.module:Class`), or a
+    recipe file, as 'ezav tune' writes it."""
     store: tyro.conf.Positional[Path]
     """A feature store, as 'ezav extract' or 'ezav import' writes it."""
     out: Path
@@ -50,7 +51,7 @@ class RunCommand(Command):
     """Choose the alpha of class embedding optimization among these on validation (0: the raw text
     embeddings); each costs one stage 1. By default the method's own alpha is used."""
     label: str = ""
-    """What tables call this run; by default the method's name."""
+    """What tables call this run; by default the method's name, or that of the recipe file."""
     text_encoder: str | None = None
     """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
     device: str = "auto"
@@ -60,11 +61,13 @@ class RunCommand(Command):
     the batches; auto takes the disk where they would fill half of the free memory."""
 
     def run(self) -> dict[str, Any]:
+        from ezav.benchmarks.recipe import label_of
         from ezav.features.store import FeatureStore
         from ezav.protocol.run_folder import check_free, checkpoint_of, write_run
         from ezav.protocol.two_stage import fit_together
 
         at_least_one(seeds=self.seeds)
+        self.label = self.label or label_of(self.method)
         if self.together and self.alphas:
             raise EzavError(
                 "--together and --alphas exclude each other: every seed chooses its own alpha",
@@ -90,7 +93,7 @@ class RunCommand(Command):
             if self.alphas:  # never together: one protocol
                 protocols = [self._choose_alpha(protocols[0], store, some[0][1], tried)]
             with epoch_progress() as title:
-                told = [title(f"{self.method}, seed {seed}") for seed, _ in some]
+                told = [title(f"{self.label}, seed {seed}") for seed, _ in some]
                 checkpoints = [checkpoint_of(folder) for _, folder in some]
                 fitted = fit_together(protocols, store, told, checkpoints)
             for (_, folder), one in zip(some, fitted):
@@ -104,11 +107,12 @@ class RunCommand(Command):
         }
 
     def _protocol(self, seed: int, store: FeatureStore) -> TwoStageProtocol:
+        from ezav.benchmarks.recipe import load_recipe
         from ezav.protocol.two_stage import TwoStageProtocol
 
         config, training = default_settings(self.method, store, self.text_encoder)
         return TwoStageProtocol(
-            method=self.method,
+            method=load_recipe(self.method).method,
             config=getattr(self, "config", config),
             training=getattr(self, "training", training),
             seed=seed,
@@ -164,7 +168,9 @@ class RunCommand(Command):
         output.print(rich_table(summary_rows(runs)))
         output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
         names = [shlex.quote(str(folder)) for folder in folders]
-        output.print(f"\n  ezav predict {names[0]} CLIP...          name what is in a clip")
+        output.print("")
+        if ":" not in runs[0].method:  # no command loads the code of a method of one's own
+            output.print(f"  ezav predict {names[0]} CLIP...          name what is in a clip")
         every = " ".join(names) if len(names) < 4 else f"{shlex.quote(str(self.out))}/*"
         output.print(f"  ezav report {every} --out report.html    tables and figures")
 
@@ -208,24 +214,23 @@ def first_store(arguments: list[str]) -> FeatureStore | None:
 def default_settings(
     method: str, store: FeatureStore | None = None, text_encoder: str | None = None
 ) -> Any:
-    """Config and training settings of a method's recipe for a store, as `bench` takes them.
+    """Config and training settings of a recipe for a store, as `bench` takes them.
 
     Frozen scores give no weight to a modality whose encoder the text does not belong to.
-
-    A method of one's own has no recipe: its config's defaults, and those of the loop.
     """
     from ezav.benchmarks.bench import WEIGHED, frozen_weight, weighed
     from ezav.benchmarks.published import suite_of
-    from ezav.benchmarks.recipe import DEFAULT, RecipeSetting, load_recipe
+    from ezav.benchmarks.recipe import DEFAULT, is_file, load_recipe
     from ezav.benchmarks.runner import typed_settings
     from ezav.methods import registry
 
-    registry.get(method)  # what is wrong with the name is said before a recipe is looked for
-    own = method not in registry.names()
-    suite = suite_of(store.header) if store else DEFAULT
-    setting = RecipeSetting() if own else load_recipe(method).setting(suite)
-    weight = frozen_weight(store, text_encoder) if store and method in WEIGHED else None
-    return typed_settings(method, weighed(method, setting.config, weight), setting.training)
+    if not is_file(method):
+        registry.get(method)  # what is wrong with the name is said before a recipe is looked for
+    recipe = load_recipe(method)
+    setting = recipe.setting(suite_of(store.header) if store else DEFAULT)
+    weight = frozen_weight(store, text_encoder) if store and recipe.method in WEIGHED else None
+    config = weighed(recipe.method, setting.config, weight)
+    return typed_settings(recipe.method, config, setting.training)
 
 
 def choose_device(name: str) -> str:

@@ -5,10 +5,12 @@ read). The search lives in --out: stop it at any time, and the same command goes
 
   ezav tune STORE --out DIR --trials 50
   ezav bench STORE --methods DIR/ez_avgzl-tuned.yaml ez_avgzl --out BENCH
+  ezav run DIR/ez_avgzl-tuned.yaml STORE --out RUN
 """
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +108,8 @@ class TuneCommand(Command):
             output.print(f"  {name:<26} {shown}")
         output.print(f"recipe: {result['recipe']}")
         output.print("The best of many trials is optimistic on validation: let 'ezav bench' judge.")
+        recipe, store = shlex.quote(result["recipe"]), shlex.quote(str(self.store))
+        output.print(f"\n  ezav run {recipe} {store} --out RUN      a run with these settings")
 
 
 CLI = TuneCommand
