@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ezav.benchmarks.processes import training_pool
 from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
-from ezav.protocol.result import RunResult
+from ezav.protocol.result import RESULT, RunResult
 
 if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
@@ -39,7 +39,7 @@ def is_done(job: Job, store: FeatureStore) -> RunResult | None:
     """The result of a job if its folder holds exactly that run of this version of ezav."""
     from ezav.protocol.run_folder import difference, read_result
 
-    if not (job.folder / "result.json").is_file():
+    if not (job.folder / RESULT).is_file():
         return None
     try:
         result = read_result(job.folder)
@@ -118,7 +118,7 @@ def run_job(job: Job) -> RunResult:
 
     store = FeatureStore.open(job.store)
     fitted = protocol_of(job).fit(store, checkpoint=checkpoint_of(job.folder))
-    if (job.folder / "result.json").is_file():
+    if (job.folder / RESULT).is_file():
         shutil.rmtree(job.folder)
     return write_run(fitted, job.folder, job.label)
 
@@ -154,7 +154,7 @@ def run_jobs(
             on_done(job, done)
     waiting = [position for position in range(len(jobs)) if position not in results]
     for position in waiting:
-        if not (jobs[position].folder / "result.json").is_file():  # else it is replaced
+        if not (jobs[position].folder / RESULT).is_file():  # else it is replaced
             check_free(jobs[position].folder)
     processes = min(processes or os.cpu_count() or 1, len(waiting))
     if processes <= 1:

@@ -63,6 +63,7 @@ class RunCommand(Command):
     def run(self) -> dict[str, Any]:
         from ezav.benchmarks.recipe import label_of
         from ezav.features.store import FeatureStore
+        from ezav.protocol.result import RESULT
         from ezav.protocol.run_folder import check_free, checkpoint_of, write_run
         from ezav.protocol.two_stage import fit_together
 
@@ -78,7 +79,7 @@ class RunCommand(Command):
         waiting = []
         for seed in range(self.seed, self.seed + self.seeds):
             folder = self.out if self.seeds == 1 else self.out / f"seed-{seed}"
-            if self.seeds > 1 and (folder / "result.json").is_file():
+            if self.seeds > 1 and (folder / RESULT).is_file():
                 results[folder] = self._kept(folder, seed, store)
                 progress.print(f"seed {seed}: done already, kept ({folder})")
                 continue

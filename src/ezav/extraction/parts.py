@@ -14,6 +14,7 @@ from ezav.extraction.encode import OK
 from ezav.extraction.listing import Item, Listing
 from ezav.extraction.resume import check_classes
 from ezav.features.header import Header
+from ezav.features.index import INDEX_FILE
 from ezav.features.merge import merge_stores
 from ezav.features.shards import clip_tokens, read_shard
 from ezav.features.store import FeatureStore
@@ -78,7 +79,7 @@ def take_parts(out: Path, header: Header, listing: Listing) -> int:
     clips: set[str] = set()
     readable: dict[str, tuple[FeatureStore, dict[str, Any]]] = {}
     for part in sorted(path for path in folder.glob("*-of-*") if path.is_dir()):
-        if not (part / "index.parquet").is_file():
+        if not (part / INDEX_FILE).is_file():
             shard = part.name.replace("-of-", "/")
             share = {item.clip for item in Shard.parse(shard).of(listing.items)}
             if not share:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ezav.errors import EzavError
 from ezav.extraction.listing import Item, Listing, in_utf8
-from ezav.features.begin import holds_clips
+from ezav.features.begin import HEADER_FILE, holds_clips
 from ezav.features.header import SplitOrigin, parse_header
 from ezav.features.splits import check_splits, draw_splits, given_splits
 
@@ -69,7 +69,7 @@ def final_splits(
 
 def check_continues(out: Path, origin: SplitOrigin) -> None:
     """Refuse to go on with a store that was begun with other splits."""
-    header = out / "header.json"
+    header = out / HEADER_FILE
     if header.is_file() and holds_clips(out):
         before = parse_header(header.read_bytes(), header).splits
         if before is not None and before != origin:

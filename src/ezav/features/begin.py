@@ -9,7 +9,7 @@ from typing import Any
 
 from ezav.errors import EzavError
 from ezav.features.header import Header, parse_header
-from ezav.features.index import FILE
+from ezav.features.index import INDEX_FILE
 from ezav.safe_io import write_text
 
 HEADER_FILE = "header.json"
@@ -59,7 +59,7 @@ def begin(path: Path, given: Header) -> None:
 def holds_clips(path: Path) -> bool:
     """Whether anything was ever added to the store."""
     written = (path / "shards").glob("[!.]*")  # what begins with a dot a kill left half-written
-    return (path / FILE).exists() or any(file.stat().st_size for file in written)
+    return (path / INDEX_FILE).exists() or any(file.stat().st_size for file in written)
 
 
 def _refuse_foreign(path: Path) -> None:

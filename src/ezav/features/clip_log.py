@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ezav.errors import EzavError
 from ezav.features.feature_set import Ragged
-from ezav.features.index import FILE, read_contents
+from ezav.features.index import INDEX_FILE, read_contents
 from ezav.features.journal import Journal
 from ezav.features.shards import ClipRecord, clip_tokens, read_records, settle, write_part
 
@@ -149,7 +149,7 @@ class ClipLog:
 def _last_published(store: Path) -> int:
     """The number of the last shard that the index names; -1 without an index that can be read."""
     try:
-        names = read_contents(store).shards if (store / FILE).is_file() else ()
+        names = read_contents(store).shards if (store / INDEX_FILE).is_file() else ()
     except EzavError:
         return -1
     stems = [Path(name).stem for name in names]

@@ -18,7 +18,7 @@ from ezav.safe_io import atomic_path
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
 
-FILE = "index.parquet"
+INDEX_FILE = "index.parquet"
 OK = "ok"
 
 SCHEMA = pa.schema(
@@ -89,7 +89,7 @@ def class_checksum(embeddings: ClassEmbeddings) -> str:
 def write_index(folder: Path, index: pa.Table, contents: Contents) -> None:
     """Write index and contents in one step: this makes a store finished."""
     metadata = {_KEY: contents.model_dump_json().encode()}
-    with atomic_path(folder / FILE) as temporary:
+    with atomic_path(folder / INDEX_FILE) as temporary:
         pq.write_table(index.replace_schema_metadata(metadata), temporary, compression="zstd")
         sync(temporary)
     sync(folder)
@@ -97,7 +97,7 @@ def write_index(folder: Path, index: pa.Table, contents: Contents) -> None:
 
 def read_contents(folder: Path) -> Contents:
     """What the store holds, without reading its rows."""
-    path = folder / FILE
+    path = folder / INDEX_FILE
     try:
         metadata = pq.read_schema(path, memory_map=True).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
@@ -115,8 +115,8 @@ def read_contents(folder: Path) -> Contents:
 def read_index(folder: Path) -> pa.Table:
     """All rows of the index."""
     try:
-        return pq.read_table(folder / FILE, schema=SCHEMA, memory_map=True)
+        return pq.read_table(folder / INDEX_FILE, schema=SCHEMA, memory_map=True)
     except (OSError, pa.ArrowInvalid) as error:
         raise EzavError(
-            f"the index '{folder / FILE}' cannot be read: {error}", "make the store again"
+            f"the index '{folder / INDEX_FILE}' cannot be read: {error}", "make the store again"
         ) from error

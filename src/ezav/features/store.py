@@ -16,7 +16,7 @@ from ezav.errors import EzavError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.header import ClassFile, Contents, Header
-from ezav.features.index import FILE, OK, read_contents, read_index
+from ezav.features.index import INDEX_FILE, OK, read_contents, read_index
 from ezav.features.mapped import mapped_room
 from ezav.features.shards import read_shard
 from ezav.features.splits import SPLITS
@@ -65,7 +65,7 @@ class FeatureStore:
         path = Path(path)
         if not path.is_dir():
             raise EzavError(f"there is no feature store at '{path}'", "make one: ezav extract")
-        if not (path / FILE).is_file():
+        if not (path / INDEX_FILE).is_file():
             if (path / HEADER_FILE).is_file():
                 raise EzavError(
                     f"the feature store '{path}' was begun but not finished",

@@ -33,11 +33,9 @@ from ezav.metrics import (
 )
 from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation, StageModel
-from ezav.protocol.result import RESULT_VERSION, ClassResult, Metrics, RunResult
+from ezav.protocol.result import RESULT, RESULT_VERSION, ClassResult, Metrics, RunResult
 from ezav.protocol.two_stage import FittedProtocol, TwoStageProtocol
 from ezav.safe_io import write_text
-
-RESULT = "result.json"
 
 
 def write_run(

@@ -11,7 +11,8 @@ from typing import Any
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.features.header import parse_header
-from ezav.protocol.run_folder import RESULT, read_evaluation_file, read_model
+from ezav.protocol.result import RESULT
+from ezav.protocol.run_folder import read_evaluation_file, read_model
 from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.card import model_card
 from ezav.recognizer.trained import Trained

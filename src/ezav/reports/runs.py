@@ -15,7 +15,7 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.metrics import calibrated_predictions
 from ezav.protocol.evaluation import Evaluation
-from ezav.protocol.result import RunResult
+from ezav.protocol.result import RESULT, RunResult
 from ezav.protocol.run_folder import metrics_of, read_evaluation_file, read_result
 from ezav.reports.summary import METRICS, group_runs, kind_of
 
@@ -131,7 +131,7 @@ def find_runs(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if (path / "result.json").is_file():
+        if (path / RESULT).is_file():
             inside = [path]
         else:
             # Hidden ones are being written, or were when a kill came.

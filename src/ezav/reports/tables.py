@@ -68,12 +68,12 @@ def rich_table(rows: Sequence[SummaryRow], title: str = "") -> RenderableType:
     return Group(*parts)
 
 
-def markdown_table(rows: Sequence[SummaryRow], title: str = "") -> str:
+def markdown_table(rows: Sequence[SummaryRow]) -> str:
     """The same as Markdown, in percent."""
     blocks = []
     for table_rows in by_comparison(rows):
         first = table_rows[0]
-        heading = f"**{_markdown(title or first.where.title)}**"
+        heading = f"**{_markdown(first.where.title)}**"
         if first.where.simulated:
             heading += " — **SIMULATED DATA**"
         lines = [

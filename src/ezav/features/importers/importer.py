@@ -28,7 +28,7 @@ from ezav.features.importers.text import (
     misassignments,
     read_text,
 )
-from ezav.features.index import FILE
+from ezav.features.index import INDEX_FILE
 from ezav.features.shards import checksums, storable
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
@@ -193,7 +193,7 @@ def _write(blocks: list[Block], writer: StoreWriter) -> None:
 def _others(writer: StoreWriter, intake: Intake, source: Path) -> set[str]:
     """Clips of an import that was given up; those of a finished store may not be lost."""
     others = writer.done - intake.splits.keys()
-    if others and (writer.path / FILE).is_file():
+    if others and (writer.path / INDEX_FILE).is_file():
         shown = set(FeatureStore.open(writer.path).index.column("clip").to_pylist())
         if lost := sorted(others & shown):
             raise EzavError(

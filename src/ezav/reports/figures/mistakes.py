@@ -45,7 +45,7 @@ class Mistake:
     margin: float
 
 
-def mistakes(run: Run, most: int = MOST) -> list[Mistake]:
+def mistakes(run: Run) -> list[Mistake]:
     """The wrong predictions with the largest margin, at most two of a true class."""
     test = run.test
     penalised = test.scores.double() - run.result.gamma * test.seen
@@ -57,7 +57,7 @@ def mistakes(run: Run, most: int = MOST) -> list[Mistake]:
     used: Counter[int] = Counter()
     for row in ordered.tolist():
         true = int(test.targets[row])
-        if used[true] < _PER_CLASS and len(found) < most:
+        if used[true] < _PER_CLASS and len(found) < MOST:
             used[true] += 1
             found.append(
                 Mistake(test.clips[row], true, int(run.predictions[row]), float(margin[row]))
