@@ -70,19 +70,13 @@ def test_value_and_gradient_equal_autograd_of_the_cubic_form(
     assert float((gradient - expected_gradient).abs().max()) <= (0 if dtype == torch.float64 else 2)
 
 
-def one_row(
-    classes: int, levels: int, dtype: torch.dtype, kinks: bool
-) -> tuple[Ranked, Ranked, float, Tensor]:
-    """Anchor 0 of a long sequence, by both kernels and by brute force."""
-    d_w, d_t = (m[:1] for m in matrices(classes, classes, levels, dtype))
-    if kinks:  # eighths, and a margin of an eighth: many pairs are exactly at the margin
-        d_w = (d_w * 8).round() / 8
+def one_row(d_w: Tensor, d_t: Tensor, margin: float) -> tuple[Ranked, Ranked, float, Tensor]:
+    """Anchor 0 of `[1, C]` distances, by both kernels and by brute force."""
     target = TripletOrder.of(d_t)
     x = d_w[0, 1:].clone().requires_grad_()
     sign = torch.sign(d_t[0, 1:, None] - d_t[0, None, 1:])
-    margin = 0.125 if kinks else 0.1
     terms = torch.relu(margin - sign * (x[:, None] - x[None]))
-    total = terms.double().sum() - margin * (classes - 1)  # less the diagonal
+    total = terms.double().sum() - margin * len(x)  # less the diagonal
     (gradient,) = torch.autograd.grad(total, x)
     kernels = (kernel(d_w, target, margin) for kernel in (rank, _rank_device))
     return *kernels, float(total.detach()), gradient
@@ -93,12 +87,28 @@ def one_row(
 @pytest.mark.parametrize("classes", [640, 641, 642, 700, 1500])
 def test_merging_long_sequences(classes: int, levels: int, kinks: bool) -> None:
     """Above 640 elements the sweep merges runs of equal length; below it counts all pairs."""
-    swept, tensors, total, gradient = one_row(classes, levels, torch.float64, kinks)
+    d_w, d_t = (m[:1] for m in matrices(classes, classes, levels, torch.float64))
+    if kinks:  # eighths, and a margin of an eighth: many pairs are exactly at the margin
+        d_w = (d_w * 8).round() / 8
+    swept, tensors, total, gradient = one_row(d_w, d_t, 0.125 if kinks else 0.1)
     for found in (swept, tensors):
         assert found.value == pytest.approx(total, rel=1e-12)
         assert torch.equal(found.gradient[0, 1:], gradient)
         assert found.gradient[0, 0] == 0
     assert swept.active_pairs == tensors.active_pairs
+
+
+@pytest.mark.parametrize("step", [-0.25, 0.25])
+def test_blocks_that_lie_exactly_a_margin_apart(step: float) -> None:
+    """Whole blocks are settled unseen; a pair just at the margin is not active."""
+    d_t = torch.arange(129.0, dtype=torch.float64)[None]
+    d_w = 2 + step * ((d_t - 1) // 32)
+    swept, tensors, total, gradient = one_row(d_w, d_t, 0.25)
+    for found in (swept, tensors):
+        assert found.value == pytest.approx(total, rel=1e-12)
+        assert torch.equal(found.gradient[0, 1:], gradient)
+    within, across = 4 * 32 * 31 // 2, 6 * 32 * 32
+    assert swept.active_pairs == tensors.active_pairs == within + (across if step < 0 else 0)
 
 
 @settings(deadline=None, max_examples=25)
