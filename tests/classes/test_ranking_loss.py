@@ -98,17 +98,19 @@ def test_merging_long_sequences(classes: int, levels: int, kinks: bool) -> None:
     assert swept.active_pairs == tensors.active_pairs
 
 
-@pytest.mark.parametrize("step", [-0.25, 0.25])
-def test_blocks_that_lie_exactly_a_margin_apart(step: float) -> None:
+@pytest.mark.parametrize(("block", "levels"), [(32, 4), (1, 2), (1, 3)])
+@pytest.mark.parametrize("falling", [False, True])
+def test_blocks_that_lie_exactly_a_margin_apart(block: int, levels: int, falling: bool) -> None:
     """Whole blocks are settled unseen; a pair just at the margin is not active."""
-    d_t = torch.arange(129.0, dtype=torch.float64)[None]
-    d_w = 2 + step * ((d_t - 1) // 32)
-    swept, tensors, total, gradient = one_row(d_w, d_t, 0.25)
+    place = torch.arange(-1.0, 128.0, dtype=torch.float64)[None]
+    d_w = 2 + 0.25 * (place // block % levels) * (-1 if falling else 1)
+    swept, tensors, total, gradient = one_row(d_w, place + 1, 0.25)
     for found in (swept, tensors):
         assert found.value == pytest.approx(total, rel=1e-12)
         assert torch.equal(found.gradient[0, 1:], gradient)
-    within, across = 4 * 32 * 31 // 2, 6 * 32 * 32
-    assert swept.active_pairs == tensors.active_pairs == within + (across if step < 0 else 0)
+    x = d_w[0, 1:]
+    active = (x < x[:, None] + 0.25).triu(1).sum()
+    assert swept.active_pairs == tensors.active_pairs == active
 
 
 @settings(deadline=None, max_examples=25)
