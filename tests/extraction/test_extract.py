@@ -266,6 +266,10 @@ def test_files_that_were_replaced_are_told_and_broken_ones_done_again(
     assert light(own_videos, tmp_path / "s").replaced == ()
     copyfile(own_videos / "cat" / "4.mp4", own_videos / "dog" / "2.mp4")
     assert light(own_videos, tmp_path / "s").replaced == ("dog/2.mp4",)
+    for damaged in ("[1", "[1, 2]", '{"dog/2.mp4": 3}'):
+        (tmp_path / "s" / "sizes.json").write_text(damaged)
+        with pytest.raises(EzavError, match=r"sizes\.json' is damaged; delete it"):
+            light(own_videos, tmp_path / "s")
 
 
 def test_clips_without_sound_do_not_prove_the_audio_encoder(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from ezav.errors import EzavError
 from ezav.extraction.encode import DAMAGED, OK
 from ezav.extraction.listing import Item, Listing
 from ezav.features.shards import ClipRecord
@@ -15,6 +17,8 @@ from ezav.safe_io import write_text
 
 _SIZES = "sizes.json"
 """In a store: clip -> (bytes of its file, the status it got). Not its time: a copy changes that."""
+
+_NOTES = TypeAdapter(dict[str, tuple[int, str]])
 
 
 def finished(
@@ -60,7 +64,11 @@ def file_sizes(items: Iterable[Item]) -> dict[str, int]:
 def changed_files(
     store: Path, records: Mapping[str, ClipRecord], sizes: Mapping[str, int]
 ) -> set[str]:
-    """The clips of a store whose files have another size than when it read (or refused) them."""
+    """The clips of a store whose files have another size than when it read (or refused) them.
+
+    Raises:
+        EzavError: the store's note of their sizes is damaged.
+    """
     return {
         clip
         for clip, (size, status) in _noted(store).items()
@@ -78,16 +86,20 @@ def note_sizes(
     """Note for later calls what size the files have; of the replaced ones as it was."""
     notes = {clip: (size, records[clip].status) for clip, size in sizes.items() if clip in records}
     kept = {clip: note for clip, note in notes.items() if clip not in replaced}
-    write_text(store / _SIZES, json.dumps(_noted(store) | kept))
+    write_text(store / _SIZES, _NOTES.dump_json(_noted(store) | kept).decode())
 
 
 def _noted(store: Path) -> dict[str, tuple[int, str]]:
     """Empty if the store was written before sizes were noted."""
-    try:
-        notes: dict[str, tuple[int, str]] = json.loads((store / _SIZES).read_bytes())
-    except FileNotFoundError:
+    path = store / _SIZES
+    if not path.is_file():
         return {}
-    return notes
+    try:
+        return _NOTES.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise EzavError(
+            f"'{path}' is damaged", "delete it: the sizes of the files are noted anew"
+        ) from error
 
 
 def check_classes(store: Path, classes: Mapping[str, str], listing: Listing) -> None:
