@@ -27,6 +27,7 @@ from ezav.benchmarks.published import published_results, suite_of
 from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, is_done, run_job, run_jobs
 from ezav.benchmarks.simulate import plan_simulation, write_store
+from ezav.benchmarks.tune import search_for
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.cli.main import main
 from ezav.cli.run import default_settings
@@ -432,6 +433,8 @@ def test_features_of_another_space_have_no_share_in_the_baseline(tmp_path: Path)
         weights = {job.method: job.config["visual_weight"] for job in planned}
         assert weights == dict.fromkeys(("blending", "zero_shot"), float(modality == "visual"))
         assert default_settings("blending", made, text)[0].visual_weight == weights["blending"]
+        search = search_for(made, "blending", {}, [0], text_encoder=text)
+        assert search.settings({})["config"]["visual_weight"] == weights["blending"]
 
 
 def test_a_recipe_file_takes_the_weight_of_frozen_scores_unless_it_names_one(tmp_path):

@@ -281,13 +281,6 @@ def test_a_range_that_cannot_hold_the_recipe_is_refused(store):
             search_for(store, "ale", {path: one}, [0])
 
 
-def test_frozen_scores_have_the_weight_that_bench_gives_them(store, monkeypatch):
-    monkeypatch.setattr("ezav.benchmarks.tune.frozen_weight", lambda store, text: 1.0)
-    space = {"config.weight": Choice(choices=(0.3,))}
-    search = search_for(store, "blending", space, [0])
-    assert search.settings({})["config"]["visual_weight"] == 1.0
-
-
 def test_a_setting_of_the_blended_method_must_be_in_the_recipe(store, tmp_path, capsys):
     space, recipe = tmp_path / "space.yaml", tmp_path / "mine.yaml"
     space.write_text("config.trained_config.out_dim: {choices: [16, 32]}\n")

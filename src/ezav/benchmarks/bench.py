@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ezav.benchmarks.published import PublishedResult, published_results, suite_of
-from ezav.benchmarks.recipe import label_of, load_recipe
+from ezav.benchmarks.recipe import Recipe, RecipeSetting, label_of, load_recipe
 from ezav.benchmarks.runner import Job
 from ezav.errors import EzavError
 from ezav.features.begin import HEADER_FILE
@@ -46,15 +46,14 @@ def plan(
     Raises:
         EzavError: an unknown method, recipe or text encoder, or two methods of one name.
     """
-    suite = suite_of(store.header)
     jobs = []
     wanted = [(name, load_recipe(name), seeds) for name in methods]
     baseline = load_recipe(FROZEN_BASELINE)
-    weight = frozen_weight(store, text_encoder)
-    if weight is not None and all(r.method != baseline.method for _, r, _ in wanted):
+    can_be_frozen = frozen_weight(store, text_encoder) is not None
+    if can_be_frozen and all(recipe.method != baseline.method for _, recipe, _ in wanted):
         wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
     for name, recipe, each in wanted:
-        setting = recipe.setting(suite)
+        setting = setting_for(recipe, store, text_encoder)
         label = label_of(name)
         for seed in each:
             jobs.append(
@@ -64,7 +63,7 @@ def plan(
                     method=recipe.method,
                     label=label,
                     seed=seed,
-                    config=weighed(recipe.method, setting.config, weight),
+                    config=setting.config,
                     training={**setting.training, **(training or {})},
                     text_encoder=text_encoder,
                     device=device,
@@ -104,13 +103,21 @@ def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float
     return 0.5 * (1 + seen - heard) if seen or heard else None
 
 
-def weighed(method: str, config: dict[str, Any], weight: float | None) -> dict[str, Any]:
-    """A recipe's config with the :func:`frozen_weight` of the store, where it has frozen scores.
+def setting_for(
+    recipe: Recipe, store: FeatureStore, text_encoder: str | None = None
+) -> RecipeSetting:
+    """A recipe's setting for the store's suite.
 
-    A weight that the recipe itself names is kept.
+    Frozen scores weigh the modalities by :func:`frozen_weight`, unless the recipe names a weight.
+
+    Raises:
+        EzavError: as for :func:`frozen_weight`.
     """
-    has_frozen = method in WEIGHED and weight is not None
-    return {"visual_weight": weight, **config} if has_frozen else config
+    setting = recipe.setting(suite_of(store.header))
+    weight = frozen_weight(store, text_encoder) if recipe.method in WEIGHED else None
+    if weight is None:
+        return setting
+    return setting.model_copy(update={"config": {"visual_weight": weight, **setting.config}})
 
 
 def _space_of(encoder: EncoderInfo) -> tuple[str, int] | None:

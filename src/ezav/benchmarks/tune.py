@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 import ezav
-from ezav.benchmarks.bench import frozen_weight, weighed
+from ezav.benchmarks.bench import setting_for
 from ezav.benchmarks.processes import training_pool
-from ezav.benchmarks.published import suite_of
 from ezav.benchmarks.recipe import DEFAULT, load_recipe
 from ezav.benchmarks.runner import typed_settings
 from ezav.benchmarks.space import (
@@ -105,9 +104,8 @@ def search_for(
         EzavError: an unknown recipe, or a space whose settings the method does not have.
     """
     found = load_recipe(recipe)
-    setting = found.setting(suite_of(store.header))
-    config = weighed(found.method, setting.config, frozen_weight(store, text_encoder))
-    base = {"config": config, "training": {**setting.training, **(training or {})}}
+    setting = setting_for(found, store, text_encoder)
+    base = {"config": setting.config, "training": {**setting.training, **(training or {})}}
     for path, one in space.items():
         for value in (one.low, one.high) if isinstance(one, Range) else one.choices:
             if path.split(".")[0] not in base:

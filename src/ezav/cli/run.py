@@ -215,12 +215,8 @@ def first_store(arguments: list[str]) -> FeatureStore | None:
 def default_settings(
     method: str, store: FeatureStore | None = None, text_encoder: str | None = None
 ) -> Any:
-    """Config and training settings of a recipe for a store, as `bench` takes them.
-
-    Frozen scores give no weight to a modality whose encoder the text does not belong to.
-    """
-    from ezav.benchmarks.bench import WEIGHED, frozen_weight, weighed
-    from ezav.benchmarks.published import suite_of
+    """Config and training settings of a recipe for a store, as `bench` takes them."""
+    from ezav.benchmarks.bench import setting_for
     from ezav.benchmarks.recipe import DEFAULT, is_file, load_recipe
     from ezav.benchmarks.runner import typed_settings
     from ezav.methods import registry
@@ -228,10 +224,8 @@ def default_settings(
     if not is_file(method):
         registry.get(method)  # what is wrong with the name is said before a recipe is looked for
     recipe = load_recipe(method)
-    setting = recipe.setting(suite_of(store.header) if store else DEFAULT)
-    weight = frozen_weight(store, text_encoder) if store and recipe.method in WEIGHED else None
-    config = weighed(recipe.method, setting.config, weight)
-    return typed_settings(recipe.method, config, setting.training)
+    setting = setting_for(recipe, store, text_encoder) if store else recipe.setting(DEFAULT)
+    return typed_settings(recipe.method, setting.config, setting.training)
 
 
 def choose_device(name: str) -> str:
