@@ -385,6 +385,11 @@ def test_a_wrong_space_file_is_one_line(tmp_path, text, message):
     assert "\n" not in caught.value.message
 
 
+def test_an_unknown_text_encoder_is_refused_before_any_trial(store, recipe):
+    with pytest.raises(EzavError, match="no class embeddings of 'nope'"):
+        search_for(store, recipe, SPACE, [0], text_encoder="nope")
+
+
 def test_a_space_of_settings_that_do_not_exist_is_refused_before_any_trial(store, recipe):
     for space, message in (
         ({"config.layer": Choice(choices=(1,))}, "no field 'layer'"),

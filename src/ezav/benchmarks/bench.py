@@ -88,10 +88,10 @@ def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float
     Raises:
         EzavError: the store has no class embeddings, or none of that encoder.
     """
+    text = store.class_embeddings(text_encoder).encoder
     if store.header.setting == LAYOUTS["clipclap"].features("cls").setting:
         return 0.5
     found = {(one.modality, one.name): _space_of(one) for one in store.header.encoders}
-    text = store.class_embeddings(text_encoder).encoder
     texts = [found.get(("text", name)) for name in text.split(" + ")]
     visual, audio = (
         next((space for (kind, _), space in found.items() if kind == modality), None)

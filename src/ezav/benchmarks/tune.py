@@ -101,8 +101,10 @@ def search_for(
     Where the recipe's own value lies outside the space, the space is widened to hold it.
 
     Raises:
-        EzavError: an unknown recipe, or a space whose settings the method does not have.
+        EzavError: an unknown recipe or text encoder, or a space whose settings the method does not
+            have.
     """
+    store.class_embeddings(text_encoder)  # it is there, or this says what is
     found = load_recipe(recipe)
     setting = setting_for(found, store, text_encoder)
     base = {"config": setting.config, "training": {**setting.training, **(training or {})}}
