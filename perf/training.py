@@ -3,8 +3,6 @@
     python perf/training.py throughput [--layers 1 6] [--threads 1] [--rounds 9] [--device cuda]
     python perf/training.py vggsound        one epoch over 81,270 clips, peak memory
     python perf/training.py scoring         100,000 clips x 1,000 classes, peak memory
-    python perf/training.py whole STORE [--stage-1]     the store's recipe, and the default one,
-                                            against a long schedule
     python perf/training.py together [--seeds 5] [--device cuda]   K seeds in one pass or in turn
 
 `throughput` trains on random features of the sizes of UCF-GZSL cls (3,174 clips, 4096 + 128
@@ -28,7 +26,6 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,13 +33,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
-from ezav.cli.run import default_settings
 from ezav.features.feature_set import FeatureSet, Ragged
-from ezav.features.store import FeatureStore
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
-from ezav.protocol import TwoStageProtocol
 from ezav.training import Trainer, TrainingConfig, build_method, score_all
 from ezav.training.scoring import WORKING_ELEMENTS
 from ezav.training.together import Together
@@ -277,46 +271,6 @@ def scoring(options: argparse.Namespace) -> None:
     print(f"time with blocks of {sizes[0]:,} floats / with four times that: {ratio:.2f}")
 
 
-def whole(options: argparse.Namespace) -> None:
-    """Two stages and the test, or stage 1 alone, by three schedules, paired by seed."""
-    torch.set_num_threads(options.threads)
-    store = FeatureStore.open(options.store)
-    config, own = default_settings("ez_avgzl", store)
-    long = "15 x 300 batches of 64"
-    schedules = {
-        long: TrainingConfig(
-            epochs=15, batches_per_epoch=300, batch_size=64, learning_rate=1e-4, patience=None
-        ),
-        "recipe of the store": own,
-        "20 passes (default)": replace(own, epochs=20, batches_per_epoch=None),
-    }
-    found: dict[str, list[float]] = {name: [] for name in schedules}
-    for seed in range(options.seeds):
-        for name, training in schedules.items():
-            protocol = TwoStageProtocol(
-                method="ez_avgzl", config=config, training=training, seed=seed
-            )
-            started, cpu = time.perf_counter(), time.process_time()
-            if options.stage_1:
-                found[name].append(protocol.validate(store).HM)
-            else:
-                fitted = protocol.fit(store)
-                fitted.test()
-                found[name].append(max(epoch.HM for epoch in fitted.history_))
-            wall, cpu = time.perf_counter() - started, time.process_time() - cpu
-            what = "stage 1" if options.stage_1 else "two stages and test"
-            print(f"seed {seed}, {name:<22} {what}: {wall:6.1f} s, CPU {cpu:6.1f} s; ", end="")
-            print(f"validation HM {found[name][-1]:.1%}", flush=True)
-    for name, values in found.items():
-        ahead = [100 * (one - other) for one, other in zip(values, found[long])]
-        print(f"{name:<22} validation HM {statistics.mean(values):.1%}", end="")
-        if len(values) > 1:
-            error = statistics.stdev(ahead) / len(ahead) ** 0.5
-            print(f" ± {statistics.stdev(values):.1%} (sd); against the long schedule ", end="")
-            print(f"{statistics.mean(ahead):+.1f} ± {error:.1f} points (standard error)", end="")
-        print()
-
-
 def together(options: argparse.Namespace) -> None:
     """K seeds in one batched pass against the same K seeds in turn."""
     torch.set_num_threads(options.threads)
@@ -347,10 +301,8 @@ def together(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = {one.__name__: one for one in (throughput, vggsound, scoring, whole, together)}
+    commands = {one.__name__: one for one in (throughput, vggsound, scoring, together)}
     parser.add_argument("what", choices=commands)
-    parser.add_argument("store", nargs="?", help="for `whole`: a feature store")
-    parser.add_argument("--stage-1", action="store_true", help="for `whole`: validation alone")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--batches", type=int, nargs="+", default=[BATCH])
     parser.add_argument("--layers", type=int, nargs="+", default=[1, 6])
