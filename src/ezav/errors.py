@@ -1,6 +1,12 @@
-"""The errors a user may meet: one line that says what is wrong, where, and what to do."""
+"""The errors a user may meet: one line that says what is wrong, where, and what to do.
+
+:class:`EzavError` alone is a value that cannot be used; its subclasses name the other causes, so
+that a program may catch one and not the others.
+"""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 
 class EzavError(Exception):
@@ -11,17 +17,51 @@ class EzavError(Exception):
 
     Args:
         message: what is wrong and where, in one sentence.
-        hint: what to do about it, in one sentence.
+        hint: what to do about it, in one sentence. Arguments are named as Python has them, in
+            backticks (`` `retry=True` ``); the command line writes its own flags for them.
 
     Example:
         >>> str(EzavError("no class named 'dgo'", "did you mean 'dog'?"))
         "no class named 'dgo'; did you mean 'dog'?"
     """
 
+    cause: ClassVar[str] = "invalid"
+    """What went wrong, in a word for programs: `invalid`, `not_found`, `damaged`, …"""
+
     def __init__(self, message: str, hint: str | None = None) -> None:
         self.message = _one_line(message)
         self.hint = None if hint is None else _one_line(hint)
         super().__init__(self.message if self.hint is None else f"{self.message}; {self.hint}")
+
+
+class NotFoundError(EzavError):
+    """What was named is not there: a file, a folder, a class, an encoder, a split.
+
+    Example:
+        >>> issubclass(NotFoundError, EzavError), NotFoundError.cause
+        (True, 'not_found')
+    """
+
+    cause = "not_found"
+
+
+class DamagedError(EzavError):
+    """What is there cannot be read, or is not what it says it is."""
+
+    cause = "damaged"
+
+
+class UnavailableError(EzavError):
+    """What is needed is missing on this machine: a package, weights, a device, memory."""
+
+    cause = "unavailable"
+
+
+class RefusedError(EzavError):
+    """It could be done, and is not without the caller's word: importing code that a folder names,
+    overwriting finished work, going beyond a limit."""
+
+    cause = "refused"
 
 
 def _one_line(text: str) -> str:
