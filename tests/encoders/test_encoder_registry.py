@@ -161,9 +161,9 @@ def test_an_option_of_another_type_is_told_in_one_line(wrong: dict[str, Any]) ->
 )
 def test_options_of_the_right_type_come_as_they_were_given(right: dict[str, Any]) -> None:
     path = f"{__name__}:Annotated"
-    assert set(right) <= set(accepted("text", path))
+    assert set(right) <= set(accepted("text", path, import_code=True))
     encoder = load_text(path, **right)
-    found = dict(zip(accepted("text", path), encoder.options))  # type: ignore[attr-defined]
+    found = dict(zip(accepted("text", path, import_code=True), encoder.options))  # type: ignore[attr-defined]
     assert {option: found[option] for option in right} == right
 
 

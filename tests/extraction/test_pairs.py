@@ -12,7 +12,7 @@ import torch
 from ezav.cli.extract import show_report
 from ezav.cli.main import main
 from ezav.encoders.spec import EncoderSpec
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
 from ezav.extraction import encode, encode_clip, extract
 from ezav.features import FeatureStore
 from ezav.recognizer.encoders import RunEncoders
@@ -130,7 +130,7 @@ def test_a_store_tells_predict_how_to_load_its_encoders(
     assert main(command) == 0
     store = FeatureStore.open(tmp_path / "s")
     monkeypatch.chdir("/")
-    run = RunEncoders(store.header, store.class_embeddings())
+    run = RunEncoders(store.header, store.class_embeddings(), import_code=True)
     assert run.visual.card.needs.frames == 2
     tokens = encode_clip(videos / "dog" / "0.mp4", run.visual, None).visual
     features = store.select()
@@ -147,10 +147,10 @@ def test_own_encoders_are_found_again_whatever_their_card_says(
 ) -> None:
     extract(videos, tmp_path / "s", visual=f"{HERE}:Nameless", audio=AUDIO, text=TEXT, workers=1)
     store = FeatureStore.open(tmp_path / "s")
-    run = RunEncoders(store.header, store.class_embeddings())
+    run = RunEncoders(store.header, store.class_embeddings(), import_code=True)
     assert run.visual.card.name == "my colours"
-    with pytest.raises(EzavError, match="import path"):
-        _ = RunEncoders(store.header, store.class_embeddings(), import_code=False).visual
+    with pytest.raises(RefusedError, match="is code that a file names"):
+        _ = RunEncoders(store.header, store.class_embeddings()).visual
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ezav.cli.main import main
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
 from ezav.methods import registry
 from ezav.methods.common.config_check import parse
 from ezav.protocol import read_model
@@ -32,17 +32,18 @@ def test_the_documented_method_runs_from_the_command_line(tmp_path, monkeypatch,
     (result,) = json.loads(capsys.readouterr().out)["runs"]
     assert result["config"] == {"temperature": 0.1}
     assert result["metrics"]["ZSL"] > result["chance"]["ZSL"]
-    read_model(run)
+    with pytest.raises(RefusedError, match="'my_methods:LinearToText' is code that a file names"):
+        read_model(run)  # a run folder alone never makes ezav import code, or call it
     monkeypatch.delitem(sys.modules, "my_methods")
-    with pytest.raises(EzavError, match="not part of ezav"):
-        read_model(run)  # a run folder alone never makes ezav import code
+    read_model(run, import_code=True)
+    assert "my_methods" in sys.modules
 
 
 def test_what_is_no_method_is_refused_in_words():
     with pytest.raises(EzavError, match="cannot import the method"):
-        registry.get("no_such_module:Thing")
+        registry.get("no_such_module:Thing", import_code=True)
     with pytest.raises(EzavError, match="not a subclass"):
-        registry.get("json:JSONDecoder")
+        registry.get("json:JSONDecoder", import_code=True)
     with pytest.raises(EzavError, match="did you mean 'ez_avgzl'"):
         registry.get("ez_avgzi")
 

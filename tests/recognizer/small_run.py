@@ -227,11 +227,12 @@ class Prototypes(Method):
 
 def sure_recognizer(run: Path, store: FeatureStore) -> Recognizer:
     """The recogniser of a run with a method in place of its own that knows every clip."""
-    made = Recognizer.load(run)
+    made = Recognizer.load(run, import_code=True)
     classes = made.model.classes.select(store.classes)
     seen = torch.tensor([name in made.seen for name in store.classes])
     method = Prototypes(store.select(), classes).eval()
     calibration = replace(made.calibration, gamma=0.0, temperature_=4.0)
     model = StageModel(method, classes, seen)
     text = made.text.select(classes.names)
-    return Recognizer(replace(made.trained, model=model, text=text, calibration=calibration))
+    trained = replace(made.trained, model=model, text=text, calibration=calibration)
+    return Recognizer(trained, import_code=True)

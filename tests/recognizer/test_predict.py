@@ -292,7 +292,7 @@ def test_a_run_without_its_encoders(stored: Stored, tmp_path: Path) -> None:
 def test_encoders_that_take_a_device_get_the_one_asked_for(
     lights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = Recognizer.load(lights[1]).trained
+    trained = Recognizer.load(lights[1], import_code=True).trained
     place = f"{tiny_encoders.__name__}:PlacedColour"
     encoders = tuple(
         one.model_copy(update={"name": place}) if one.modality == "visual" else one
@@ -301,9 +301,10 @@ def test_encoders_that_take_a_device_get_the_one_asked_for(
     placed = replace(trained, header=trained.header.model_copy(update={"encoders": encoders}))
     # There may be no such device here: the method stays where it is.
     monkeypatch.setattr("ezav.recognizer.recognizer.read", lambda *_: placed)
+    monkeypatch.setattr("ezav.recognizer.recognizer.choose_device", str)
     for opened in (
-        Recognizer.load(lights[1], device="cuda:1"),
-        Recognizer.from_pretrained(lights[1], device="cuda:1"),
+        Recognizer.load(lights[1], device="cuda:1", import_code=True),
+        Recognizer.from_pretrained(lights[1], device="cuda:1", import_code=True),
     ):
         assert opened.encoders.visual.device == "cuda:1"  # type: ignore[attr-defined]
         # As the web page's workers load it.
@@ -316,13 +317,13 @@ def test_new_names_with_a_text_encoder_whose_prompts_are_its_own(
     lights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (made,) = class_embeddings(["red light", "blue light"], f"{tiny_encoders.__name__}:Fixed")
-    header = Recognizer.load(lights[1]).header
-    found = RunEncoders(header, made).encode_names(["red light", "walrus"])
+    header = Recognizer.load(lights[1], import_code=True).header
+    found = RunEncoders(header, made, import_code=True).encode_names(["red light", "walrus"])
     assert torch.equal(found[0], made.vectors[0])
     changed = tiny_encoders.Fixed.card.but(templates=("a picture of {}",))
     monkeypatch.setattr(tiny_encoders.Fixed, "card", changed)
     with pytest.raises(EzavError, match=r"made with the prompts \['a sound of \{\}'\]"):
-        RunEncoders(header, made).encode_names(["walrus"])
+        RunEncoders(header, made, import_code=True).encode_names(["walrus"])
 
 
 def test_no_run(tmp_path: Path, stored: Stored) -> None:
@@ -343,14 +344,14 @@ def test_files_from_python_and_the_command_line_agree(
     good = videos / "green light" / "0.mp4"
     paths = [silent, broken, dark, good]
     names = ["green light", "a lamp that shines red", "ein Hund bellt"]
-    found = Recognizer.load(run).predict(paths, names)
+    found = Recognizer.load(run, import_code=True).predict(paths, names)
     assert [bool(one.error) for one in found] == [False, True, False, False]
     assert "not a media file" in found[1].error
     assert found[0].missing == {"audio": "no audio stream"}
     assert found[2].missing == {"visual": "no video stream"}
     assert found[3].best.moments
 
-    arguments = ["predict", str(run), *map(str, paths), "--json", "--classes", *names]
+    arguments = ["predict", "--import", str(run), *map(str, paths), "--json", "--classes", *names]
     assert main(arguments) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["unread"] == [str(broken)]
@@ -360,13 +361,13 @@ def test_files_from_python_and_the_command_line_agree(
             assert a.score == pytest.approx(b["score"], abs=1e-4)
             assert a.probability == pytest.approx(b["probability"], abs=1e-4)
 
-    assert main(["predict", str(run), str(broken)]) == 1
+    assert main(["predict", "--import", str(run), str(broken)]) == 1
     assert f"  {broken}: {found[1].error}\n" in capsys.readouterr().err  # on one line
-    assert main(["predict", str(run), str(good), str(silent)]) == 0
+    assert main(["predict", "--import", str(run), str(good), str(silent)]) == 0
     text = capsys.readouterr().out
     assert "seen" in text
     assert "no sound (no audio stream): answered from the picture alone" in text
-    assert main(["predict", str(run), str(good), "--classes", "a", "a"]) == 1
+    assert main(["predict", "--import", str(run), str(good), "--classes", "a", "a"]) == 1
     assert "'a' twice" in capsys.readouterr().err
 
 
@@ -374,14 +375,14 @@ def test_numbers_that_json_does_not_have_are_null(
     lights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = str(lights[0] / "red light" / "0.mp4")
-    Recognizer.load(lights[1]).save_pretrained(tmp_path)
+    Recognizer.load(lights[1], import_code=True).save_pretrained(tmp_path)
     path = tmp_path / "calibration.json"
     data = json.loads(path.read_text())
     # As a folder holds it that was saved before, and as it is written now.
     for never in (-np.inf, None):
         path.write_text(json.dumps({**data, "reject_threshold_": never, "ece_": np.nan}))
         assert Recognizer.load(tmp_path).calibration.reject_threshold_ == -np.inf
-        assert main(["predict", str(tmp_path), clip, "--json"]) == 0
+        assert main(["predict", "--import", str(tmp_path), clip, "--json"]) == 0
         told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
         assert told["reject_threshold"] is told["ece"] is None
         assert not told["predictions"][0]["rejected"]
@@ -389,7 +390,7 @@ def test_numbers_that_json_does_not_have_are_null(
 
 def test_a_decoded_clip_is_the_file(lights: tuple[Path, Path]) -> None:
     videos, run = lights
-    recognizer = Recognizer.load(run)
+    recognizer = Recognizer.load(run, import_code=True)
     path = videos / "red light" / "1.mp4"
     clip = recognizer.encoders.read(path)
     assert recognizer.predict(clip) == recognizer.predict(path)

@@ -72,7 +72,7 @@ def test_thresholds_leave_out_weak_and_short_events(sure: Recognizer, long_video
     some = list(scan(sure, long_video, None, replace(EVERYTHING, min_probability=middle)))
     assert some == [event for event in every if event.probability >= middle]
     calibration = replace(sure.calibration, reject_threshold_=1e3)
-    strict = Recognizer(replace(sure.trained, calibration=calibration))
+    strict = Recognizer(replace(sure.trained, calibration=calibration), import_code=True)
     assert not list(scan(strict, long_video))
     assert len(list(scan(strict, long_video, None, EVERYTHING))) == len(ORDER)
 
@@ -118,7 +118,7 @@ def test_what_is_wrong_with_a_recording_is_said_once(
         for clip in read(*arguments, **options):
             yield replace(clip, truncated=True)
 
-    arguments = ["scan", str(lights[1]), str(long_video)]
+    arguments = ["scan", "--import", str(lights[1]), str(long_video)]
     assert command_line.main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
     monkeypatch.setattr(module, "read_windows", damaged)
@@ -225,16 +225,19 @@ def test_the_command(
 ) -> None:
     monkeypatch.setitem(command_line.COMMANDS, "scan", "")
     out = [str(tmp_path / name) for name in ("events.vtt", "events.json")]
-    arguments = ["scan", str(lights[1]), str(long_video), "--no-reject", "--out", *out]
+    arguments = ["scan", "--import", str(lights[1]), str(long_video), "--no-reject", "--out", *out]
     assert command_line.main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    wanted = list(scan(Recognizer.load(lights[1]), long_video, None, EVERYTHING))
+    wanted = list(scan(Recognizer.load(lights[1], import_code=True), long_video, None, EVERYTHING))
     assert [e["name"] for e in told["events"]] == [e.name for e in wanted]
     assert [e["start"] for e in told["events"]] == [e.start for e in wanted]
     assert json.loads((tmp_path / "events.json").read_text()) == told["events"]
     assert command_line.main(arguments) == 0
-    assert command_line.main(["scan", str(lights[1]), str(long_video), "--out", "a.xls"]) == 1
-    same = ["scan", str(lights[1]), str(long_video), "--out", str(long_video)]
+    assert (
+        command_line.main(["scan", "--import", str(lights[1]), str(long_video), "--out", "a.xls"])
+        == 1
+    )
+    same = ["scan", "--import", str(lights[1]), str(long_video), "--out", str(long_video)]
     assert command_line.main(same) == 1
     assert long_video.stat().st_size > 1000
     capsys.readouterr()

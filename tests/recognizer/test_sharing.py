@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
 from ezav.features import FeatureStore
 from ezav.recognizer import Recognizer
 from ezav.recognizer.card import encoder_rows
@@ -168,7 +168,7 @@ def test_a_downloaded_run_imports_nothing_unasked(
     monkeypatch.setattr("ezav.recognizer.folder.download", lambda *_, **__: lights[1])
     clip = lights[0] / "red light" / "0.mp4"
     for opened in (Recognizer.load("someone/x"), Recognizer.from_pretrained("someone/x")):
-        with pytest.raises(EzavError, match="comes from elsewhere"):
+        with pytest.raises(RefusedError, match="is code that a file names"):
             opened.predict(clip)
     trusted = Recognizer.load("someone/x", import_code=True)
-    assert trusted.predict(clip) == Recognizer.load(lights[1]).predict(clip)
+    assert trusted.predict(clip) == Recognizer.load(lights[1], import_code=True).predict(clip)

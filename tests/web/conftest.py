@@ -51,7 +51,7 @@ def page(run_folder: Path) -> Iterator[Page]:
 
     patch = pytest.MonkeyPatch()
     patch.setattr(socket, "getaddrinfo", watched)
-    recognizer = Recognizer.load(run_folder)
+    recognizer = Recognizer.load(run_folder, import_code=True)
     settings = WebSettings(port=0, max_seconds=10, max_megabytes=1, max_names=50)
     example = run_folder.parent / "videos" / "green light" / "0.mp4"
     with serving(recognizer, settings, [example]) as address:

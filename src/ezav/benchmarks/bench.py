@@ -33,6 +33,7 @@ def plan(
     training: dict[str, Any] | None = None,
     text_encoder: str | None = None,
     device: str = "cpu",
+    import_code: bool = False,
 ) -> list[Job]:
     """The jobs of a benchmark, method by method, each with its recipe for the store's suite.
 
@@ -42,12 +43,13 @@ def plan(
     Args:
         methods: names of methods, or paths of recipe files; a file's runs are labelled by its name.
         training: overrides of the recipes' training settings, for all methods alike.
+        import_code: import methods of one's own that recipe files name (`docs/trust.md`).
 
     Raises:
         EzavError: an unknown method, recipe or text encoder, or two methods of one name.
     """
     jobs = []
-    wanted = [(name, load_recipe(name), seeds) for name in methods]
+    wanted = [(name, load_recipe(name, import_code=import_code), seeds) for name in methods]
     baseline = load_recipe(FROZEN_BASELINE)
     can_be_frozen = frozen_weight(store, text_encoder) is not None
     if can_be_frozen and all(recipe.method != baseline.method for _, recipe, _ in wanted):

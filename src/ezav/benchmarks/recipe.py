@@ -60,13 +60,19 @@ def label_of(name_or_path: str) -> str:
 
 
 @cache
-def load_recipe(name_or_path: str | Path) -> Recipe:
+def load_recipe(name_or_path: str | Path, *, import_code: bool = False) -> Recipe:
     """The recipe that comes with a method, or one from a file.
 
     A method of one's own (`package.module:Class`) has none but the defaults of its config and of
     the loop.
 
+    Args:
+        name_or_path: a method, or a file.
+        import_code: import the method of one's own that the file names (`docs/trust.md`); one
+            that is named here is imported in any case.
+
     Raises:
+        RefusedError: the file names a method that would have to be imported.
         EzavError: no such recipe, no YAML, an unknown field, or a method or hyper-parameter that
             does not exist.
 
@@ -77,7 +83,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     path = Path(name_or_path)
     if not is_file(path):
         if ":" in path.name:
-            registry.get(path.name)
+            registry.get(path.name, import_code=True)
             return Recipe(method=path.name, source="the defaults of its class", settings={})
         path = Path(__file__).with_name("recipes") / f"{name_or_path}.yaml"
     try:
@@ -96,6 +102,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise EzavError(f"recipe '{path}': {where}: {first['msg']}") from error
+    registry.get(recipe.method, import_code=import_code)
     _check_fields(recipe, path)
     return recipe
 

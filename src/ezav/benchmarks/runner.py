@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.benchmarks.processes import training_pool
-from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
 from ezav.protocol.result import RESULT, RunResult
+from ezav.threads import one_thread
 
 if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
@@ -90,7 +90,7 @@ def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]
     from ezav.protocol.run_folder import parse_config, plain_config
     from ezav.training.config import TrainingConfig
 
-    found = registry.get(method)
+    found = registry.get(method, import_code=True)  # a recipe's was asked for when it was read
     typed_config = parse_config(found, merged(plain_config(found.Config()), config))
     return typed_config, parse(TrainingConfig, training, "training")
 

@@ -103,7 +103,7 @@ def space_of(method: str) -> Space:
         >>> sorted(space_of("devise"))[-1]
         'training.weight_decay'
     """
-    found = registry.get(method)
+    found = registry.get(method, import_code=True)
     if method in _DECLARED:
         return _DECLARED[method]
     if not found.trainable:

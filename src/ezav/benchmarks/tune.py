@@ -42,11 +42,11 @@ from ezav.benchmarks.study import (
     suggest,
     take_up,
 )
-from ezav.classes.threads import one_thread
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.reports.tables import to_csv
 from ezav.safe_io import write_text
+from ezav.threads import one_thread
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -95,17 +95,19 @@ def search_for(
     training: dict[str, Any] | None = None,
     text_encoder: str | None = None,
     device: str = "cpu",
+    import_code: bool = False,
 ) -> Search:
     """The search that starts from a recipe's setting for the store's suite.
 
     Where the recipe's own value lies outside the space, the space is widened to hold it.
+    `import_code` imports a method of one's own that a recipe file names (`docs/trust.md`).
 
     Raises:
         EzavError: an unknown recipe or text encoder, or a space whose settings the method does not
             have.
     """
     store.class_embeddings(text_encoder)  # it is there, or this says what is
-    found = load_recipe(recipe)
+    found = load_recipe(recipe, import_code=import_code)
     setting = setting_for(found, store, text_encoder)
     base = {"config": setting.config, "training": {**setting.training, **(training or {})}}
     for path, one in space.items():

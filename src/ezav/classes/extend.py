@@ -22,8 +22,8 @@ from ezav.classes.geometry import (
 )
 from ezav.classes.objective import Objective, ObjectiveSettings, Scales, Semantic
 from ezav.classes.optimize import NotConverged, as_class_embeddings, centred, scales_of
-from ezav.classes.threads import one_thread, workers
 from ezav.errors import EzavError
+from ezav.threads import one_thread, workers
 
 # With more old classes than this, new ones are placed one by one, to bound the memory.
 _ONE_AT_A_TIME = 3_000

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ezav.classes.geometry import CHUNK, separation_bound, text_order
 from ezav.classes.ranking import TripletOrder, checked_margin, rank
-from ezav.classes.threads import in_parts
 from ezav.errors import EzavError
+from ezav.threads import in_parts
 
 Semantic = Literal["ranking", "proximity"]
 Ranking = Literal["exact", "sampled"]

@@ -15,8 +15,9 @@ from ezav.classes.diagnostics import Diagnostics, diagnose
 from ezav.classes.embeddings import ClassEmbeddings, unit_rows
 from ezav.classes.geometry import Subspace, part_coincident, text_order
 from ezav.classes.objective import Objective, ObjectiveSettings, Ranking, Scales, Scaling, Semantic
-from ezav.classes.threads import one_thread
+from ezav.device import choose_device
 from ezav.errors import EzavError
+from ezav.threads import one_thread
 
 # The step size is halved when so many steps brought next to nothing; momentum needs about ten
 # steps to turn round.
@@ -164,7 +165,7 @@ def optimize_class_embeddings(
             "use a text encoder with more dimensions",
         )
     begin = time.perf_counter()
-    vectors = text.vectors.detach().to(_usable(device))
+    vectors = text.vectors.detach().to(choose_device(device))
     if center:
         vectors = centred(vectors, vectors, text.names)
     # Coinciding classes are parted to begin with, but the order to keep is the text's own.
@@ -248,15 +249,6 @@ def _descend(
     )
     history = Progress(tuple(losses), tuple(semantic), tuple(nearest))
     return best_w, history, converged, reason
-
-
-def _usable(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=device).device
-    except (AssertionError, RuntimeError) as error:
-        raise EzavError(f"device '{device}' is not usable here", "use cpu or auto") from error
 
 
 def as_class_embeddings(t: ClassEmbeddings | Tensor) -> ClassEmbeddings:

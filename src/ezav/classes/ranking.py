@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ezav.classes.threads import in_parts
 from ezav.errors import EzavError
+from ezav.threads import in_parts
 
 # Elements worked on at once; bounds the memory whatever the number of classes.
 _CHUNK_CPU = 2**23

@@ -48,8 +48,8 @@ class AblateCommand(Command):
     def run(self) -> dict[str, Any]:
         from ezav.benchmarks.ablate import plan_ablation, row_results, write_ablation
         from ezav.benchmarks.runner import is_done, run_jobs
-        from ezav.cli.run import choose_device
         from ezav.cli.runs_progress import runs_progress
+        from ezav.device import choose_device
         from ezav.features.store import FeatureStore
 
         at_least_one(seeds=self.seeds, processes=self.processes)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ezav.cli.common import Command, at_least_one, output
+from ezav.cli.common import Command, Importing, at_least_one, output
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ class BenchCommand(Command):
     """Which of the store's class embeddings to use; by default its first."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
+    import_code: Importing = False
 
     def run(self) -> dict[str, Any]:
         from ezav.benchmarks.bench import find_store, plan, write_tables
         from ezav.benchmarks.runner import is_done, run_jobs
-        from ezav.cli.run import choose_device
         from ezav.cli.runs_progress import runs_progress
+        from ezav.device import choose_device
 
         at_least_one(seeds=self.seeds, processes=self.processes)
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
@@ -71,6 +72,7 @@ class BenchCommand(Command):
                 training={k: v for k, v in overrides.items() if v is not None},
                 text_encoder=self.text_encoder,
                 device=choose_device(self.device),
+                import_code=self.import_code,
             )
             planned.append((store, out, jobs))
         for store, out, jobs in planned:

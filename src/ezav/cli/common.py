@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from rich.console import Console
 
 from ezav.errors import EzavError
@@ -31,6 +32,17 @@ class Command:
     def show(self, result: dict[str, Any]) -> None:
         """Print the result for a person."""
         output.print_json(data=result)
+
+
+Importing = Annotated[
+    bool,
+    tyro.conf.arg(
+        name="import",
+        help="Import the code of one's own (`package.module:Name`) that the run or the recipe file "
+        "names. Importing runs it: say so only where you trust it.",
+    ),
+]
+"""The option `--import` of a command that reads what may name code; `docs/trust.md`."""
 
 
 def at_least_one(**counts: int | None) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, Importing, output, progress
 from ezav.cli.predict import load_recognizer, read_classes
 from ezav.errors import EzavError
 
@@ -32,11 +32,12 @@ class ExportCommand(Command):
     """Video or sound files to compare on; the first becomes the example's clip."""
     store: Path | None = None
     """A feature store to compare on (its test clips), instead of --clips."""
+    import_code: Importing = False
 
     def run(self) -> dict[str, Any]:
         from ezav.export import export
 
-        recognizer = load_recognizer(self.run_folder)
+        recognizer = load_recognizer(self.run_folder, import_code=self.import_code)
         classes = read_classes(self.classes, self.class_file)
         with progress.status("exporting (about a minute)"):
             made = export(recognizer, self.out, classes, self._real_inputs(recognizer))

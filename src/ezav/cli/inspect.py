@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, at_least_one, output
+from ezav.cli.common import Command, Importing, at_least_one, output
 from ezav.errors import EzavError
 
 _KINDS = ("class token", "audio", "visual")
@@ -34,6 +34,7 @@ class InspectCommand(Command):
     """How many test clips to show if none are named."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
+    import_code: Importing = False
 
     def run(self) -> dict[str, Any]:
         from ezav.protocol.run_folder import read_result
@@ -53,12 +54,11 @@ class InspectCommand(Command):
     def _clips(self) -> list[dict[str, Any]]:
         import torch
 
-        from ezav.cli.run import choose_device
         from ezav.features.store import FeatureStore
         from ezav.methods.ez_avgzl.method import EzAvgzl
         from ezav.protocol.run_folder import read_model
 
-        model, result = read_model(self.run_folder, choose_device(self.device))
+        model, result = read_model(self.run_folder, self.device, import_code=self.import_code)
         if not isinstance(model.method, EzAvgzl):
             raise EzavError(f"'{result.method}' does not attend token by token", "use ez_avgzl")
         assert self.store is not None

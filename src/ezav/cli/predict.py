@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, Importing, output, progress
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ class PredictCommand(Command):
     """How many candidates to show for each clip."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
+    import_code: Importing = False
 
     def run(self) -> dict[str, Any]:
         if not self.clips:
             raise EzavError("no clips are given", "name at least one file")
-        recognizer = load_recognizer(self.run_folder, self.device)
+        recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
         classes = read_classes(self.classes, self.class_file)
         predictions = []
         with progress.status("") as status:
@@ -79,12 +80,11 @@ class PredictCommand(Command):
 CLI = PredictCommand
 
 
-def load_recognizer(run: str | Path, device: str = "cpu") -> Recognizer:
+def load_recognizer(run: str | Path, device: str = "cpu", import_code: bool = False) -> Recognizer:
     """The recogniser of a run, on a device by name (`auto`: a GPU where there is one)."""
-    from ezav.cli.run import choose_device
     from ezav.recognizer import Recognizer
 
-    return Recognizer.load(run, choose_device(device))
+    return Recognizer.load(run, device, import_code)
 
 
 def names_progress(status: Status) -> OnNames:

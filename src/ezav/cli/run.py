@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ezav.cli.common import Command, at_least_one, output, progress
+from ezav.cli.common import Command, Importing, at_least_one, output, progress
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class RunCommand(Command):
     """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
     device: str = "auto"
     """cpu, cuda, or auto."""
+    import_code: Importing = False
     features: Literal["auto", "memory", "mapped"] = "auto"
     """Features in memory, or in a temporary file on disk from which a background thread gathers
     the batches; auto takes the disk where they would fill half of the free memory."""
@@ -109,11 +110,12 @@ class RunCommand(Command):
 
     def _protocol(self, seed: int, store: FeatureStore) -> TwoStageProtocol:
         from ezav.benchmarks.recipe import load_recipe
+        from ezav.device import choose_device
         from ezav.protocol.two_stage import TwoStageProtocol
 
-        config, training = default_settings(self.method, store, self.text_encoder)
+        config, training = default_settings(self.method, store, self.text_encoder, self.import_code)
         return TwoStageProtocol(
-            method=load_recipe(self.method).method,
+            method=load_recipe(self.method, import_code=self.import_code).method,
             config=getattr(self, "config", config),
             training=getattr(self, "training", training),
             seed=seed,
@@ -170,8 +172,8 @@ class RunCommand(Command):
         output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
         names = [shlex.quote(str(folder)) for folder in folders]
         output.print("")
-        if ":" not in runs[0].method:  # no command loads the code of a method of one's own
-            output.print(f"  ezav predict {names[0]} CLIP...          name what is in a clip")
+        said = " --import" if ":" in runs[0].method else ""
+        output.print(f"  ezav predict {names[0]} CLIP...{said}          name what is in a clip")
         every = " ".join(names) if len(names) < 4 else f"{shlex.quote(str(self.out))}/*"
         output.print(f"  ezav report {every} --out report.html    tables and figures")
 
@@ -189,7 +191,8 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     words = [word for one in arguments for word in one.split("=", 1)]  # --text-encoder=NAME, too
     named = [b for a, b in pairwise(words) if a.replace("_", "-") == "--text-encoder"]
     text = named[-1] if named else None
-    config, training = default_settings(arguments[0], first_store(arguments[1:]), text)
+    store = first_store(arguments[1:])
+    config, training = default_settings(arguments[0], store, text, "--import" in words)
     return dataclasses.make_dataclass(
         "RunCommand",
         [
@@ -213,7 +216,10 @@ def first_store(arguments: list[str]) -> FeatureStore | None:
 
 
 def default_settings(
-    method: str, store: FeatureStore | None = None, text_encoder: str | None = None
+    method: str,
+    store: FeatureStore | None = None,
+    text_encoder: str | None = None,
+    import_code: bool = False,
 ) -> Any:
     """Config and training settings of a recipe for a store, as `bench` takes them."""
     from ezav.benchmarks.bench import setting_for
@@ -222,27 +228,11 @@ def default_settings(
     from ezav.methods import registry
 
     if not is_file(method):
-        registry.get(method)  # what is wrong with the name is said before a recipe is looked for
-    recipe = load_recipe(method)
+        # What is wrong with the name is said before a recipe is looked for.
+        registry.get(method, import_code=True)
+    recipe = load_recipe(method, import_code=import_code)
     setting = setting_for(recipe, store, text_encoder) if store else recipe.setting(DEFAULT)
     return typed_settings(recipe.method, setting.config, setting.training)
-
-
-def choose_device(name: str) -> str:
-    """`auto` takes a GPU where there is one.
-
-    Raises:
-        EzavError: a device that this machine lacks.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise EzavError(f"device '{name}' is not usable here", "try --device cpu") from error
-    return name
 
 
 OnEpoch = Callable[[int, int, "ValidationEpoch | EpochLog"], None]
@@ -281,4 +271,4 @@ def epoch_progress() -> Iterator[Callable[[str], OnEpoch]]:
         yield for_run
 
 
-__all__ = ["CLI", "RunCommand", "choose_device", "cli_for", "epoch_progress"]
+__all__ = ["CLI", "RunCommand", "cli_for", "epoch_progress"]

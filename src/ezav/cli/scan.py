@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, Importing, output, progress
 from ezav.cli.predict import load_recognizer, names_progress, read_classes
 from ezav.errors import EzavError
 from ezav.recognizer.events import ScanSettings
@@ -37,6 +37,7 @@ class ScanCommand(Command):
     """How the recording is cut and what counts as an event."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
+    import_code: Importing = False
 
     def run(self) -> dict[str, Any]:
         from ezav.recognizer.event_files import check_suffix, write_events
@@ -47,7 +48,7 @@ class ScanCommand(Command):
             if path.resolve() == self.video.resolve():
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
         classes = read_classes(self.classes, self.class_file)
-        recognizer = load_recognizer(self.run_folder, self.device)
+        recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
         with progress.status("class names") as status:
             recognizer.candidates(classes, names_progress(status))
         for path in self.out:  # else hours of footage may be scanned in vain

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, progress
+from ezav.cli.common import Command, Importing, progress
 from ezav.cli.predict import load_recognizer
 from ezav.web.settings import WebSettings
 
@@ -30,11 +30,12 @@ class ServeCommand(Command):
     """Clips that the page offers for a try: files, or folders of them."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
+    import_code: Importing = False
 
     def run(self) -> dict[str, Any]:
         from ezav.web.server import serving
 
-        recognizer = load_recognizer(self.run_folder, self.device)
+        recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
         over = threading.Event()
         # A service manager ends with SIGTERM: leave no upload behind then either.
         signal.signal(signal.SIGTERM, lambda *_: over.set())

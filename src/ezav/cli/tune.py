@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ezav.cli.common import Command, at_least_one, output
+from ezav.cli.common import Command, Importing, at_least_one, output
 
 if TYPE_CHECKING:
     from ezav.benchmarks.tune import TrialResult
@@ -49,6 +49,7 @@ class TuneCommand(Command):
     """Which of the store's class embeddings to use; by default its first."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
+    import_code: Importing = False
 
     def run(self) -> dict[str, Any]:
         from importlib.util import find_spec
@@ -61,11 +62,11 @@ class TuneCommand(Command):
         from ezav.benchmarks.recipe import load_recipe
         from ezav.benchmarks.space import read_space, space_of
         from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
-        from ezav.cli.run import choose_device
         from ezav.cli.runs_progress import runs_progress
+        from ezav.device import choose_device
         from ezav.features.store import FeatureStore
 
-        method = load_recipe(self.method).method
+        method = load_recipe(self.method, import_code=self.import_code).method
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
         search = search_for(
             FeatureStore.open(self.store),
@@ -75,6 +76,7 @@ class TuneCommand(Command):
             training={k: v for k, v in overrides.items() if v is not None},
             text_encoder=self.text_encoder,
             device=choose_device(self.device),
+            import_code=self.import_code,
         )
         best = -1.0
         with runs_progress(method, self.trials) as tell:

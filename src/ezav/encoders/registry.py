@@ -8,16 +8,19 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_type_hints
+from types import MappingProxyType
+from typing import Any, Literal, cast, get_type_hints, overload
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
+from ezav import importing
 from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 
 KINDS: tuple[Kind, ...] = ("visual", "audio", "text")
+AnyEncoder = VisualEncoder | AudioEncoder | TextEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +88,71 @@ def card(kind: Kind, name: str) -> EncoderCard:
 def load_visual(name: str = "statistics", **options: Any) -> VisualEncoder:
     """A visual encoder by name or by import path; `options` go to its constructor.
 
+    An import path in this call is the caller's word: its module is imported, and a class or a
+    function there is called. For a name that comes out of a file there is :func:`load`.
+
     Raises:
         EzavError: no such encoder, its files are missing, or an option is unknown or of another
             type than its constructor says.
     """
-    return cast(VisualEncoder, _load("visual", name, options))
+    return cast(VisualEncoder, _load("visual", name, options, typed=True))
 
 
 def load_audio(name: str = "statistics", **options: Any) -> AudioEncoder:
     """An audio encoder by name or by import path; see :func:`load_visual`."""
-    return cast(AudioEncoder, _load("audio", name, options))
+    return cast(AudioEncoder, _load("audio", name, options, typed=True))
 
 
 def load_text(name: str = "minilm", **options: Any) -> TextEncoder:
     """A text encoder by name or by import path; see :func:`load_visual`."""
-    return cast(TextEncoder, _load("text", name, options))
+    return cast(TextEncoder, _load("text", name, options, typed=True))
+
+
+@overload
+def load(
+    kind: Literal["visual"], name: str, options: Mapping[str, Any] = ..., *, import_code: bool
+) -> VisualEncoder: ...
+@overload
+def load(
+    kind: Literal["audio"], name: str, options: Mapping[str, Any] = ..., *, import_code: bool
+) -> AudioEncoder: ...
+@overload
+def load(
+    kind: Literal["text"], name: str, options: Mapping[str, Any] = ..., *, import_code: bool
+) -> TextEncoder: ...
+@overload
+def load(
+    kind: Kind, name: str, options: Mapping[str, Any] = ..., *, import_code: bool
+) -> AnyEncoder: ...
+def load(
+    kind: Kind, name: str, options: Mapping[str, Any] = MappingProxyType({}), *, import_code: bool
+) -> AnyEncoder:
+    """An encoder that data names: a run folder, a store, a recipe.
+
+    Args:
+        kind: visual, audio or text.
+        name: by which the registry knows it, or an import path.
+        options: of its constructor.
+        import_code: whether an import path may be imported (`docs/trust.md`). Then too it must
+            name a class that has a method `encode`: nothing else is called.
+
+    Raises:
+        RefusedError: it is an import path, and may not be imported.
+        EzavError: as :func:`load_visual`.
+
+    Example:
+        >>> load("audio", "statistics", import_code=False).card.dimension
+        330
+        >>> load("audio", "my.encoders:Mine", import_code=False)
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: the audio encoder 'my.encoders:Mine' is code ...
+        >>> load("text", "subprocess:getoutput", {"cmd": "true"}, import_code=True)
+        Traceback (most recent call last):
+        ezav.errors.EzavError: 'subprocess:getoutput' is no text encoder; ...
+    """
+    if importing.is_path(name):
+        _encoder_class(kind, name, import_code)
+    return cast(AnyEncoder, _load(kind, name, options, typed=False))
 
 
 def _entry(kind: Kind, name: str) -> Entry:
@@ -109,41 +162,57 @@ def _entry(kind: Kind, name: str) -> Entry:
     known = names(kind)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
-    raise EzavError(f"no {kind} encoder named '{name}'", f"{hint} (or package.module:Class)")
+    raise NotFoundError(f"no {kind} encoder named '{name}'", f"{hint} (or package.module:Class)")
 
 
-def _load(kind: Kind, name: str, options: dict[str, Any]) -> Any:
-    if ":" in name:
-        encoder = _call(_import(name), (), options, name)
-        own = getattr(encoder, "card", None)
-        if not isinstance(own, EncoderCard) or own.kind != kind or not hasattr(encoder, "encode"):
-            raise EzavError(
-                f"'{name}' is no {kind} encoder",
-                f"it needs a method encode and a card of kind '{kind}' (ezav.encoders.base)",
-            )
-        return encoder
-    entry = _entry(kind, name)
-    return _call(entry.factory, (entry.card,), options, name)
+def _load(kind: Kind, name: str, options: Mapping[str, Any], typed: bool) -> Any:
+    if not importing.is_path(name):
+        entry = _entry(kind, name)
+        return _call(entry.factory, (entry.card,), options, name)
+    maker = _maker(kind, name) if typed else _encoder_class(kind, name, True)
+    encoder = _call(maker, (), options, name)
+    own = getattr(encoder, "card", None)
+    if not isinstance(own, EncoderCard) or own.kind != kind or not hasattr(encoder, "encode"):
+        raise _no_encoder(kind, name)
+    return encoder
 
 
-def _import(path: str) -> Callable[..., Any]:
-    module, _, attribute = path.partition(":")
-    try:
-        return cast(Callable[..., Any], getattr(importlib.import_module(module), attribute))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise EzavError(
-            f"cannot import the encoder '{path}': {error}",
-            "write package.module:Class, with the package installed or on PYTHONPATH",
-        ) from error
+def _maker(kind: Kind, path: str) -> Callable[..., Any]:
+    """What the caller typed: a class, or a function that makes an encoder."""
+    found = importing.load(path, f"{kind} encoder", allowed=True)
+    if not callable(found):
+        raise _no_encoder(kind, path)
+    return found
 
 
-def accepted(kind: Kind, name: str) -> tuple[str, ...]:
-    """The options of an encoder by name or by import path; it is not loaded.
+def _encoder_class(kind: Kind, path: str, import_code: bool) -> type:
+    """What data names: a class that says of itself that it encodes, and no other callable."""
+    found = importing.load(path, f"{kind} encoder", allowed=import_code)
+    if not isinstance(found, type) or not callable(getattr(found, "encode", None)):
+        raise _no_encoder(kind, path)
+    return found
+
+
+def _no_encoder(kind: Kind, path: str) -> EzavError:
+    return EzavError(
+        f"'{path}' is no {kind} encoder",
+        f"it needs a method encode and a card of kind '{kind}' (ezav.encoders.base)",
+    )
+
+
+def accepted(kind: Kind, name: str, *, import_code: bool = False) -> tuple[str, ...]:
+    """The options of an encoder that data names; it is not loaded.
 
     Raises:
-        EzavError: no such encoder.
+        EzavError: as :func:`load`.
+
+    Example:
+        >>> "prompts" in accepted("text", "minilm")
+        True
     """
-    return options(_import(name) if ":" in name else _entry(kind, name).factory)
+    if importing.is_path(name):
+        return options(_encoder_class(kind, name, import_code))
+    return options(_entry(kind, name).factory)
 
 
 def options(factory: Callable[..., Any]) -> tuple[str, ...]:
@@ -178,7 +247,7 @@ def _annotated(factory: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _call(
-    factory: Callable[..., Any], arguments: tuple[Any, ...], given: dict[str, Any], name: str
+    factory: Callable[..., Any], arguments: tuple[Any, ...], given: Mapping[str, Any], name: str
 ) -> Any:
     known = _annotated(factory)
     for option, value in given.items():

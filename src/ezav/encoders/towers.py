@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ezav.device import choose_device
 from ezav.encoders.base import (
     Encoded,
     EncoderCard,
@@ -60,8 +61,7 @@ class Neural:
             raise EzavError(f"no precision '{precision}'", f"there are {', '.join(_PRECISIONS)}")
         if batch_size < 1:
             raise EzavError(f"a batch of {batch_size} is empty", "give batch_size=1 or more")
-        check_device(device)
-        self._device, self._precision, self._batch = device, precision, batch_size
+        self._device, self._precision, self._batch = choose_device(device), precision, batch_size
         self.card = self._open(card, source, revision)
 
     def _open(
@@ -93,22 +93,6 @@ class Neural:
 
     def _learn_dimension(self, dimension: int) -> None:
         self.card = self.card.but(dimension=dimension)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        EzavError: it is unknown, or torch was built without it.
-    """
-    import torch
-
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise EzavError(f"no device '{device}'", "write cpu, cuda or cuda:0") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise EzavError("there is no GPU that torch can use", "leave out device=cuda")
 
 
 def pooled(output: Any) -> Tensor:

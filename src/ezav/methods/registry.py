@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import sys
 from pathlib import Path
 
-from ezav.errors import EzavError
+from ezav import importing
+from ezav.errors import EzavError, NotFoundError
 from ezav.methods.base import Method
 
 
@@ -21,43 +21,39 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in Path(__file__).parent.glob("*/method.py"))
 
 
-def get(name: str, *, importing: bool = True) -> type[Method]:
+def get(name: str, *, import_code: bool = False) -> type[Method]:
     """The class of a method, by its registered name or as `package.module:Class`.
 
     Args:
-        name: what a user typed, or what a run says.
-        importing: False when the name may come out of a file: a class of one's own must then have
-            been imported by the caller, since importing runs code.
+        name: what a user typed, or what a run or a recipe file says.
+        import_code: whether a method of one's own may be imported, which runs code: True where
+            the caller typed the name, and else what he said (`docs/trust.md`).
 
     Raises:
-        EzavError: there is no such method (the message names the nearest one), or it would have
-            to be imported.
+        NotFoundError: there is no such method; the message names the nearest one.
+        RefusedError: it is one of one's own, and may not be imported.
+        EzavError: it cannot be imported, or is no subclass of `Method`.
+
+    Example:
+        >>> get("eszsl").__name__
+        'ESZSL'
+        >>> get("my.methods:Mine")
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: the method 'my.methods:Mine' is code ...
     """
-    if ":" in name:
-        return _own(name, importing)
+    if importing.is_path(name):
+        return _own(name, import_code)
     known = names()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
-        raise EzavError(f"no method '{name}'", hint)
+        raise NotFoundError(f"no method '{name}'", hint)
     method: type[Method] = importlib.import_module(f"ezav.methods.{name}.method").METHOD
     return method
 
 
-def _own(path: str, importing: bool) -> type[Method]:
-    module, _, attribute = path.partition(":")
-    if not importing and module not in sys.modules:
-        raise EzavError(
-            f"the method '{path}' is not part of ezav, and nobody has imported it",
-            f"import {module} in Python first, if you trust it",
-        )
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise EzavError(
-            f"cannot import the method '{path}': {error}",
-            "write package.module:Class, with the package installed or on PYTHONPATH",
-        ) from error
+def _own(path: str, import_code: bool) -> type[Method]:
+    found = importing.load(path, "method", allowed=import_code)
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise EzavError(f"'{path}' is not a subclass of ezav.methods.base.Method")
     return found

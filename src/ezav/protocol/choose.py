@@ -59,7 +59,7 @@ def alpha_candidates(protocol: TwoStageProtocol, alphas: Sequence[float]) -> lis
     Raises:
         EzavError: no alphas, or a method that takes the text embeddings as they are.
     """
-    config = protocol.config or registry.get(protocol.method).Config()
+    config = protocol.config or registry.get(protocol.method, import_code=True).Config()
     if not hasattr(config, "classes"):
         raise EzavError(f"'{protocol.method}' does not optimise class embeddings: it has no alpha")
     if not alphas:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import ezav
 from ezav.classes.embeddings import ClassEmbeddings
+from ezav.device import choose_device
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
@@ -149,7 +150,9 @@ def difference(
         protocol, store: what is asked for.
         label: as for :func:`write_run`.
     """
-    config = registry.get(protocol.method).Config() if protocol.config is None else protocol.config
+    config = protocol.config
+    if config is None:
+        config = registry.get(protocol.method, import_code=True).Config()
     told = {
         "method": (result.method, protocol.method),
         "seed": (result.seed, protocol.seed),
@@ -166,15 +169,25 @@ def difference(
     return ", ".join(name for name, (there, asked) in told.items() if there != asked)
 
 
-def read_model(folder: str | Path, device: str = "cpu") -> tuple[StageModel, RunResult]:
+def read_model(
+    folder: str | Path, device: str = "cpu", *, import_code: bool = False
+) -> tuple[StageModel, RunResult]:
     """The stage-2 model of a run, ready to score, and the run's result.
+
+    Args:
+        folder: of the run.
+        device: where the model goes; as :func:`ezav.device.choose_device` takes it.
+        import_code: import the run's method where it is one of one's own (`docs/trust.md`).
 
     Raises:
         EzavError: no run there, a file is missing, or weights of another architecture.
+        RefusedError: its method would have to be imported.
+        UnavailableError: no such device.
     """
+    device = choose_device(device)
     folder = Path(folder)
     result = read_result(folder)
-    method_class = registry.get(result.method, importing=False)
+    method_class = registry.get(result.method, import_code=import_code)
     config = parse_config(method_class, result.config)
     weights_path = folder / "weights.safetensors"
     try:

@@ -16,10 +16,11 @@ from typing import Any, Literal
 import ezav
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.device import choose_device
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
-from ezav.methods.base import Dims
+from ezav.methods.base import Dims, Method
 from ezav.protocol.epochs import EpochWanted, Steps, alone, together
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.stages import Stage, StageReader
@@ -62,16 +63,19 @@ class TwoStageProtocol:
         return recipe.prepare(stage.text, seed=self.seed)
 
     def _config(self) -> Any:
-        return registry.get(self.method).Config() if self.config is None else self.config
+        return self._method().Config() if self.config is None else self.config
+
+    def _method(self) -> type[Method]:
+        return registry.get(self.method, import_code=True)  # named by whoever made this protocol
 
     def _trainer(self, stage: Stage) -> tuple[Trainer, StageModel]:
         classes = self._class_embeddings(stage)
         method = build_method(
-            registry.get(self.method),
+            self._method(),
             self._config(),
             Dims(audio=stage.train.audio.dim, visual=stage.train.visual.dim, text=classes.dim),
             self.seed,
-        ).to(self.device)
+        ).to(choose_device(self.device))
         trainer = Trainer(
             method, stage.train, classes.vectors[stage.seen], self.training, self.seed
         )
@@ -101,7 +105,7 @@ class TwoStageProtocol:
 
     def reader(self, store: FeatureStore) -> StageReader:
         """What reads the stages of a store for this protocol."""
-        return StageReader(store, self.text_encoder, self.device, self.features)
+        return StageReader(store, self.text_encoder, choose_device(self.device), self.features)
 
     def steps(
         self, reader: StageReader, on_epoch: Progress, checkpoint: str | Path | None

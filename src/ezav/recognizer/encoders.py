@@ -6,21 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
-from ezav.encoders.registry import accepted, load_audio, load_text, load_visual
+from ezav.encoders.base import AudioEncoder, Kind, TextEncoder, VisualEncoder
+from ezav.encoders.registry import accepted, load
 from ezav.encoders.spec import EncoderSpec
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.header import Header
 from ezav.media import Clip, Frames, Waveform, read_clip
 
-_Encoder = TypeVar("_Encoder")
 _STORED = "give clips as stored features"
 _KNOWN = "choose among the classes of the run: it keeps their embeddings"
 _NAMES_AT_ONCE = 512
@@ -55,8 +54,8 @@ class RunEncoders:
     Args:
         header: of the feature store that the run was trained on.
         text: the raw text embeddings of the run's classes; they name the text encoder.
-        import_code: whether an encoder named by an import path may be imported. A run of one's
-            own may name such an encoder; one from elsewhere could name any function.
+        import_code: whether an encoder named by an import path may be imported: the header is
+            data, and could name any function (`docs/trust.md`).
         device: where encoders run that have an option for it.
     """
 
@@ -64,7 +63,7 @@ class RunEncoders:
         self,
         header: Header,
         text: ClassEmbeddings,
-        import_code: bool = True,
+        import_code: bool = False,
         device: str = "cpu",
     ) -> None:
         self.header = header
@@ -79,17 +78,17 @@ class RunEncoders:
         Raises:
             EzavError: it is not available here, or another revision of it is.
         """
-        return self._load(load_visual, "visual", _STORED)
+        return self._load("visual", _STORED)
 
     @cached_property
     def audio(self) -> AudioEncoder:
         """The audio encoder; raises as `visual`."""
-        return self._load(load_audio, "audio", _STORED)
+        return self._load("audio", _STORED)
 
     @cached_property
     def text(self) -> TextEncoder:
         """The text encoder, with the prompts of the run; raises as `visual`."""
-        encoder = self._load(load_text, "text", _KNOWN)
+        encoder = self._load("text", _KNOWN)
         if self._prompts and encoder.card.templates != self._prompts:
             raise EzavError(
                 f"the run was made with the prompts {list(self._prompts)}, the text encoder "
@@ -179,16 +178,18 @@ class RunEncoders:
             )
         return clip.audio[rate]
 
-    def _load(self, load: Callable[..., _Encoder], kind: Kind, hint: str) -> _Encoder:
+    def _load(self, kind: Kind, hint: str) -> Any:
         name, revision, _ = self._recorded(kind)
         try:
             spec = self.spec(kind)
-            encoder = load(spec.name, **spec.options)
+            encoder = load(kind, spec.name, spec.options, import_code=self._import_code)
         except EzavError as error:
-            raise EzavError(
-                f"the run needs the {kind} encoder '{name}': {error.message}", hint
+            refused = isinstance(error, RefusedError)
+            raise type(error)(
+                f"the run needs the {kind} encoder '{name}': {error.message}",
+                error.hint if refused else hint,
             ) from error
-        card: EncoderCard = encoder.card  # type: ignore[attr-defined]
+        card = encoder.card
         if revision and card.revision != revision:
             raise EzavError(
                 f"the run was made with revision '{revision}' of the {kind} encoder '{name}', "
@@ -206,7 +207,7 @@ class RunEncoders:
         """
         name, _, written = self._recorded(kind)
         options = dict(EncoderSpec.parse(f"{name},{written}" if written else name).options)
-        takes = accepted(kind, name)
+        takes = accepted(kind, name, import_code=self._import_code)
         if "device" in takes:
             options["device"] = self._device
         if kind == "text" and self._prompts and "prompts" in takes:
@@ -239,12 +240,6 @@ class RunEncoders:
             ]
         if not found:
             raise EzavError(f"the run does not say which {kind} encoder made its features", _STORED)
-        if ":" in found[0][0] and not self._import_code:
-            raise EzavError(
-                f"the run names its {kind} encoder by an import path, '{found[0][0]}', and comes "
-                "from elsewhere",
-                "if you trust it: Recognizer.load(..., import_code=True)",
-            )
         return found[0]
 
 

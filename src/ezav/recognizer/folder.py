@@ -32,29 +32,29 @@ FILES = (
 """All that a recogniser is read from: data only."""
 
 
-def find(run: str | Path, **options: Any) -> tuple[Path, bool]:
-    """The folder of a run by its path or hub id, and whether it was downloaded.
+def find(run: str | Path, **options: Any) -> Path:
+    """The folder of a run by its path or hub id.
 
     Raises:
         EzavError: there is none, no access or network.
     """
     folder = Path(run).expanduser()
     if folder.is_dir():
-        return folder, False
+        return folder
     if is_hub_id(run):
-        return download(str(run), **options), True
+        return download(str(run), **options)
     raise EzavError(f"no run at '{run}'", "'ezav run' writes one; a hub id is 'owner/name'")
 
 
-def read(folder: Path, device: str = "cpu") -> Trained:
-    """A trained run from a folder.
+def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Trained:
+    """A trained run from a folder; its method is imported only with `import_code`.
 
     Raises:
         EzavError: no run there, a file is missing or damaged, or of another version.
     """
     if not (folder / RESULT).is_file():
         raise EzavError(f"no run at '{folder}' (no {RESULT})", _look_inside(folder))
-    model, result = read_model(folder, device)
+    model, result = read_model(folder, device, import_code=import_code)
     header_path = folder / "store.json"
     try:
         header = parse_header(header_path.read_text(encoding="utf-8"), header_path)

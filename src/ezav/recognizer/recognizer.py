@@ -14,6 +14,7 @@ from huggingface_hub import ModelHubMixin
 from torch import Tensor
 
 from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.device import choose_device
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
 from ezav.features.store import MODALITIES
@@ -57,7 +58,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     # to write them as a config.
     _hub_mixin_config: dict[str, Any] | None = {}  # noqa: RUF012
 
-    def __init__(self, trained: Trained, import_code: bool = True, device: str = "cpu") -> None:
+    def __init__(self, trained: Trained, import_code: bool = False, device: str = "cpu") -> None:
         self.trained = trained
         self.model = trained.model
         self.text = trained.text
@@ -69,24 +70,23 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
 
     @classmethod
-    def load(
-        cls, run: str | Path, device: str = "cpu", import_code: bool | None = None
-    ) -> Recognizer:
+    def load(cls, run: str | Path, device: str = "cpu", import_code: bool = False) -> Recognizer:
         """From a run folder, a folder that `save_pretrained` wrote, or a hub id "owner/name".
 
         Args:
             run: where it is.
-            device: where the method and the encoders run.
-            import_code: import encoders that the run names by an import path; by default for a
-                folder, and not for a download.
+            device: where the method and the encoders run; "auto" is a GPU where there is one.
+            import_code: import the method and the encoders of one's own that the run names
+                (`docs/trust.md`). Without it a run of such a method is refused, and one with
+                such an encoder takes stored features only.
 
         Raises:
             EzavError: there is none, it is damaged, or of another version.
+            RefusedError: its method would have to be imported.
+            UnavailableError: no such device.
         """
-        folder, foreign = find(run)
-        if import_code is None:
-            import_code = not foreign
-        return cls(read(folder, device), import_code, device)
+        device = choose_device(device)
+        return cls(read(find(run), device, import_code), import_code, device)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -311,19 +311,20 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         pretrained_model_name_or_path: str | Path,
         *,
         device: str = "cpu",
-        import_code: bool | None = None,
+        import_code: bool = False,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
         local_files_only: bool = False,
         token: str | bool | None = None,
     ) -> Recognizer:
-        """From a folder that `save_pretrained` wrote, or a hub id "owner/name".
+        """From a folder that `save_pretrained` wrote, or a hub id "owner/name"; see :meth:`load`.
 
         Raises:
             EzavError: there is none, no access or network, damaged, or of another version.
         """
-        folder, foreign = find(
+        device = choose_device(device)
+        folder = find(
             pretrained_model_name_or_path,
             revision=revision,
             cache_dir=cache_dir,
@@ -331,9 +332,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             local_files_only=local_files_only,
             token=token,
         )
-        if import_code is None:
-            import_code = not foreign
-        return cls(read(folder, device), import_code, device)
+        return cls(read(folder, device, import_code), import_code, device)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""

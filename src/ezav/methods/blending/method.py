@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
 from ezav.features.tokens import Tokens
 from ezav.methods import registry
 from ezav.methods.base import Batch, Dims, Loss, Method
@@ -52,7 +52,7 @@ class Blending(Method):
     `from_validation` over to stage 2.
 
     Raises:
-        EzavError: an unknown method or field, or a method of one's own that nobody has imported;
+        EzavError: an unknown method or field, or a method that is not ezav's;
             class embeddings that share no space with the features; scores asked for before the
             weight is learned.
     """
@@ -70,8 +70,12 @@ class Blending(Method):
 
     def __init__(self, config: BlendingConfig, dims: Dims) -> None:
         super().__init__(config, dims)
-        # The name may come out of a run's file: importing what it says would run code.
-        method = registry.get(config.trained, importing=False)
+        if ":" in config.trained:  # a config is data, and data imports nothing
+            raise RefusedError(
+                f"blending takes the methods of ezav, not '{config.trained}'",
+                "name one of them: 'ezav methods' lists them",
+            )
+        method = registry.get(config.trained)
         inner = parse(method.Config, config.trained_config, "trained_config")
         self.trained = method(inner, dims)
         self.frozen = ZeroShot(ZeroShotConfig(visual_weight=config.visual_weight), dims)

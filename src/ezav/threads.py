@@ -27,7 +27,7 @@ def workers(count: int) -> ThreadPoolExecutor:
 @lru_cache(maxsize=2)
 def _workers(count: int, process: int) -> ThreadPoolExecutor:
     # The threads of a parent process do not exist in a forked child, hence the key.
-    return ThreadPoolExecutor(count, thread_name_prefix="ezav-classes")
+    return ThreadPoolExecutor(count, thread_name_prefix="ezav")
 
 
 def in_parts(work: Callable[[slice], None], rows: int, columns: int) -> None:
