@@ -34,7 +34,7 @@ from ezav.benchmarks.simulate import plan_simulation, write_store
 from ezav.classes import ClassEmbeddingRecipe, ClassEmbeddings, diagnose
 from ezav.features import FeatureStore
 from ezav.features.toy.design import COLOURS, MOTIONS, SHAPES, SOUNDS
-from ezav.methods.ez_avgzl.method import EzAvgzlConfig
+from ezav.methods.ez_avgzl.config import EzAvgzlConfig
 
 METHOD = "ez_avgzl"
 CHOICES = 40

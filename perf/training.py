@@ -36,7 +36,8 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
-from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.methods.ez_avgzl.config import EzAvgzlConfig
+from ezav.methods.ez_avgzl.method import EzAvgzl
 from ezav.training import Trainer, TrainingConfig, build_method, score_all
 from ezav.training.scoring import WORKING_ELEMENTS
 from ezav.training.together import Together

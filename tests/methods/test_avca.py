@@ -7,8 +7,9 @@ from dataclasses import fields
 import pytest
 import torch
 
+from ezav.methods.avca.config import AVCAConfig
 from ezav.methods.avca.losses import loss_parts
-from ezav.methods.avca.method import AVCA, AVCAConfig
+from ezav.methods.avca.method import AVCA
 from ezav.methods.avca.network import Embedded
 from ezav.methods.avca.weights import from_published
 from ezav.methods.base import Batch, Dims

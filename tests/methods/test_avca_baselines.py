@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from ezav.features.tokens import Tokens
-from ezav.methods.apn.method import APN, APNConfig
-from ezav.methods.avgzslnet.method import AVGZSLNet, AVGZSLNetConfig
+from ezav.methods.apn.config import APNConfig
+from ezav.methods.apn.method import APN
+from ezav.methods.avgzslnet.config import AVGZSLNetConfig
+from ezav.methods.avgzslnet.method import AVGZSLNet
 from ezav.methods.base import Batch, Dims
+from ezav.methods.cjme.config import CJMEConfig
 from ezav.methods.cjme.losses import surer_modality
-from ezav.methods.cjme.method import CJME, CJMEConfig
+from ezav.methods.cjme.method import CJME
 
 DIMS = Dims(audio=3, visual=4, text=5)
 B, C = 6, 4

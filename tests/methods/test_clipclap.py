@@ -8,7 +8,8 @@ import torch
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
-from ezav.methods.clipclap.method import ClipClap, ClipClapConfig
+from ezav.methods.clipclap.config import ClipClapConfig
+from ezav.methods.clipclap.method import ClipClap
 from ezav.methods.clipclap.weights import from_published
 from tests.methods.fixtures import (
     Fixture,

@@ -13,18 +13,16 @@ from torch import nn
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
-from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.methods.common.cross_modal import AUDIO, CLASS, VISUAL, cross_modal_mask
+from ezav.methods.ez_avgzl.config import EzAvgzlConfig
+from ezav.methods.ez_avgzl.method import EzAvgzl
 from ezav.methods.ez_avgzl.network import (
-    AUDIO,
-    CLASS,
-    VISUAL,
     AttentionSimilarity,
     CosineSimilarity,
     DecoderSimilarity,
     Fused,
     FusionLayer,
     TimeEmbedding,
-    cross_modal_mask,
 )
 
 DIMS = Dims(audio=5, visual=7, text=6)
@@ -77,7 +75,7 @@ def naive_attention_score(similarity: AttentionSimilarity, x, kinds, classes):
 
 def test_attention_similarity_is_the_papers_formula():
     torch.manual_seed(1)
-    similarity = AttentionSimilarity(width=8, text_dim=6, heads=3, head_dim=4)
+    similarity = AttentionSimilarity(width=8, text_dim=6, heads=3, head_dim=4, learned_query=False)
     nn.init.normal_(similarity.to_value.weight)
     x, classes = torch.randn(2, 5, 8), torch.randn(4, 6)
     kinds = torch.tensor([CLASS, AUDIO, AUDIO, VISUAL, VISUAL])
@@ -336,7 +334,7 @@ def test_depth(layers):
 
 def test_queries_keep_the_geometry_of_class_embeddings():
     """With heads x head_dim >= text_dim the query map is an isometry up to one factor."""
-    similarity = AttentionSimilarity(width=8, text_dim=6, heads=3, head_dim=4)
+    similarity = AttentionSimilarity(width=8, text_dim=6, heads=3, head_dim=4, learned_query=False)
     w = F.normalize(torch.randn(7, 6), dim=1)
     distance = torch.cdist(similarity.to_query(w), similarity.to_query(w)) / torch.cdist(w, w)
     off = ~torch.eye(7, dtype=torch.bool)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.f_vaegan_d2.classifier import fit_softmax
+from ezav.methods.f_vaegan_d2.config import FVAEGANConfig
 from ezav.methods.f_vaegan_d2.losses import critic_parts, generator_parts
-from ezav.methods.f_vaegan_d2.method import FVAEGAND2, FVAEGANConfig
+from ezav.methods.f_vaegan_d2.method import FVAEGAND2
 from ezav.methods.f_vaegan_d2.network import FVAEGANNetwork
 
 DIMS = Dims(audio=2, visual=3, text=4)
@@ -46,7 +47,8 @@ def batch_of() -> Batch:
 
 def inputs() -> tuple[FVAEGANNetwork, torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
-    network = FVAEGANNetwork(5, 4, noise_dim=3, hidden_dim=6).double()
+    config = FVAEGANConfig(noise_dim=3, hidden_dim=6)
+    network = FVAEGANNetwork(Dims(audio=2, visual=3, text=4), config).double()
     with torch.no_grad():
         for parameter in network.critic.parameters():
             parameter.mul_(30)

@@ -12,12 +12,16 @@ from torch import Tensor, nn
 
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
+from ezav.methods.attention_fusion.config import AttentionFusionConfig
 from ezav.methods.attention_fusion.network import AttentionFusionNetwork
 from ezav.methods.base import Batch, Dims
+from ezav.methods.kda.config import KDAConfig
 from ezav.methods.kda.losses import average_descriptions
-from ezav.methods.kda.method import KDA, KDAConfig
-from ezav.methods.perceiver.method import PerceiverConfig
+from ezav.methods.kda.method import KDA
+from ezav.methods.perceiver.config import PerceiverConfig
 from ezav.methods.perceiver.network import PerceiverNetwork, ReadingBlock
+
+DIMS = Dims(audio=3, visual=4, text=5)
 
 
 def linear(layer: nn.Linear, x: np.ndarray) -> np.ndarray:
@@ -161,7 +165,11 @@ def sequences(missing_audio: bool = False) -> tuple[Tokens, Tokens]:
 
 def test_attention_fusion_against_a_loop() -> None:
     torch.manual_seed(1)
-    network = stirred(AttentionFusionNetwork(3, 4, 5, dim=6, encoder_hidden=7, decoder_hidden=5))
+    network = stirred(
+        AttentionFusionNetwork(
+            DIMS, AttentionFusionConfig(dim=6, encoder_hidden=7, decoder_hidden=5)
+        )
+    )
     audio, visual = sequences(missing_audio=True)
     ours = network(audio, visual).detach().numpy()
     for i in range(3):
@@ -209,7 +217,9 @@ def test_perceiver_reads_like_a_loop() -> None:
 def test_perceiver_sees_all_real_tokens_and_nothing_else() -> None:
     torch.manual_seed(3)
     network = stirred(
-        PerceiverNetwork(3, 4, 5, dim=12, latents=4, encoder_hidden=6, code_dim=4, mlp_dim=6)
+        PerceiverNetwork(
+            DIMS, PerceiverConfig(dim=12, latents=4, encoder_hidden=6, code_dim=4, mlp_dim=6)
+        )
     )
     audio, visual = sequences()
     plain = network(audio, visual)

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
-from ezav.methods.avca.method import AVCA, AVCAConfig
+from ezav.methods.avca.config import AVCAConfig
+from ezav.methods.avca.method import AVCA
 from ezav.methods.base import Batch, Dims
 from ezav.methods.hyperbolic.alignment import alignment_loss, kernel_matrix
-from ezav.methods.hyperbolic.method import Hyperbolic, HyperbolicConfig
+from ezav.methods.hyperbolic.config import HyperbolicConfig
+from ezav.methods.hyperbolic.method import Hyperbolic
 from ezav.methods.hyperbolic.poincare import clip_to_ball, exp0, log0, tangent_distances
 from tests.methods.fixtures import without_dropout
 

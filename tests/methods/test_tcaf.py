@@ -10,8 +10,9 @@ from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
 from ezav.methods.common.crop import crop
-from ezav.methods.tcaf.method import TCaF, TCaFConfig
-from ezav.methods.tcaf.network import cross_modal_mask
+from ezav.methods.common.cross_modal import cross_modal_mask, kinds_and_real
+from ezav.methods.tcaf.config import TCaFConfig
+from ezav.methods.tcaf.method import TCaF
 from ezav.methods.tcaf.weights import from_published
 from tests.methods.fixtures import (
     Fixture,
@@ -172,7 +173,7 @@ def test_mask_against_the_rule_pair_by_pair() -> None:
     audio = torch.tensor([[True, True, False], [False, False, False]])
     visual = torch.tensor([[True, False], [True, True]])
     kind = ["class"] + ["audio"] * 3 + ["visual"] * 2
-    mask = cross_modal_mask(audio, visual)
+    mask = cross_modal_mask(*kinds_and_real(audio, visual))
     for clip in range(2):
         real = [True, *audio[clip].tolist(), *visual[clip].tolist()]
         for i in range(6):

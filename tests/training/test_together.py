@@ -11,7 +11,8 @@ import torch
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.methods import registry
-from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.methods.ez_avgzl.config import EzAvgzlConfig
+from ezav.methods.ez_avgzl.method import EzAvgzl
 from ezav.training import Trainer, TrainingConfig, build_method
 from ezav.training.together import Together
 from tests import worlds

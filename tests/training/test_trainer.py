@@ -11,7 +11,8 @@ from ezav.errors import EzavError
 from ezav.features.feature_set import Ragged
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims
-from ezav.methods.ez_avgzl.method import EzAvgzl, EzAvgzlConfig
+from ezav.methods.ez_avgzl.config import EzAvgzlConfig
+from ezav.methods.ez_avgzl.method import EzAvgzl
 from ezav.training import Trainer, TrainingConfig, build_method, score_all, scoring
 from ezav.training.checkpoint import Checkpoint
 from ezav.training.modality_dropout import drop_modalities

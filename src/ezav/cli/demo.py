@@ -97,7 +97,7 @@ class DemoCommand(Command):
 
     def _optimise(self, store: FeatureStore) -> dict[str, Any]:
         from ezav.classes import diagnose
-        from ezav.methods.ez_avgzl.method import EzAvgzlConfig
+        from ezav.methods.ez_avgzl.config import EzAvgzlConfig
         from ezav.protocol.stages import read_stage
 
         _step(3, "Class embedding optimization: spread the names, keep who is near whom")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
 from ezav.methods.common.card import Card
-from ezav.methods.common.config_check import check_config
+from ezav.methods.common.config_check import Settings, check_config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class Method(nn.Module):
         scoring_cost: about how many floats `scores` holds for one clip and one class.
     """
 
-    Config: ClassVar[type[Any]]
+    Config: ClassVar[type[Settings]]
     card: ClassVar[Card]
     from_validation: ClassVar[tuple[str, ...]] = ()
     needs_negatives: ClassVar[bool] = False
@@ -77,10 +77,10 @@ class Method(nn.Module):
     trainable: ClassVar[bool] = True
     scoring_cost: int = 64
 
-    def __init__(self, config: Any, dims: Dims) -> None:
+    def __init__(self, config: Settings, dims: Dims) -> None:
         super().__init__()
         check_config(config)
-        self.config = config
+        self.config: Settings = config
         self.dims = dims
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ezav.features.tokens import Tokens
+from ezav.methods.apn.config import APNConfig
 from ezav.methods.apn.network import APNNetwork
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.common.card import Card
-from ezav.methods.common.joint_input import JointInput, Normalization
+from ezav.methods.common.joint_input import JointInput
 from ezav.methods.common.losses import summed
 from ezav.methods.common.scoring import negative_distance
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class APNConfig:
-    """Hyper-parameters of APN."""
-
-    normalization: Normalization = "per_modality"
-    """Unit length for each modality; AVCA's comparison has 'joint' for cls features, 'none' for
-    main."""
-    prototypes: bool = False
-    """As released: train the prototypes too. They share nothing with what is scored."""
-    softmax_twice: bool = False
-    """As released: cross-entropy of probabilities, as if they were logits."""
 
 
 class APN(Method):
@@ -48,7 +35,7 @@ class APN(Method):
     def __init__(self, config: APNConfig, dims: Dims) -> None:
         super().__init__(config, dims)
         self.input = JointInput(dims.visual, dims.audio, config.normalization)
-        self.network = APNNetwork(self.input.dim, dims.text, prototypes=config.prototypes)
+        self.network = APNNetwork(dims, config)
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """Learn the stand-ins for a missing modality."""

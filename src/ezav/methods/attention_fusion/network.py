@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
-from ezav.methods.common.alignment_head import AlignmentHead
+from ezav.methods.attention_fusion.config import AttentionFusionConfig
+from ezav.methods.base import Dims
 from ezav.methods.common.embedding_net import EmbeddingNet
+from ezav.methods.common.temporal import TemporalNetwork, make_head
 
 
 class ModalityModel(nn.Module):
@@ -16,10 +18,15 @@ class ModalityModel(nn.Module):
     A clip without the modality gives zero.
     """
 
-    def __init__(self, in_dim: int, dim: int, *, hidden_dim: int, dropout: float) -> None:
+    def __init__(self, in_dim: int, config: AttentionFusionConfig) -> None:
         super().__init__()
-        self.encoder = EmbeddingNet(in_dim, dim, hidden_dim=hidden_dim, dropout=dropout)
-        self.importance = nn.Linear(dim, 1)
+        self.encoder = EmbeddingNet(
+            in_dim,
+            config.dim,
+            hidden_dim=config.encoder_hidden,
+            dropout=config.encoder_dropout,
+        )
+        self.importance = nn.Linear(config.dim, 1)
 
     def forward(self, tokens: Tokens) -> Tensor:
         dim = self.importance.in_features
@@ -35,49 +42,27 @@ class ModalityModel(nn.Module):
         return (weights[..., None] * steps).sum(dim=1)
 
 
-class AttentionFusionNetwork(nn.Module):
+class AttentionFusionNetwork(TemporalNetwork):
     """`o = alpha_a * o_a + alpha_v * o_v`, with weights for each output coordinate; TCaF's heads.
 
     `(alpha_a, alpha_v)` is a softmax over the modalities of a linear map of both models' outputs;
     a modality that a clip lacks gets weight 0.
 
-    Args:
-        audio_dim, visual_dim, text_dim: sizes of the inputs.
-        dim: size of the modality models' outputs (300).
-        encoder_hidden, encoder_dropout: of the modality models.
-        decoder_hidden, out_dim, decoder_dropout, text_dropout: of the heads.
+    Example:
+        >>> config = AttentionFusionConfig(dim=8)
+        >>> network = AttentionFusionNetwork(Dims(audio=3, visual=4, text=5), config)
+        >>> clips = Tokens.pooled(torch.ones(2, 3)), Tokens.pooled(torch.ones(2, 4))
+        >>> network(*clips).shape
+        torch.Size([2, 8])
     """
 
-    def __init__(
-        self,
-        audio_dim: int,
-        visual_dim: int,
-        text_dim: int,
-        *,
-        dim: int = 300,
-        encoder_hidden: int = 512,
-        decoder_hidden: int = 512,
-        out_dim: int = 64,
-        encoder_dropout: float = 0.3,
-        decoder_dropout: float = 0.1,
-        text_dropout: float = 0.1,
-    ) -> None:
+    def __init__(self, dims: Dims, config: AttentionFusionConfig) -> None:
         super().__init__()
-        self.audio = ModalityModel(
-            audio_dim, dim, hidden_dim=encoder_hidden, dropout=encoder_dropout
-        )
-        self.visual = ModalityModel(
-            visual_dim, dim, hidden_dim=encoder_hidden, dropout=encoder_dropout
-        )
+        dim = config.dim
+        self.audio = ModalityModel(dims.audio, config)
+        self.visual = ModalityModel(dims.visual, config)
         self.attention = nn.Linear(2 * dim, 2 * dim)
-        self.head = AlignmentHead(
-            dim,
-            text_dim,
-            hidden_dim=decoder_hidden,
-            out_dim=out_dim,
-            dropout=decoder_dropout,
-            text_dropout=text_dropout,
-        )
+        self.head = make_head(dims.text, config)
 
     def forward(self, audio: Tokens, visual: Tokens) -> Tensor:
         """Clips to o, `[B, dim]`."""

@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ezav.features.tokens import Tokens
+from ezav.methods.avca.config import AVCAConfig
 from ezav.methods.avca.losses import loss_parts
 from ezav.methods.avca.network import AVCANetwork, Embedded
-from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.base import Batch, Dims, Loss
 from ezav.methods.common.card import Card
 from ezav.methods.common.log_pass import LogPass
 from ezav.methods.common.losses import summed
-from ezav.methods.common.pooled import MeanStandIn
+from ezav.methods.common.pooled import PooledMethod
 from ezav.methods.common.scoring import negative_distance
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AVCAConfig:
-    """Hyper-parameters of AVCA; the defaults are the authors' for UCF."""
-
-    encoder_hidden: int = 512
-    """Hidden size of the two encoders."""
-    decoder_hidden: int = 512
-    """Hidden size of the audio and visual projections."""
-    token_dim: int = 300
-    """Size of the encoded modalities, the tokens of the attention."""
-    out_dim: int = 64
-    """Size of the space shared by audio, visual and text."""
-    depth: int = 1
-    """Layers of attention."""
-    heads: int = 3
-    """Attention heads."""
-    head_dim: int = 100
-    """Size of an attention head."""
-    mlp_dim: int = 64
-    """Hidden size of the feed-forward part of the attention."""
-    encoder_dropout: float = 0.2
-    """Dropout in the encoders and the attention."""
-    decoder_dropout: float = 0.3
-    """Dropout in the audio and visual projections."""
-    text_dropout: float = 0.5
-    """Dropout in the text projection, the decoder and the reconstructions."""
-    momentum: float = 0.1
-    """BatchNorm momentum at the end of the two-block nets; the authors use 0.99 for most runs."""
-    additional_triplets: bool = True
-    """With the triplets whose negative is of the anchor's own modality."""
-    regression: bool = True
-    """With the regression loss."""
-    train_positions: bool = True
-    """Train the two position vectors; the authors' optimiser never sees them (False)."""
-    released_norm_passes: bool = False
-    """Also make the passes of the authors' training step whose results nothing uses: they move
-    the running statistics of BatchNorm and nothing else."""
-
-
-class AVCA(LogPass, Method):
+class AVCA(LogPass, PooledMethod):
     """Pooled audio and visual vectors exchange by attention and meet the text in a small space.
 
     The score is `-|theta_v - theta_w|`: audio reaches it through the attention only.
@@ -79,36 +40,10 @@ class AVCA(LogPass, Method):
         super().__init__(config, dims)
         self.network = self.build_network()
         self.network.attention.positions.requires_grad_(config.train_positions)
-        self.audio_input = MeanStandIn(dims.audio)
-        self.visual_input = MeanStandIn(dims.visual)
 
     def build_network(self) -> AVCANetwork:
         """The network of the config; a descendant may return one that has more."""
-        dims = self.dims
-        return AVCANetwork(dims.audio, dims.visual, dims.text, **self.network_settings())
-
-    def network_settings(self) -> dict[str, Any]:
-        """The keyword arguments of `AVCANetwork`."""
-        names = (
-            "token_dim",
-            "out_dim",
-            "encoder_hidden",
-            "decoder_hidden",
-            "depth",
-            "heads",
-            "head_dim",
-            "mlp_dim",
-            "encoder_dropout",
-            "decoder_dropout",
-            "text_dropout",
-            "momentum",
-        )
-        return {name: getattr(self.config, name) for name in names}
-
-    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
-        """Learn the stand-ins for a missing modality."""
-        self.audio_input.fit(audio)
-        self.visual_input.fit(visual)
+        return AVCANetwork(self.dims, self.config)
 
     def loss(self, batch: Batch) -> Loss:
         """The sum of AVCA's losses; `batch.negative` is one clip of another class for each clip."""

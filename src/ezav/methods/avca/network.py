@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ezav.methods.avca.config import AVCAConfig
+from ezav.methods.base import Dims
 from ezav.methods.common.embedding_net import EmbeddingNet
 from ezav.methods.common.pair_attention import PairAttention
 
@@ -36,81 +38,56 @@ class Embedded:
 class AVCANetwork(nn.Module):
     """Encoders, attention over the pair of modalities, projections and decoders.
 
-    Args:
-        audio_dim, visual_dim, text_dim: sizes of the pooled inputs.
-        token_dim: size of the encoded modalities (300).
-        out_dim: size of the shared space (64).
-        encoder_hidden, decoder_hidden: hidden sizes of encoders and projections (512).
-        depth, heads, head_dim, mlp_dim: of the attention (1, 3, 100, 64).
-        encoder_dropout: p_e, in the encoders and the attention.
-        decoder_dropout: p_d, in the projections of audio and visual.
-        text_dropout: p_x, in the text projection, the decoder and the reconstructions.
-        momentum: mu, of the last BatchNorm of the two-block nets.
-
     Example:
-        >>> network = AVCANetwork(8, 9, 10).eval()
+        >>> network = AVCANetwork(Dims(audio=8, visual=9, text=10), AVCAConfig(out_dim=64)).eval()
         >>> theta_a, theta_v = network.embed(torch.ones(2, 8), torch.ones(2, 9))
         >>> theta_v.shape, network.embed_text(torch.ones(5, 10)).shape
         (torch.Size([2, 64]), torch.Size([5, 64]))
     """
 
-    def __init__(
-        self,
-        audio_dim: int,
-        visual_dim: int,
-        text_dim: int,
-        *,
-        token_dim: int = 300,
-        out_dim: int = 64,
-        encoder_hidden: int = 512,
-        decoder_hidden: int = 512,
-        depth: int = 1,
-        heads: int = 3,
-        head_dim: int = 100,
-        mlp_dim: int = 64,
-        encoder_dropout: float = 0.2,
-        decoder_dropout: float = 0.3,
-        text_dropout: float = 0.5,
-        momentum: float = 0.1,
-    ) -> None:
+    def __init__(self, dims: Dims, config: AVCAConfig) -> None:
         super().__init__()
+        c = config
 
         def encoder(in_dim: int) -> EmbeddingNet:
             return EmbeddingNet(
                 in_dim,
-                token_dim,
-                hidden_dim=encoder_hidden,
-                dropout=encoder_dropout,
-                momentum=momentum,
+                c.token_dim,
+                hidden_dim=c.encoder_hidden,
+                dropout=c.encoder_dropout,
+                momentum=c.momentum,
             )
 
         def projection() -> EmbeddingNet:
             return EmbeddingNet(
-                token_dim,
-                out_dim,
-                hidden_dim=decoder_hidden,
-                dropout=decoder_dropout,
-                momentum=momentum,
+                c.token_dim,
+                c.out_dim,
+                hidden_dim=c.decoder_hidden,
+                dropout=c.decoder_dropout,
+                momentum=c.momentum,
             )
 
-        self.audio_encoder = encoder(audio_dim)
-        self.visual_encoder = encoder(visual_dim)
+        def text_net(in_dim: int, out_dim: int) -> EmbeddingNet:
+            return EmbeddingNet(in_dim, out_dim, dropout=c.text_dropout)
+
+        self.audio_encoder = encoder(dims.audio)
+        self.visual_encoder = encoder(dims.visual)
         self.attention = PairAttention(
-            token_dim,
-            depth=depth,
-            heads=heads,
-            head_dim=head_dim,
-            mlp_dim=mlp_dim,
-            dropout=encoder_dropout,
+            c.token_dim,
+            depth=c.depth,
+            heads=c.heads,
+            head_dim=c.head_dim,
+            mlp_dim=c.mlp_dim,
+            dropout=c.encoder_dropout,
         )
         self.audio_projection = projection()
         self.visual_projection = projection()
-        self.text_projection = EmbeddingNet(text_dim, out_dim, dropout=text_dropout)
+        self.text_projection = text_net(dims.text, c.out_dim)
         # One decoder for all three: theta -> text.
-        self.decoder = EmbeddingNet(out_dim, text_dim, dropout=text_dropout)
+        self.decoder = text_net(c.out_dim, dims.text)
         # theta -> phi, for the regression loss.
-        self.audio_reconstruction = EmbeddingNet(out_dim, token_dim, dropout=text_dropout)
-        self.visual_reconstruction = EmbeddingNet(out_dim, token_dim, dropout=text_dropout)
+        self.audio_reconstruction = text_net(c.out_dim, c.token_dim)
+        self.visual_reconstruction = text_net(c.out_dim, c.token_dim)
 
     def attend(self, phi_a: Tensor, phi_v: Tensor) -> tuple[Tensor, Tensor]:
         """Exchange between the modalities, `[N, token_dim]` each; an outer residual around it."""

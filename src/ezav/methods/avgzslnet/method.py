@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ezav.features.tokens import Tokens
+from ezav.methods.avgzslnet.config import AVGZSLNetConfig
 from ezav.methods.avgzslnet.network import AVGZSLNetwork
-from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.base import Batch, Dims, Loss
 from ezav.methods.common.card import Card
 from ezav.methods.common.losses import summed, triplet
-from ezav.methods.common.pooled import MeanStandIn
+from ezav.methods.common.pooled import PooledMethod
 from ezav.methods.common.scoring import negative_distance
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AVGZSLNetConfig:
-    """Hyper-parameters of AVGZSLNet; the defaults are those of AVCA's comparison."""
-
-    hidden_dim: int = 1024
-    """Hidden size of the audio and visual projections."""
-    text_hidden: int = 300
-    """Hidden size of the text projection."""
-    decoder_hidden: int = 64
-    """Hidden size of the decoder."""
-    out_dim: int = 64
-    """Size of the joint space."""
-    dropout: float = 0.8
-    """Dropout in the projections."""
-    decoder_dropout: float = 0.5
-    """Dropout in the decoder."""
-    margin: float = 1.0
-    """Margin of the triplets."""
-
-
-class AVGZSLNet(Method):
+class AVGZSLNet(PooledMethod):
     """Audio, visual and text in one space from which a shared decoder rebuilds the text."""
 
     Config = AVGZSLNetConfig
@@ -52,24 +32,7 @@ class AVGZSLNet(Method):
 
     def __init__(self, config: AVGZSLNetConfig, dims: Dims) -> None:
         super().__init__(config, dims)
-        self.audio_input = MeanStandIn(dims.audio)
-        self.visual_input = MeanStandIn(dims.visual)
-        self.network = AVGZSLNetwork(
-            dims.audio,
-            dims.visual,
-            dims.text,
-            hidden_dim=config.hidden_dim,
-            text_hidden=config.text_hidden,
-            decoder_hidden=config.decoder_hidden,
-            out_dim=config.out_dim,
-            dropout=config.dropout,
-            decoder_dropout=config.decoder_dropout,
-        )
-
-    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
-        """Learn the stand-ins for a missing modality."""
-        self.audio_input.fit(audio)
-        self.visual_input.fit(visual)
+        self.network = AVGZSLNetwork(dims, config)
 
     def loss(self, batch: Batch) -> Loss:
         """Composite triplets, reconstruction of the text, triplets of the reconstructions."""

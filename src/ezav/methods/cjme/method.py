@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,37 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.base import Batch, Dims, Loss
+from ezav.methods.cjme.config import CJMEConfig
 from ezav.methods.cjme.losses import hinge, surer_modality, weighted_triplet
 from ezav.methods.cjme.network import CJMENetwork
 from ezav.methods.common.card import Card
 from ezav.methods.common.losses import summed
-from ezav.methods.common.pooled import MeanStandIn
+from ezav.methods.common.pooled import PooledMethod
 from ezav.methods.common.scoring import negative_distance
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CJMEConfig:
-    """Hyper-parameters of CJME; the defaults are those of AVCA's comparison on UCF."""
-
-    hidden_dim: int = 1024
-    """Hidden size of the audio and visual projections."""
-    text_hidden: int = 300
-    """Hidden size of the text projection."""
-    out_dim: int = 64
-    """Size of the joint space."""
-    dropout: float = 0.2
-    """Dropout in the projections."""
-    margin: float = 1.0
-    """Margin of the triplets."""
-    released_broadcast: bool = False
-    """As released: shapes [B, 1] and [B] meet, so the shares no longer belong to their clips."""
-    table_in_training_mode: bool = False
-    """As released: the table of classes passes the text projection in training mode in every
-    batch, with dropout, and moves BatchNorm's statistics."""
-
-
-class CJME(Method):
+class CJME(PooledMethod):
     """Audio, visual and text in one space; an attention picks the modality to believe."""
 
     Config = CJMEConfig
@@ -55,22 +34,7 @@ class CJME(Method):
 
     def __init__(self, config: CJMEConfig, dims: Dims) -> None:
         super().__init__(config, dims)
-        self.audio_input = MeanStandIn(dims.audio)
-        self.visual_input = MeanStandIn(dims.visual)
-        self.network = CJMENetwork(
-            dims.audio,
-            dims.visual,
-            dims.text,
-            hidden_dim=config.hidden_dim,
-            text_hidden=config.text_hidden,
-            out_dim=config.out_dim,
-            dropout=config.dropout,
-        )
-
-    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
-        """Learn the stand-ins for a missing modality."""
-        self.audio_input.fit(audio)
-        self.visual_input.fit(visual)
+        self.network = CJMENetwork(dims, config)
 
     def loss(self, batch: Batch) -> Loss:
         """Weighted triplets, agreement of the modalities, supervision of the attention."""

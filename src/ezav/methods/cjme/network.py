@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ezav.methods.base import Dims
+from ezav.methods.cjme.config import CJMEConfig
 from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
 
@@ -24,32 +26,24 @@ def projection(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn
 class CJMENetwork(nn.Module):
     """Three projections to one space, and an attention that says which modality to believe.
 
-    Args:
-        audio_dim, visual_dim, text_dim: sizes of the pooled inputs.
-        hidden_dim: of the audio and visual projections (1024).
-        text_hidden: of the text projection (300).
-        out_dim: of the space (64).
-        dropout: in the projections.
+    Example:
+        >>> network = CJMENetwork(Dims(audio=3, visual=4, text=5), CJMEConfig()).eval()
+        >>> 0 < network.visual_share(torch.ones(1, 3), torch.ones(1, 4)).item() < 1
+        True
     """
 
-    def __init__(
-        self,
-        audio_dim: int,
-        visual_dim: int,
-        text_dim: int,
-        *,
-        hidden_dim: int = 1024,
-        text_hidden: int = 300,
-        out_dim: int = 64,
-        dropout: float = 0.2,
-    ) -> None:
+    def __init__(self, dims: Dims, config: CJMEConfig) -> None:
         super().__init__()
-        self.audio = projection(audio_dim, hidden_dim, out_dim, dropout)
-        self.visual = projection(visual_dim, hidden_dim, out_dim, dropout)
-        self.text = projection(text_dim, text_hidden, out_dim, dropout)
+
+        def project(in_dim: int, hidden_dim: int) -> nn.Sequential:
+            return projection(in_dim, hidden_dim, config.out_dim, config.dropout)
+
+        self.audio = project(dims.audio, config.hidden_dim)
+        self.visual = project(dims.visual, config.hidden_dim)
+        self.text = project(dims.text, config.text_hidden)
         self.attention = nn.Sequential(
-            BatchNorm(audio_dim + visual_dim),
-            nn.Linear(audio_dim + visual_dim, 1),
+            BatchNorm(dims.audio + dims.visual),
+            nn.Linear(dims.audio + dims.visual, 1),
             nn.Sigmoid(),
         )
 

@@ -4,51 +4,38 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ezav.methods.base import Dims
+from ezav.methods.clipclap.config import ClipClapConfig
 from ezav.methods.common.alignment_head import AlignmentHead
 from ezav.methods.common.embedding_net import EmbeddingNet
-from ezav.methods.common.scoring import negative_distance
 
 
 class ClipClapNetwork(nn.Module):
     """One encoder for the clip, one for the class text, TCaF's heads.
 
-    Args:
-        sample_dim: size of a clip's vector, visual then audio (512 + 1024).
-        text_dim: size of a class's vector, CLIP then CLAP text (512 + 1024).
-        dim: size of encoded clips and texts (512).
-        hidden_dim, out_dim: of the heads (512, 64).
-        encoder_dropout: of the two encoders (0.1).
-        decoder_dropout, text_dropout: of the heads (0.1).
+    `dims.visual` and `dims.audio` are those of the parts of a clip's vector, `[v ; a]`, and
+    `dims.text` that of a class's: CLIP then CLAP text, or the part that is used.
 
     Example:
         >>> import torch
-        >>> network = ClipClapNetwork(8, 9, dim=4).eval()
-        >>> network.scores(torch.ones(2, 8), torch.ones(5, 9)).shape
-        torch.Size([2, 5])
+        >>> network = ClipClapNetwork(Dims(audio=3, visual=5, text=9), ClipClapConfig(dim=4)).eval()
+        >>> theta_o, theta_w = network.embed(torch.ones(2, 8), torch.ones(5, 9))
+        >>> theta_o.shape, theta_w.shape
+        (torch.Size([2, 64]), torch.Size([5, 64]))
     """
 
-    def __init__(
-        self,
-        sample_dim: int,
-        text_dim: int,
-        *,
-        dim: int = 512,
-        hidden_dim: int = 512,
-        out_dim: int = 64,
-        encoder_dropout: float = 0.1,
-        decoder_dropout: float = 0.1,
-        text_dropout: float = 0.1,
-    ) -> None:
+    def __init__(self, dims: Dims, config: ClipClapConfig) -> None:
         super().__init__()
-        self.sample_encoder = EmbeddingNet(sample_dim, dim, dropout=encoder_dropout)
-        self.text_encoder = EmbeddingNet(text_dim, dim, dropout=encoder_dropout)
+        dim, dropout = config.dim, config.encoder_dropout
+        self.sample_encoder = EmbeddingNet(dims.visual + dims.audio, dim, dropout=dropout)
+        self.text_encoder = EmbeddingNet(dims.text, dim, dropout=dropout)
         self.head = AlignmentHead(
             dim,
             dim,
-            hidden_dim=hidden_dim,
-            out_dim=out_dim,
-            dropout=decoder_dropout,
-            text_dropout=text_dropout,
+            hidden_dim=config.hidden_dim,
+            out_dim=config.out_dim,
+            dropout=config.decoder_dropout,
+            text_dropout=config.text_dropout,
         )
 
     def loss_parts(
@@ -82,7 +69,3 @@ class ClipClapNetwork(nn.Module):
     def embed(self, sample: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """`[N, sample_dim]` and `[C, text_dim]` to theta_o and theta_w, in the shared space."""
         return self.head.embed(self.sample_encoder(sample), self.text_encoder(text))
-
-    def scores(self, sample: Tensor, class_text: Tensor) -> Tensor:
-        """`-|theta_o - theta_w|`, `[N, C]`."""
-        return negative_distance(*self.embed(sample, class_text))

@@ -22,7 +22,8 @@ class AlignmentHead(nn.Module):
 
     Example:
         >>> import torch
-        >>> head = AlignmentHead(6, 5, hidden_dim=4, out_dim=3).eval()
+        >>> sizes = {"hidden_dim": 4, "out_dim": 3}
+        >>> head = AlignmentHead(6, 5, **sizes, dropout=0.1, text_dropout=0.1).eval()
         >>> head.scores(torch.ones(2, 6), torch.ones(7, 5)).shape
         torch.Size([2, 7])
     """
@@ -32,10 +33,10 @@ class AlignmentHead(nn.Module):
         sample_dim: int,
         text_dim: int,
         *,
-        hidden_dim: int = 512,
-        out_dim: int = 64,
-        dropout: float = 0.1,
-        text_dropout: float = 0.1,
+        hidden_dim: int,
+        out_dim: int,
+        dropout: float,
+        text_dropout: float,
     ) -> None:
         super().__init__()
         self.sample_projection = EmbeddingNet(

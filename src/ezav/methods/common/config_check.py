@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,10 +32,17 @@ _BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 )
 """Last words of a field's name, what its number must satisfy, and what is said otherwise."""
 
-_Config = TypeVar("_Config")
+
+class Settings(Protocol):
+    """An instance of any dataclass, such as a method's config."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
-def parse(kind: type[_Config], values: Mapping[str, Any], name: str) -> _Config:
+_Config = TypeVar("_Config", bound=Settings)
+
+
+def parse(kind: type[_Config], values: Mapping[str, object], name: str) -> _Config:
     """A config from plain data (a recipe, a run), checked field by field, nested ones too.
 
     Args:
@@ -37,7 +54,7 @@ def parse(kind: type[_Config], values: Mapping[str, Any], name: str) -> _Config:
         EzavError: a field is unknown, or has a value of the wrong kind or beyond reason.
 
     Example:
-        >>> from ezav.methods.ez_avgzl.method import EzAvgzlConfig
+        >>> from ezav.methods.ez_avgzl.config import EzAvgzlConfig
         >>> parse(EzAvgzlConfig, {"classes": {"alfa": 0.3}}, "config")
         Traceback (most recent call last):
         ezav.errors.EzavError: config.classes has no field 'alfa'; it has: alpha, center, ...
@@ -53,7 +70,7 @@ def parse(kind: type[_Config], values: Mapping[str, Any], name: str) -> _Config:
     return config
 
 
-def _check_names(kind: Any, values: Mapping[str, Any], name: str) -> None:
+def _check_names(kind: type[Settings], values: Mapping[str, object], name: str) -> None:
     """Refuse unknown fields, which pydantic passes over."""
     hints = get_type_hints(kind)
     known = sorted(field.name for field in fields(kind))
@@ -61,11 +78,11 @@ def _check_names(kind: Any, values: Mapping[str, Any], name: str) -> None:
         if field not in known:
             raise EzavError(f"{name} has no field '{field}'", f"it has: {', '.join(known)}")
         nested = _without_none(hints[field])
-        if is_dataclass(nested) and isinstance(value, Mapping):
+        if isinstance(nested, type) and is_dataclass(nested) and isinstance(value, Mapping):
             _check_names(nested, value, f"{name}.{field}")
 
 
-def _without_none(kind: Any) -> Any:
+def _without_none(kind: object) -> object:
     """`X` of `X | None`, any other annotation as it is."""
     if get_origin(kind) not in (Union, UnionType):
         return kind
@@ -73,7 +90,7 @@ def _without_none(kind: Any) -> Any:
     return kinds[0] if len(kinds) == 1 else kind
 
 
-def check_config(config: Any) -> None:
+def check_config(config: Settings) -> None:
     """Refuse a value that no method could use, before it ends in a traceback or in silence.
 
     Args:
@@ -85,7 +102,7 @@ def check_config(config: Any) -> None:
         EzavError: a field has another value.
 
     Example:
-        >>> from ezav.methods.avca.method import AVCAConfig
+        >>> from ezav.methods.avca.config import AVCAConfig
         >>> check_config(AVCAConfig(encoder_dropout=1.5))
         Traceback (most recent call last):
         ezav.errors.EzavError: encoder_dropout 1.5 is outside [0, 1)
@@ -103,5 +120,5 @@ def check_config(config: Any) -> None:
                 raise EzavError(otherwise.format(name, value))
 
 
-def _keeps(value: Any, holds: Callable[[float], bool]) -> bool:
-    return type(value) not in (int, float) or holds(value)
+def _keeps(value: object, holds: Callable[[float], bool]) -> bool:
+    return isinstance(value, bool) or not isinstance(value, (int, float)) or holds(value)

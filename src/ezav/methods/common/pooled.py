@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
+from ezav.methods.base import Dims, Method
+from ezav.methods.common.config_check import Settings
 
 
 class MeanStandIn(nn.Module):
@@ -41,6 +43,20 @@ class MeanStandIn(nn.Module):
             return tokens.values[:, 0].to(self.mean_.dtype)
         pooled = tokens.mean().to(self.mean_.dtype)
         return torch.where(tokens.present[:, None], pooled, self.mean_)
+
+
+class PooledMethod(Method):
+    """A method that reads one vector a modality, the training mean where a clip lacks one."""
+
+    def __init__(self, config: Settings, dims: Dims) -> None:
+        super().__init__(config, dims)
+        self.audio_input = MeanStandIn(dims.audio)
+        self.visual_input = MeanStandIn(dims.visual)
+
+    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
+        """Learn the stand-ins for a missing modality."""
+        self.audio_input.fit(audio)
+        self.visual_input.fit(visual)
 
 
 def _one_each(tokens: Tokens) -> bool:

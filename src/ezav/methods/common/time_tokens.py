@@ -10,20 +10,28 @@ from torch import Tensor, nn
 from ezav.features.tokens import Tokens
 from ezav.methods.common.dropout import Dropout
 from ezav.methods.common.embedding_net import EmbeddingNet
+from ezav.methods.common.temporal import TimeTokensConfig
+
+_HERTZ = 10.0
+"""Standard deviation of a frequency's two draws, as in TCaF's code."""
 
 
 class FourierTime(nn.Module):
     """Seconds to a vector: random Fourier features, then a linear map (`[...] -> [..., dim]`).
 
     `Linear([sin(2 pi t f), cos(2 pi t f)])`, where each of the dim / 2 frequencies f is the sum
-    of two draws from N(0, scale^2), fixed for ever: TCaF feeds the time twice.
+    of two draws from N(0, 10^2), fixed for ever: TCaF feeds the time twice.
+
+    Example:
+        >>> FourierTime(6)(torch.tensor([0.0, 2.5])).shape
+        torch.Size([2, 6])
     """
 
     frequencies: Tensor
 
-    def __init__(self, dim: int, scale: float = 10.0) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.randn(2, dim // 2) * scale)
+        self.register_buffer("frequencies", torch.randn(2, dim // 2) * _HERTZ)
         self.linear = nn.Linear(dim // 2 * 2, dim)
 
     def forward(self, times: Tensor) -> Tensor:
@@ -43,27 +51,17 @@ class TimeTokens(nn.Module):
 
     Args:
         in_dim: feature size.
-        dim: token size.
-        hidden_dim, dropout: of the encoder.
-        code_dim: size of the modality and time code.
-        token_dropout: on the tokens.
+        config: of the encoder, the code and the token.
     """
 
-    def __init__(
-        self,
-        in_dim: int,
-        dim: int,
-        *,
-        hidden_dim: int,
-        dropout: float,
-        code_dim: int,
-        token_dropout: float,
-    ) -> None:
+    def __init__(self, in_dim: int, config: TimeTokensConfig) -> None:
         super().__init__()
-        self.encoder = EmbeddingNet(in_dim, dim, hidden_dim=hidden_dim, dropout=dropout)
-        self.modality = nn.Parameter(torch.randn(code_dim))
-        self.out = nn.Linear(dim + code_dim, dim)
-        self.dropout = Dropout(token_dropout)
+        self.encoder = EmbeddingNet(
+            in_dim, config.dim, hidden_dim=config.encoder_hidden, dropout=config.encoder_dropout
+        )
+        self.modality = nn.Parameter(torch.randn(config.code_dim))
+        self.out = nn.Linear(config.dim + config.code_dim, config.dim)
+        self.dropout = Dropout(config.token_dropout)
 
     def forward(self, tokens: Tokens, time: FourierTime, encode_padding: bool = False) -> Tensor:
         """`[B, T, in_dim]` to `[B, T, dim]`; what stands where padded is for nobody to read.

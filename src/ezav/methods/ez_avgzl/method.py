@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.common.card import Card
+from ezav.methods.ez_avgzl.config import EzAvgzlConfig
 from ezav.methods.ez_avgzl.network import (
     AttentionSimilarity,
     CosineSimilarity,
@@ -21,45 +20,6 @@ from ezav.methods.ez_avgzl.network import (
     Fused,
     Fusion,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class EzAvgzlConfig:
-    """Hyper-parameters of EZ-AVGZL."""
-
-    classes: ClassEmbeddingRecipe = field(default_factory=lambda: ClassEmbeddingRecipe(alpha=0.05))
-    """How class embeddings are made from the text embeddings (raw, optimised, shuffled). Alpha is
-    small: more separation flattens the semantics that unseen classes live on (docs/ablations.md);
-    choose it on validation with --alphas."""
-    similarity: Literal["attention", "decoder", "cosine"] = "attention"
-    """How a clip is compared with a class name; the paper's is 'attention'."""
-    negatives: Literal["batch", "distinct", "seen"] = "seen"
-    """The classes in the denominator of the loss: all seen classes of the stage, those of the batch
-    with multiplicity (equation 5), or its distinct classes. A batch that draws classes evenly makes
-    equation 5 a noisy sample of the first, which is as cheap here."""
-    layers: int = 1
-    """L, transformer layers of the fusion."""
-    width: int = 128
-    """d, the width of a token."""
-    hidden: int = 256
-    """Hidden width of the embedding nets of the two modalities."""
-    heads: int = 8
-    """Attention heads, in the fusion and in the similarity."""
-    head_dim: int = 48
-    """Dimension of a head; heads x head_dim at least the dimension of the class embeddings keeps
-    their geometry exactly in the queries."""
-    learned_query: bool = False
-    """Learn the query map of the similarity; by default it is a fixed random isometry."""
-    mlp: int = 128
-    """Hidden width of the feed-forward blocks."""
-    norm: Literal["batch", "layer"] = "layer"
-    """Normalisation inside the embedding nets."""
-    dropout: float = 0.3
-    """Dropout in the embedding nets and the fusion, in [0, 1)."""
-    temporal: bool = False
-    """Use every token in time; False gives one mean token a modality."""
-    modalities: Literal["both", "audio", "visual"] = "both"
-    """Use only one modality (an ablation)."""
 
 
 class TokenShares(NamedTuple):
@@ -103,19 +63,7 @@ class EzAvgzl(Method):
     def __init__(self, config: EzAvgzlConfig, dims: Dims) -> None:
         super().__init__(config, dims)
         c = config
-        self.fusion = Fusion(
-            dims.audio,
-            dims.visual,
-            width=c.width,
-            hidden=c.hidden,
-            layers=c.layers,
-            heads=c.heads,
-            head_dim=c.head_dim,
-            mlp=c.mlp,
-            norm=c.norm,
-            dropout=c.dropout,
-            time=c.temporal,
-        )
+        self.fusion = Fusion(dims, config)
         self.similarity: AttentionSimilarity | DecoderSimilarity | CosineSimilarity
         if c.similarity == "attention":
             self.similarity = AttentionSimilarity(

@@ -1,8 +1,8 @@
 """The network of EZ-AVGZL: cross-modal fusion of tokens, and three similarities to class names.
 
 Blocks in dependency order. B clips, T tokens, C classes, H heads, d width; every reshape is
-annotated. The file can be lifted out of the project: besides torch it needs a quicker dropout and a
-batch norm that takes one row.
+annotated. The file can be lifted out of the project: besides torch it needs the config, the mask of
+fusion, a quicker dropout and a batch norm that takes one row.
 """
 
 from __future__ import annotations
@@ -14,11 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.methods.base import Dims
 from ezav.methods.common.batch_norm import BatchNorm
+from ezav.methods.common.cross_modal import (
+    AUDIO,
+    CLASS,
+    VISUAL,
+    cross_modal_mask,
+    kinds_and_real,
+)
 from ezav.methods.common.dropout import Dropout
-
-CLASS, AUDIO, VISUAL = 0, 1, 2
-"""The kinds of token in the fused sequence `[class, audio…, visual…]`."""
+from ezav.methods.ez_avgzl.config import EzAvgzlConfig
 
 
 class Standardize(nn.Module):
@@ -110,27 +116,6 @@ class TimeEmbedding(nn.Module):
         return self.linear(torch.cat([angle.sin(), angle.cos()], dim=-1))
 
 
-def cross_modal_mask(kinds: Tensor, real: Tensor) -> Tensor:
-    """Who may attend to whom: the other modality and the class token; never padding.
-
-    Args:
-        kinds: long `[T]`, CLASS, AUDIO or VISUAL.
-        real: bool `[B, T]`.
-
-    Returns:
-        bool `[B, 1, T, T]`, True where token i may attend to token j. The class token attends to
-        every real token. No row is empty, since the class token is always real.
-
-    Example:
-        >>> kinds = torch.tensor([CLASS, AUDIO, VISUAL])
-        >>> cross_modal_mask(kinds, torch.tensor([[True, True, True]]))[0, 0].int().tolist()
-        [[1, 1, 1], [1, 0, 1], [1, 1, 0]]
-    """
-    different = kinds[:, None] != kinds[None, :]
-    allowed = different | (kinds == CLASS)[:, None]  # [T, T]
-    return (allowed[None] & real[:, None, :])[:, None]
-
-
 class FusionLayer(nn.Module):
     """A pre-norm transformer layer under a given attention mask.
 
@@ -172,29 +157,16 @@ class Fused(NamedTuple):
 class Fusion(nn.Module):
     """`f_av`: audio and visual tokens and a class token, mixed across modalities only."""
 
-    def __init__(
-        self,
-        audio_dim: int,
-        visual_dim: int,
-        *,
-        width: int,
-        hidden: int,
-        layers: int,
-        heads: int,
-        head_dim: int,
-        mlp: int,
-        norm: str,
-        dropout: float,
-        time: bool,
-    ) -> None:
+    def __init__(self, dims: Dims, config: EzAvgzlConfig) -> None:
         super().__init__()
-        self.audio = TokenEmbedding(audio_dim, hidden, width, norm, dropout)
-        self.visual = TokenEmbedding(visual_dim, hidden, width, norm, dropout)
+        c, width = config, config.width
+        self.audio = TokenEmbedding(dims.audio, c.hidden, width, c.norm, c.dropout)
+        self.visual = TokenEmbedding(dims.visual, c.hidden, width, c.norm, c.dropout)
         self.class_token = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.kind = nn.Parameter(torch.randn(3, width) / math.sqrt(width))
-        self.time = TimeEmbedding(width) if time else None  # pooled tokens have no time
+        self.time = TimeEmbedding(width) if c.temporal else None  # pooled tokens have no time
         self.layers = nn.ModuleList(
-            FusionLayer(width, heads, head_dim, mlp, dropout) for _ in range(layers)
+            FusionLayer(width, c.heads, c.head_dim, c.mlp, c.dropout) for _ in range(c.layers)
         )
         self.norm = nn.LayerNorm(width)
 
@@ -214,11 +186,7 @@ class Fusion(nn.Module):
             a, v = a + self.time(audio_times), v + self.time(visual_times)
         head = (self.class_token + self.kind[CLASS]).expand(a.shape[0], 1, -1)
         x = torch.cat([head, a, v], dim=1)
-        # Lengths come from tensors, not from lists, so that an exported graph keeps them free.
-        always = torch.ones_like(audio_mask[:, :1])
-        real = torch.cat([always, audio_mask, visual_mask], dim=1)
-        masks = ((always, CLASS), (audio_mask, AUDIO), (visual_mask, VISUAL))
-        kinds = torch.cat([torch.full_like(m[0], kind, dtype=torch.long) for m, kind in masks])
+        kinds, real = kinds_and_real(audio_mask, visual_mask)
         allowed = cross_modal_mask(kinds, real)
         for layer in self.layers:
             x = layer(x, allowed)
@@ -246,7 +214,7 @@ class AttentionSimilarity(nn.Module):
     """
 
     def __init__(
-        self, width: int, text_dim: int, heads: int, head_dim: int, learned_query: bool = False
+        self, width: int, text_dim: int, heads: int, head_dim: int, learned_query: bool
     ) -> None:
         super().__init__()
         self.heads = heads

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ezav.methods.base import Dims
+from ezav.methods.f_vaegan_d2.config import FVAEGANConfig
+
 
 class Encoder(nn.Module):
     """Features and class to mean and log-variance of the noise, `[B, noise_dim]` each."""
@@ -65,18 +68,17 @@ class Critic(nn.Module):
 class FVAEGANNetwork(nn.Module):
     """Encoder, generator (the VAE's decoder) and the conditional critic.
 
-    Args:
-        dim: size of the features.
-        text_dim: size of the class embeddings.
-        noise_dim: of the generator's input; the encoder's hidden size too (300).
-        hidden_dim: of generator and critic (512).
+    Example:
+        >>> network = FVAEGANNetwork(Dims(audio=3, visual=4, text=5), FVAEGANConfig(noise_dim=6))
+        >>> network.generator(torch.ones(2, 6), torch.ones(2, 5)).shape
+        torch.Size([2, 7])
     """
 
-    def __init__(
-        self, dim: int, text_dim: int, *, noise_dim: int = 300, hidden_dim: int = 512
-    ) -> None:
+    def __init__(self, dims: Dims, config: FVAEGANConfig) -> None:
         super().__init__()
+        dim, text_dim = dims.visual + dims.audio, dims.text
+        noise_dim, hidden_dim = config.noise_dim, config.hidden_dim
+        # The encoder's hidden size is the noise's, as in the authors' code.
         self.encoder = Encoder(dim, text_dim, noise_dim, noise_dim)
         self.generator = Generator(dim, text_dim, hidden_dim, noise_dim)
         self.critic = Critic(dim, text_dim, hidden_dim)
-        self.noise_dim = noise_dim

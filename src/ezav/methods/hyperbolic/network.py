@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from ezav.methods.avca.network import AVCANetwork
+from ezav.methods.base import Dims
+from ezav.methods.hyperbolic.config import HyperbolicConfig
 
 
 class Curvatures(nn.Module):
@@ -33,6 +33,6 @@ class Curvatures(nn.Module):
 class HyperbolicNetwork(AVCANetwork):
     """AVCA and, for the alignment loss only, :class:`Curvatures`."""
 
-    def __init__(self, *dims: int, curvatures: int, scale: float, **avca: Any) -> None:
-        super().__init__(*dims, **avca)
-        self.curvatures = Curvatures(avca["token_dim"], curvatures, scale)
+    def __init__(self, dims: Dims, config: HyperbolicConfig) -> None:
+        super().__init__(dims, config)
+        self.curvatures = Curvatures(config.token_dim, config.curvatures, config.curvature)

@@ -6,58 +6,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.methods.base import Dims
 from ezav.methods.common.embedding_net import EmbeddingNet
 from ezav.methods.common.pair_attention import PairAttention
+from ezav.methods.kda.config import KDAConfig
 
 
 class KDANetwork(nn.Module):
     """Pooled audio and visual to the space of the class descriptions, `[B, text_dim]`.
 
-    Args:
-        audio_dim, visual_dim, text_dim: sizes of the inputs and of the class vectors.
-        dim: token size (512).
-        audio_hidden, visual_hidden: hidden sizes of the encoders (512, 1024).
-        heads, head_dim, mlp_dim, attention_dropout: of the attention (3, 100, 64, 0.1).
-        encoder_dropout, projection_dropout: p_e and p_p.
-        momentum: of the last BatchNorm of the two-block nets.
-        normalize: unit length for [theta_v ; theta_a] before the last map.
+    Example:
+        >>> network = KDANetwork(Dims(audio=3, visual=4, text=5), KDAConfig(dim=8))
+        >>> network(torch.ones(2, 3), torch.ones(2, 4)).shape
+        torch.Size([2, 5])
     """
 
-    def __init__(
-        self,
-        audio_dim: int,
-        visual_dim: int,
-        text_dim: int,
-        *,
-        dim: int = 512,
-        audio_hidden: int = 512,
-        visual_hidden: int = 1024,
-        heads: int = 3,
-        head_dim: int = 100,
-        mlp_dim: int = 64,
-        attention_dropout: float = 0.1,
-        encoder_dropout: float = 0.0,
-        projection_dropout: float = 0.0,
-        momentum: float = 0.1,
-        normalize: bool = True,
-    ) -> None:
+    def __init__(self, dims: Dims, config: KDAConfig) -> None:
         super().__init__()
+        dim = config.dim
 
         def net(in_dim: int, hidden_dim: int, dropout: float) -> EmbeddingNet:
             return EmbeddingNet(
-                in_dim, dim, hidden_dim=hidden_dim, dropout=dropout, momentum=momentum
+                in_dim, dim, hidden_dim=hidden_dim, dropout=dropout, momentum=config.momentum
             )
 
-        self.audio_encoder = net(audio_dim, audio_hidden, encoder_dropout)
-        self.visual_encoder = net(visual_dim, visual_hidden, encoder_dropout)
-        self.attention = PairAttention(
-            dim, depth=1, heads=heads, head_dim=head_dim, mlp_dim=mlp_dim, dropout=attention_dropout
-        )
-        self.audio_projection = net(dim, dim, projection_dropout)
-        self.visual_projection = net(dim, dim, projection_dropout)
+        self.audio_encoder = net(dims.audio, config.audio_hidden, config.encoder_dropout)
+        self.visual_encoder = net(dims.visual, config.visual_hidden, config.encoder_dropout)
+        # Fixed in the authors' code, too.
+        self.attention = PairAttention(dim, depth=1, heads=3, head_dim=100, mlp_dim=64, dropout=0.1)
+        self.audio_projection = net(dim, dim, config.projection_dropout)
+        self.visual_projection = net(dim, dim, config.projection_dropout)
         # Almost zero at the start, as in the authors' code.
-        self.map = nn.Parameter(2e-4 * torch.rand(text_dim, 2 * dim))
-        self.normalize = normalize
+        self.map = nn.Parameter(2e-4 * torch.rand(dims.text, 2 * dim))
+        self.normalize = config.normalize
 
     def forward(self, audio: Tensor, visual: Tensor) -> Tensor:
         """`[B, audio_dim]`, `[B, visual_dim]` to z `[B, text_dim]`."""

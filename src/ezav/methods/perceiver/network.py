@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
-from ezav.methods.common.alignment_head import AlignmentHead
+from ezav.methods.base import Dims
 from ezav.methods.common.dropout import Dropout
+from ezav.methods.common.temporal import TemporalNetwork, make_head
 from ezav.methods.common.time_tokens import FourierTime, TimeTokens
+from ezav.methods.perceiver.config import PerceiverConfig
 
 
 class ReadingBlock(nn.Module):
@@ -61,73 +63,37 @@ class ReadingBlock(nn.Module):
         return latents
 
 
-class PerceiverNetwork(nn.Module):
+class PerceiverNetwork(TemporalNetwork):
     """TCaF's tokens, read by latents instead of attending to each other; TCaF's heads.
 
     One learned token that is always there keeps a clip without any token defined.
 
-    Args:
-        audio_dim, visual_dim, text_dim: sizes of the inputs.
-        dim: size of tokens and latents (300).
-        latents: number of latents.
-        blocks, layers: readings, and self-attention layers after each.
-        heads, mlp_dim: of the attention.
-        encoder_hidden, code_dim, encoder_dropout, token_dropout: of the tokens.
-        decoder_hidden, out_dim, decoder_dropout, text_dropout: of the heads.
-        dropout: in the blocks.
+    Example:
+        >>> network = PerceiverNetwork(Dims(audio=3, visual=4, text=5), PerceiverConfig(dim=12))
+        >>> clips = Tokens.pooled(torch.ones(2, 3)), Tokens.pooled(torch.ones(2, 4))
+        >>> network(*clips).shape
+        torch.Size([2, 12])
     """
 
-    def __init__(
-        self,
-        audio_dim: int,
-        visual_dim: int,
-        text_dim: int,
-        *,
-        dim: int = 300,
-        latents: int = 16,
-        blocks: int = 2,
-        layers: int = 2,
-        heads: int = 6,
-        mlp_dim: int = 128,
-        encoder_hidden: int = 512,
-        code_dim: int = 64,
-        decoder_hidden: int = 512,
-        out_dim: int = 64,
-        encoder_dropout: float = 0.3,
-        token_dropout: float = 0.2,
-        dropout: float = 0.3,
-        decoder_dropout: float = 0.1,
-        text_dropout: float = 0.1,
-    ) -> None:
+    def __init__(self, dims: Dims, config: PerceiverConfig) -> None:
         super().__init__()
-
-        def tokens(in_dim: int) -> TimeTokens:
-            return TimeTokens(
-                in_dim,
-                dim,
-                hidden_dim=encoder_hidden,
-                dropout=encoder_dropout,
-                code_dim=code_dim,
-                token_dropout=token_dropout,
-            )
-
-        self.time = FourierTime(code_dim)
-        self.audio_tokens = tokens(audio_dim)
-        self.visual_tokens = tokens(visual_dim)
+        dim = config.dim
+        self.time = FourierTime(config.code_dim)
+        self.audio_tokens = TimeTokens(dims.audio, config)
+        self.visual_tokens = TimeTokens(dims.visual, config)
         self.nothing = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
-        self.latents = nn.Parameter(torch.randn(1, latents, dim) * 0.02)
+        self.latents = nn.Parameter(torch.randn(1, config.latents, dim) * 0.02)
         self.blocks = nn.ModuleList(
-            ReadingBlock(dim, heads=heads, mlp_dim=mlp_dim, layers=layers, dropout=dropout)
-            for _ in range(blocks)
+            ReadingBlock(
+                dim,
+                heads=config.heads,
+                mlp_dim=config.mlp_dim,
+                layers=config.layers,
+                dropout=config.dropout,
+            )
+            for _ in range(config.blocks)
         )
-        self.head = AlignmentHead(
-            dim,
-            text_dim,
-            hidden_dim=decoder_hidden,
-            out_dim=out_dim,
-            dropout=decoder_dropout,
-            text_dropout=text_dropout,
-        )
+        self.head = make_head(dims.text, config)
 
     def forward(self, audio: Tokens, visual: Tokens) -> Tensor:
         """Clips to the mean of their latents, `[B, dim]`."""

@@ -1,0 +1,20 @@
+"""The settings of APN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ezav.methods.common.joint_input import Normalization
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class APNConfig:
+    """Hyper-parameters of APN."""
+
+    normalization: Normalization = "per_modality"
+    """Unit length for each modality; AVCA's comparison has 'joint' for cls features, 'none' for
+    main."""
+    prototypes: bool = False
+    """As released: train the prototypes too. They share nothing with what is scored."""
+    softmax_twice: bool = False
+    """As released: cross-entropy of probabilities, as if they were logits."""

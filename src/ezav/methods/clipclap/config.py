@@ -1,0 +1,34 @@
+"""The settings of ClipClap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipClapConfig:
+    """Hyper-parameters of ClipClap; the defaults are the authors'."""
+
+    modality: Literal["both", "audio", "visual"] = "both"
+    """What of a clip is used."""
+    text: Literal["both", "audio", "visual"] = "both"
+    """Which text is used: all of the class vector, or the part of CLAP ('audio') or CLIP
+    ('visual'). The parts are told apart by size: visual first, then audio."""
+    dim: int = 512
+    """Size of encoded clips and texts."""
+    hidden_dim: int = 512
+    """Hidden size of the heads."""
+    out_dim: int = 64
+    """Size of the space shared by clips and texts."""
+    encoder_dropout: float = 0.1
+    """Dropout in the two encoders."""
+    decoder_dropout: float = 0.1
+    """Dropout in the clip's projection and decoder."""
+    text_dropout: float = 0.1
+    """Dropout in the text's projection and decoder."""
+    detach_target: bool = False
+    """Do not let the encoded text move towards its reconstructions; the authors let it."""
+    released_norm_passes: bool = False
+    """As released: embed each batch once more for the log, which moves the running statistics of
+    BatchNorm and nothing else."""
