@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,11 @@ FOLDER = Path(ezav.cli.__file__).parent
 
 
 def test_every_command_module_is_listed_and_every_listed_command_exists(capsys):
-    files = {p.stem for p in FOLDER.glob("*.py")} - {"__init__", "main", "common", "runs_progress"}
+    files = {
+        p.stem
+        for p in FOLDER.glob("*.py")
+        if re.search(r"^(class )?CLI\b", p.read_text("utf-8"), re.M)
+    }
     modules = {name.rstrip("_") for name in files}  # import_: the name is a keyword
     assert modules == set(COMMANDS)
     assert main(["--help"]) == 0
@@ -176,10 +181,10 @@ def test_a_command_to_copy_is_quoted(tmp_path, monkeypatch, capsys):
 
 
 def test_what_a_stop_keeps_is_said_only_where_something_is_kept(monkeypatch, capsys):
-    def stop(name, rest):
+    def stop(name, arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ezav.cli.main._run", stop)
+    monkeypatch.setattr("ezav.cli.main.read_arguments", stop)
     told = {}
     for name in COMMANDS:
         assert main([name]) == 130
@@ -197,16 +202,16 @@ def test_an_error_is_one_line_and_names_a_path_as_it_is():
 def test_an_error_of_the_system_is_one_line_too(monkeypatch, capsys):
     path = "a long folder name/" * 9
 
-    def fail(name, rest):
+    def fail(name, arguments):
         raise OSError(28, "No space left on device", path)
 
-    monkeypatch.setattr("ezav.cli.main._run", fail)
+    monkeypatch.setattr("ezav.cli.main.read_arguments", fail)
     assert main(["extract"]) == 1
     assert capsys.readouterr().err == f"ezav extract: No space left on device ('{path}')\n"
 
 
 def test_a_file_of_no_class_names_is_named(tmp_path):
-    from ezav.cli.predict import read_classes
+    from ezav.cli.common import read_classes
 
     (tmp_path / "names.txt").write_text(" \n\n")
     with pytest.raises(EzavError, match=r"names\.txt' holds no class names"):
@@ -214,7 +219,7 @@ def test_a_file_of_no_class_names_is_named(tmp_path):
 
 
 def test_class_names_of_a_file_that_begins_with_a_byte_order_mark(tmp_path):
-    from ezav.cli.predict import read_classes
+    from ezav.cli.common import read_classes
 
     (tmp_path / "names.txt").write_text("dog barking\nrain\n", encoding="utf-8-sig")
     assert read_classes(None, tmp_path / "names.txt") == ["dog barking", "rain"]

@@ -15,7 +15,7 @@ def test_the_table_has_a_full_row_for_every_method(capsys: pytest.CaptureFixture
     rows = json.loads(capsys.readouterr().out)["methods"]
     assert [row["name"] for row in rows] == registry.names()
     for row in rows:
-        assert all(row[key] for key in ("paper", "year", "modalities", "text", "checked against"))
+        assert all(row[key] for key in ("paper", "year", "modalities", "text", "checked_against"))
     tokens = {row["name"]: row["tokens"] for row in rows}
     assert tokens["tcaf"] == tokens["perceiver"] == tokens["attention_fusion"] == "temporal"
     assert tokens["avca"] == "pooled"

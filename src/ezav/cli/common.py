@@ -1,37 +1,63 @@
-"""What every command shares: `--json`, the consoles, the shape of a command."""
+"""What commands share: `--json`, the consoles, the shape of a command, candidates, progress."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TextIO
 
 import tyro
 from rich.console import Console
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from ezav.recognizer import Recognizer
+    from ezav.recognizer.recognizer import OnNames
 
 # Paths and class names are printed as they are: `[b]` and `:dog:` mean nothing, styles are `Text`.
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-progress = Console(stderr=True, **_PLAIN)
+_LINE = 10_000
+"""Width where nobody looks, in characters: in a pipe or a file a row of a table is one line."""
+
+
+def _console(stream: TextIO, **settings: Any) -> Console:
+    return Console(width=None if stream.isatty() else _LINE, **_PLAIN, **settings)
+
+
+progress = _console(sys.stderr, stderr=True)
 """Progress, warnings and errors: stderr, so that stdout stays clean for results."""
-output = Console(soft_wrap=True, **_PLAIN)
+output = _console(sys.stdout, soft_wrap=True)
 """Results for people; with `--json` nothing is printed here but one JSON document."""
 
 
 @dataclass(kw_only=True)
 class Command:
-    """A command: its fields are its options, `run` does the work, `show` prints it for people."""
+    """A command: its fields are its options, `run` does the work, `show` prints it for people.
+
+    A result is a frozen dataclass or a pydantic model, of the command's file or of the library; its
+    attribute `status`, if it has one, is the exit status. `ezav.cli.main` makes the JSON of it, and
+    writes as flags what the library says of its arguments.
+    """
+
+    arguments: ClassVar[dict[str, str]] = {}
+    """Arguments of the library that are called otherwise here: library name -> field."""
 
     json: bool = False
     """Print the result as one JSON document on stdout."""
 
-    def run(self) -> dict[str, Any]:
-        """Do the work and return the result as JSON-ready data."""
+    def run(self) -> object:
+        """Do the work and return the result."""
         raise RuntimeError(f"{type(self).__name__} does not define run()")
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: Any) -> None:
         """Print the result for a person."""
-        output.print_json(data=result)
+        raise RuntimeError(f"{type(self).__name__} does not define show()")
 
 
 Importing = Annotated[
@@ -57,3 +83,65 @@ def at_least_one(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise EzavError(f"--{name.replace('_', '-')} must be at least 1, not {count}")
+
+
+def load_recognizer(run: str | Path, device: str = "cpu", import_code: bool = False) -> Recognizer:
+    """The recogniser of a run, on a device by name (`auto`: a GPU where there is one)."""
+    from ezav.recognizer import Recognizer
+
+    return Recognizer.load(run, device, import_code)
+
+
+def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] | None:
+    """The candidates from the command line or a file; None for all classes of the run.
+
+    Raises:
+        NotFoundError: there is no such file.
+        EzavError: both are given, or the file holds no name or no text.
+        OSError: the file cannot be read.
+    """
+    if names is not None and file is not None:
+        raise EzavError("both --classes and --class-file are given", "give one of them")
+    if file is None:
+        return None if names is None else list(names)
+    return read_names(file)
+
+
+def read_names(file: Path) -> list[str]:
+    """The class names of a text file, one a line; empty lines and a byte order mark are skipped.
+
+    Raises:
+        NotFoundError: there is no such file.
+        EzavError: it is not UTF-8 text, or holds no name.
+        OSError: the file cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"'{file}' does not exist", "give a file of class names") from error
+    except UnicodeDecodeError as error:
+        raise EzavError(f"'{file}' is not UTF-8 text", "write one class name a line") from error
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise EzavError(f"'{file}' holds no class names", "write one a line")
+    return found
+
+
+def names_progress(status: Status) -> OnNames:
+    """Tells in a status line how far new class names are."""
+
+    def tell(step: str, done: int, total: int) -> None:
+        status.update(f"class names {step}: {done:,} of {total:,}")
+
+    return tell
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, fed with (done, in all); it vanishes when finished."""
+    from rich.progress import Progress
+
+    live = progress.is_terminal  # else even a bar that vanishes leaves an empty line
+    with Progress(console=progress, transient=True, disable=not live) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -9,17 +9,25 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ezav.cli.common import Command, Importing, output, progress
-from ezav.cli.predict import load_recognizer, read_classes
+from ezav.cli.common import (
+    Command,
+    Importing,
+    load_recognizer,
+    output,
+    progress,
+    read_classes,
+)
 from ezav.errors import EzavError
 
 
 @dataclass(kw_only=True)
 class ExportCommand(Command):
+    arguments: ClassVar[dict[str, str]] = {"run": "run_folder", "folder": "out"}
+
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a saved recogniser, or a hub id 'owner/name'."""
     out: Path

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-import math
+import difflib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rich.text import Text
 
 import ezav
+from ezav.cli.arguments import read_arguments
+from ezav.cli.as_json import json_text
 from ezav.cli.common import Command, output, progress
+from ezav.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, UsageError, failure_of
+from ezav.cli.flags import flags_of
 from ezav.errors import EzavError
 
 COMMANDS: dict[str, str] = {
@@ -41,10 +42,6 @@ COMMANDS: dict[str, str] = {
 _GO_ON = {"demo", "extract", "run", "bench", "ablate", "tune", "import", "simulate", "features"}
 """Commands that, interrupted and called again, go on where they stopped."""
 
-_MODULES = {"import": "import_"}
-_USAGE = 2
-_INTERRUPTED = 130
-
 
 def _overview() -> None:
     output.print(
@@ -59,8 +56,8 @@ def _overview() -> None:
     for name, summary in COMMANDS.items():
         output.print(Text(f"  {name:<{width}}", "bold"), f" {summary}")
     output.print(
-        "\nEvery command takes --json (the result on stdout; progress goes to stderr) and ends "
-        "with\nstatus 0 only when it did what was asked."
+        "\nEvery command takes --json (the result, or the error, as JSON on stdout; progress goes\n"
+        "to stderr) and ends with status 0 only when it did what was asked."
     )
 
 
@@ -69,59 +66,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         _overview()
-        return 0 if arguments else _USAGE
+        return 0 if arguments else USAGE
     if arguments[0] == "--version":
         output.print(f"ezav {ezav.__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
-    if name not in COMMANDS:
-        progress.print(f"ezav: no command {name!r}; ezav --help lists them")
-        return _USAGE
+    command: Command | None = None
     try:
-        return _run(name, rest)
-    except EzavError as error:
-        progress.print(Text(f"ezav {name}:", "red"), str(error), soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        kept = "; what was finished is kept" if name in _GO_ON else ""
-        progress.print(f"\nezav {name}: interrupted{kept}")
-        return _INTERRUPTED
+        command = _read(name, rest)
+        return 0 if command is None else _run(command)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        where = f" ('{error.filename}')" if error.filename else ""
-        told = f"{error.strerror or error}{where}"
-        progress.print(Text(f"ezav {name}:", "red"), told, soft_wrap=True)
-        return 1
+        return FAILED
+    except (EzavError, OSError, KeyboardInterrupt) as error:
+        failure = failure_of(error, {} if command is None else flags_of(command), name in _GO_ON)
+        return _tell(name, failure, "--json" in rest)
+    except Exception as error:  # a fault of ezav: Python shows where, programs are told too
+        if "--json" in rest:
+            sys.stdout.write(json_text(failure_of(error, {}), FAILED))
+        raise
 
 
-def _run(name: str, rest: list[str]) -> int:
-    import tyro
+def _read(name: str, arguments: list[str]) -> Command | None:
+    if name in COMMANDS:
+        return read_arguments(name, arguments)
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "ezav --help lists them"
+    raise UsageError(f"no command {name!r}", hint)
 
-    module = importlib.import_module(f"ezav.cli.{_MODULES.get(name, name)}")
-    # A command whose options depend on its arguments (the method's own) builds itself.
-    cli = module.cli_for(rest) if hasattr(module, "cli_for") else module.CLI
-    try:
-        command: Command = tyro.cli(cli, args=rest, prog=f"ezav {name}", description=module.__doc__)
-    except SystemExit as stop:  # tyro prints help and usage errors itself
-        return int(stop.code or 0)
+
+def _run(command: Command) -> int:
     result = command.run()
+    found = result.get("status", 0) if isinstance(result, dict) else getattr(result, "status", 0)
+    status = int(found)
     if command.json:
-        text = json.dumps(_finite(result), indent=2, default=str, allow_nan=False)
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(json_text(result, status))
     else:
         command.show(result)
-    return int(result.get("status", 0))
+    sys.stdout.flush()  # a reader that has gone is met here, not at the end of the process
+    return status
 
 
-def _finite(value: Any) -> Any:
-    """With None for numbers that JSON does not have: what is not known, or has no bound."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _tell(name: str, failure: Failure, as_json: bool) -> int:
+    """Say why a command failed: a line on stderr and, if asked for, JSON on stdout."""
+    if failure.status == INTERRUPTED:
+        progress.print()  # ^C stands in the line
+    program = f"ezav {name}:" if name in COMMANDS else "ezav:"
+    progress.print(Text(program, "red"), failure.line(), soft_wrap=True)
+    if as_json:
+        sys.stdout.write(json_text(failure, failure.status))
+    return failure.status
 
 
 if __name__ == "__main__":

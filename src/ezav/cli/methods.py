@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ezav.cli.common import Command, output
 
@@ -11,49 +11,80 @@ if TYPE_CHECKING:
     from ezav.methods.base import Method
 
 
+@dataclass(frozen=True)
+class MethodRow:
+    """A built-in method.
+
+    Attributes:
+        name: what `ezav run` calls it.
+        title: in words.
+        paper: authors, venue and year.
+        year: of the paper.
+        modalities: what it looks at and listens to.
+        tokens: "pooled" (one a modality), "temporal" (all of them), or either.
+        trained: something is learned by gradient; None where its settings decide.
+        text: which class embeddings it takes.
+        checked_against: what its tests compare it with.
+    """
+
+    name: str
+    title: str
+    paper: str
+    year: int
+    modalities: str
+    tokens: str
+    trained: bool | None
+    text: str
+    checked_against: str
+
+
+@dataclass(frozen=True)
+class MethodsResult:
+    """All built-in methods, by name."""
+
+    methods: tuple[MethodRow, ...]
+
+
 @dataclass(kw_only=True)
 class MethodsCommand(Command):
     markdown: bool = False
     """Print a Markdown table."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> MethodsResult:
         from ezav.methods import registry
 
-        rows = []
-        for name in registry.names():
-            method = registry.get(name)
-            card = method.card
-            rows.append(
-                {
-                    "name": name,
-                    "title": card.title,
-                    "paper": card.paper,
-                    "year": card.year,
-                    "modalities": card.modalities,
-                    "tokens": _tokens(method),
-                    "trained": method.trainable,
-                    "text": card.text,
-                    "checked against": card.parity,
-                }
-            )
-        return {"methods": rows}
+        return MethodsResult(tuple(_row(name, registry.get(name)) for name in registry.names()))
 
-    def show(self, result: dict[str, Any]) -> None:
-        columns = ("name", "paper", "year", "modalities", "tokens", "text", "checked against")
-        rows = [[str(row[column]) for column in columns] for row in result["methods"]]
+    def show(self, result: MethodsResult) -> None:
+        from ezav.cli.tables import print_rows
+        from ezav.markdown import markdown_rows
+
+        columns = ("name", "year", "modalities", "tokens", "text", "paper", "checked against")
+        rows = [
+            [m.name, str(m.year), m.modalities, m.tokens, m.text, m.paper, m.checked_against]
+            for m in result.methods
+        ]
         if self.markdown:
-            lines = [columns, ["---"] * len(columns), *rows]
-            output.print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+            output.print(markdown_rows(columns, rows))
             return
-        from rich.table import Table
-
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for column in columns:
-            table.add_column(column, no_wrap=column == "name", overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        output.print(table)
+        print_rows(columns, rows, short=4)
         output.print("\n  ezav run NAME STORE --out RUN        one of them under the protocol")
+
+
+def _row(name: str, method: type[Method]) -> MethodRow:
+    card = method.card
+    return MethodRow(
+        name=name,
+        title=card.title,
+        paper=card.paper,
+        year=card.year,
+        modalities=card.modalities,
+        tokens=_tokens(method),
+        # A property of the method made: what it blends decides.
+        trained=method.trainable if isinstance(method.trainable, bool) else None,
+        text=card.text,
+        checked_against=card.parity,
+    )
 
 
 def _tokens(method: type[Method]) -> str:

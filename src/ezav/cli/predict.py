@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, Importing, output, progress
+from ezav.cli.common import (
+    Command,
+    Importing,
+    load_recognizer,
+    names_progress,
+    output,
+    progress,
+    read_classes,
+)
 from ezav.errors import EzavError
-
-if TYPE_CHECKING:
-    from rich.status import Status
-
-    from ezav.recognizer import Recognizer
-    from ezav.recognizer.recognizer import OnNames
 
 
 @dataclass(kw_only=True)
@@ -80,44 +82,6 @@ class PredictCommand(Command):
 CLI = PredictCommand
 
 
-def load_recognizer(run: str | Path, device: str = "cpu", import_code: bool = False) -> Recognizer:
-    """The recogniser of a run, on a device by name (`auto`: a GPU where there is one)."""
-    from ezav.recognizer import Recognizer
-
-    return Recognizer.load(run, device, import_code)
-
-
-def names_progress(status: Status) -> OnNames:
-    """Tells in a status line how far new class names are."""
-
-    def tell(step: str, done: int, total: int) -> None:
-        status.update(f"class names {step}: {done:,} of {total:,}")
-
-    return tell
-
-
-def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] | None:
-    """The candidates from the command line or a file; None for all classes of the run.
-
-    Raises:
-        EzavError: both are given, or the file cannot be read or holds no name.
-    """
-    if names is not None and file is not None:
-        raise EzavError("both --classes and --class-file are given", "give one of them")
-    if file is None:
-        return None if names is None else list(names)
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise EzavError(f"cannot read '{file}': {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise EzavError(f"'{file}' is not UTF-8 text", "write one class name a line") from error
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise EzavError(f"'{file}' holds no class names", "write one a line")
-    return found
-
-
 def show_prediction(one: dict[str, Any]) -> None:
     """One clip for people: ranked names, and in words what it lacks."""
     if one["error"]:
@@ -149,12 +113,4 @@ def label(candidate: dict[str, Any]) -> str:
     return f"{candidate['name']} (known as '{known}')" if known else str(candidate["name"])
 
 
-__all__ = [
-    "CLI",
-    "PredictCommand",
-    "label",
-    "load_recognizer",
-    "names_progress",
-    "read_classes",
-    "show_prediction",
-]
+__all__ = ["CLI", "PredictCommand", "label", "show_prediction"]

@@ -14,8 +14,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from ezav.cli.common import Command, Importing, output, progress
-from ezav.cli.predict import load_recognizer, names_progress, read_classes
+from ezav.cli.common import (
+    Command,
+    Importing,
+    load_recognizer,
+    names_progress,
+    output,
+    progress,
+    read_classes,
+)
 from ezav.errors import EzavError
 from ezav.recognizer.events import ScanSettings
 from ezav.safe_io import check_writable

@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, Importing, progress
-from ezav.cli.predict import load_recognizer
+from ezav.cli.common import Command, Importing, load_recognizer, progress
 from ezav.web.settings import WebSettings
 
 
