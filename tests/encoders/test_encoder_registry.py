@@ -19,6 +19,7 @@ from ezav.encoders.base import (
     TextEncoder,
     VisualEncoder,
 )
+from ezav.encoders.defaults import DEFAULTS
 from ezav.encoders.registry import (
     KINDS,
     _annotated,
@@ -175,7 +176,8 @@ def test_every_option_of_a_built_in_encoder_has_a_type(found: EncoderCard) -> No
 
 
 def test_the_defaults_need_no_download() -> None:
-    assert [names(kind)[0] for kind in KINDS] == ["statistics", "statistics", "minilm"]
+    assert [names(kind)[0] for kind in KINDS] == ["efficientnet", "aisfx", "minilm"]
+    assert [DEFAULTS[kind] for kind in KINDS] == ["efficientnet", "aisfx", "minilm"]
     assert isinstance(load_visual(), VisualEncoder)
     assert isinstance(load_audio(), AudioEncoder)
     assert isinstance(load_text(), TextEncoder)

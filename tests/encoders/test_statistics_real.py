@@ -25,7 +25,7 @@ def test_classes_of_real_clips_are_linearly_decodable() -> None:
     with (folder / "manifest.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             rows.setdefault(row["class"], []).append(row["path"])
-    visual, audio = load_visual(), load_audio()
+    visual, audio = load_visual("statistics"), load_audio("statistics")
     features: dict[str, list[np.ndarray]] = {"visual": [], "audio": []}
     labels = []
     for name, paths in rows.items():

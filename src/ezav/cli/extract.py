@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from ezav.cli.common import Command, at_least_one, output, progress
+from ezav.encoders.defaults import DEFAULTS
 
 if TYPE_CHECKING:
     from ezav.extraction.report import Progress
@@ -33,13 +34,13 @@ class ExtractCommand(Command):
     """Folder <class name>/* or CSV manifest path,class[,split]."""
     out: Path
     """The feature store to write (a folder)."""
-    visual: tuple[str, ...] = ("statistics",)
+    visual: tuple[str, ...] = (DEFAULTS["visual"],)
     """Visual encoder: a name or package.module:Class, with options if need be
     (clip,source=models/clip,fps=2). Several make several stores in OUT, each with the audio encoder
     at the same place; every file is decoded once for all."""
-    audio: tuple[str, ...] = ("statistics",)
+    audio: tuple[str, ...] = (DEFAULTS["audio"],)
     """Audio encoder or encoders, as --visual; a single one goes with every visual encoder."""
-    text: tuple[str, ...] = ("minilm",)
+    text: tuple[str, ...] = (DEFAULTS["text"],)
     """Text encoders of the class names, as --visual; the first is the default of later commands."""
     unseen: tuple[str, ...] = ()
     """Classes never to be trained on; by default a seeded draw takes a quarter of the classes."""

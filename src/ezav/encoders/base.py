@@ -78,6 +78,8 @@ class EncoderCard:
         source: a hub id, a package, a folder or an address; what :meth:`encode` really uses.
         revision: the commit, version or weights hash in use.
         licence: of the weights.
+        attribution: whom to name where the weights or features of them are used ("" where the
+            licence does not ask for it).
         trained_on: names of the data sets it was trained on (see :mod:`ezav.encoders.overlap`).
         space: encoders of equal space give vectors that can be compared by cosine ("clip:…").
         templates: prompts of a text encoder.
@@ -91,6 +93,7 @@ class EncoderCard:
     source: str
     revision: str
     licence: str
+    attribution: str = ""
     trained_on: tuple[str, ...] = ()
     space: str | None = None
     templates: tuple[str, ...] = ()

@@ -68,6 +68,30 @@ def mel_filterbank(sample_rate: int, size: int, bands: int, low: float, high: fl
 
 
 @cache
+def hertz_filterbank(
+    sample_rate: int, size: int, bands: int, low: float, high: float
+) -> np.ndarray:
+    """As :func:`mel_filterbank`, triangles drawn on the axis of frequency, each of sum 1.
+
+    Raises:
+        EzavError: a band falls between two bins of the spectrum.
+
+    Example:
+        >>> filters = hertz_filterbank(44_100, 2048, 96, 0.0, 22_050.0)
+        >>> filters.shape, bool(np.allclose(filters.sum(axis=0), 1))
+        ((1025, 96), True)
+    """
+    bins = np.arange(size // 2 + 1)[:, None] * sample_rate / size
+    edges = mel_to_hertz(np.linspace(hertz_to_mel(low), hertz_to_mel(high), bands + 2))
+    below, middle, above = edges[:-2], edges[1:-1], edges[2:]
+    rising, falling = (bins - below) / (middle - below), (above - bins) / (above - middle)
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    if not filters.any(axis=0).all():
+        raise EzavError(f"{bands} mel bands are too many for {size}-point spectra")
+    return np.asarray(filters / filters.sum(axis=0), dtype=np.float32)
+
+
+@cache
 def dct_matrix(size: int, count: int) -> np.ndarray:
     """The first `count` rows of the orthonormal DCT-II of length `size`, as `[size, count]`.
 

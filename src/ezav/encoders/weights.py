@@ -73,7 +73,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
 
 
-def fill(net: nn.Module, weights: Mapping[str, Tensor], path: Path, name: str) -> Any:
+def fill(net: nn.Module, weights: Mapping[str, Tensor], path: str | Path, name: str) -> Any:
     """Put weights into a network, all of them and no other; frozen, in eval mode.
 
     Raises:

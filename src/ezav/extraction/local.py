@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ezav.classes.embeddings import ClassEmbeddings
+from ezav.encoders.defaults import DEFAULTS
 from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
@@ -42,9 +43,9 @@ def extract(
     videos: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    visual: Encoders = "statistics",
-    audio: Encoders = "statistics",
-    text: Encoders = "minilm",
+    visual: Encoders = DEFAULTS["visual"],
+    audio: Encoders = DEFAULTS["audio"],
+    text: Encoders = DEFAULTS["text"],
     unseen: Collection[str] | None = None,
     seed: int = 0,
     device: str = "cpu",

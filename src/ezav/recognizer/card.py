@@ -51,7 +51,7 @@ def card_text(trained: Trained) -> str:
 
 
 def encoder_rows(trained: Trained) -> list[dict[str, str]]:
-    """Modality, name, revision, licence and source of the encoders of a run."""
+    """Modality, name, revision, licence, source and attribution of the encoders of a run."""
     named: list[tuple[Kind, str, str]] = [
         (e.modality, e.name, e.revision) for e in trained.header.encoders if e.modality != "text"
     ]
@@ -66,8 +66,13 @@ def _encoder_row(kind: Any, name: str, revision: str) -> dict[str, str]:
     try:
         card = registry.card(kind, name)
     except EzavError:
-        return {**row, "licence": _UNKNOWN, "source": _UNKNOWN}
-    return {**row, "licence": card.licence, "source": card.source}
+        return {**row, "licence": _UNKNOWN, "source": _UNKNOWN, "attribution": ""}
+    return {
+        **row,
+        "licence": card.licence,
+        "source": card.source,
+        "attribution": card.attribution,
+    }
 
 
 def _results(trained: Trained) -> str:
