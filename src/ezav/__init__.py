@@ -1,38 +1,62 @@
 """Audio-visual generalized zero-shot learning: recognise events in videos from class names.
 
-The names below are all a user needs; each is imported when it is first touched, so that
-`import ezav` stays quick.
+The names below are all that most programs need; docs/python.md names the other packages. Each is
+imported when it is first touched, so that `import ezav` stays quick.
+
+Example:
+    >>> import ezav
+    >>> "Recognizer" in dir(ezav)
+    True
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+from ezav.lazy import attach
+
+if TYPE_CHECKING:
+    from ezav import metrics
+    from ezav.classes import (
+        ClassEmbeddings,
+        extend_class_embeddings,
+        optimize_class_embeddings,
+        proximity_loss,
+        ranking_loss,
+        separation_loss,
+    )
+    from ezav.errors import EzavError
+    from ezav.features.store import FeatureStore
+    from ezav.recognizer.recognizer import Recognizer
+else:
+    __getattr__, __dir__ = attach(
+        __name__,
+        {
+            "ClassEmbeddings": "ezav.classes",
+            "EzavError": "ezav.errors",
+            "FeatureStore": "ezav.features.store",
+            "Recognizer": "ezav.recognizer.recognizer",
+            "extend_class_embeddings": "ezav.classes",
+            "metrics": "ezav.metrics",
+            "optimize_class_embeddings": "ezav.classes",
+            "proximity_loss": "ezav.classes",
+            "ranking_loss": "ezav.classes",
+            "separation_loss": "ezav.classes",
+        },
+    )
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "EzavError": "ezav.errors",
-    "metrics": "ezav.metrics",
-    "ClassEmbeddings": "ezav.classes",
-    "separation_loss": "ezav.classes",
-    "proximity_loss": "ezav.classes",
-    "ranking_loss": "ezav.classes",
-    "optimize_class_embeddings": "ezav.classes",
-    "extend_class_embeddings": "ezav.classes",
-    "FeatureStore": "ezav.features",
-    "Recognizer": "ezav.recognizer",
-}
-
-__all__ = ["__version__", *_HOMES]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ezav' has no attribute {name!r}")
-    module = importlib.import_module(_HOMES[name])
-    return module if name == "metrics" else getattr(module, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = [
+    "ClassEmbeddings",
+    "EzavError",
+    "FeatureStore",
+    "Recognizer",
+    "__version__",
+    "extend_class_embeddings",
+    "metrics",
+    "optimize_class_embeddings",
+    "proximity_loss",
+    "ranking_loss",
+    "separation_loss",
+]

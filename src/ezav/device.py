@@ -39,3 +39,6 @@ def choose_device(name: object = "auto") -> str:
         hint = '`device="cpu"` works everywhere'
         raise UnavailableError(f"device '{name}' is not usable here", hint) from error
     return name
+
+
+__all__ = ["choose_device"]

@@ -67,3 +67,6 @@ class RefusedError(EzavError):
 def _one_line(text: str) -> str:
     """Spaces inside a line stay as they are: a path may hold two."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+__all__ = ["DamagedError", "EzavError", "NotFoundError", "RefusedError", "UnavailableError"]

@@ -6,30 +6,44 @@ Example:
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "EncodedClip": "extraction.encode",
-    "EncoderSpec": "encoders.spec",
-    "ExtractionReport": "extraction.report",
-    "Limits": "extraction.pool",
-    "Progress": "extraction.report",
-    "RayPool": "extraction.on_ray",
-    "WorkerPool": "extraction.pool",
-    "encode_clip": "extraction.encode",
-    "extract": "extraction.local",
-    "list_videos": "extraction.listing",
-}
+from ezav.lazy import attach
 
-__all__ = sorted(_HOMES)
+if TYPE_CHECKING:
+    from ezav.encoders.spec import EncoderSpec
+    from ezav.extraction.encode import EncodedClip, encode_clip
+    from ezav.extraction.listing import list_videos
+    from ezav.extraction.local import extract
+    from ezav.extraction.on_ray import RayPool
+    from ezav.extraction.pool import Limits, WorkerPool
+    from ezav.extraction.report import ExtractionReport, Progress
+else:
+    __getattr__, __dir__ = attach(
+        __name__,
+        {
+            "EncodedClip": "ezav.extraction.encode",
+            "EncoderSpec": "ezav.encoders.spec",
+            "ExtractionReport": "ezav.extraction.report",
+            "Limits": "ezav.extraction.pool",
+            "Progress": "ezav.extraction.report",
+            "RayPool": "ezav.extraction.on_ray",
+            "WorkerPool": "ezav.extraction.pool",
+            "encode_clip": "ezav.extraction.encode",
+            "extract": "ezav.extraction.local",
+            "list_videos": "ezav.extraction.listing",
+        },
+    )
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ezav.extraction' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ezav.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__all__ = [
+    "EncodedClip",
+    "EncoderSpec",
+    "ExtractionReport",
+    "Limits",
+    "Progress",
+    "RayPool",
+    "WorkerPool",
+    "encode_clip",
+    "extract",
+    "list_videos",
+]

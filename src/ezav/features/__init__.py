@@ -6,33 +6,51 @@ Example:
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "ClassFile": "header",
-    "EncoderInfo": "header",
-    "FeatureSet": "feature_set",
-    "FeatureStore": "store",
-    "Header": "header",
-    "Ragged": "feature_set",
-    "SplitOrigin": "header",
-    "StoreWriter": "writer",
-    "Tokens": "tokens",
-    "draw_splits": "splits",
-    "given_splits": "splits",
-    "merge_stores": "merge",
-    "verify_store": "verify",
-}
+from ezav.lazy import attach
 
-__all__ = sorted(_HOMES)
+if TYPE_CHECKING:
+    from ezav.features.feature_set import FeatureSet, Ragged
+    from ezav.features.header import ClassFile, EncoderInfo, Header, SplitOrigin
+    from ezav.features.merge import merge_stores
+    from ezav.features.splits import draw_splits, given_splits
+    from ezav.features.store import FeatureStore
+    from ezav.features.tokens import Tokens
+    from ezav.features.verify import verify_store
+    from ezav.features.writer import StoreWriter
+else:
+    __getattr__, __dir__ = attach(
+        __name__,
+        {
+            "ClassFile": "ezav.features.header",
+            "EncoderInfo": "ezav.features.header",
+            "FeatureSet": "ezav.features.feature_set",
+            "FeatureStore": "ezav.features.store",
+            "Header": "ezav.features.header",
+            "Ragged": "ezav.features.feature_set",
+            "SplitOrigin": "ezav.features.header",
+            "StoreWriter": "ezav.features.writer",
+            "Tokens": "ezav.features.tokens",
+            "draw_splits": "ezav.features.splits",
+            "given_splits": "ezav.features.splits",
+            "merge_stores": "ezav.features.merge",
+            "verify_store": "ezav.features.verify",
+        },
+    )
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ezav.features' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ezav.features.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__all__ = [
+    "ClassFile",
+    "EncoderInfo",
+    "FeatureSet",
+    "FeatureStore",
+    "Header",
+    "Ragged",
+    "SplitOrigin",
+    "StoreWriter",
+    "Tokens",
+    "draw_splits",
+    "given_splits",
+    "merge_stores",
+    "verify_store",
+]

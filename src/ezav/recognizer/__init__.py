@@ -6,24 +6,28 @@ Example:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ezav.lazy import attach
 
 if TYPE_CHECKING:
     from ezav.recognizer.calibration import Calibration
     from ezav.recognizer.events import Event, ScanSettings
     from ezav.recognizer.prediction import Candidate, Moment, Prediction
     from ezav.recognizer.recognizer import Recognizer
-
-_HOMES = {
-    "Calibration": "calibration",
-    "Candidate": "prediction",
-    "Event": "events",
-    "Moment": "prediction",
-    "Prediction": "prediction",
-    "Recognizer": "recognizer",
-    "ScanSettings": "events",
-}
+else:
+    __getattr__, __dir__ = attach(
+        __name__,
+        {
+            "Calibration": "ezav.recognizer.calibration",
+            "Candidate": "ezav.recognizer.prediction",
+            "Event": "ezav.recognizer.events",
+            "Moment": "ezav.recognizer.prediction",
+            "Prediction": "ezav.recognizer.prediction",
+            "Recognizer": "ezav.recognizer.recognizer",
+            "ScanSettings": "ezav.recognizer.events",
+        },
+    )
 
 __all__ = [
     "Calibration",
@@ -34,14 +38,3 @@ __all__ = [
     "Recognizer",
     "ScanSettings",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Late, so that `ezav scan --help` need not load torch.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ezav.recognizer' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ezav.recognizer.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
