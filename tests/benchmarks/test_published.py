@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ezav.benchmarks.published import published_results, suite_name
-from tests.shared_data import shared
+from tests.shared_data import FIXTURES
 
 SETTINGS = {"Main features": "main", "cls features": "cls", "CLIP/CLAP features": "clipclap"}
 
@@ -15,7 +15,7 @@ SETTINGS = {"Main features": "main", "cls features": "cls", "CLIP/CLAP features"
 def test_rows_are_those_of_the_sheet() -> None:
     expected = {}
     setting = None
-    for line in shared("PEERS.md").read_text().splitlines():
+    for line in (FIXTURES / "published.md").read_text().splitlines():
         for heading, name in SETTINGS.items():
             if line.startswith(heading):
                 setting = name

@@ -19,7 +19,7 @@ from ezav.features.importers import import_features
 from ezav.features.importers.blocks import join
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from tests.features.importers.small_benchmark import write_class_split
-from tests.shared_data import shared
+from tests.shared_data import class_lists, published_text
 
 # Classes and clips of train, val_seen, val_unseen, test_seen, test_unseen: the benchmark's paper.
 OFFICIAL = {
@@ -28,7 +28,6 @@ OFFICIAL = {
     "vggsound-main": ((138, 70351), (138, 7817), (69, 3102), (207, 9032), (69, 3450)),
     "vggsound-clipclap": ((138, 70351), (138, 7817), (69, 3102), (207, 9032), (64, 3200)),
 }
-FOLDERS = {"ucf": "UCF", "vggsound": "VGGSound", "activitynet": "ActivityNet"}
 
 
 def sizes(plan: Simulation) -> tuple[tuple[int, int], ...]:
@@ -56,8 +55,8 @@ def real_plan(suite: str, **options: Any) -> Simulation:
     text = {"ucf": "ucf", "vggsound": "vggsound", "activitynet": "activity"}[dataset]
     return plan_simulation(
         suite,
-        text=[shared("data", "text", "word2vec", f"word_embeddings_{text}_normed.npy")],
-        class_split=shared("data", "official", FOLDERS[dataset], "class-split"),
+        text=[published_text("word2vec", f"word_embeddings_{text}_normed.npy")],
+        class_split=class_lists(dataset),
         **options,
     )
 
@@ -70,7 +69,7 @@ def test_official_lists_and_real_text(suite: str) -> None:
     if suite == "ucf-cls":
         # Counted in the official clip list, not spread evenly.
         assert plan.clips["train", "Archery"] != plan.clips["train", "Bowling"]
-        path = shared("data", "official", "UCF", "class-split", "cls_split", "stage_1_train.csv")
+        path = class_lists("ucf") / "cls_split" / "stage_1_train.csv"
         assert plan.clips["train", "Archery"] == path.read_text().count(",Archery,")
 
 

@@ -1,11 +1,11 @@
-"""The published text embedding files, where the real data is at hand."""
+"""The published text embedding files: word2vec always, CLIP and CLAP where they are at hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ezav.classes import ClassEmbeddings
-from tests.shared_data import shared
+from tests.shared_data import published_text
 
 FILES = {
     "ucf word2vec": ("word2vec", "word_embeddings_ucf_normed.npy", 101, 300),
@@ -20,7 +20,7 @@ FILES = {
 
 def path_of(key: str) -> Path:
     folder, name, _, _ = FILES[key]
-    return shared("data", "text", folder, name)
+    return published_text(folder, name)
 
 
 def load(key: str) -> ClassEmbeddings:

@@ -12,7 +12,7 @@ from ezav.encoders.overlap import find_overlap, known_labels, read_labels
 from ezav.encoders.registry import cards
 from ezav.errors import EzavError
 from tests.encoders import checkpoints
-from tests.shared_data import shared
+from tests.shared_data import class_lists
 
 KINETICS = ["playing guitar", "applying cream", "riding a bike", "running on treadmill", "dunking"]
 
@@ -128,7 +128,7 @@ def test_label_lists_are_whole(name: str, count: int) -> None:
 
 def test_published_unseen_classes() -> None:
     """Some of UCF-GZSL's unseen classes are in Kinetics-400."""
-    split = shared("data/official/UCF/class-split/cls_split/stage_2_test_unseen.csv")
+    split = class_lists("ucf") / "cls_split" / "stage_2_test_unseen.csv"
     unseen = read_labels(split)
     found = find_overlap(unseen, known_labels("Kinetics-400"), "Kinetics-400")
     assert len(unseen) == 9

@@ -60,7 +60,7 @@ class Slow(MeanColour):
     """Wide enough a target for a kill."""
 
     def __init__(self) -> None:
-        super().__init__(pause=0.04)
+        super().__init__(pause=float(os.environ.get("EZAV_TEST_PAUSE", 0.04)))
 
 
 class Hostile(MeanColour):
@@ -82,7 +82,10 @@ class Hostile(MeanColour):
 
 
 class Hoarder(MeanColour):
-    """Takes 40 MB more every twentieth of a second; with torch loaded nothing limits addresses."""
+    """Takes 40 MB more every twentieth of a second, to 800 MB, and never answers.
+
+    With torch loaded nothing limits addresses.
+    """
 
     def __init__(self) -> None:
         import torch  # noqa: F401
@@ -90,11 +93,11 @@ class Hoarder(MeanColour):
         super().__init__()
 
     def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
-        hoard = []
-        while len(hoard) < 200:
-            hoard.append(np.ones(40 << 20, np.uint8))
+        hoard: list[np.ndarray] = []
+        while True:
+            if len(hoard) < 20:
+                hoard.append(np.ones(40 << 20, np.uint8))
             time.sleep(0.05)
-        return super().encode(clips)
 
 
 class OnDevice(MeanColour):

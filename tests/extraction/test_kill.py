@@ -13,17 +13,28 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ezav.extraction import extract
+from ezav.extraction import Progress, extract
 from ezav.features import FeatureStore
 from ezav.features.verify import verify_store
 from tests.extraction.encoders import AUDIO, SLOW, TEXT
+from tests.waiting import MINUTES, wait_until
 
 
 def kill_one(videos: Path, out: Path, clips: int, later: float) -> None:
-    """Extract in a forked process; kill it when it has done so many clips, and a little later."""
+    """Extract in a forked process; kill it when it has done so many clips, and a little later.
+
+    Eight clips later it waits for that, so that it never ends before.
+    """
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
+        done = []
+
+        def tell_or_wait(_: Progress) -> None:
+            done.append(os.write(tell, b"."))
+            if len(done) > clips + 8:
+                signal.pause()
+
         try:
             extract(
                 videos,
@@ -32,7 +43,7 @@ def kill_one(videos: Path, out: Path, clips: int, later: float) -> None:
                 audio=AUDIO,
                 text=TEXT,
                 workers=2,
-                on_progress=lambda _: os.write(tell, b"."),
+                on_progress=tell_or_wait,
             )
         finally:
             os._exit(0)
@@ -43,7 +54,7 @@ def kill_one(videos: Path, out: Path, clips: int, later: float) -> None:
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     os.close(told)
-    assert os.WIFSIGNALED(status)  # it had not finished before
+    assert os.WIFSIGNALED(status)
 
 
 def test_kills_at_random_moments_change_nothing(videos: Path, tmp_path: Path) -> None:
@@ -75,23 +86,23 @@ def test_an_interrupt_keeps_what_is_finished(videos: Path, tmp_path: Path) -> No
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "EZAV_TEST_PAUSE": "0.5"},
         # A suite that runs in the background of a shell is told to ignore interrupts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     shards = tmp_path / "s" / "shards"
-    for _ in range(600):
-        journals = list(shards.glob("*.journal"))
-        if journals and journals[0].stat().st_size > 3_000:
-            break
-        time.sleep(0.05)
+    wait_until(
+        lambda: any(path.stat().st_size > 3_000 for path in shards.glob("*.journal")),
+        "some clips in the journal",
+    )
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=MINUTES)
     assert process.returncode == 130
     assert "interrupted; what was finished is kept" in errors
     assert "Traceback" not in errors
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=MINUTES)
     assert alive == []
     report = extract(videos, tmp_path / "s", visual=SLOW, audio=AUDIO, text=TEXT, workers=2)
     assert report.earlier >= 3
@@ -110,7 +121,7 @@ def test_a_full_disk_is_one_line(videos: Path, tmp_path: Path) -> None:
     arguments = ["extract", str(videos), "--out", str(tmp_path / "s"), "--workers", "1"]
     arguments += ["--visual", SLOW, "--audio", AUDIO, "--text", TEXT]
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=MINUTES
     )
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if "cannot write" in line]

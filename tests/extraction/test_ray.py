@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ezav.errors import EzavError
 from ezav.extraction import EncoderSpec, Progress, RayPool, extract
 from ezav.features import FeatureStore
 from tests.extraction.encoders import AUDIO, LIGHT, VISUAL
+from tests.waiting import wait_until
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -50,10 +50,8 @@ def test_the_same_store_though_a_machine_dies(cluster: Any, videos: Path, tmp_pa
         **how,
     )
     assert killed == [1]
-    deadline = time.monotonic() + 60  # the cluster notices a death by missed heartbeats
-    while sum(node["Alive"] for node in ray.nodes()) != 1:
-        assert time.monotonic() < deadline, "the machine was not killed"
-        time.sleep(0.2)
+    # The cluster notices a death by missed heartbeats.
+    wait_until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1, "the death of a machine")
     assert (there.added, there.fingerprint) == (30, here.fingerprint)
     index = FeatureStore.open(tmp_path / "there").index
     assert index.column("clip").to_pylist() == sorted(set(index.column("clip").to_pylist()))

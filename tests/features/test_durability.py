@@ -28,24 +28,28 @@ from ezav.features.writer import StoreWriter
 store, log, count, kills = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 clips = [make_clip(number) for number in range(count)]
 
-def write():
+def write(most):
     told = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     with StoreWriter(store, HEADER, shard_clips=7) as writer:
         for clip in clips:
             if clip["clip"] not in writer.done:
                 writer.add(**clip)
                 os.write(told, (clip["clip"] + " ").encode())
+                most -= 1
+                if not most:
+                    signal.pause()  # it is killed here if not before
         writer.finish(splits_of(clips), [embeddings()])
 
 write_store(log + ".warm-up")  # so that no child spends its short life on imports
 open(log, "w").close()
 draw, killed = random.Random(0), 0
 for attempt in range(kills):
+    more = draw.randrange(9)
     if (pid := os.fork()) == 0:
-        write()
+        write(more + 4)
         os._exit(0)
-    # A random moment of its work, however busy the machine is: after 0 to 8 more clips.
-    enough, ended = os.path.getsize(log) + 9 * draw.randrange(9), 0
+    # A random moment of its work, however busy the machine is: after some more clips.
+    enough, ended = os.path.getsize(log) + 9 * more, 0
     while not ended and os.path.getsize(log) < enough:
         ended = os.waitpid(pid, os.WNOHANG)[0]
         time.sleep(0.0005)

@@ -9,16 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ezav.errors import EzavError
 from ezav.media import FrameSpec, read_clip
-from ezav.media.codec import require_torchcodec
 from tests.media.files import write_clip
 from tests.shared_data import shared
 
-try:
-    require_torchcodec()
-except EzavError as problem:
-    pytest.skip(f"{problem.message}; nothing to compare", allow_module_level=True)
+pytestmark = pytest.mark.apart("torchcodec")
 
 SPECS = (FrameSpec.uniform(8), FrameSpec.at_fps(3, short_side=64), FrameSpec.middle())
 

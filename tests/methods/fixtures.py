@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch
-from tests.shared_data import shared
+from tests.shared_data import AUTHORS
 
 
 class Fixture:
     """One `*_parity.npz`, by the prefix of its keys."""
 
     def __init__(self, name: str) -> None:
-        self.arrays = np.load(shared("fixtures", f"{name}_parity.npz"))
+        self.arrays = np.load(AUTHORS / f"{name}_parity.npz")
 
     def __getitem__(self, key: str) -> Tensor:
         array = self.arrays[key]

@@ -26,14 +26,21 @@ from tests.methods.fixtures import (
 
 @pytest.fixture(scope="module")
 def reference() -> Fixture:
-    return Fixture("avca_tiny")
+    return Fixture("avca")
+
+
+SIZES = {
+    "encoder_hidden": 24,
+    "decoder_hidden": 20,
+    "token_dim": 18,
+    "out_dim": 10,
+    "head_dim": 4,
+    "mlp_dim": 14,
+}
 
 
 def load(reference: Fixture, **config) -> AVCA:
-    method = AVCA(
-        AVCAConfig(encoder_hidden=24, decoder_hidden=20, momentum=0.99, **config),
-        Dims(audio=16, visual=24, text=300),
-    )
+    method = AVCA(AVCAConfig(**SIZES, momentum=0.99, **config), Dims(audio=16, visual=24, text=20))
     method.network.load_state_dict(from_published(reference.under("state")))
     without_dropout(method)
     return method

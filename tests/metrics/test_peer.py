@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ezav.metrics import peer_distances, peer_evaluation, peer_grid, seen_unseen_curve
-from tests.shared_data import shared
+from tests.shared_data import AUTHORS
 
 CASES = ("generic", "ties", "emptyclass")
 CODES = {"avca": "AVCA", "tcaf": "TCAF", "clipclap": "ClipClap"}
 
 
 def load(case: str, code: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    inputs = dict(np.load(shared("fixtures", f"eval_{case}.npz")))
-    return inputs, json.loads(shared("fixtures", f"eval_{case}.{CODES[code]}.json").read_text())
+    inputs = dict(np.load(AUTHORS / f"eval_{case}.npz"))
+    return inputs, json.loads((AUTHORS / f"eval_{case}.{CODES[code]}.json").read_text())
 
 
 def arrange(inputs: dict[str, np.ndarray]) -> tuple[Tensor, Tensor, np.ndarray]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from ezav.cli import report as command
 from ezav.errors import EzavError
 from tests.reports.fake_runs import write_run
+from tests.waiting import MINUTES
 
 
 def call(*arguments: str) -> tuple[command.ReportCommand, dict[str, Any]]:
@@ -60,10 +61,12 @@ def test_without_runs_it_says_how() -> None:
 def browser() -> Iterator[Any]:
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
-        pytest.skip("no chromium on this machine")
+        pytest.skip("needs a browser: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        opened = started.chromium.launch(
+            executable_path=executable, args=["--no-sandbox"], timeout=1000 * MINUTES
+        )
         yield opened
         opened.close()
 
@@ -76,6 +79,7 @@ def test_the_page_fits_a_phone_and_a_desktop(tmp_path: Path, browser: Any) -> No
     for width in (390, 1200):
         problems: list[str] = []
         page = browser.new_page(viewport={"width": width, "height": 900})
+        page.set_default_timeout(1000 * MINUTES)
         page.on("console", lambda message: problems.append(message.text))  # noqa: B023
         page.on("pageerror", lambda error: problems.append(str(error)))  # noqa: B023
         page.on("request", lambda request: problems.append(request.url))  # noqa: B023

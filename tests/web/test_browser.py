@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.recognizer import small_run
+from tests.waiting import MINUTES, wait_until
 from tests.web.conftest import Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: install chromium")
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Tab:
         if names is not None:
             self.tab.fill("#ezav-classes textarea", names)
         self.tab.set_input_files("#ezav-clip input[type=file]", str(clip))
-        self.tab.wait_for_selector(".ezav-ranked, .ezav-message", timeout=60_000)
+        self.tab.wait_for_selector(".ezav-ranked, .ezav-message")
 
     def rows(self) -> list[list[str]]:
         """Name, kind and percent of each ranked row."""
@@ -51,14 +51,23 @@ class Tab:
 def browser() -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=1000 * MINUTES
+        )
         yield browser
         browser.close()
 
 
+def new_page(browser: Any, width: int = 1200) -> Any:
+    """An empty page that waits for minutes, not for Playwright's 30 seconds."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(1000 * MINUTES)
+    return page
+
+
 @pytest.fixture(params=[1200])
 def tab(browser: Any, page: Page, request: pytest.FixtureRequest) -> Iterator[Tab]:
-    found = browser.new_page(viewport={"width": request.param, "height": 900})
+    found = new_page(browser, width=request.param)
     watched = Tab(found)
     found.on("request", lambda one: watched.fetched.append(one.url))
     found.on("console", lambda m: watched.errors.append(m.text) if m.type == "error" else None)
@@ -148,7 +157,7 @@ def test_files_that_are_no_clip_or_lack_something(tab: Tab, tmp_path: Path) -> N
 
 def test_an_example_is_one_click(tab: Tab) -> None:
     tab.tab.get_by_text("0", exact=True).click()  # named after its file, 0.mp4
-    tab.tab.wait_for_selector(".ezav-ranked", timeout=60_000)
+    tab.tab.wait_for_selector(".ezav-ranked")
     assert tab.tab.query_selector("#ezav-clip video")
     tab.tab.click("#ezav-clip button[aria-label='Clear']")
     tab.tab.wait_for_selector(".ezav-hint")
@@ -158,13 +167,10 @@ def test_an_example_is_one_click(tab: Tab) -> None:
 
 def test_the_upload_goes_when_the_page_is_closed(browser: Any, page: Page, tmp_path: Path) -> None:
     clip = small_run.write_video(tmp_path / "mine.mp4", ["dark room"])
-    tab = browser.new_page()
+    tab = new_page(browser)
     tab.goto(page.address)
     tab.wait_for_selector("#ezav-classes textarea")
     Tab(tab).ask(clip)
     assert list(page.folder.rglob("mine.mp4"))
     tab.close()
-    until = time.monotonic() + 20
-    while list(page.folder.rglob("mine.mp4")) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not list(page.folder.rglob("mine.mp4"))
+    wait_until(lambda: not list(page.folder.rglob("mine.mp4")), "the upload to go")

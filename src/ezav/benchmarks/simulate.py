@@ -223,7 +223,7 @@ def write_files(plan: Simulation, root: str | Path) -> Path:
     Raises:
         EzavError: the folder exists already.
     """
-    from ezav.features.importers import fixtures
+    from ezav.features.importers import writing
     from ezav.features.importers.importer import SIMULATED_MARK
 
     root = Path(root)
@@ -235,9 +235,9 @@ def write_files(plan: Simulation, root: str | Path) -> Path:
     (root / SIMULATED_MARK).write_text(
         "These features are drawn at random; nothing made of them says how good a method is.\n"
     )
-    fixtures.write_class_lists(root / "class-split", plan.classes, dataset, plan.setting, column)
+    writing.write_class_lists(root / "class-split", plan.classes, dataset, plan.setting, column)
     folder = root / "features" / plan.features.folder
-    fixtures.write_features(folder, plan.layout, plan.setting, plan.blocks())
+    writing.write_features(folder, plan.layout, plan.setting, plan.blocks())
     alone = plan.text[1:] if len(plan.text) == 3 else plan.text
     for one, (_, files, _) in zip(alone, plan.layout.text_files(dataset), strict=True):
         known = dict(zip(one.names, one.vectors.numpy()))
@@ -246,7 +246,7 @@ def write_files(plan: Simulation, root: str | Path) -> Path:
             text: known[name] if name in known else _other_vector(text, one.dim, plan.seed)
             for name, text in plan.classes.text_names.items()
         }
-        fixtures.write_text_file(folder / "text" / files[0], rows)
+        writing.write_text_file(folder / "text" / files[0], rows)
     return folder
 
 

@@ -13,14 +13,11 @@ from ezav.errors import EzavError
 from ezav.features.importers.class_split import ClassSplit, read_class_split
 from ezav.features.importers.text import align_text, misassignments, published_order, read_text
 from tests.features.importers.small_benchmark import write_class_split
-from tests.shared_data import shared
-
-FOLDERS = {"ucf": "UCF", "vggsound": "VGGSound", "activitynet": "ActivityNet"}
+from tests.shared_data import class_lists, published_text
 
 
 def real(dataset: str, setting: str = "cls", column: str = "manual") -> ClassSplit:
-    folder = shared("data", "official", FOLDERS[dataset], "class-split")
-    return read_class_split(folder, dataset, setting, column)
+    return read_class_split(class_lists(dataset), dataset, setting, column)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +58,7 @@ def test_clean_and_jerk_is_given_cliff_diving() -> None:
 )
 def test_rows_of_the_real_text_files(dataset: str, file: str) -> None:
     """By name each class has its own vector; published, what sorting by manual name gives."""
-    path = shared("data", "text", *file.split("/"))
+    path = published_text(*file.split("/"))
     classes = real(dataset)
     rows = np.load(path, allow_pickle=True).item()  # our own file, not a user's
     text = read_text(path, "text")

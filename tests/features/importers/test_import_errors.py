@@ -17,8 +17,8 @@ from ezav.errors import EzavError
 from ezav.features import FeatureStore
 from ezav.features.importers import import_features
 from ezav.features.importers.class_split import read_class_split
-from ezav.features.importers.fixtures import small_blocks, write_cache, write_fixture
 from ezav.features.importers.layouts import LAYOUTS
+from tests.features.importers.published_files import small_blocks, write_cache, write_fixture
 from tests.features.importers.small_benchmark import write_class_split
 
 AUDIO = "features/cls_features/audio"

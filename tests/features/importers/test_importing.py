@@ -23,11 +23,11 @@ from ezav.features.importers import intake as intake_module
 from ezav.features.importers.blocks import Block, join, one_token_each
 from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.files import _read_h5, file_blocks
-from ezav.features.importers.fixtures import write_cache, write_fixture
 from ezav.features.importers.layouts import LAYOUTS
 from ezav.features.verify import verify_store
+from tests.features.importers.published_files import write_cache, write_fixture
 from tests.features.importers.small_benchmark import write_class_split
-from tests.shared_data import shared
+from tests.shared_data import class_lists
 
 SPLIT_FOLDERS = {
     "train": "stage_1_train",
@@ -304,7 +304,7 @@ def test_clips_of_an_import_that_was_given_up_are_left_out(
 
 def test_real_class_lists(tmp_path: Path) -> None:
     """The 51 classes of UCF's main split and the 48 of cls, out of 101."""
-    lists = shared("data", "official", "UCF", "class-split")
+    lists = class_lists("ucf")
     options: dict[str, Any] = {"dataset": "ucf", "setting": "main", "class_split": lists}
     write_fixture(tmp_path / "UCF", "avca", clips=1, **options)
     report, store = bring_in("avca", tmp_path / "UCF", setting="main")
