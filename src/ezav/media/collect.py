@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
 from ezav.media.clip import Clip, FrameSpec
 from ezav.media.container import Source
 from ezav.media.decode import Picture, Problems, Sound
-from ezav.media.picture import Converter
+from ezav.media.picture import Converter, UnconvertibleError
 from ezav.media.sampling import Sampler
 from ezav.media.scan import Extent
 from ezav.media.sound import Timeline
@@ -73,6 +74,8 @@ class Collector:
         self.pictures = 0
         self.picture = Extent(inf, -inf)
         """From the first to the end of the last picture that was decoded."""
+        self.refused = ""
+        """Why pictures were left out."""
         self._earlier: Picture | None = None
         """The last picture that began and, by its own length, ended before `begin`."""
 
@@ -89,13 +92,22 @@ class Collector:
             self._count(self.begin, item.time)
         self._earlier = None
         for sampler in self.samplers:
-            # Of every frame, each belongs to the window in which it begins.
-            if sampler.instants is not None or item.time >= self.begin:
-                sampler.add(item)
+            # Of every frame, each belongs to the window in which it begins, and comes once.
+            if sampler.instants is not None or (item.time >= self.begin and not item.repeated):
+                with self._refusing():
+                    sampler.add(item)
         if item.time + item.length > self.begin:
-            self._count(item.time, item.time + item.length)
+            self._count(item.time, item.time + item.length, repeated=item.repeated)
         else:
             self._earlier = item
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Pictures that cannot be converted are left out."""
+        try:
+            yield
+        except UnconvertibleError as error:
+            self.refused = str(error)
 
     def last_is_shown(self) -> None:
         """No further picture begins before `end`: the last one is shown until then."""
@@ -105,8 +117,8 @@ class Collector:
         elif self.pictures:
             self.picture.end = max(self.picture.end, self.end)
 
-    def _count(self, begin: float, end: float) -> None:
-        self.pictures += 1
+    def _count(self, begin: float, end: float, repeated: bool = False) -> None:
+        self.pictures += not (repeated and self.pictures)
         self.picture.begin = min(self.picture.begin, begin)
         # In order of time: each is shown until the next, whatever length it was given.
         self.picture.end = end
@@ -128,9 +140,13 @@ class Collector:
         shown_until = min(self.picture.end, self.end)
         if self.pictures:
             for sampler in self.samplers:
-                frames = sampler.finish(shown_until, origin)
+                frames = None
+                with self._refusing():
+                    frames = sampler.finish(shown_until, origin)
                 if frames is not None:
                     video[sampler.spec] = frames
+        if self.refused and video:
+            problems.note(f"some {self.refused}")
         audio = {}
         for rate in self.wanted.rates:
             waveform = self.sound.waveform(rate, origin)
@@ -160,7 +176,7 @@ class Collector:
         both = source.video is not None and source.audio is not None and self.wanted.specs
         if both and self.wanted.rates and not video and not audio:
             no_frames = no_samples = f"0 frames and 0 samples decoded{of}"
-        no_video = "" if video or not self.wanted.specs else no_frames
+        no_video = "" if video or not self.wanted.specs else self.refused or no_frames
         no_audio = "" if audio or not self.wanted.rates else no_samples
         if source.video is None and no_video:
             no_video = "no video stream"
@@ -204,7 +220,7 @@ def note_losses(
             continue
         length = reached = found[name].length
         if source.exact and stream.duration and not _NO_LENGTHS & source.formats:
-            claimed = float(stream.duration * (stream.time_base or 0)) - problems.skipped
+            claimed = source.length_of(stream) - problems.skipped
             if _FROM_ZERO & source.formats:
                 reached = last - first
         elif cut:

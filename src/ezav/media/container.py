@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer
+from av.container import Flags, InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
+
+from ezav.media.chained import Chain, links
 
 # FFmpeg also "plays" playlists that open other files or addresses, devices, single pictures,
 # subtitles and plain text. None of them is a recording, and the first kind is unsafe.
@@ -30,6 +33,10 @@ _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}
 _MAX_PIXELS = 16_384 * 16_384
 # Other containers only estimate how long they are, from the bit rate.
 _EXACT = {"mov", "mp4", "matroska", "avi", "wav", "asf", "ogg", "flac", "aiff", "w64"}
+_FRAGMENTED = {"mov", "mp4"}
+_LATE = 0.1
+"""Seconds; what begins no later begins at the beginning, but for the order of its pictures."""
+_SPECIAL = Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
 
 
@@ -52,6 +59,8 @@ class Source:
     video: VideoStream | None
     audio: AudioStream | None
     unread: tuple[VideoStream | AudioStream, ...] = ()
+    chain: Chain | None = None
+    """What follows the container in the same file, in one stream with it."""
 
     def only(self, video: bool, audio: bool) -> Source:
         """The source without a stream that nobody asked for."""
@@ -61,7 +70,27 @@ class Source:
             for stream in (self.video, self.audio, *self.unread)
             if stream is not None and stream not in kept
         )
-        return Source(self.container, *kept, unread)
+        return Source(self.container, *kept, unread, self.chain)
+
+    def demux(self) -> Iterator[Packet]:
+        """All packets of the file, on one clock."""
+        end = 0.0
+        for packet in self.container.demux():
+            if packet.pts is not None and self.chain is not None:
+                last = packet.pts + (packet.duration or 0)
+                end = max(end, float(last * packet.time_base))
+            yield packet
+        for packet, later in () if self.chain is None else self.chain.packets(end):
+            own = next((s for s in self.container.streams if s.index == packet.stream.index), None)
+            if own is None or own.type != packet.stream.type:
+                continue
+            base = own.time_base or packet.time_base
+            for name in ("pts", "dts"):
+                if (stamp := getattr(packet, name)) is not None:
+                    setattr(packet, name, round((stamp * packet.time_base + later) / base))
+            packet.duration = round((packet.duration or 0) * packet.time_base / base)
+            packet.time_base = base
+            yield packet
 
     @property
     def formats(self) -> set[str]:
@@ -77,19 +106,31 @@ class Source:
     def length(self) -> float | None:
         """Seconds that the container has as a whole, where it says that and not only guesses."""
         duration = self.container.duration if self.exact else None
-        return duration / av.time_base if duration else None
+        return duration / av.time_base + self._chained if duration else None
+
+    @property
+    def _chained(self) -> float:
+        return 0.0 if self.chain is None else self.chain.length
 
     @property
     def claimed(self) -> float | None:
         """The length the file says it has, in seconds."""
-        lengths = [
-            float(stream.duration * stream.time_base)
-            for stream in (self.video, self.audio)
-            if stream is not None and stream.duration and stream.time_base
-        ]
+        streams = (self.video, self.audio)
+        lengths = [length for one in streams if one is not None and (length := self.length_of(one))]
         if lengths:
-            return max(lengths)
+            return max(lengths) + self._chained
         return self.container.duration / av.time_base if self.container.duration else None
+
+    def length_of(self, stream: VideoStream | AudioStream) -> float:
+        """The length that the file gives a stream, in seconds; 0 if it gives none."""
+        if not stream.duration or not stream.time_base:
+            return 0.0
+        length, begin = stream.duration, stream.start_time or 0
+        # A fragment that was cut out of a longer recording is said to last from its beginning.
+        late = begin * stream.time_base > _LATE and begin < length
+        if late and _FRAGMENTED & self.formats and not stream.frames:
+            length -= begin
+        return float(length * stream.time_base)
 
 
 @cache
@@ -130,7 +171,8 @@ def check_file(path: Path) -> None:
 def open_source(path: str | Path) -> Iterator[Source]:
     """Open the file for decoding in this one thread, with its first real picture and sound.
 
-    Cover art is no picture. Of several streams the file's default one is taken, else the first.
+    Cover art is no picture. Of several streams the file's default one is taken, else the first;
+    of several sounds one that belongs to the picture's programme and is no commentary.
 
     Raises:
         UnreadableError: it cannot be opened; the text says why.
@@ -142,29 +184,47 @@ def open_source(path: str | Path) -> Iterator[Source]:
         "protocol_whitelist": "file",
         "format_whitelist": _readable_formats(),
     }
+    chain = None
     try:
-        container = av.open(str(path), metadata_errors="ignore", container_options=options)
+        if len(begins := links(path)) > 1:
+            chain = Chain(path, begins)
+            container = chain.first()
+        else:
+            container = av.open(str(path), metadata_errors="ignore", container_options=options)
     except MemoryError:
         raise UnreadableError("needs more memory than allowed") from None
     except (av.FFmpegError, ValueError, UnicodeError, OSError) as error:
         raise UnreadableError(_why_not(path, error)) from None
     with container:
+        # Stamps of display that are made up from those of decoding are in the wrong order.
+        container.flags &= ~cast(int, Flags.gen_pts.value)
         video = _choose([stream for stream in container.streams.video if _is_moving(stream)])
-        audio = _choose([stream for stream in container.streams.audio if _can_decode(stream)])
+        audio = _sound_of(container, video)
         for stream in (video, audio):
             if stream is not None:
                 # One thread each: the clips are spread over processes instead.
                 stream.codec_context.thread_count = 1
         if video is not None:
             video.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
-        yield Source(container, video, audio)
+        yield Source(container, video, audio, chain=chain)
 
 
 def _choose(streams: list[_Stream]) -> _Stream | None:
-    for stream in streams:
+    plain = [stream for stream in streams if not stream.disposition & _SPECIAL] or streams
+    for stream in plain:
         if stream.disposition & Disposition.default:
             return stream
-    return streams[0] if streams else None
+    return plain[0] if plain else None
+
+
+def _sound_of(container: InputContainer, video: VideoStream | None) -> AudioStream | None:
+    streams = [stream for stream in container.streams.audio if _can_decode(stream)]
+    if video is not None and len(streams) > 1:
+        # FFmpeg knows the programmes: where the picture's has sound, that is what differs.
+        related = container.streams.best("audio", related=video)
+        if related in streams and related != container.streams.best("audio"):
+            return related
+    return _choose(streams)
 
 
 def _is_moving(stream: VideoStream) -> bool:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from ezav.media.channels import Mixer, UnknownSamplesError
 from ezav.media.clock import Clock
 from ezav.media.container import Source
+from ezav.media.stamps import PictureStamps, SoundStamps, Times
 
 _MAX_ERRORS = 100
 """Undecodable packets of one stream after which the rest of it is given up."""
+_LOOKED_AT = 12
+"""Pictures of a stream that is not decoded in the order of display, to see whether their stamps
+are; at most."""
+_CANCELLED = "sound: the channels cancel each other out, the strongest one is used"
 
 
 @dataclass(slots=True)
@@ -28,6 +36,8 @@ class Picture:
     frame: VideoFrame
     time: float
     length: float
+    repeated: bool = False
+    """It is the picture before, which the file says is still shown."""
 
 
 @dataclass(slots=True)
@@ -129,16 +139,10 @@ class _End:
 
 
 def _demuxed(source: Source, problems: Problems) -> Iterator[Packet]:
-    found = source.container.demux()
-    while True:
-        try:
-            packet = next(found, None)
-        except (av.FFmpegError, ValueError) as error:
-            problems.note(f"reading stopped: {_text(error)}")
-            return
-        if packet is None:
-            return
-        yield packet
+    try:
+        yield from source.demux()
+    except (av.FFmpegError, ValueError) as error:
+        problems.note(f"reading stopped: {_text(error)}")
 
 
 def decode(
@@ -154,139 +158,145 @@ def decode(
         problems: told what is damaged.
         given: the packets, where they have been read already.
     """
-    readers: dict[int, _Reader] = {}
+    readers: dict[int, _PictureReader | _SoundReader] = {}
     if source.video is not None:
-        rate = source.video.average_rate or source.video.guessed_rate
-        step = 1 / float(rate) if rate else 0.04
-        tick = float(source.video.time_base or 0)
-        readers[source.video.index] = _Reader("picture", _Times(step), tick, problems)
+        readers[source.video.index] = _PictureReader(source.video, problems)
     if source.audio is not None:
-        readers[source.audio.index] = _Reader("sound", _Times(0.0), 0.0, problems)
+        readers[source.audio.index] = _SoundReader(source.audio, problems)
     for packet in packets(source, problems) if given is None else given:
         yield from readers[packet.stream.index].read(packet)
 
 
-class _Times:
-    """Seconds of each frame: its time stamp where that goes on, else the last one's end."""
-
-    def __init__(self, step: float) -> None:
-        self.step = step
-        self.shift = 0.0
-        self.last: float | None = None
-        self.end = 0.0
-
-    def tell(self, stamp: float | None, length: float) -> tuple[float, bool]:
-        """The time of a frame `length` seconds long, and whether its stamp had to be mended."""
-        time = self.end if stamp is None else stamp + self.shift
-        mended = False
-        if self.last is not None and time - self.last < -1e-6:
-            self.shift += self.end - time
-            time, mended = self.end, True
-        self.last, self.end = time, time + length
-        return time, mended
-
-
 class _Reader:
-    def __init__(self, name: str, times: _Times, tick: float, problems: Problems) -> None:
+    """Packets of one stream to frames, past damage."""
+
+    def __init__(self, name: str, problems: Problems) -> None:
         self.name = name
-        self.times = times
-        self.tick = tick
         self.problems = problems
+        self.times = Times(overlaps=name == "sound")
         self.errors = 0
         self.waiting = False
+        """For a key frame: what comes before depends on a picture that was lost."""
         self.given_up = False
 
-    def read(self, packet: Packet) -> Iterator[Picture | Sound]:
+    def decoded(self, packet: Packet) -> list[VideoFrame] | list[AudioFrame] | None:
+        """The frames that a packet gives; None if it cannot be used."""
         if self.given_up:
-            return
+            return None
         if packet.size and packet.has_sidedata("encryption_info"):
-            self.problems.note("encrypted")
-            self.given_up = True
-            return
-        if self.waiting:
-            if not packet.is_keyframe:
-                return
-            packet.stream.codec_context.flush_buffers()
-            self.waiting = False
+            self.give_up("encrypted")
+            return None
         try:
-            frames = packet.decode()
+            return packet.decode()
         except MemoryError:
             raise
         except (av.FFmpegError, ValueError) as error:
-            self._failed(packet, error)
-            return
-        for frame in frames:
-            item = self._picture(frame) if isinstance(frame, VideoFrame) else self._sound(frame)
-            if item is not None:
-                yield item
-            if self.waiting:
-                return
+            time = None if packet.pts is None else float(packet.pts * packet.time_base)
+            self.error(time, _text(error))
+            if self.errors >= _MAX_ERRORS:
+                self.give_up(f"{self.name} given up after {_MAX_ERRORS} damaged packets")
+            return None
 
-    def _failed(self, packet: Packet, error: Exception) -> None:
-        time = None if packet.pts is None else float(packet.pts * packet.time_base)
-        self._error(time, _text(error))
-        self.waiting = self.name == "picture"
-        if self.errors >= _MAX_ERRORS:
-            self.problems.note(f"{self.name} given up after {_MAX_ERRORS} damaged packets")
-            self.given_up = True
-
-    def _error(self, time: float | None, text: str) -> None:
+    def error(self, time: float | None, text: str) -> None:
         self.errors += 1
         self.problems.error(self.name, time, text)
 
-    def _picture(self, frame: VideoFrame) -> Picture | None:
-        if frame.is_corrupt:
-            self._error(frame.time, "incomplete frame")
-            self.waiting = True
-            return None
-        length = frame.duration * self.tick if frame.duration and self.tick else self.times.step
-        return Picture(frame, self._time(frame.time, length), length)
+    def give_up(self, why: str) -> None:
+        self.problems.note(why)
+        self.given_up = True
 
-    def _sound(self, frame: AudioFrame) -> Sound | None:
-        if not frame.samples or not frame.sample_rate:
-            return None
-        time = self._time(frame.time, frame.samples / frame.sample_rate)
-        return Sound(mono(frame), frame.sample_rate, time)
-
-    def _time(self, stamp: float | None, length: float) -> float:
+    def time(self, stamp: float | None, length: float) -> float:
         time, mended = self.times.tell(stamp, length)
         if mended:
             self.problems.mended(self.name)
         return time
 
 
-def mono(frame: AudioFrame) -> NDArray[np.float32]:
-    """The mean of all channels, float32 `[S]`, full scale at 1.
+class _PictureReader(_Reader):
+    def __init__(self, stream: VideoStream, problems: Problems) -> None:
+        super().__init__("picture", problems)
+        rate = stream.average_rate or stream.guessed_rate
+        step = 1 / float(rate) if rate else 0.04
+        self.stamps = PictureStamps(float(stream.time_base or 0), step)
+        # Held back until their stamps have been looked at; None once that is done.
+        self.first: list[VideoFrame] | None = [] if stream.codec_context.has_b_frames else None
+        self.last: Picture | None = None
 
-    Example:
-        >>> frame = AudioFrame.from_ndarray(
-        ...     np.array([[-32768, 0, 16384, 16384]], dtype="int16"), format="s16", layout="stereo"
-        ... )
-        >>> mono(frame).tolist()
-        [-0.5, 0.5]
-    """
-    if frame.format.name == "fltp":  # what most codecs give, read where it lies
-        planes = [
-            np.frombuffer(memoryview(plane), np.float32, frame.samples) for plane in frame.planes
-        ]
-        total = planes[0].copy()
-        for plane in planes[1:]:
-            total += plane
-        return total if len(planes) == 1 else total / np.float32(len(planes))
-    values = frame.to_ndarray()
-    if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    if values.dtype == np.uint8:
-        return (values.mean(axis=0, dtype=np.float32) - 128) / 128
-    # Full scale of 8, 16, 32 bits is half their range.
-    scale = 1.0 if values.dtype.kind == "f" else 2.0 ** (8 * values.itemsize - 1)
-    if len(values) == 1:
-        return (values[0] / np.float32(scale)).astype(np.float32)
-    # The mean over a contiguous sum of rows is several times faster than mean(axis=0) of int16.
-    total = values[0].astype(np.float32)
-    for channel in values[1:]:
-        total += channel
-    return total / np.float32(scale * len(values))
+    def read(self, packet: Packet) -> Iterator[Picture]:
+        at_end = not packet.size and packet.pts is None and packet.dts is None
+        if not packet.size and not at_end:  # to a decoder this would be the end
+            yield from self._repeat(packet)
+            return
+        frames = [one for one in self._decoded(packet) if isinstance(one, VideoFrame)]
+        yield from self._in_order(frames, at_end)
+
+    def _decoded(self, packet: Packet) -> Sequence[VideoFrame | AudioFrame]:
+        if self.waiting and not self.given_up:
+            if not packet.is_keyframe:
+                return ()
+            packet.stream.codec_context.flush_buffers()
+            self.stamps.flushed()
+            self.waiting = False
+        self.stamps.enters(packet)
+        frames = self.decoded(packet)
+        if frames is None:
+            self.stamps.lost(packet)
+            self.waiting = True
+        return frames or ()
+
+    def _in_order(self, frames: list[VideoFrame], at_end: bool) -> Iterator[Picture]:
+        """The pictures; the first of them wait until enough of their stamps have been seen."""
+        if self.first is not None:
+            self.first += frames
+            damaged = self.waiting or any(frame.is_corrupt for frame in frames)
+            if len(self.first) < _LOOKED_AT and not (at_end or damaged):
+                return
+            self.stamps.look(self.first)
+            frames, self.first = self.first, None
+        for frame in frames:
+            if frame.is_corrupt:
+                self.error(frame.time, "incomplete frame")
+                self.waiting = True
+                return
+            stamp, length = self.stamps.leaves(frame)
+            self.last = Picture(frame, self.time(stamp, length), length)
+            yield self.last
+
+    def _repeat(self, packet: Packet) -> Iterator[Picture]:
+        """A packet without bytes: the last picture goes on."""
+        if packet.dts is None or self.last is None:
+            return
+        stamp = packet.dts if packet.pts is None else packet.pts
+        time = float(stamp * packet.time_base) + self.times.shift
+        if time > self.last.time:
+            length = float((packet.duration or 0) * packet.time_base) or self.last.length
+            self.times.last, self.times.end = time, time + length
+            self.last = Picture(self.last.frame, time, length, repeated=True)
+            yield self.last
+
+
+class _SoundReader(_Reader):
+    def __init__(self, stream: AudioStream, problems: Problems) -> None:
+        super().__init__("sound", problems)
+        self.mixer = Mixer()
+        self.stamps = SoundStamps(stream.rate)
+
+    def read(self, packet: Packet) -> Iterator[Sound]:
+        if not packet.size and packet.dts is not None:  # to a decoder this would be the end
+            return
+        for frame in self.decoded(packet) or ():
+            if not isinstance(frame, AudioFrame) or not frame.samples or not frame.sample_rate:
+                continue
+            try:
+                samples = self.mixer.mono(frame)
+            except UnknownSamplesError as error:
+                self.give_up(f"sound: {error}")
+                return
+            if self.mixer.cancelled:
+                self.problems.note(_CANCELLED)
+            stamp = self.stamps.seconds(frame, self.times.end - self.times.shift)
+            time = self.time(stamp, frame.samples / frame.sample_rate)
+            yield Sound(samples, frame.sample_rate, time)
 
 
 def _text(error: Exception) -> str:

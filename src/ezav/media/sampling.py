@@ -40,8 +40,10 @@ class Sampler:
         if self.instants is None:
             self._take(self.converter(picture.frame), picture.time)
             return
-        self._look_until(picture.time)
-        self._shown = picture
+        try:
+            self._look_until(picture.time)
+        finally:  # one that cannot be converted is passed over
+            self._shown = picture
 
     def finish(self, end: float, origin: float) -> Frames | None:
         """No more pictures, and the last is shown until `end`; None if there was no picture.

@@ -18,7 +18,7 @@ from ezav.media.scan import Extent, scan
 
 _SHORTEST = 0.1
 """Seconds at the end of a recording that are not worth a window of their own."""
-_HEAD = 16
+_HEAD = {Picture: 16, Sound: 128}
 """Pieces looked at, at most, for the first picture and the first sound."""
 _PATIENCE = 10.0
 """Seconds that one stream may lag behind the other before windows stop waiting for it."""
@@ -91,14 +91,15 @@ class _Cutter:
         problems = Problems()
         items = self._from_first(decode(self.source, problems))
         converters = Converters(self.source)
-        windows = iter(self._windows(length, hop))
-        coming = next(windows, None)
+        number = 0
         open_windows: list[Collector] = []
         reached = dict.fromkeys(self.extents, self.whole.begin)
         decoded: dict[str, Extent] = {}
         shown: Picture | None = None
         for item in items:
-            while coming is not None and _ends(item) > coming.begin:
+            # Packets may promise less than there is: some have no stamps of their own.
+            self.whole.end = max(self.whole.end, _ends(item))
+            while (coming := self._window(number, length, hop)) and _ends(item) > coming.begin:
                 picture = _overlap(self.extents.get("video", Extent()), coming)
                 fresh = Collector(
                     self.wanted, converters, picture, problems, coming.begin, coming.end
@@ -106,7 +107,7 @@ class _Cutter:
                 if shown is not None:
                     fresh.add(shown)
                 open_windows.append(fresh)
-                coming = next(windows, None)
+                number += 1
             for window in open_windows:
                 window.add(item)
             name = "video" if isinstance(item, Picture) else "audio"
@@ -127,7 +128,7 @@ class _Cutter:
                     window.last_is_shown()
                 yield self._clip(window, problems)
         note_losses(decoded, self.extents, self.source, problems)
-        if coming is not None and coming.begin == self.whole.begin:  # nothing was decoded
+        if number == 0:  # nothing was decoded
             window = Collector(self.wanted, converters, Extent(), problems)
             yield window.clip(self.source, self.path, problems, 0.0)
         for window in open_windows:
@@ -139,28 +140,26 @@ class _Cutter:
         Packets may begin earlier: codecs put a little padding before the first sound.
         """
         firsts: dict[type, float] = {}
+        seen = dict.fromkeys(_HEAD, 0)
         head: list[Picture | Sound] = []
         for item in items:
             head.append(item)
             firsts.setdefault(type(item), item.time)
+            seen[type(item)] += 1
             present = sum(extent.length > 0 for extent in self.extents.values())
-            if len(firsts) == present or len(head) >= _HEAD:
+            if len(firsts) == present or seen[type(item)] >= _HEAD[type(item)]:
                 break
         if firsts:
             self.whole.begin = min(firsts.values())
         return chain(head, items)
 
-    def _windows(self, length: float, hop: float) -> Iterator[Extent]:
-        number = 0
-        while True:
-            begin = self.whole.begin + number * hop
-            end = begin + length
-            if number and begin > self.whole.end - _SHORTEST:
-                return
-            yield Extent(begin, min(end, self.whole.end))
-            if end >= self.whole.end - _SHORTEST:
-                return
-            number += 1
+    def _window(self, number: int, length: float, hop: float) -> Extent | None:
+        """The window of that number; None behind the last."""
+        begin = self.whole.begin + number * hop
+        before = begin - hop + length  # the end of the one before
+        if number and max(begin, before) > self.whole.end - _SHORTEST:
+            return None
+        return Extent(begin, begin + length)
 
     def _passed(self, window: Collector, reached: dict[str, float]) -> bool:
         """Nothing more of this window is to come."""
@@ -174,9 +173,10 @@ class _Cutter:
     def _clip(self, window: Collector, problems: Problems) -> Clip:
         clip = window.clip(self.source, self.path, problems, window.begin)
         start = window.begin - self.whole.begin
-        where = f"between {seconds(start)} and {seconds(window.end - self.whole.begin)}"
+        until = min(window.end, self.whole.end) - self.whole.begin
+        where = f"between {seconds(start)} and {seconds(until)}"
         no_video, no_audio = clip.video_missing, clip.audio_missing
-        if no_video and self.source.video is not None:
+        if no_video and self.source.video is not None and not window.refused:
             no_video = f"no frames {where}"
         if no_audio and self.source.audio is not None:
             no_audio = f"no sound {where}"
