@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -62,7 +63,15 @@ def _refused(config: pytest.Config) -> Iterator[str]:
             yield f"{report.nodeid}: {reason}"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker of xdist left out, told here by the one process that reports."""
+    node.config.stash[_left_out].update(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[_left_out]
     if session.exitstatus == pytest.ExitCode.OK and any(_refused(session.config)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

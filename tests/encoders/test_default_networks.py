@@ -30,7 +30,7 @@ from ezav.encoders.registry import load_audio, load_visual
 from ezav.errors import DamagedError, EzavError, UnavailableError
 from ezav.media import read_clip
 from ezav.media.clip import Frames, Waveform
-from tests.shared_data import shared
+from tests.shared_data import AUTHORS, shared
 
 RATE = 44_100
 
@@ -47,7 +47,7 @@ def audio() -> AudioEncoder:
 
 @pytest.fixture(scope="module")
 def parity() -> dict[str, np.ndarray]:
-    return dict(np.load(shared("fixtures", "pretrained_parity.npz")))
+    return dict(np.load(AUTHORS / "pretrained_parity.npz"))
 
 
 def test_pictures_equal_the_authors(visual: VisualEncoder, parity: dict[str, np.ndarray]) -> None:
