@@ -1,0 +1,105 @@
+"""Names that people write: one form to keep, one to compare, one to show."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from ezav.errors import EzavError
+
+_JOINERS = {"\u200c", "\u200d"}
+"""Zero-width joiners, which some scripts need between letters."""
+
+
+def clean(name: str) -> str:
+    """The form in which a name is kept: what cannot be seen in it is gone.
+
+    Accented letters are in one form (NFC), spaces of all kinds are single spaces, and zero-width
+    and control characters are left out, but for joiners within scripts that need them.
+
+    Example:
+        >>> clean("dog\\u200b  barking"), clean("\\ufeffcafe\\u0301\\u00a0noise")
+        ('dog barking', 'café noise')
+    """
+    composed = unicodedata.normalize("NFC", name)
+    kept = [
+        letter
+        for at, letter in enumerate(composed)
+        if unicodedata.category(letter) not in {"Cc", "Cf"}
+        or letter.isspace()
+        or (letter in _JOINERS and _within_script(composed, at))
+    ]
+    return " ".join("".join(kept).split())
+
+
+def _within_script(text: str, at: int) -> bool:
+    """Between two letters or signs beyond the alphabets of Latin."""
+    neighbours = text[at - 1 : at] + text[at + 1 : at + 2]
+    return len(neighbours) == 2 and all(ord(letter) >= 0x0590 for letter in neighbours)
+
+
+def same(name: str) -> str:
+    """What two spellings of one name have in common: case, width, spacing and `_` do not matter.
+
+    Example:
+        >>> same("Playing  Guitar") == same("playing_guitar") == same("Ｐｌａｙｉｎｇ guitar")
+        True
+    """
+    folded = unicodedata.normalize("NFKC", clean(name)).casefold().replace("_", " ")
+    return " ".join(folded.split())
+
+
+def refuse_twins(names: Iterable[str]) -> None:
+    """Refuse two names that are one to everybody who reads them.
+
+    Raises:
+        EzavError: the first such pair; where they look alike, the letters that differ are told.
+
+    Example:
+        >>> refuse_twins(["dog", "Dog"])
+        Traceback (most recent call last):
+        ezav.errors.EzavError: 'dog' and 'Dog' are two names of one class; use one of them
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        twin = seen.setdefault(same(name), name)
+        if twin != name:
+            raise EzavError(
+                f"'{twin}' and '{name}' are two names of one class{difference(twin, name)}",
+                "use one of them",
+            )
+
+
+def difference(first: str, second: str) -> str:
+    """How two names that look alike differ, in parentheses; empty where it can be seen.
+
+    Example:
+        >>> difference("dog", "ｄog")
+        " (they differ in 'FULLWIDTH LATIN SMALL LETTER D')"
+        >>> difference("dog", "Dog")
+        ''
+    """
+    other = set(first) ^ set(second)
+    odd = sorted(letter for letter in other if not letter.isascii())
+    if not odd:
+        return ""
+    named = ", ".join(f"'{unicodedata.name(one, f'U+{ord(one):04X}')}'" for one in odd[:3])
+    return f" (they differ in {named})"
+
+
+def shown(name: str) -> str:
+    """A name of others for a terminal, a table or a page: nothing in it acts.
+
+    Escapes of terminals, line breaks, and marks that turn the direction of the text around are
+    written out; everything else is as it is.
+
+    Example:
+        >>> shown("dog\\x1b[2J\\u202egpj"), shown("猫")
+        ('dog\\\\x1b[2J\\\\u202egpj', '猫')
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in {"Cc", "Cf", "Zl", "Zp", "Cs"} and letter not in _JOINERS
+        else letter
+        for letter in name
+    )
