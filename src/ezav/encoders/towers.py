@@ -21,6 +21,7 @@ from ezav.encoders.base import (
     Waveform,
     check_sample_rate,
 )
+from ezav.encoders.legible import unread_by
 from ezav.encoders.loading import find_source
 from ezav.encoders.pictures import Preprocessing, windows
 from ezav.encoders.prompts import ensemble, templates
@@ -266,6 +267,10 @@ class SoundEncoder(Neural):
         return pieces
 
 
+_TOKENS = 1_000_000
+"""More than any encoder reads; tokenizers without a limit name absurd ones."""
+
+
 class NeuralText(Neural):
     """A text network with an ensemble of prompts.
 
@@ -294,6 +299,16 @@ class NeuralText(Neural):
             EzavError: an empty list or an empty name.
         """
         return ensemble(names, self.card.templates, self._sentences)
+
+    def unread(self, names: Sequence[str]) -> dict[str, str]:
+        """Name -> what of it is not read, of the names of which something is not."""
+        tokenizer = getattr(self, "_tokenizer", None)
+        if tokenizer is None:
+            return {}
+        longest = getattr(self, "_longest", None) or tokenizer.model_max_length
+        template = max(self.card.templates, key=len, default="{}")
+        around = len(tokenizer(template.replace("{}", ""), add_special_tokens=False)["input_ids"])
+        return unread_by(tokenizer, names, min(longest, _TOKENS) - around)
 
     def _sentences(self, sentences: list[str]) -> Tensor:
         import torch
