@@ -20,8 +20,9 @@ from ezav.classes import (
     optimize_class_embeddings,
     tradeoff,
 )
-from ezav.classes.figures import nearest_figure, save_figure, similarity_figure, tradeoff_figure
 from ezav.classes.tradeoff import ALPHAS, MARGINS
+from ezav.reports.figures.embeddings import pair_pictures, tradeoff_picture
+from ezav.safe_io import write_text
 
 WITH_FIGURES = {"UCF word2vec": "ucf-word2vec", "VGGSound CLIP": "vggsound-clip"}
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -69,9 +70,11 @@ def figures(every: dict[str, ClassEmbeddings], folder: Path) -> None:
         text, chosen = every[name], ClassEmbeddingRecipe()
         made = chosen.prepare(text)
         points = tradeoff(text, chosen.candidates(ALPHAS, MARGINS))
-        save_figure(tradeoff_figure(points, chosen), folder / f"tradeoff-{stem}.svg")
-        save_figure(similarity_figure(text, made), folder / f"similarity-{stem}.png")
-        save_figure(nearest_figure(text, made), folder / f"nearest-{stem}.svg")
+        for picture in (*pair_pictures(text, made), tradeoff_picture(points, chosen)):
+            if picture.name.startswith("similarity"):  # pixels
+                (folder / f"{picture.name}-{stem}.png").write_bytes(picture.png())
+            else:
+                write_text(folder / f"{picture.name}-{stem}.svg", picture.svg)
 
 
 def closest_pairs_table(every: dict[str, ClassEmbeddings]) -> None:

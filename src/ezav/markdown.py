@@ -52,4 +52,4 @@ def escaped(text: str) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     lines = (_BARE_PIPE.sub(r"\|", " ".join(cell.split())) for cell in cells)
-    return f"| {' | '.join(lines)} |"
+    return "|" + "".join(f" {line} |" if line else " |" for line in lines)

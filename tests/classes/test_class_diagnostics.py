@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +12,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ezav.classes import ClassEmbeddingRecipe, ClassEmbeddings, diagnose, tradeoff
-from ezav.classes.figures import nearest_figure, save_figure, similarity_figure, tradeoff_figure
+from ezav.classes import ClassEmbeddings, diagnose
 from ezav.errors import EzavError
 from tests.classes.test_ceo_optimize import text
 
@@ -113,29 +111,3 @@ def test_one_and_two_classes_have_diagnostics() -> None:
         found = diagnose(torch.eye(classes, 4))
         assert found.orderings_kept == found.spearman_mean == 1.0
         assert len(found.closest) == classes - 1
-
-
-def test_figures_are_written_and_reproducible(tmp_path: Path) -> None:
-    names = tuple(f"class ${i} <&>" for i in range(45))
-    t = ClassEmbeddings(names, text(45, 20))
-    w = ClassEmbeddings(names[::-1], text(45, 20, seed=2))
-    points = tradeoff(
-        t.select(names[:12]), ClassEmbeddingRecipe().candidates((0.2, 0.5), (0.05, 0.1))
-    )
-    assert len(points) == 5
-    assert points[0].diagnostics.orderings_kept == 1.0
-
-    def write(folder: Path) -> list[Path]:
-        return [
-            save_figure(similarity_figure(t, w), folder / "similarity.png"),
-            save_figure(similarity_figure(t.select(names[:2]), w), folder / "two.png"),
-            save_figure(nearest_figure(t, w), folder / "nearest.svg"),
-            save_figure(tradeoff_figure(points, ClassEmbeddingRecipe()), folder / "tradeoff.svg"),
-        ]
-
-    first, second = write(tmp_path / "a"), write(tmp_path / "b")
-    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-    svg = (tmp_path / "a" / "tradeoff.svg").read_text()
-    assert svg.lstrip().startswith("<?xml")
-    with pytest.raises(EzavError, match=r"cannot write a figure as 'x\.gif'"):
-        save_figure(nearest_figure(t, w), tmp_path / "x.gif")

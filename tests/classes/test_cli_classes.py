@@ -39,7 +39,11 @@ def test_optimize_writes_what_the_library_computes(
     assert found["converged"]
     assert found["after"]["mean_nearest"] == expected.diagnostics.mean_nearest
     assert found["before"]["orderings_kept"] == 1
-    assert sorted(p.name for p in figures.iterdir()) == ["nearest.svg", "similarity.png"]
+    names = {"nearest", "similarity-optimised", "similarity-text"}
+    assert {p.name for p in figures.iterdir()} == {
+        f"{n}.{e}" for n in names for e in ("svg", "png")
+    }
+    assert set(found["figures"]) == {str(path) for path in figures.iterdir()}
 
 
 def test_not_converging_ends_with_status_1(
@@ -105,13 +109,14 @@ def test_a_published_dictionary(capsys: pytest.CaptureFixture[str]) -> None:
         (["inspect"], "give a SOURCE or --names"),
         (["inspect", "absent.txt"], "does not exist"),
         (["inspect", "{empty}"], "holds no class names"),
-        (["inspect", "{binary}"], "not a text file"),
+        (["inspect", "{binary}"], "is not UTF-8 text"),
         (["inspect", "{vectors}", "--encoder", "minilm"], "holds vectors"),
         (["inspect", "{vectors}", "--figures", "."], "give the other with --text"),
         (["optimize", "{vectors}", "--alpha", "1.5"], "alpha is 1.5"),
         (["tradeoff", "{vectors}", "--margins", "-1"], "margin is -1"),
         (["optimize", "{vectors}", "--out", "w.npy"], "end its name in .safetensors"),
-        (["optimize", "{vectors}", "--device", "abacus"], "'abacus' is not usable here"),
+        (["optimize", "absent", "--out", "w.npy"], "end its name in .safetensors"),
+        (["optimize", "{vectors}", "--device", "abacus"], "there is no device 'abacus'"),
         (["inspect", "{vectors}", "--pairs", "-1"], "cannot list -1"),
         (["optimize", "--names", "dog", "dog"], "'dog' occurs twice"),
     ],

@@ -174,7 +174,7 @@ def test_simulated_data_is_labelled_everywhere(tmp_path: Path) -> None:
     html = write_report([tmp_path / "run"], tmp_path / "r.html", tmp_path / "f").read_text()
     text = Page(html).text
     assert "SIMULATED DATA: the features are random numbers" in text
-    assert text.count("Simulated data.") == html.count("<figcaption")
+    assert text.count("SIMULATED DATA. ") == html.count("<figcaption") + 1  # the table's
     for svg in (tmp_path / "f").glob("*.svg"):
         assert "SIMULATED DATA" in svg.read_text(), svg.name
 
@@ -187,7 +187,7 @@ def test_of_two_sections_only_the_simulated_one_is_marked(tmp_path: Path) -> Non
     assert "SIMULATED DATA (" in text
     marked = [section for section in html.split("<section")[1:] if 'class="mark"' in section]
     assert len(marked) == 1
-    assert "Simulated data." in marked[0]
+    assert "SIMULATED DATA." in marked[0]
 
 
 def test_hundreds_of_classes_in_any_order_are_marked_by_side() -> None:

@@ -96,3 +96,24 @@ def test_names_are_no_formulas_in_a_spreadsheet_and_numbers_stay_numbers() -> No
     cells = ['=HYPERLINK("http://x","y")', "+1 (555)", "-loud", "@home", "-0.5", "+2", "dog", -3]
     (read,) = csv.reader(io.StringIO(to_csv([cells])))
     assert read == ["'" + cell for cell in cells[:4]] + ["-0.5", "+2", "dog", "-3"]
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 10_000])
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
+def test_no_word_and_no_number_is_broken(width, seeds, tmp_path):
+    label = "attention_fusion, raw text of two encoders"
+    results = [write_run(tmp_path / f"{s}", label=label, seed=s) for s in seeds]
+    results.append(write_run(tmp_path / "f", label="zero-shot", method="zero_shot", history=1))
+    rows = summary_rows(results)
+    console = Console(width=width, file=io.StringIO(), highlight=False)
+    console.print(rich_table(rows))
+    shown = console.file.getvalue()
+    words = {word for row in rows for word in row.marked_label.split()}
+    assert words <= set(shown.split())
+    cells = [row.cell(metric) for row in rows for metric in METRICS]
+    numbers = {part for cell in cells for part in cell.split(" ± ")}
+    assert numbers <= set(shown.replace("±", " ").split())
+    table = shown.split("note:")[0].splitlines()
+    assert max(map(len, table)) <= width
+    if width > 1000:  # in a pipe: title, heading, two rows, chance
+        assert len(table) == 5

@@ -131,10 +131,7 @@ class ClassEmbeddings:
         """
         from safetensors.torch import save_file
 
-        if Path(path).suffix != ".safetensors":
-            raise EzavError(
-                f"cannot write class embeddings as '{path}'", "end its name in .safetensors"
-            )
+        check_suffix(path)
         record = {
             "format": _FORMAT,
             "names": json.dumps(self.names, ensure_ascii=False),
@@ -164,6 +161,22 @@ class ClassEmbeddings:
                 )
             return cls.from_mapping(data, encoder=f"file {path.name}")
         return _load_safetensors(path)
+
+
+def check_suffix(path: str | Path) -> None:
+    """Say before the work whether class embeddings can be saved under a name.
+
+    Raises:
+        EzavError: it does not end in .safetensors.
+
+    Example:
+        >>> check_suffix("w.npy")
+        Traceback (most recent call last):
+        ezav.errors.EzavError: cannot write class embeddings as 'w.npy'; end its name in ...
+    """
+    if Path(path).suffix != ".safetensors":
+        hint = "end its name in .safetensors"
+        raise EzavError(f"cannot write class embeddings as '{path}'", hint)
 
 
 def _load_safetensors(path: Path) -> ClassEmbeddings:

@@ -76,7 +76,7 @@ def as_json(value: object) -> object:
 
 def _fields(value: object) -> Mapping[str, object] | None:
     """The fields of what is made of fields."""
-    for method in ("as_dict", "_asdict", "model_dump"):  # ours, a named tuple's, pydantic's
+    for method in ("as_dict", "to_dict", "_asdict", "model_dump"):  # a named tuple's, pydantic's
         if hasattr(value, method):
             found = getattr(value, method)()
             return found if isinstance(found, Mapping) else None

@@ -44,6 +44,8 @@ class CompareCommand(Command):
     def show(self, result: dict[str, Any]) -> None:
         from rich.table import Table
 
+        from ezav.features.simulated import simulated_banner
+
         a, b = result["a"], result["b"]
         table = Table(box=None)
         for column in ("", "A - B", "95 % interval", "A better in"):
@@ -60,7 +62,7 @@ class CompareCommand(Command):
         output.print(table)
         output.print("percent points; clips resampled within classes, the same for both runs")
         if result["simulated"]:
-            output.print("SIMULATED DATA: nothing here says how good a method is")
+            output.print(simulated_banner())
         if result["differ_in"]:
             names = ", ".join(name.replace("_", " ") for name in result["differ_in"])
             output.print(f"note: the runs are not of one feature store; they differ in {names}")

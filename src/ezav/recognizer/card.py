@@ -7,6 +7,8 @@ from typing import Any
 from ezav.encoders import registry
 from ezav.encoders.base import Kind
 from ezav.errors import EzavError
+from ezav.features.simulated import simulated_banner
+from ezav.markdown import markdown_rows
 from ezav.recognizer.trained import Trained
 
 _UNKNOWN = "not stated"
@@ -33,10 +35,7 @@ def card_text(trained: Trained) -> str:
         "names you type.",
     ]
     if result.simulated:
-        parts.append(
-            "**Trained on simulated features (random numbers of the right shape): its answers "
-            "mean nothing.**"
-        )
+        parts.append(f"**{simulated_banner()}**")
     parts += [
         "## Use",
         "```python\nfrom ezav import Recognizer\n\n"
@@ -91,7 +90,7 @@ def _results(trained: Trained) -> str:
             "Mean per-class recall in %, on seen (S) and unseen (U) classes among all candidates, "
             "their harmonic mean (HM), among unseen candidates only (ZSL), and the area under the "
             "seen-unseen curve (AUSUC).",
-            _table(("", *names), rows),
+            markdown_rows(("", *names), rows, align="lrrrrr"),
             f"Probabilities: temperature {learned.temperature_:.4g} fitted on {learned.clips} "
             f"validation clips; expected calibration error {learned.ece_before_:.3f} before, "
             f'{learned.ece_:.3f} after. "None of these" tells known from unknown with balanced '
@@ -102,7 +101,7 @@ def _results(trained: Trained) -> str:
 
 def _encoders(trained: Trained) -> str:
     rows = encoder_rows(trained)
-    return _table(tuple(rows[0]), [tuple(row.values()) for row in rows]) + (
+    return markdown_rows(tuple(rows[0]), [tuple(row.values()) for row in rows]) + (
         "\n\nThe encoders are not part of this repository; they are loaded by name and revision, "
         "under their own licences. One that was given as a local file or folder is looked for at "
         "the path that was recorded."
@@ -131,9 +130,4 @@ def _provenance(trained: Trained) -> str:
         "store fingerprint": result.store_fingerprint,
         **{f"version of {name}": version for name, version in result.versions.items()},
     }
-    return _table(("", ""), [(name, str(value)) for name, value in facts.items()])
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(x.replace("|", "\\|") for x in row) + " |" for row in lines)
+    return markdown_rows(("", ""), [(name, str(value)) for name, value in facts.items()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ezav.features.simulated import SIMULATED
 from ezav.reports.runs import LabelledRuns, principal, without_ceo
 from ezav.reports.summary import percent
 
@@ -68,7 +69,7 @@ def facts_of(groups: Sequence[LabelledRuns]) -> dict[str, str]:
     runs = [run for group in groups for run in group.runs]
     result, header = runs[0].result, runs[0].header
     facts = {
-        "data set": result.dataset + (" (SIMULATED DATA)" if result.simulated else ""),
+        "data set": result.dataset + (f" ({SIMULATED})" if result.simulated else ""),
         "setting": result.setting or "–",
         "text alignment": result.text_alignment,
     }

@@ -11,6 +11,7 @@ from importlib import resources
 from string import Template
 
 import ezav
+from ezav.features.simulated import SIMULATED, simulated_banner
 from ezav.reports.figures.style import Card, Panel, Picture, printable
 from ezav.reports.summary import METRICS, SummaryRow, notes, percent
 
@@ -52,15 +53,8 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     """The page as text; every value is escaped here and nowhere else."""
     template = resources.files("ezav.reports").joinpath("template.html")
     simulated = [section.title for section in sections if section.simulated]
-    banner = ""
-    if simulated:
-        where = "" if len(simulated) == len(sections) else f" ({', '.join(simulated)})"
-        told = f"SIMULATED DATA{where}"
-        banner = (
-            f'<p class="simulated">{_text(told)}: the features are random numbers '
-            "of the right shape. These figures say that the machinery runs, and nothing about "
-            "recognition.</p>"
-        )
+    where = "" if len(simulated) == len(sections) else ", ".join(simulated)
+    banner = f'<p class="simulated">{_text(simulated_banner(where))}</p>' if simulated else ""
     return Template(template.read_text(encoding="utf-8")).substitute(
         version=_text(ezav.__version__),
         title=_text(title),
@@ -88,7 +82,7 @@ def _contents(sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section) -> str:
-    mark = '<span class="mark">simulated data</span>' if section.simulated else ""
+    mark = f'<span class="mark">{SIMULATED}</span>' if section.simulated else ""
     parts = [f'<section id="{section.key}"><h2>{_text(section.title)}{mark}</h2>']
     parts.append(_headline(section))
     panels = "\n".join(_panel(panel, section) for panel in section.panels)
@@ -118,7 +112,7 @@ def _headline(section: Section) -> str:
     chance = "".join(f'<td class="n">{percent(getattr(rows[0].chance, m))}</td>' for m in METRICS)
     lines.append(f'<tr class="chance"><td>chance</td><td class="n"></td>{chance}</tr>')
     warnings = "".join(f'<p class="note">{_text(note)}</p>' for note in notes(rows))
-    mark = "SIMULATED DATA. " if section.simulated else ""
+    mark = f"{SIMULATED}. " if section.simulated else ""
     caption = (
         f"{mark}Percent on the test clips of {section.title}, γ learned on validation. S, U: mean "
         "per-class recall of seen and unseen classes; HM: their harmonic mean; ZSL: unseen "
@@ -141,7 +135,7 @@ def _cell(row: SummaryRow, metric: str) -> str:
 
 
 def _panel(panel: Panel, section: Section) -> str:
-    caption = f"Simulated data. {panel.caption}" if section.simulated else panel.caption
+    caption = f"{SIMULATED}. {panel.caption}" if section.simulated else panel.caption
     # Large pictures come in pairs where there is room; small ones flow.
     large = [_picture(picture, section.key) for picture in panel.pictures if picture.scrolls]
     small = [_picture(picture, section.key) for picture in panel.pictures if not picture.scrolls]

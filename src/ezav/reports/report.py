@@ -23,7 +23,7 @@ from ezav.reports.published import published_for
 from ezav.reports.runs import LabelledRuns, Run, find_runs, label_runs, principal, without_ceo
 from ezav.reports.summary import Comparable, SummaryRow, by_comparison, comparable, summary_rows
 from ezav.reports.tables import csv_table, markdown_table
-from ezav.safe_io import atomic_path, write_text
+from ezav.safe_io import write_text
 
 OnProgress = Callable[[str], None]
 
@@ -64,7 +64,7 @@ def write_report(
     """
     out = Path(out)
     if out.is_dir():
-        raise EzavError(f"'{out}' is a folder", "name the HTML file to write: --out report.html")
+        raise EzavError(f"'{out}' is a folder", 'name the HTML file to write: `out="report.html"`')
     read = [Run.read(folder) for folder in find_runs(runs)]
     results = [run.result for run in read]
     media = MediaFiles.open(store, videos, {result.store_fingerprint for result in results})
@@ -152,8 +152,6 @@ def _write_figures(folder: Path, sections: Sequence[Section]) -> None:
         write_text(inside / "results.csv", csv_table(section.rows))
         for panel in section.panels:
             for picture in panel.pictures:
-                write_text(inside / f"{picture.name}.svg", picture.svg)
-                with atomic_path(inside / f"{picture.name}.png") as temporary:
-                    temporary.write_bytes(picture.png())
+                picture.write(inside)
             for name, text in panel.csv.items():
                 write_text(inside / f"{name}.csv", text)

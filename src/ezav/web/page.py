@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from ezav.features.simulated import simulated_banner
 from ezav.recognizer import Recognizer
 from ezav.web import render
 from ezav.web.answers import Answers, in_words
@@ -183,11 +184,7 @@ def refuse_addresses(component: gr.Video) -> None:
 def _head(recognizer: Recognizer) -> str:
     result = recognizer.result
     seen = len(recognizer.seen)
-    simulated = (
-        " <strong>Trained on simulated features: the answers mean nothing.</strong>"
-        if result.simulated
-        else ""
-    )
+    simulated = f" <strong>{escape(simulated_banner())}</strong>" if result.simulated else ""
     return (
         "<h1>What is in this clip?</h1>"
         f"<p>{escape(result.label or result.method)} on {escape(result.dataset)}: {seen} seen and "

@@ -29,7 +29,7 @@ _ACROSS = 5.6
 def class_matrix(
     values: NDArray[np.float64],
     names: Sequence[str],
-    seen: Sequence[bool],
+    seen: Sequence[bool] | None,
     title: str,
     colours: str,
     limits: tuple[float, float],
@@ -41,7 +41,7 @@ def class_matrix(
 
     Args:
         values: rows and columns in the order of `names`.
-        seen: one entry a class.
+        seen: one entry a class; None where no class is seen or unseen.
         axis_labels: of rows and columns; None for a symmetric matrix.
     """
     count = len(names)
@@ -55,7 +55,8 @@ def class_matrix(
     # Among hundreds of classes most cells of a confusion are pale: a square root shows them.
     scale = PowerNorm(0.5 if axis_labels and not labelled else 1.0, *limits)
     image = axes.imshow(np.ma.masked_invalid(values), cmap=colours, norm=scale)
-    bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02, shrink=0.8)
+    beyond = "max" if np.nanmax(values) > limits[1] else "neither"
+    bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.02, shrink=0.8, extend=beyond)
     bar.set_label(colour_label, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     axes.set_title(title)
@@ -63,9 +64,13 @@ def class_matrix(
         axes.set_xticks(range(count), shown, rotation=90, fontsize=fontsize)
         axes.set_yticks(range(count), shown, fontsize=fontsize)
         for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
-            for tick, one_seen in zip(ticks, seen):
+            for tick, one_seen in zip(ticks, seen or ()):
                 tick.set_color(SEEN_WORDS if one_seen else UNSEEN_WORDS)
         axes.tick_params(length=0)
+    elif seen is None:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel(f"{count} classes, similar ones side by side")
     else:
         _mark_sides(axes, seen)
     if axis_labels:
@@ -73,7 +78,7 @@ def class_matrix(
         axes.set_xlabel(axis_labels[1])
     axes.spines[:].set_visible(True)
     axes.spines[:].set_linewidth(0.5)
-    boundary = sum(seen)
+    boundary = sum(seen or ())
     if axis_labels and 0 < boundary < count:
         axes.axhline(boundary - 0.5, color=BLACK, lw=0.7)
         axes.axvline(boundary - 0.5, color=BLACK, lw=0.7)

@@ -6,9 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_TURNED = 500
+
 
 def cluster_order(vectors: Tensor) -> list[int]:
-    """Rows of unit vectors `[C, d]` in the leaf order of average-linkage clustering by cosine.
+    """Rows of vectors `[C, d]` in the leaf order of average-linkage clustering by cosine.
+
+    Up to 500 classes the leaves are turned so that neighbours are as alike as can be.
 
     Example:
         >>> e = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.99, 0.1411]])
@@ -17,14 +21,14 @@ def cluster_order(vectors: Tensor) -> list[int]:
     """
     if len(vectors) < 3:
         return list(range(len(vectors)))
-    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+    from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
     unit = torch.nn.functional.normalize(vectors.double(), dim=1)
     distance = (1 - unit @ unit.T).clamp(min=0).numpy()
     np.fill_diagonal(distance, 0)
     condensed = squareform((distance + distance.T) / 2, checks=False)
-    tree = optimal_leaf_ordering(linkage(condensed, "average"), condensed)
+    tree = linkage(condensed, "average", optimal_ordering=len(vectors) <= _TURNED)  # cubic
     return [int(leaf) for leaf in leaves_list(tree)]
 
 

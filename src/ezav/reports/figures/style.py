@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from ezav.features.simulated import SIMULATED
+from ezav.safe_io import atomic_path, write_text
 
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#8A8A8A"
@@ -82,6 +86,23 @@ class Picture:
             buffer = io.BytesIO()
             self.figure.savefig(buffer, format="png", dpi=_PNG_DPI, metadata={"Software": None})
         return buffer.getvalue()
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write the drawing into a folder, as `<name>.svg` and `<name>.png`.
+
+        The same drawing gives the same bytes.
+
+        Returns:
+            The two files.
+
+        Raises:
+            EzavError: the folder cannot be written.
+        """
+        paths = folder / f"{self.name}.svg", folder / f"{self.name}.png"
+        write_text(paths[0], self.svg)
+        with atomic_path(paths[1]) as temporary:
+            temporary.write_bytes(self.png())
+        return paths
 
     def inline_svg(self, prefix: str) -> str:
         """An `<svg>` element for a page that holds other drawings: its ids begin with `prefix`."""
@@ -177,7 +198,7 @@ def new_figure(width: float, height: float, simulated: bool) -> Figure:
             figure.text(
                 0.5 + aside,
                 0.5 - aside,
-                "SIMULATED DATA",
+                SIMULATED,
                 rotation=0.8 * math.degrees(math.atan2(height, width)),
                 ha="center",
                 va="center",
