@@ -28,13 +28,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, run_jobs
 from ezav.benchmarks.simulate import plan_simulation, write_store
 from ezav.classes import ClassEmbeddingRecipe, ClassEmbeddings, diagnose
 from ezav.features import FeatureStore
 from ezav.features.toy.design import COLOURS, MOTIONS, SHAPES, SOUNDS
 from ezav.methods.ez_avgzl.config import EzAvgzlConfig
+from ezav.recipes import protocol_for
 
 METHOD = "ez_avgzl"
 CHOICES = 40
@@ -109,23 +109,24 @@ def geometry(arguments: argparse.Namespace) -> None:
     plan = plan_simulation(arguments.suite, text=files, class_split=arguments.splits)
     (raw,) = plan.text
     optimised = replace(raw, vectors=FULL.prepare(raw).vectors, encoder=f"{raw.encoder} after CEO")
-    recipe = load_recipe(METHOD).setting(arguments.suite)
     jobs = []
     for around, text in (("raw text", (raw,)), ("CEO", (optimised, raw))):
         # Features follow the first text; the method is given the second, or the only one.
         store = arguments.out / f"around-{around.replace(' ', '-')}-simulated"
         write_store(replace(plan, text=text), store)
         for label, source in (("raw text", "raw"), ("CEO", "ceo")):
+            protocol = protocol_for(
+                METHOD,
+                FeatureStore.open(store),
+                config={"classes": {"source": source}},
+                text_encoder=raw.encoder,
+            )
             jobs += [
                 Job(
+                    protocol=replace(protocol, seed=seed),
                     store=store,
                     folder=arguments.out / "runs" / f"{store.stem}-{source}" / f"seed-{seed}",
-                    method=METHOD,
                     label=f"{around} | {label}",
-                    seed=seed,
-                    config={**recipe.config, "classes": {"source": source}},
-                    training=recipe.training,
-                    text_encoder=raw.encoder,
                 )
                 for seed in range(arguments.seeds)
             ]

@@ -30,11 +30,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 import plain_methods as plain
-from ezav.benchmarks.recipe import load_recipe
-from ezav.benchmarks.runner import typed_settings
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.methods import registry
 from ezav.methods.base import Dims
+from ezav.recipes import load_recipe
+from ezav.recipes.settings import typed_settings
 from ezav.training import Trainer, build_method
 
 CLIPS, CLASSES = 3174, 30

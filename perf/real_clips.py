@@ -29,13 +29,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ezav.benchmarks.recipe import load_recipe
 from ezav.benchmarks.runner import Job, run_jobs
 from ezav.extraction import extract
 from ezav.features import FeatureStore, StoreWriter
 from ezav.features.splits import SPLITS, seen_counts
 from ezav.protocol.result import RunResult
 from ezav.protocol.run_folder import read_evaluation_file
+from ezav.recipes import protocol_for
 
 SIMILARITIES = ("attention", "cosine")
 EMBEDDINGS: dict[str, dict[str, Any]] = {
@@ -140,15 +140,11 @@ def resplit(
 
 def job_of(store: FeatureStore, label: str, seed: int, folder: Path) -> Job:
     method, config = ROWS[label]
-    setting = load_recipe(method).setting("")
     return Job(
+        protocol=protocol_for(method, config=config, seed=seed),
         store=store.path,
         folder=folder / label.replace(", ", "-").replace(" ", "-") / f"seed-{seed}",
-        method=method,
         label=label,
-        seed=seed,
-        config={**setting.config, **config},
-        training=setting.training,
     )
 
 

@@ -15,9 +15,8 @@ from dataclasses import replace
 
 import torch
 
-from ezav.cli.run import default_settings
 from ezav.features.store import FeatureStore
-from ezav.protocol import TwoStageProtocol
+from ezav.recipes import protocol_for
 from ezav.training import TrainingConfig
 
 
@@ -30,7 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     store = FeatureStore.open(options.store)
-    config, own = default_settings("ez_avgzl", store)
+    run = protocol_for("ez_avgzl", store)
+    own = run.training
     long = "15 x 300 batches of 64"
     schedules = {
         long: TrainingConfig(
@@ -42,9 +42,7 @@ def main() -> None:
     found: dict[str, list[float]] = {name: [] for name in schedules}
     for seed in range(options.seeds):
         for name, training in schedules.items():
-            protocol = TwoStageProtocol(
-                method="ez_avgzl", config=config, training=training, seed=seed
-            )
+            protocol = replace(run, training=training, seed=seed)
             started, cpu = time.perf_counter(), time.process_time()
             if options.stage_1:
                 found[name].append(protocol.validate(store).HM)

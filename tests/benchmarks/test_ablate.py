@@ -12,7 +12,7 @@ import torch
 
 from ezav.benchmarks.ablate import FULL, plan_ablation, row_results
 from ezav.benchmarks.bench import plan
-from ezav.benchmarks.runner import resolve, run_job
+from ezav.benchmarks.runner import run_job
 from ezav.benchmarks.switches import switches
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
@@ -72,9 +72,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(job) -> dict:
-    config, training = resolve(job)
-    flat: dict = {"text": job.text_encoder}
-    for name, value in {**asdict(config), **asdict(training)}.items():
+    flat: dict = {"text": job.protocol.text_encoder}
+    for name, value in {**asdict(job.protocol.config), **asdict(job.protocol.training)}.items():
         flat.update(
             {f"{name}.{k}": v for k, v in value.items()}
             if isinstance(value, dict)
@@ -116,7 +115,7 @@ def test_a_switch_inside_the_class_embeddings_keeps_the_methods_own_alpha(store,
     assert alpha != ClassEmbeddingRecipe().alpha
     for job in ablation.jobs:
         if job.label.startswith(("margin", "sampled", "control", "separation and")):
-            assert resolve(job)[0].classes.alpha == alpha, job.label
+            assert job.protocol.config.classes.alpha == alpha, job.label
     (row,) = [r for r in ablation.tables["class embeddings"] if r.is_full]
     assert row.label == "separation and ranking"
 

@@ -279,7 +279,7 @@ def test_suites_of_the_command_are_those_of_the_library() -> None:
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(EzavError, match="no suite 'ucf-clip' to simulate"):
         plan_simulation("ucf-clip")
-    with pytest.raises(EzavError, match="--scale must lie in"):
+    with pytest.raises(EzavError, match="`scale=0` does not lie in"):
         plan_simulation("ucf-cls", scale=0)
     plan = plan_simulation("ucf-cls")
     plan.text[0].save(tmp_path / "48.safetensors")

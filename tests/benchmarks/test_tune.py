@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -15,8 +16,7 @@ import pytest
 import yaml
 
 from ezav.benchmarks.bench import plan
-from ezav.benchmarks.recipe import load_recipe
-from ezav.benchmarks.runner import run_jobs, typed_settings
+from ezav.benchmarks.runner import run_jobs
 from ezav.benchmarks.space import Choice, Range, combinations, holds, read_space, space_of
 from ezav.benchmarks.study import ask, open_study, suggest, take_up
 from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
@@ -25,6 +25,7 @@ from ezav.errors import EzavError
 from ezav.features import FeatureStore
 from ezav.methods import registry
 from ezav.protocol import TwoStageProtocol
+from ezav.recipes import load_recipe
 from tests import worlds
 
 pytest.importorskip("optuna", reason="optuna is not installed")
@@ -61,13 +62,12 @@ def search(store, recipe):
     return search_for(store, recipe, SPACE, [0, 1])
 
 
-def validation_hm(store, settings, seeds):
+def validation_hm(store, protocol, seeds):
     """By the full protocol, whose history holds every epoch's HM."""
-    config, training = typed_settings("ez_avgzl", settings["config"], settings["training"])
     hms = []
     for seed in seeds:
-        protocol = TwoStageProtocol(method="ez_avgzl", config=config, training=training, seed=seed)
-        hms.append(max(epoch.HM for epoch in protocol.fit(store).history_))
+        fitted = dataclasses.replace(protocol, seed=seed).fit(store)
+        hms.append(max(epoch.HM for epoch in fitted.history_))
     return statistics.fmean(hms)
 
 
@@ -85,8 +85,8 @@ def test_the_objective_is_the_validation_hm_and_test_clips_are_never_read(
         trials = tune(search, tmp_path, 3, processes=1)
     assert [trial.state for trial in trials] == ["complete"] * 3
     for trial in trials:
-        settings = search.settings(trial.settings)
-        assert pytest.approx(validation_hm(store, settings, (0, 1))) == trial.HM
+        protocol = search.protocol_of(trial.settings)
+        assert pytest.approx(validation_hm(store, protocol, (0, 1))) == trial.HM
         assert pytest.approx(statistics.fmean(trial.hms)) == trial.HM
     best = best_of(trials)
     assert max(trial.HM for trial in trials) == best.HM
@@ -129,8 +129,9 @@ def test_processes_that_ask_at_once_draw_different_settings(tmp_path):
 
 def test_a_space_of_choices_is_tried_out_each_once(store, recipe, tmp_path, monkeypatch):
     hms = iter([0.1, 0.3, 0.2, 0.2])
-    validated = SimpleNamespace(validate=lambda store: SimpleNamespace(HM=next(hms)))
-    monkeypatch.setattr("ezav.protocol.two_stage.TwoStageProtocol", lambda **settings: validated)
+    monkeypatch.setattr(
+        TwoStageProtocol, "validate", lambda protocol, store: SimpleNamespace(HM=next(hms))
+    )
     space = {
         "config.classes.source": Choice(choices=("ceo", "raw")),
         "config.classes.alpha": Choice(
@@ -156,10 +157,10 @@ def die(*_):
 
 def test_a_killed_process_is_one_line(search, tmp_path, monkeypatch, store):
     monkeypatch.setattr("ezav.benchmarks.tune.run_trial", die)
-    with pytest.raises(EzavError, match=r"a process died.*fewer --processes"):
+    with pytest.raises(EzavError, match=r"a process died.*fewer `processes`"):
         tune(search, tmp_path, 2, processes=2)
     monkeypatch.setattr("ezav.benchmarks.runner.run_job", die)
-    with pytest.raises(EzavError, match=r"a process died.*fewer --processes"):
+    with pytest.raises(EzavError, match=r"a process died.*fewer `processes`"):
         run_jobs(plan(store, ["eszsl"], [0, 1], tmp_path / "bench"), processes=2)
 
 
@@ -185,7 +186,7 @@ def test_one_process_gives_the_same_search_again(search, tmp_path):
 def test_a_folder_of_another_search_is_refused(store, recipe, search, tmp_path):
     tune(search, tmp_path, 1, processes=1)
     other = search_for(store, recipe, SPACE, [0, 1, 2])
-    with pytest.raises(EzavError, match="another --out"):
+    with pytest.raises(EzavError, match="another `out`"):
         tune(other, tmp_path, 2, processes=1)
 
 
@@ -202,8 +203,9 @@ def test_settings_that_diverge_fail_alone(store, recipe, tmp_path):
 def test_hopeless_first_seeds_end_a_trial(store, recipe, tmp_path, monkeypatch):
     """Trials below the median of the others after one seed do not run the other two."""
     hms = iter([0.5] * 15 + [0.1] + [0.6] * 3)
-    validated = SimpleNamespace(validate=lambda store: SimpleNamespace(HM=next(hms)))
-    monkeypatch.setattr("ezav.protocol.two_stage.TwoStageProtocol", lambda **settings: validated)
+    monkeypatch.setattr(
+        TwoStageProtocol, "validate", lambda protocol, store: SimpleNamespace(HM=next(hms))
+    )
     rates = {"training.learning_rate": Range(low=1e-4, high=1e-2)}
     search = search_for(store, recipe, rates, [0, 1, 2])
     trials = tune(search, tmp_path, 7, processes=1)
@@ -348,8 +350,9 @@ def test_a_search_lives_in_its_folder_whatever_its_name(tmp_path, name):
 
 
 def test_a_grid_is_finished_whatever_was_tried_twice(store, recipe, tmp_path, monkeypatch):
-    validated = SimpleNamespace(validate=lambda store: SimpleNamespace(HM=0.5))
-    monkeypatch.setattr("ezav.protocol.two_stage.TwoStageProtocol", lambda **settings: validated)
+    monkeypatch.setattr(
+        TwoStageProtocol, "validate", lambda protocol, store: SimpleNamespace(HM=0.5)
+    )
     space = {"config.negatives": Choice(choices=("batch", "seen", "distinct"))}
     search = search_for(store, recipe, space, [0])
     tune(search, tmp_path, 1, processes=1)

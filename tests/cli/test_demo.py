@@ -6,6 +6,7 @@ import functools
 import json
 
 import ezav.features.toy as toy
+import ezav.recipes
 from ezav.cli import demo
 from ezav.cli.main import main
 
@@ -15,11 +16,8 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
         toy.generate_toy_world, tmp_path / "world", classes=10, clips_per_class=6
     )
     monkeypatch.setattr(toy, "generate_toy_world", small)
-    of_recipe = demo.own_data_settings
-    short = {"training": {"epochs": 3}}
-    monkeypatch.setattr(
-        demo, "own_data_settings", lambda method: of_recipe(method).model_copy(update=short)
-    )
+    short = functools.partial(ezav.recipes.protocol_for, training={"epochs": 3})
+    monkeypatch.setattr(ezav.recipes, "protocol_for", short)
     out = tmp_path / "out"
     arguments = ["demo", "--out", str(out), "--seeds", "1", "--processes", "1"]
     assert main([*arguments, "--json"]) == 0

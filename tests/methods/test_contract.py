@@ -26,7 +26,7 @@ from ezav.methods.common.pooled import MeanStandIn
 from ezav.training.config import TrainingConfig
 
 PACKAGE = Path(ezav.__file__).parent
-RECIPES = PACKAGE / "benchmarks" / "recipes"
+RECIPES = PACKAGE / "recipes"
 NAMES = registry.names()
 
 # Text as long as both modalities together: methods on the encoders' own text run too.

@@ -20,8 +20,8 @@ from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol import two_stage as module
 from ezav.protocol.chance import chance
+from ezav.protocol.fitted import FittedProtocol
 from ezav.protocol.run_folder import checkpoint_of, read_evaluation_file
-from ezav.protocol.two_stage import FittedProtocol
 from ezav.training.config import TrainingConfig
 from tests import worlds
 
@@ -388,7 +388,7 @@ def test_buffers_from_validation_are_those_of_the_best_epoch(store, tmp_path, mo
             assert score(self).shape == (len(targets), len(seen))
             self.count_ += 1
 
-    monkeypatch.setattr(module.registry, "get", lambda name: Counting)
+    monkeypatch.setattr(module.registry, "get", lambda name, import_code: Counting)
     monkeypatch.setattr(module, "Checkpoint", lambda path, key: real_checkpoint(path, key, 0.0))
     protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
     for _ in range(2):  # the second time from the checkpoint

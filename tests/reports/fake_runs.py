@@ -14,8 +14,8 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.metrics import calibrated_predictions, per_class_recall
 from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation
+from ezav.protocol.measure import metrics_of
 from ezav.protocol.result import ClassResult, RunResult
-from ezav.protocol.run_folder import metrics_of
 
 
 def names_of(classes: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ezav.benchmarks.published import published_results
+from ezav.recipes import published_results
 from ezav.reports.figures.comparison import comparison
 from ezav.reports.published import Published, published_for
 from ezav.reports.runs import LabelledRuns, Run

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ezav.benchmarks.published import suite_of
-from ezav.benchmarks.recipe import load_recipe
-from ezav.benchmarks.runner import Job, merged, resolve
+from ezav.benchmarks.runner import Job
 from ezav.benchmarks.switches import Switch, switches
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
+from ezav.protocol.two_stage import TwoStageProtocol
+from ezav.recipes.recipe import Recipe, load_recipe
+from ezav.recipes.settings import protocol_for
 from ezav.reports.summary import METRICS, percent
 from ezav.reports.tables import to_csv
 from ezav.safe_io import write_text
@@ -56,7 +57,7 @@ def plan_ablation(
     *,
     recipe: str | Path = METHOD,
     tables: Sequence[str] = (),
-    training: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
     text_encoder: str | None = None,
     device: str = "cpu",
 ) -> Ablation:
@@ -70,9 +71,11 @@ def plan_ablation(
         tables: which tables; by default all that :func:`switches` gives.
         training: overrides of the recipe's training settings, for all rows alike.
         text_encoder: of the full method; by default the store's first.
+        device: where to train.
 
     Raises:
-        EzavError: a recipe of another method, an unknown table or text encoder.
+        NotFoundError: an unknown recipe, table or text encoder.
+        EzavError: a recipe of another method.
     """
     found = load_recipe(recipe)
     if found.method != METHOD:
@@ -82,56 +85,73 @@ def plan_ablation(
     known = switches(store)
     unknown = [name for name in tables if name not in known]
     if unknown:
-        raise EzavError(f"no table '{unknown[0]}' for this store", f"there are: {', '.join(known)}")
-    setting = found.setting(suite_of(store.header))
-    trained = {**setting.training, **(training or {})}
-    encoder = store.class_embeddings(text_encoder).encoder
-
-    def job_of(switch: Switch) -> Job:
-        return Job(
-            store=store.path,
-            folder=out,
-            method=METHOD,
-            label=switch.label,
-            seed=0,
-            config=merged(setting.config, switch.config),
-            training=trained,
-            text_encoder=switch.text_encoder or encoder,
-            device=device,
+        raise NotFoundError(
+            f"no table '{unknown[0]}' for this store", f"there are: {', '.join(known)}"
         )
-
+    encoder = store.class_embeddings(text_encoder).encoder
+    rows = _Rows(store, found, encoder, training or {}, device)
+    full = rows.add(Switch(label=FULL))
     # Runs go by the first label that their settings have in any table, not in those asked for:
     # another choice of tables finds them again.
-    full = Switch(label=FULL)
-    names: dict[str, str] = {}
-    for switch in [full, *(one for table in known.values() for one in table)]:
-        names.setdefault(_settings_of(job_of(switch)), switch.label)
-    rows: dict[str, list[Row]] = {}
-    jobs: list[Job] = []
+    every = {name: [rows.add(switch) for switch in table] for name, table in known.items()}
+    planned = {name: every[name] for name in tables or known}
+    for table in planned.values():
+        if not any(row.is_full for row in table):
+            table.insert(0, full)
+    return Ablation(tables=planned, jobs=rows.jobs([full, *_flat(planned)], seeds, out))
 
-    def row_of(switch: Switch) -> Row:
-        one = job_of(switch)
-        name = names[_settings_of(one)]
-        if all(job.label != name for job in jobs):
-            # The encoder is in the path: a run of another one must not pass for this row.
-            folder = out / "runs" / _slug(one.text_encoder or "") / _slug(name)
-            jobs.extend(
-                replace(one, label=name, seed=seed, folder=folder / f"seed-{seed}")
-                for seed in seeds
-            )
+
+def _flat(tables: Mapping[str, Sequence[Row]]) -> list[Row]:
+    return [row for table in tables.values() for row in table]
+
+
+class _Rows:
+    """Every switch as a row, and the protocol behind it; rows of one protocol share their runs."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        recipe: Recipe,
+        encoder: str,
+        training: Mapping[str, Any],
+        device: str,
+    ) -> None:
+        self._store, self._recipe, self._encoder = store, recipe, encoder
+        self._training, self._device = training, device
+        self._protocols: dict[str, TwoStageProtocol] = {}
+        self._names: dict[str, str] = {}
+
+    def add(self, switch: Switch) -> Row:
+        """The row of a switch; the first of its settings gives its runs their name."""
+        protocol = protocol_for(
+            self._recipe,
+            self._store,
+            config=switch.config,
+            training=self._training,
+            text_encoder=switch.text_encoder or self._encoder,
+            device=self._device,
+        )
+        name = self._names.setdefault(protocol.key(self._store), switch.label)
+        self._protocols.setdefault(name, protocol)
         return Row(label=switch.label, run=name, is_full=name == FULL)
 
-    full_row = row_of(full)
-    for name in tables or known:
-        table = [row_of(switch) for switch in known[name]]
-        if not any(row.is_full for row in table):
-            table.insert(0, full_row)
-        rows[name] = table
-    return Ablation(tables=rows, jobs=jobs)
-
-
-def _settings_of(job: Job) -> str:
-    return repr((resolve(job), job.text_encoder))
+    def jobs(self, rows: Sequence[Row], seeds: Sequence[int], out: Path) -> list[Job]:
+        """The runs of some rows, each once, with every seed."""
+        found = []
+        for name in dict.fromkeys(row.run for row in rows):
+            protocol = self._protocols[name]
+            # The encoder is in the path: a run of another one must not pass for this row.
+            folder = out / "runs" / _slug(protocol.text_encoder or "") / _slug(name)
+            found += [
+                Job(
+                    protocol=replace(protocol, seed=seed),
+                    store=self._store.path,
+                    folder=folder / f"seed-{seed}",
+                    label=name,
+                )
+                for seed in seeds
+            ]
+        return found
 
 
 def _slug(text: str) -> str:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ezav.benchmarks.published import PublishedResult, published_results, suite_of
-from ezav.benchmarks.recipe import Recipe, RecipeSetting, label_of, load_recipe
 from ezav.benchmarks.runner import Job
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 from ezav.features.begin import HEADER_FILE
-from ezav.features.header import EncoderInfo
-from ezav.features.importers.layouts import LAYOUTS
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
+from ezav.recipes.frozen import frozen_weight
+from ezav.recipes.published import PublishedResult, published_results
+from ezav.recipes.recipe import label_of, load_recipe
+from ezav.recipes.settings import FROZEN_BASELINE, protocol_for
+from ezav.recipes.suites import suite_of
 from ezav.safe_io import atomic_path, write_text
-
-FROZEN_BASELINE = "zero_shot"
-"""The recipe whose scores come straight from the encoders."""
-WEIGHED = (FROZEN_BASELINE, "blending")
-"""Methods with such scores; whose text the class embeddings are decides their `visual_weight`."""
 
 
 def plan(
@@ -30,7 +27,7 @@ def plan(
     seeds: Sequence[int],
     out: Path,
     *,
-    training: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
     text_encoder: str | None = None,
     device: str = "cpu",
     import_code: bool = False,
@@ -41,12 +38,18 @@ def plan(
     methods, once: nothing in it is drawn. Features of another space have no share in its scores.
 
     Args:
+        store: the features.
         methods: names of methods, or paths of recipe files; a file's runs are labelled by its name.
+        seeds: of every method.
+        out: the folder for runs.
         training: overrides of the recipes' training settings, for all methods alike.
+        text_encoder, device: as for :class:`ezav.protocol.TwoStageProtocol`.
         import_code: import methods of one's own that recipe files name (`docs/trust.md`).
 
     Raises:
-        EzavError: an unknown method, recipe or text encoder, or two methods of one name.
+        NotFoundError: an unknown method, recipe or text encoder.
+        RefusedError: a recipe file names a method that would have to be imported.
+        EzavError: two methods of one name.
     """
     jobs = []
     wanted = [(name, load_recipe(name, import_code=import_code), seeds) for name in methods]
@@ -55,22 +58,20 @@ def plan(
     if can_be_frozen and all(recipe.method != baseline.method for _, recipe, _ in wanted):
         wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
     for name, recipe, each in wanted:
-        setting = setting_for(recipe, store, text_encoder)
+        protocol = protocol_for(
+            recipe, store, training=training, text_encoder=text_encoder, device=device
+        )
         label = label_of(name)
-        for seed in each:
-            jobs.append(
-                Job(
-                    store=store.path,
-                    folder=out / "runs" / _folder_name(label) / f"seed-{seed}",
-                    method=recipe.method,
-                    label=label,
-                    seed=seed,
-                    config=setting.config,
-                    training={**setting.training, **(training or {})},
-                    text_encoder=text_encoder,
-                    device=device,
-                )
+        folder = out / "runs" / _folder_name(label)
+        jobs += [
+            Job(
+                protocol=replace(protocol, seed=seed),
+                store=store.path,
+                folder=folder / f"seed-{seed}",
+                label=label,
             )
+            for seed in each
+        ]
     taken = [job.folder for job in jobs]
     for job in jobs:
         if taken.count(job.folder) > 1:
@@ -79,58 +80,6 @@ def plan(
                 "name each once; recipe files go by their file names",
             )
     return jobs
-
-
-def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float | None:
-    """The share of the visual score in frozen scores: 1, 0.5, or 0 (audio alone).
-
-    The class embeddings may be the text of the visual encoder (CLIP), of the audio encoder (CLAP),
-    or of both side by side; None where they are neither, and there is no baseline.
-
-    Raises:
-        EzavError: the store has no class embeddings, or none of that encoder.
-    """
-    text = store.class_embeddings(text_encoder).encoder
-    if store.header.setting == LAYOUTS["clipclap"].features("cls").setting:
-        return 0.5
-    found = {(one.modality, one.name): _space_of(one) for one in store.header.encoders}
-    texts = [found.get(("text", name)) for name in text.split(" + ")]
-    visual, audio = (
-        next((space for (kind, _), space in found.items() if kind == modality), None)
-        for modality in ("visual", "audio")
-    )
-    if None in texts:
-        return None
-    seen, heard = texts in ([visual], [visual, audio]), texts in ([audio], [visual, audio])
-    return 0.5 * (1 + seen - heard) if seen or heard else None
-
-
-def setting_for(
-    recipe: Recipe, store: FeatureStore, text_encoder: str | None = None
-) -> RecipeSetting:
-    """A recipe's setting for the store's suite.
-
-    Frozen scores weigh the modalities by :func:`frozen_weight`, unless the recipe names a weight.
-
-    Raises:
-        EzavError: as for :func:`frozen_weight`.
-    """
-    setting = recipe.setting(suite_of(store.header))
-    weight = frozen_weight(store, text_encoder) if recipe.method in WEIGHED else None
-    if weight is None:
-        return setting
-    return setting.model_copy(update={"config": {"visual_weight": weight, **setting.config}})
-
-
-def _space_of(encoder: EncoderInfo) -> tuple[str, int] | None:
-    """The space that an encoder shares with others, and its dimension; None if it has its own."""
-    from ezav.encoders import registry
-
-    name = encoder.name.split("@")[0]  # text encoders of a store are called name@revision
-    if name not in registry.names(encoder.modality):
-        return None
-    space = registry.card(encoder.modality, name).space
-    return None if space is None else (space, encoder.dimension)
 
 
 def _folder_name(label: str) -> str:
@@ -223,14 +172,14 @@ def find_store(target: str, stores: Path) -> FeatureStore:
     """A store by its path, or by the name of a suite inside the folder `stores`.
 
     Raises:
-        EzavError: neither is there.
+        NotFoundError: neither is there.
     """
     candidates = [Path(target), stores / target, stores / f"{target}-simulated"]
     folders = [path for path in candidates if path.is_dir()]
     # Another folder may be called like the suite: what an earlier bench wrote, say.
     if found := [path for path in folders if (path / HEADER_FILE).is_file()] or folders:
         return FeatureStore.open(found[0])
-    raise EzavError(
+    raise NotFoundError(
         f"no feature store '{target}', nor '{stores / target}'",
         "'ezav import' makes one from published files, 'ezav simulate' a simulated one",
     )

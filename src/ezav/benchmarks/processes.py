@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
-from ezav.errors import EzavError
+from ezav.errors import UnavailableError
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def training_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     After a failure what runs comes to its end and what waits is dropped; an interrupt ends both.
 
     Raises:
-        EzavError: a process was killed.
+        UnavailableError: a process was killed.
     """
     # spawn: a forked child of a process that has used torch may hang.
     context = multiprocessing.get_context("spawn")
@@ -29,9 +29,9 @@ def training_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BrokenProcessPool as error:
-            raise EzavError(
+            raise UnavailableError(
                 "a process died, perhaps for want of memory",
-                "repeat the command with fewer --processes: what is finished is kept",
+                "repeat it with fewer `processes`: what is finished is kept",
             ) from error
         except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)

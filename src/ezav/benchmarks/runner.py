@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ezav.benchmarks.processes import training_pool
 from ezav.errors import EzavError
@@ -22,22 +22,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run to be had: what, on which store, with which seed, and where its folder goes."""
+    """One run to be had: by which protocol, on which store, and where its folder goes.
 
+    Attributes:
+        protocol: the method, its settings, the seed (:func:`ezav.recipes.protocol_for`).
+        store: path of the feature store.
+        folder: of the run.
+        label: what tables call it.
+    """
+
+    protocol: TwoStageProtocol
     store: Path
     folder: Path
-    method: str
     label: str
-    seed: int
-    config: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    text_encoder: str | None = None
-    device: str = "cpu"
+
+    @property
+    def seed(self) -> int:
+        """Of the protocol."""
+        return self.protocol.seed
+
+
+OnDone = Callable[[Job, RunResult], None]
+"""Called after each job, also for one that was done before."""
 
 
 def is_done(job: Job, store: FeatureStore) -> RunResult | None:
-    """The result of a job if its folder holds exactly that run of this version of ezav."""
-    from ezav.protocol.run_folder import difference, read_result
+    """The result of a job if its folder holds exactly that run, by whichever version of ezav."""
+    from ezav.protocol.kept import difference
+    from ezav.protocol.run_folder import read_result
 
     if not (job.folder / RESULT).is_file():
         return None
@@ -45,70 +57,7 @@ def is_done(job: Job, store: FeatureStore) -> RunResult | None:
         result = read_result(job.folder)
     except EzavError:
         return None
-    return None if difference(result, protocol_of(job), store, job.label) else result
-
-
-def protocol_of(job: Job) -> TwoStageProtocol:
-    """What a job trains and tests by.
-
-    Raises:
-        EzavError: an unknown method or field.
-    """
-    from ezav.protocol.two_stage import TwoStageProtocol
-
-    config, training = resolve(job)
-    return TwoStageProtocol(
-        method=job.method,
-        config=config,
-        training=training,
-        seed=job.seed,
-        device=job.device,
-        text_encoder=job.text_encoder,
-    )
-
-
-def resolve(job: Job) -> tuple[Any, Any]:
-    """The typed config and training settings of a job.
-
-    Raises:
-        EzavError: an unknown method or field.
-    """
-    return typed_settings(job.method, job.config, job.training)
-
-
-def typed_settings(method: str, config: dict[str, Any], training: dict[str, Any]) -> Any:
-    """A method's config and the training settings from plain data, checked field by field.
-
-    What is not given, inside a nested setting too, is as in the method's own default:
-    `{"classes": {"shuffle": True}}` changes nothing else about the classes.
-
-    Raises:
-        EzavError: an unknown method or field, or a value of the wrong kind.
-    """
-    from ezav.methods import registry
-    from ezav.methods.common.config_check import parse
-    from ezav.protocol.run_folder import parse_config, plain_config
-    from ezav.training.config import TrainingConfig
-
-    found = registry.get(method, import_code=True)  # a recipe's was asked for when it was read
-    typed_config = parse_config(found, merged(plain_config(found.Config()), config))
-    return typed_config, parse(TrainingConfig, training, "training")
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, dictionaries inside merged too.
-
-    Example:
-        >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 5}})
-        {'a': {'b': 5, 'c': 2}}
-    """
-    result = dict(base)
-    for name, value in changes.items():
-        inner = result.get(name)
-        if isinstance(value, dict) and isinstance(inner, dict):
-            value = merged(inner, value)
-        result[name] = value
-    return result
+    return None if difference(result, job.protocol, store, job.label) else result
 
 
 def run_job(job: Job) -> RunResult:
@@ -117,7 +66,7 @@ def run_job(job: Job) -> RunResult:
     from ezav.protocol.run_folder import checkpoint_of, write_run
 
     store = FeatureStore.open(job.store)
-    fitted = protocol_of(job).fit(store, checkpoint=checkpoint_of(job.folder))
+    fitted = job.protocol.fit(store, checkpoint=checkpoint_of(job.folder))
     if (job.folder / RESULT).is_file():
         shutil.rmtree(job.folder)
     return write_run(fitted, job.folder, job.label)
@@ -126,7 +75,7 @@ def run_job(job: Job) -> RunResult:
 def run_jobs(
     jobs: Sequence[Job],
     processes: int | None = None,
-    on_done: Callable[[Job, RunResult], None] = lambda job, result: None,
+    on_done: OnDone = lambda job, result: None,
 ) -> list[RunResult]:
     """All jobs' results, in their order; finished ones are read, the others run in parallel.
 
@@ -140,8 +89,8 @@ def run_jobs(
         on_done: called in this process after each job, also for those done before.
 
     Raises:
-        EzavError: a folder holds something else than a run, before any job runs; the first job
-            that failed, after the running ones have ended.
+        RefusedError: a folder holds something else than a run; said before any job runs.
+        EzavError: of the first job that failed, after the running ones have ended.
     """
     from ezav.features.store import FeatureStore
     from ezav.protocol.run_folder import check_free
@@ -172,7 +121,7 @@ def _in_processes(
     waiting: Sequence[int],
     processes: int,
     results: dict[int, RunResult],
-    on_done: Callable[[Job, RunResult], None],
+    on_done: OnDone,
 ) -> None:
     with training_pool(processes) as pool:
         futures = {pool.submit(run_job, jobs[position]): position for position in waiting}

@@ -132,7 +132,7 @@ def plan_simulation(
     if suite not in SUITES:
         raise EzavError(f"no suite '{suite}' to simulate", f"there are {', '.join(SUITES)}")
     if not 0 < scale <= 1:
-        raise EzavError(f"--scale must lie in (0, 1], got {scale}")
+        raise EzavError(f"`scale={scale}` does not lie in (0, 1]")
     dataset, _, kind = suite.partition("-")
     layout_name, setting = _SETTINGS[kind]
     layout = LAYOUTS[layout_name]

@@ -108,7 +108,8 @@ def space_of(method: str) -> Space:
         return _DECLARED[method]
     if not found.trainable:
         raise EzavError(
-            f"'{method}' has no declared space and is not trained", "give one with --space FILE"
+            f"'{method}' has no declared space and is not trained",
+            "declare one in a file, and give that as `space`",
         )
     known = {field.name for field in fields(found.Config)}
     return {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.benchmarks.space import Range, Space, Value, holds
-from ezav.errors import EzavError
+from ezav.errors import RefusedError
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -95,16 +95,16 @@ def alone_in(out: Path) -> Iterator[None]:
     """Keep other searches out of a folder; the system lets go when the process ends.
 
     Raises:
-        EzavError: another process searches there.
+        RefusedError: another process searches there.
     """
     # Not the folder itself, which `ask` locks. Workers do not inherit an open file.
     with (out / LOCK_FILE).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise EzavError(
+            raise RefusedError(
                 f"another process goes on with the search '{out}'",
-                "wait for it; --processes says how many trials it runs in parallel",
+                "wait for it; `processes` says how many trials it runs in parallel",
             ) from None
         yield
 

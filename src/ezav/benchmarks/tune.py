@@ -10,7 +10,7 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,11 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-import ezav
-from ezav.benchmarks.bench import setting_for
 from ezav.benchmarks.processes import training_pool
-from ezav.benchmarks.recipe import DEFAULT, load_recipe
-from ezav.benchmarks.runner import typed_settings
 from ezav.benchmarks.space import (
     Choice,
     Range,
@@ -42,8 +38,12 @@ from ezav.benchmarks.study import (
     suggest,
     take_up,
 )
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
 from ezav.features.store import FeatureStore
+from ezav.protocol.settings import plain_config
+from ezav.protocol.two_stage import TwoStageProtocol
+from ezav.recipes.recipe import DEFAULT, load_recipe
+from ezav.recipes.settings import changed, protocol_for, typed_settings
 from ezav.reports.tables import to_csv
 from ezav.safe_io import write_text
 from ezav.threads import one_thread
@@ -52,38 +52,55 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 
+SEARCH_VERSION = 1
+"""Of what a folder of a search holds; raised when an older one could not be gone on with."""
+OnTrial = Callable[[TrialResult, bool], None]
+"""Called after each trial, with whether an earlier call had finished it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """What is searched: nothing but the number of trials may change when a search goes on.
 
     Attributes:
+        protocol: the recipe's own run: the first trial, and what the space does not name.
         store: path of the feature store.
-        method: the method's name.
-        base: `{"config": …, "training": …}`: the settings that the space does not name, and the
-            first trial.
         space: what is tried.
         seeds: every trial runs all of them, unless its first ones are hopeless (below the median
             of the other trials at the same number of seeds).
     """
 
+    protocol: TwoStageProtocol
     store: Path
-    method: str
-    base: dict[str, Any]
     space: Space
     seeds: tuple[int, ...]
-    text_encoder: str | None = None
-    device: str = "cpu"
 
     def key(self) -> str:
-        """What a stored search must share to go on."""
-        facts = (self.method, self.base, self.seeds, self.text_encoder)
-        space = {name: one.model_dump() for name, one in self.space.items()}
-        fingerprint = FeatureStore.open(self.store).fingerprint
-        return json.dumps([facts, space, fingerprint, ezav.__version__], sort_keys=True)
+        """What a stored search must share to go on, whichever version stored it."""
+        facts = {
+            "search": SEARCH_VERSION,
+            "protocol": self.protocol.key(FeatureStore.open(self.store)),
+            "space": {name: one.model_dump() for name, one in self.space.items()},
+            "seeds": self.seeds,
+        }
+        return json.dumps(facts, sort_keys=True)
 
-    def settings(self, values: dict[str, Value]) -> dict[str, Any]:
-        """`{"config": …, "training": …}` of a trial."""
-        return settings_from(self.base, values)
+    def protocol_of(self, values: Mapping[str, Value]) -> TwoStageProtocol:
+        """The run of a trial.
+
+        Raises:
+            EzavError: the method does not have such settings.
+        """
+        settings = settings_from(_plain(self.protocol), dict(values))
+        config, training = typed_settings(
+            self.protocol.method, settings["config"], settings["training"]
+        )
+        return replace(self.protocol, config=config, training=training)
+
+
+def _plain(protocol: TwoStageProtocol) -> dict[str, dict[str, Any]]:
+    """`{"config": …, "training": …}` of a run, every setting."""
+    return {"config": plain_config(protocol.config), "training": asdict(protocol.training)}
 
 
 def search_for(
@@ -92,7 +109,7 @@ def search_for(
     space: Space,
     seeds: Sequence[int],
     *,
-    training: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
     text_encoder: str | None = None,
     device: str = "cpu",
     import_code: bool = False,
@@ -100,38 +117,42 @@ def search_for(
     """The search that starts from a recipe's setting for the store's suite.
 
     Where the recipe's own value lies outside the space, the space is widened to hold it.
-    `import_code` imports a method of one's own that a recipe file names (`docs/trust.md`).
+
+    Args:
+        store: the features.
+        recipe: its name or file, or a method of one's own.
+        space: what is tried.
+        seeds: of every trial.
+        training: overrides of the recipe's training settings.
+        text_encoder, device: as for :class:`ezav.protocol.TwoStageProtocol`.
+        import_code: import a method of one's own that a recipe file names (`docs/trust.md`).
 
     Raises:
-        EzavError: an unknown recipe or text encoder, or a space whose settings the method does not
-            have.
+        NotFoundError: an unknown recipe or text encoder.
+        RefusedError: a recipe file names a method that would have to be imported.
+        EzavError: a space whose settings the method does not have.
     """
     store.class_embeddings(text_encoder)  # it is there, or this says what is
-    found = load_recipe(recipe, import_code=import_code)
-    setting = setting_for(found, store, text_encoder)
-    base = {"config": setting.config, "training": {**setting.training, **(training or {})}}
+    protocol = protocol_for(
+        load_recipe(recipe, import_code=import_code),
+        store,
+        training=training,
+        text_encoder=text_encoder,
+        device=device,
+    )
+    search = Search(protocol=protocol, store=store.path, space=space, seeds=tuple(seeds))
     for path, one in space.items():
         for value in (one.low, one.high) if isinstance(one, Range) else one.choices:
-            if path.split(".")[0] not in base:
+            if path.split(".")[0] not in ("config", "training"):
                 raise EzavError(
                     f"the space names '{path}'", "settings begin with 'config.' or 'training.'"
                 )
-            changed = settings_from(base, {path: value})
             try:
-                typed_settings(found.method, changed["config"], changed["training"])
+                search.protocol_of({path: value})
             except EzavError as error:
                 raise EzavError(
                     f"the space's {path} = {value}: {error.message}", error.hint
                 ) from error
-    search = Search(
-        store=store.path,
-        method=found.method,
-        base=base,
-        space=space,
-        seeds=tuple(seeds),
-        text_encoder=text_encoder,
-        device=device,
-    )
     return replace(
         search,
         space={path: _holding(path, one, _base_value(search, path)) for path, one in space.items()},
@@ -143,7 +164,7 @@ def tune(
     out: Path,
     trials: int,
     processes: int | None = None,
-    on_trial: Callable[[TrialResult, bool], None] = lambda trial, kept: None,
+    on_trial: OnTrial = lambda trial, kept: None,
 ) -> list[TrialResult]:
     """Run trials until there are `trials` in all; returns all, in order.
 
@@ -160,8 +181,8 @@ def tune(
         on_trial: told of every finished trial, and whether an earlier call had finished it.
 
     Raises:
-        EzavError: the folder holds another search, another process goes on with it, or every
-            trial failed.
+        RefusedError: the folder holds another search, or another process goes on with it.
+        EzavError: every trial failed.
     """
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
@@ -170,9 +191,9 @@ def tune(
         if key is None:
             study.set_user_attr("key", search.key())
         elif key != search.key():
-            raise EzavError(
+            raise RefusedError(
                 f"'{out}' holds a search with other settings (or on another store)",
-                "choose another --out, or repeat the settings",
+                "choose another `out`, or repeat the settings",
             )
         every = combinations(search.space)
         grid = every if every is not None and len(every) <= trials else []
@@ -213,8 +234,8 @@ def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Pa
     rows: list[list[Any]] = [["trial", "state", "validation_HM", "seeds", *names, "error"]]
     for trial in trials:
         hm = "" if trial.HM is None else trial.HM
-        settings = [trial.settings.get(name, "") for name in names]
-        rows.append([trial.number, trial.state, hm, len(trial.hms), *settings, trial.error])
+        values = [trial.settings.get(name, "") for name in names]
+        rows.append([trial.number, trial.state, hm, len(trial.hms), *values, trial.error])
     write_text(out / "trials.csv", to_csv(rows))
     best = best_of(trials)
     store = FeatureStore.open(search.store)
@@ -223,12 +244,12 @@ def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Pa
         f"trial {best.number} of {len(trials)}, mean validation HM {best.HM:.4f} over "
         f"{len(search.seeds)} seeds; no test clip was read"
     )
-    recipe = {
-        "method": search.method,
-        "source": source,
-        "settings": {DEFAULT: search.settings(best.settings)},
-    }
-    path = out / f"{search.method}-tuned.yaml"
+    method = search.protocol.method
+    default = _plain(TwoStageProtocol(method=method))
+    own = changed(default, _plain(search.protocol))
+    settings = settings_from(own, best.settings)  # what was tuned is said, default or not
+    recipe = {"method": method, "source": source, "settings": {DEFAULT: settings}}
+    path = out / f"{method}-tuned.yaml"
     write_text(path, yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100))
     load_recipe.cache_clear()  # the file may have been read before it was written anew
     return path
@@ -248,13 +269,12 @@ def _base_value(search: Search, path: str) -> Value:
     Raises:
         EzavError: it has none, since the setting is inside one that may hold anything.
     """
-    config, training = typed_settings(search.method, search.base["config"], search.base["training"])
-    value: Any = {"config": asdict(config), "training": asdict(training)}
+    value: Any = _plain(search.protocol)
     for name in path.split("."):
         if name not in value:
             raise EzavError(
                 f"the space names '{path}', which the recipe does not set",
-                "the recipe is the first trial: set it in a recipe file, and give that as --method",
+                "the recipe is the first trial: set it in a recipe file, and give that as `recipe`",
             )
         value = value[name]
     found: Value = value
@@ -293,24 +313,13 @@ def run_trial(search: Search, out: Path) -> TrialResult:
 def _evaluate(search: Search, trial: Trial) -> tuple[Any, float | None]:
     from optuna.trial import TrialState
 
-    from ezav.protocol.two_stage import TwoStageProtocol
-
     values = suggest(search.space, trial)
     store = FeatureStore.open(search.store)
     hms: list[float] = []
     try:
-        settings = search.settings(values)
-        config, training = typed_settings(search.method, settings["config"], settings["training"])
+        protocol = search.protocol_of(values)
         for seed in search.seeds:
-            protocol = TwoStageProtocol(
-                method=search.method,
-                config=config,
-                training=training,
-                seed=seed,
-                device=search.device,
-                text_encoder=search.text_encoder,
-            )
-            hms.append(protocol.validate(store).HM)
+            hms.append(replace(protocol, seed=seed).validate(store).HM)
             trial.set_user_attr("hms", hms)
             trial.report(statistics.fmean(hms), len(hms))
             if len(hms) < len(search.seeds) and trial.should_prune():
@@ -327,7 +336,7 @@ def _in_processes(
     out: Path,
     missing: int,
     processes: int,
-    on_trial: Callable[[TrialResult, bool], None],
+    on_trial: OnTrial,
 ) -> None:
     with training_pool(processes) as pool:
         running: set[Future[TrialResult]] = set()

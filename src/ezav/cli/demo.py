@@ -24,7 +24,6 @@ from ezav.cli.extract import clip_progress
 from ezav.cli.predict import show_prediction
 
 if TYPE_CHECKING:
-    from ezav.benchmarks.recipe import RecipeSetting
     from ezav.benchmarks.runner import Job
     from ezav.features.store import FeatureStore
     from ezav.features.toy import ToyWorld
@@ -120,18 +119,15 @@ class DemoCommand(Command):
         return {"before": asdict(before), "after": asdict(after)}
 
     def _train(self, store: FeatureStore) -> list[RunResult]:
-        from ezav.benchmarks.runner import Job, merged, run_jobs
+        from ezav.benchmarks.runner import Job, run_jobs
+        from ezav.recipes import protocol_for
 
-        recipes = {method: own_data_settings(method) for method, _ in ROWS.values()}
         jobs = [
             Job(
+                protocol=protocol_for(method, config=changes, seed=seed),
                 store=store.path,
                 folder=self._folder(label, seed),
-                method=method,
                 label=label,
-                seed=seed,
-                config=merged(recipes[method].config, changes),
-                training=recipes[method].training,
             )
             for seed in range(self.seeds)
             for label, (method, changes) in ROWS.items()
@@ -212,13 +208,6 @@ class DemoCommand(Command):
 
 
 CLI = DemoCommand
-
-
-def own_data_settings(method: str) -> RecipeSetting:
-    """Those of a method's recipe for data of one's own."""
-    from ezav.benchmarks.recipe import DEFAULT, load_recipe
-
-    return load_recipe(method).setting(DEFAULT)
 
 
 def _mean(values: Iterable[float]) -> float:

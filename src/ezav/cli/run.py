@@ -8,35 +8,30 @@ recipe for the store's data set unless given. Writes a run folder that says ever
 from __future__ import annotations
 
 import dataclasses
+import io
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import tyro
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+import ezav
 from ezav.cli.common import Command, Importing, at_least_one, output, progress
-from ezav.errors import EzavError
+from ezav.cli.runs_progress import epoch_progress
+from ezav.errors import EzavError, RefusedError
 
 if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
     from ezav.protocol.result import RunResult
     from ezav.protocol.two_stage import TwoStageProtocol
-    from ezav.protocol.validation import ValidationEpoch
-    from ezav.training.trainer import EpochLog
 
 
 @dataclass(kw_only=True)
-class RunCommand(Command):
-    method: tyro.conf.Positional[str]
-    """The method by name ('ezav methods' lists them; one's own as `package.module:Class`), or a
-    recipe file, as 'ezav tune' writes it."""
-    store: tyro.conf.Positional[Path]
-    """A feature store, as 'ezav extract' or 'ezav import' writes it."""
+class RunOptions(Command):
+    """The options that are there whatever the method is."""
+
     out: Path
     """The run folder to write. With several seeds: a folder of run folders."""
     seed: int = 0
@@ -61,86 +56,118 @@ class RunCommand(Command):
     """Features in memory, or in a temporary file on disk from which a background thread gathers
     the batches; auto takes the disk where they would fill half of the free memory."""
 
+
+@dataclass(kw_only=True)
+class RunCommand(RunOptions):
+    """A run, with the settings of its method once that is known (:func:`cli_for`)."""
+
+    method: tyro.conf.Positional[str]
+    """The method by name ('ezav methods' lists them; one's own as `package.module:Class`), or a
+    recipe file, as 'ezav tune' writes it."""
+    store: tyro.conf.Positional[Path]
+    """A feature store, as 'ezav extract' or 'ezav import' writes it."""
+    config: tyro.conf.Suppress[Any] = None
+    training: tyro.conf.Suppress[Any] = None
+
     def run(self) -> dict[str, Any]:
-        from ezav.benchmarks.recipe import label_of
         from ezav.features.store import FeatureStore
-        from ezav.protocol.result import RESULT
-        from ezav.protocol.run_folder import check_free, checkpoint_of, write_run
-        from ezav.protocol.two_stage import fit_together
 
         at_least_one(seeds=self.seeds)
-        self.label = self.label or label_of(self.method)
         if self.together and self.alphas:
             raise EzavError(
                 "--together and --alphas exclude each other: every seed chooses its own alpha",
                 "choose alpha with one seed, then give it as --config.classes.alpha",
             )
         store = FeatureStore.open(self.store)
-        results: dict[Path, RunResult | None] = {}
-        waiting = []
-        for seed in range(self.seed, self.seed + self.seeds):
-            folder = self.out if self.seeds == 1 else self.out / f"seed-{seed}"
-            if self.seeds > 1 and (folder / RESULT).is_file():
-                results[folder] = self._kept(folder, seed, store)
-                progress.print(f"seed {seed}: done already, kept ({folder})")
-                continue
-            check_free(folder)
-            results[folder] = None  # holds its place
-            waiting.append((seed, folder))
-        size = max(1, len(waiting)) if self.together else 1
-        for start in range(0, len(waiting), size):
-            some = waiting[start : start + size]
-            protocols = [self._protocol(seed, store) for seed, _ in some]
-            tried: dict[float, float] = {}
-            if self.alphas:  # never together: one protocol
-                protocols = [self._choose_alpha(protocols[0], store, some[0][1], tried)]
-            with epoch_progress() as title:
-                told = [title(f"{self.label}, seed {seed}") for seed, _ in some]
-                checkpoints = [checkpoint_of(folder) for _, folder in some]
-                fitted = fit_together(protocols, store, told, checkpoints)
-            for (_, folder), one in zip(some, fitted):
-                results[folder] = write_run(one, folder, self.label, tried)
+        wanted = self._wanted(self.protocol(store))
+        found = {folder: self._kept(folder, one, store) for folder, one in wanted.items()}
+        waiting = [folder for folder, kept in found.items() if kept is None]
+        for some in [waiting] if self.together and waiting else [[one] for one in waiting]:
+            found.update(self._train({folder: wanted[folder] for folder in some}, store))
         return {
             "runs": [
                 {"folder": str(folder), **result.model_dump(mode="json")}
-                for folder, result in results.items()
+                for folder, result in found.items()
                 if result is not None
             ]
         }
 
-    def _protocol(self, seed: int, store: FeatureStore) -> TwoStageProtocol:
-        from ezav.benchmarks.recipe import load_recipe
+    def protocol(self, store: FeatureStore) -> TwoStageProtocol:
+        """What the first seed trains and tests by: the recipe's, with the options given here."""
         from ezav.device import choose_device
-        from ezav.protocol.two_stage import TwoStageProtocol
+        from ezav.recipes import protocol_for
 
-        config, training = default_settings(self.method, store, self.text_encoder, self.import_code)
-        return TwoStageProtocol(
-            method=load_recipe(self.method, import_code=self.import_code).method,
-            config=getattr(self, "config", config),
-            training=getattr(self, "training", training),
-            seed=seed,
+        run = protocol_for(
+            self.method,
+            store,
+            seed=self.seed,
             device=choose_device(self.device),
             text_encoder=self.text_encoder,
             features=self.features,
+            import_code=self.import_code,
         )
+        given = {"config": self.config, "training": self.training}
+        return replace(run, **{name: one for name, one in given.items() if one is not None})
 
-    def _kept(self, folder: Path, seed: int, store: FeatureStore) -> RunResult:
-        """The run that is in a seed's folder, if it is the one asked for."""
+    @property
+    def _label(self) -> str:
+        from ezav.recipes.recipe import label_of
+
+        return self.label or label_of(self.method)
+
+    def _wanted(self, first: TwoStageProtocol) -> dict[Path, TwoStageProtocol]:
+        """Run folder -> what it shall hold."""
+        if self.seeds == 1:
+            return {self.out: first}
+        seeds = range(self.seed, self.seed + self.seeds)
+        return {self.out / f"seed-{seed}": replace(first, seed=seed) for seed in seeds}
+
+    def _kept(self, folder: Path, asked: TwoStageProtocol, store: FeatureStore) -> RunResult | None:
+        """The run that is in a seed's folder, if it is the one asked for; None: none is there."""
         from ezav.protocol.choose import alpha_candidates
-        from ezav.protocol.run_folder import difference, read_result
+        from ezav.protocol.kept import difference
+        from ezav.protocol.result import RESULT
+        from ezav.protocol.run_folder import check_free, read_result
 
+        if self.seeds == 1 or not (folder / RESULT).is_file():
+            check_free(folder)
+            return None
         result = read_result(folder)
-        asked = self._protocol(seed, store)
         among = alpha_candidates(asked, self.alphas) if self.alphas else [asked]
-        found = [difference(result, one, store, self.label) for one in among]
+        found = [difference(result, one, store, self._label) for one in among]
         if not all(found) and self.alphas and set(result.alphas) != set(self.alphas):
             found = ["the alphas that were tried"]
         if all(found):
-            raise EzavError(
+            raise RefusedError(
                 f"'{folder}' holds a run that differs from this one in: {min(found, key=len)}",
-                "choose another --out, or remove it first",
+                "choose another `out`, or remove it first",
             )
+        by = result.versions.get("ezav", "")
+        other = "" if by == ezav.__version__ else f", by ezav {by}"
+        progress.print(f"seed {asked.seed}: done already, kept ({folder}{other})")
         return result
+
+    def _train(
+        self, wanted: dict[Path, TwoStageProtocol], store: FeatureStore
+    ) -> dict[Path, RunResult]:
+        """Fit, test and write the runs, one or all together."""
+        from ezav.protocol.run_folder import checkpoint_of, write_run
+        from ezav.protocol.two_stage import fit_together
+
+        tried: dict[float, float] = {}
+        if self.alphas:  # never together: one protocol
+            wanted = {
+                folder: self._choose_alpha(one, store, folder, tried)
+                for folder, one in wanted.items()
+            }
+        with epoch_progress() as title:
+            told = [title(f"{self._label}, seed {one.seed}") for one in wanted.values()]
+            checkpoints = [checkpoint_of(folder) for folder in wanted]
+            fitted = fit_together(list(wanted.values()), store, told, checkpoints)
+        return {
+            folder: write_run(one, folder, self._label, tried)
+            for folder, one in zip(wanted, fitted)
+        }
 
     def _choose_alpha(
         self,
@@ -185,90 +212,83 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     """The command with the options of the method that the arguments name.
 
     Their defaults are those of its recipe for the store's data set, where a store is named too.
+    What the arguments name is parsed by tyro as everything is: first for the method, whose options
+    are not known yet; then with those options for the store; `main` does it with all defaults.
+
+    Raises:
+        EzavError: no such method or recipe, or one that the store cannot have.
     """
-    if not arguments or arguments[0].startswith("-"):
+    words = _parsed(_Words, arguments)
+    if words is None or not words.words:
         return RunCommand
-    words = [word for one in arguments for word in one.split("=", 1)]  # --text-encoder=NAME, too
-    named = [b for a, b in pairwise(words) if a.replace("_", "-") == "--text-encoder"]
-    text = named[-1] if named else None
-    store = first_store(arguments[1:])
-    config, training = default_settings(arguments[0], store, text, "--import" in words)
+    method = words.words[0]
+    command = _with_settings(method, None, words.text_encoder, words.import_code)
+    named = _parsed(command, arguments, command(method=method, store=Path(), out=Path()))
+    store = None if named is None else _store_at(named.store)
+    if named is None or store is None:
+        return command
+    return _with_settings(method, store, named.text_encoder, named.import_code)
+
+
+@dataclass(kw_only=True)
+class _Words(RunOptions):
+    """Any words and every option whose name is known before the method is."""
+
+    words: tyro.conf.Positional[tuple[str, ...]] = ()
+    out: Path = Path()
+
+
+def _with_settings(
+    method: str, store: FeatureStore | None, text_encoder: str | None, import_code: bool
+) -> type[RunCommand]:
+    """The command with a method's settings as options; defaults are its recipe's for the store."""
+    from ezav.recipes import protocol_for
+
+    run = protocol_for(method, store, text_encoder=text_encoder, import_code=import_code)
     return dataclasses.make_dataclass(
         "RunCommand",
         [
-            ("config", type(config), field(default_factory=lambda: config, kw_only=True)),
-            ("training", type(training), field(default_factory=lambda: training, kw_only=True)),
+            ("config", type(run.config), field(default_factory=lambda: run.config)),
+            ("training", type(run.training), field(default_factory=lambda: run.training)),
         ],
         bases=(RunCommand,),
+        kw_only=True,
     )
 
 
-def first_store(arguments: list[str]) -> FeatureStore | None:
-    """The first argument that is a feature store; what is wrong with others is said later."""
+def _store_at(path: Path) -> FeatureStore | None:
+    """The store there; what is wrong with it is said when it is used."""
     from ezav.features.store import FeatureStore
 
-    for argument in arguments:
-        try:
-            return FeatureStore.open(argument)
-        except (EzavError, OSError):
-            continue
-    return None
+    try:
+        return FeatureStore.open(path)
+    except (EzavError, OSError):
+        return None
 
 
-def default_settings(
-    method: str,
-    store: FeatureStore | None = None,
-    text_encoder: str | None = None,
-    import_code: bool = False,
-) -> Any:
-    """Config and training settings of a recipe for a store, as `bench` takes them."""
-    from ezav.benchmarks.bench import setting_for
-    from ezav.benchmarks.recipe import DEFAULT, is_file, load_recipe
-    from ezav.benchmarks.runner import typed_settings
-    from ezav.methods import registry
-
-    if not is_file(method):
-        # What is wrong with the name is said before a recipe is looked for.
-        registry.get(method, import_code=True)
-    recipe = load_recipe(method, import_code=import_code)
-    setting = setting_for(recipe, store, text_encoder) if store else recipe.setting(DEFAULT)
-    return typed_settings(recipe.method, setting.config, setting.training)
+_Parsed = TypeVar("_Parsed", bound=RunOptions)
 
 
-OnEpoch = Callable[[int, int, "ValidationEpoch | EpochLog"], None]
+def _parsed(
+    command: type[_Parsed], arguments: list[str], default: _Parsed | None = None
+) -> _Parsed | None:
+    """What the arguments say as far as they are understood; None where they are wrong.
+
+    Nothing is printed and no help is shown: that is left to the parse that counts.
+    """
+    unheard = io.StringIO()
+    try:
+        with redirect_stdout(unheard), redirect_stderr(unheard):
+            found, _ = tyro.cli(
+                command,
+                args=arguments,
+                default=tyro.MISSING_NONPROP if default is None else default,
+                return_unknown_args=True,
+                add_help=False,
+            )
+    except SystemExit:
+        return None
+    return found
 
 
-@contextmanager
-def epoch_progress() -> Iterator[Callable[[str], OnEpoch]]:
-    """Live lines for training: `title -> on_epoch`, with stage, loss and best validation HM."""
-    from ezav.protocol.validation import ValidationEpoch
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} epochs {task.fields[news]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=progress, transient=True) as bar:
-
-        def for_run(title: str) -> OnEpoch:
-            best = 0.0
-            tasks: dict[int, TaskID] = {}
-
-            def on_epoch(stage: int, epochs: int, epoch: ValidationEpoch | EpochLog) -> None:
-                nonlocal best
-                if stage not in tasks:
-                    tasks[stage] = bar.add_task(f"{title}: stage {stage}", total=epochs, news="")
-                if isinstance(epoch, ValidationEpoch):
-                    best = max(best, epoch.HM)
-                    news = f"loss {epoch.log.loss:.3f} · best validation HM {best:.1%}"
-                else:
-                    news = f"loss {epoch.loss:.3f}"
-                bar.update(tasks[stage], advance=1, news=news)
-
-            return on_epoch
-
-        yield for_run
-
-
-__all__ = ["CLI", "RunCommand", "cli_for", "epoch_progress"]
+__all__ = ["CLI", "RunCommand", "cli_for"]

@@ -1,4 +1,4 @@
-"""Progress of many runs: a live bar on a terminal, a line a run in a log; the time left."""
+"""Progress of runs: the epochs of one; of many a live bar, or a line a run in a log."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from ezav.cli.common import progress
+
+if TYPE_CHECKING:
+    from ezav.protocol.validation import ValidationEpoch
+    from ezav.training.trainer import EpochLog
 
 Tell = Callable[[str, bool], None]
 """Called after each run: what to say of it, and whether it was done by an earlier call."""
@@ -58,3 +70,39 @@ def time_left(seconds: float, done: int, remaining: int) -> str:
         'about 0:02:00 left'
     """
     return f"about {timedelta(seconds=round(seconds / done * remaining))} left"
+
+
+OnEpoch = Callable[[int, int, "ValidationEpoch | EpochLog"], None]
+
+
+@contextmanager
+def epoch_progress() -> Iterator[Callable[[str], OnEpoch]]:
+    """Live lines for training: `title -> on_epoch`, with stage, loss and best validation HM."""
+    from ezav.protocol.validation import ValidationEpoch
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} epochs {task.fields[news]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=progress, transient=True) as bar:
+
+        def for_run(title: str) -> OnEpoch:
+            best = 0.0
+            tasks: dict[int, TaskID] = {}
+
+            def on_epoch(stage: int, epochs: int, epoch: ValidationEpoch | EpochLog) -> None:
+                nonlocal best
+                if stage not in tasks:
+                    tasks[stage] = bar.add_task(f"{title}: stage {stage}", total=epochs, news="")
+                if isinstance(epoch, ValidationEpoch):
+                    best = max(best, epoch.HM)
+                    news = f"loss {epoch.log.loss:.3f} · best validation HM {best:.1%}"
+                else:
+                    news = f"loss {epoch.loss:.3f}"
+                bar.update(tasks[stage], advance=1, news=news)
+
+            return on_epoch
+
+        yield for_run

@@ -59,12 +59,12 @@ class TuneCommand(Command):
         if find_spec("optuna") is None:
             raise EzavError("tuning needs optuna", "pip install 'ezav[tune]'")
         at_least_one(trials=self.trials, seeds=self.seeds, processes=self.processes)
-        from ezav.benchmarks.recipe import load_recipe
         from ezav.benchmarks.space import read_space, space_of
         from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
         from ezav.cli.runs_progress import runs_progress
         from ezav.device import choose_device
         from ezav.features.store import FeatureStore
+        from ezav.recipes import load_recipe
 
         method = load_recipe(self.method, import_code=self.import_code).method
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}

@@ -9,7 +9,6 @@ from pathlib import Path
 from ezav.classes.recipe import ClassEmbeddingRecipe, choose_recipe
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
-from ezav.methods import registry
 from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.training.checkpoint import load_tree, save_tree
 
@@ -59,7 +58,7 @@ def alpha_candidates(protocol: TwoStageProtocol, alphas: Sequence[float]) -> lis
     Raises:
         EzavError: no alphas, or a method that takes the text embeddings as they are.
     """
-    config = protocol.config or registry.get(protocol.method, import_code=True).Config()
+    config = protocol.config
     if not hasattr(config, "classes"):
         raise EzavError(f"'{protocol.method}' does not optimise class embeddings: it has no alpha")
     if not alphas:

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import ezav
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.device import choose_device
-from ezav.errors import EzavError
-from ezav.features.store import FeatureStore
+from ezav.errors import DamagedError, NotFoundError, RefusedError, UnavailableError
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
-from ezav.methods.common.config_check import parse
-from ezav.metrics import (
-    calibrated_predictions,
-    gzsl_scores,
-    per_class_recall,
-    seen_unseen_curve,
-)
-from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation, StageModel
-from ezav.protocol.result import RESULT, RESULT_VERSION, ClassResult, Metrics, RunResult
-from ezav.protocol.two_stage import FittedProtocol, TwoStageProtocol
+from ezav.protocol.fitted import FittedProtocol
+from ezav.protocol.kept import completed
+from ezav.protocol.measure import result_of
+from ezav.protocol.result import RESULT, RESULT_VERSION, RunResult
+from ezav.protocol.settings import parse_config
 from ezav.safe_io import write_text
 
 
@@ -61,7 +52,8 @@ def write_run(
         alphas: validation HM of every alpha that was tried, where alpha was chosen.
 
     Raises:
-        EzavError: the folder exists and holds something, or cannot be written.
+        RefusedError: the folder exists and holds something.
+        UnavailableError: it cannot be written.
     """
     folder = Path(folder).resolve()
     check_free(folder)
@@ -69,7 +61,7 @@ def write_run(
     started = time.perf_counter()
     test = fitted.test()
     seconds = {**fitted.seconds, "test": time.perf_counter() - started}
-    result = _result(fitted, test, seconds, label, alphas or {})
+    result = result_of(fitted, test, seconds, label, alphas or {})
     text = fitted.store.class_embeddings(fitted.protocol.text_encoder)
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -95,7 +87,7 @@ def write_run(
             state.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
-        raise EzavError(f"cannot write the run '{folder}': {why}") from error
+        raise UnavailableError(f"cannot write the run '{folder}': {why}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
@@ -113,60 +105,50 @@ def tried_beside(folder: str | Path) -> Path:
 
 
 def check_free(folder: Path) -> None:
-    """Raise EzavError unless a run can be written to `folder`: absent, or an empty folder."""
+    """Refuse a folder that a run cannot be written to: it must be absent, or empty.
+
+    Raises:
+        RefusedError: something is there.
+
+    Example:
+        >>> check_free(Path(__file__))
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: '...run_folder.py' exists already; choose another `out`, ...
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise EzavError(f"'{folder}' exists already", "choose another --out, or remove it first")
+        raise RefusedError(f"'{folder}' exists already", "choose another `out`, or remove it first")
 
 
 def read_result(folder: str | Path) -> RunResult:
     """The typed result of a run folder.
 
+    Of a run that an earlier version of ezav wrote, settings that came later have their defaults:
+    it stands in one row with runs of this version.
+
     Raises:
-        EzavError: no run there, or one of another version.
+        NotFoundError: no run there.
+        DamagedError: its file cannot be read, or is of a format that this version does not read.
+
+    Example:
+        >>> read_result("no/such/run")
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: no run at 'no/such/run' (no result.json); 'ezav run' writes one
     """
     path = Path(folder) / RESULT
     if not path.is_file():
-        raise EzavError(f"no run at '{folder}' (no {RESULT})", "'ezav run' writes one")
+        raise NotFoundError(f"no run at '{folder}' (no {RESULT})", "'ezav run' writes one")
     try:
         data = json.loads(path.read_bytes())
         version = data.get("version") if isinstance(data, dict) else None
         if version != RESULT_VERSION:
-            raise EzavError(
+            raise DamagedError(
                 f"'{folder}' is a run of version {version}, this ezav reads {RESULT_VERSION}",
                 "run it again, or use the ezav that wrote it",
             )
-        return RunResult.model_validate(data)
+        result = RunResult.model_validate(data)
     except (ValidationError, ValueError) as error:
-        raise EzavError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
-
-
-def difference(
-    result: RunResult, protocol: TwoStageProtocol, store: FeatureStore, label: str
-) -> str:
-    """In what a run differs from what a protocol has on a store by this ezav; empty: in nothing.
-
-    Args:
-        result: of the run.
-        protocol, store: what is asked for.
-        label: as for :func:`write_run`.
-    """
-    config = protocol.config
-    if config is None:
-        config = registry.get(protocol.method, import_code=True).Config()
-    told = {
-        "method": (result.method, protocol.method),
-        "seed": (result.seed, protocol.seed),
-        "version of ezav": (result.versions.get("ezav"), ezav.__version__),
-        "feature store": (result.store_fingerprint, store.fingerprint),
-        "text encoder": (
-            result.class_embeddings.get("encoder"),
-            protocol.text_encoder or store.encoders[0],
-        ),
-        "label": (result.label, label or protocol.method),
-        "training settings": (result.training, asdict(protocol.training)),
-        "config": (result.config, plain_config(config)),
-    }
-    return ", ".join(name for name, (there, asked) in told.items() if there != asked)
+        raise DamagedError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
+    return completed(result)
 
 
 def read_model(
@@ -180,7 +162,8 @@ def read_model(
         import_code: import the run's method where it is one of one's own (`docs/trust.md`).
 
     Raises:
-        EzavError: no run there, a file is missing, or weights of another architecture.
+        NotFoundError: no run there.
+        DamagedError: a file is missing or unreadable, or weights are of another architecture.
         RefusedError: its method would have to be imported.
         UnavailableError: no such device.
     """
@@ -197,12 +180,12 @@ def read_model(
             dims = Dims(**json.loads((file.metadata() or {})["dims"]))
         state = load_file(weights_path)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise EzavError(f"cannot read '{weights_path}': {error}", "run it again") from error
+        raise DamagedError(f"cannot read '{weights_path}': {error}", "run it again") from error
     method: Method = method_class(config, dims)
     try:
         method.load_state_dict(state)
     except RuntimeError as error:
-        raise EzavError(
+        raise DamagedError(
             f"'{weights_path}' is of another architecture: {str(error).splitlines()[-1].strip()}",
             "run it again with this version",
         ) from error
@@ -213,7 +196,11 @@ def read_model(
 
 
 def read_evaluation_file(path: str | Path) -> Evaluation:
-    """The scores a run stored (`validation.safetensors` or `test.safetensors`)."""
+    """The scores a run stored (`validation.safetensors` or `test.safetensors`).
+
+    Raises:
+        DamagedError: the file is missing, unreadable or something else.
+    """
     from safetensors import safe_open
 
     try:
@@ -227,94 +214,7 @@ def read_evaluation_file(path: str | Path) -> Evaluation:
                 clips=tuple(json.loads(names["clips"])),
             )
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise EzavError(f"cannot read '{path}': {error}") from error
-
-
-def plain_config(config: Any) -> dict[str, Any]:
-    """A typed config as plain data, as runs and recipes hold it."""
-    plain: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
-    return plain
-
-
-def parse_config(method: type[Method], values: dict[str, Any]) -> Any:
-    """A method's config from plain data (a recipe, a run), checked field by field.
-
-    Raises:
-        EzavError: a field is unknown, or has a value of the wrong kind or beyond reason.
-    """
-    return parse(method.Config, values, method.Config.__name__)
-
-
-def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:
-    """S, U, HM, ZSL at gamma, and AUSUC of the whole curve."""
-    curve = seen_unseen_curve(evaluation.scores, evaluation.targets, evaluation.seen)
-    at_gamma = gzsl_scores(evaluation.scores, evaluation.targets, evaluation.seen, gamma)
-    return Metrics(**asdict(at_gamma), AUSUC=curve.ausuc)
-
-
-def _result(
-    fitted: FittedProtocol,
-    test: Evaluation,
-    seconds: dict[str, float],
-    label: str,
-    alphas: Mapping[float, float],
-) -> RunResult:
-    protocol, header = fitted.protocol, fitted.store.header
-    classes = fitted.model_.classes
-    return RunResult(
-        method=protocol.method,
-        label=label or protocol.method,
-        dataset=header.dataset,
-        setting=header.setting,
-        simulated=header.simulated,
-        text_alignment=header.text_alignment,
-        seed=protocol.seed,
-        gamma=fitted.gamma_,
-        epoch=fitted.epoch_,
-        metrics=metrics_of(test, fitted.gamma_),
-        validation=metrics_of(fitted.validation_, fitted.gamma_),
-        chance=chance(int(test.seen.sum()), int((~test.seen).sum())),
-        per_class=_per_class(test, fitted.gamma_),
-        candidates={
-            "seen": [n for n, seen in zip(classes.names, test.seen.tolist()) if seen],
-            "unseen": [n for n, seen in zip(classes.names, test.seen.tolist()) if not seen],
-        },
-        class_embeddings={"encoder": classes.encoder, **classes.settings},
-        alphas=dict(alphas),
-        parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
-        timing=seconds,
-        versions={
-            "ezav": ezav.__version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
-        store_fingerprint=fitted.store.fingerprint,
-        config=plain_config(fitted.model_.method.config),
-        training=asdict(protocol.training),
-    )
-
-
-def _per_class(test: Evaluation, gamma: float) -> list[ClassResult]:
-    predictions = calibrated_predictions(test.scores, test.seen, gamma)
-    recall = per_class_recall(predictions, test.targets, len(test.classes))
-    unseen_clips = ~test.seen[test.targets]
-    among_unseen = test.scores[unseen_clips].masked_fill(test.seen, -torch.inf).argmax(1)
-    zsl = per_class_recall(among_unseen, test.targets[unseen_clips], len(test.classes))
-    count = torch.bincount(test.targets, minlength=len(test.classes))
-    return [
-        ClassResult(
-            name=name,
-            seen=bool(test.seen[row]),
-            clips=int(count[row]),
-            recall=_number(recall[row]),
-            zsl_recall=None if test.seen[row] else _number(zsl[row]),
-        )
-        for row, name in enumerate(test.classes)
-    ]
-
-
-def _number(value: Tensor) -> float | None:
-    return None if bool(value.isnan()) else float(value)
+        raise DamagedError(f"cannot read '{path}': {error}") from error
 
 
 def _metrics_lines(fitted: FittedProtocol) -> str:

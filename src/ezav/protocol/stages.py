@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 from ezav.features.feature_set import FeatureSet
 from ezav.features.store import FeatureStore
 
@@ -54,7 +54,7 @@ def read_stage(
     """
     for split in (*TRAIN[number], *EVALUATION[number]):
         if not store.splits.get(split):
-            raise EzavError(
+            raise NotFoundError(
                 f"the store '{store.path}' has no clips in its split '{split}'",
                 "the two-stage protocol needs train, val_seen, val_unseen, test_seen, test_unseen",
             )

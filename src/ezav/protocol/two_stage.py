@@ -7,27 +7,33 @@ again from scratch on `train + val` for that number of epochs. Test clips are re
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import ezav
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.device import choose_device
 from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.protocol.epochs import EpochWanted, Steps, alone, together
-from ezav.protocol.evaluation import Evaluation, StageModel
+from ezav.protocol.evaluation import StageModel
+from ezav.protocol.fitted import FittedProtocol, _fitted
+from ezav.protocol.settings import plain_config
 from ezav.protocol.stages import Stage, StageReader
-from ezav.protocol.validation import Best, Validated, ValidationEpoch
+from ezav.protocol.validation import Best, Chosen, Validated, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint
 from ezav.training.config import TrainingConfig
 from ezav.training.trainer import EpochLog, Trainer, build_method
+
+STATE_VERSION = 1
+"""Of what a checkpoint holds; raised when training could not go on from an older one."""
 
 Progress = Callable[[int, int, ValidationEpoch | EpochLog], None]
 """Called after each epoch with the stage (1 or 2), the epochs to come at most, and the epoch."""
@@ -39,17 +45,24 @@ def _silent(stage: int, epochs: int, epoch: ValidationEpoch | EpochLog) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TwoStageProtocol:
-    """One method, one store, one seed.
+    """How one run is made: a method, its settings, a seed.
 
     Frozen, so that what was fitted says with which settings; `dataclasses.replace` makes another.
+    :func:`ezav.recipes.protocol_for` makes one from a recipe.
+
+    Raises:
+        EzavError: there is no such method.
 
     Example:
-        >>> TwoStageProtocol(method="ez_avgzl", seed=1).seed
-        1
+        >>> run = TwoStageProtocol(method="ez_avgzl", seed=1)
+        >>> run.config.similarity, replace(run, seed=2).seed
+        ('attention', 2)
     """
 
     method: str
+    """A registered method, or one of one's own as `package.module:Class`."""
     config: Any = None
+    """The method's own `Config`; None: its defaults."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
     device: str = "cpu"
@@ -58,21 +71,23 @@ class TwoStageProtocol:
     features: Literal["auto", "memory", "mapped"] = "auto"
     """Features in memory, or on disk; by default the latter where they fill half of the memory."""
 
-    def _class_embeddings(self, stage: Stage) -> ClassEmbeddings:
-        recipe = getattr(self._config(), "classes", None) or ClassEmbeddingRecipe(source="raw")
-        return recipe.prepare(stage.text, seed=self.seed)
-
-    def _config(self) -> Any:
-        return self._method().Config() if self.config is None else self.config
+    def __post_init__(self) -> None:
+        method = self._method()
+        if self.config is None:
+            object.__setattr__(self, "config", method.Config())
 
     def _method(self) -> type[Method]:
         return registry.get(self.method, import_code=True)  # named by whoever made this protocol
+
+    def _class_embeddings(self, stage: Stage) -> ClassEmbeddings:
+        recipe = getattr(self.config, "classes", None) or ClassEmbeddingRecipe(source="raw")
+        return recipe.prepare(stage.text, seed=self.seed)
 
     def _trainer(self, stage: Stage) -> tuple[Trainer, StageModel]:
         classes = self._class_embeddings(stage)
         method = build_method(
             self._method(),
-            self._config(),
+            self.config,
             Dims(audio=stage.train.audio.dim, visual=stage.train.visual.dim, text=classes.dim),
             self.seed,
         ).to(choose_device(self.device))
@@ -111,22 +126,12 @@ class TwoStageProtocol:
         self, reader: StageReader, on_epoch: Progress, checkpoint: str | Path | None
     ) -> Steps[FittedProtocol]:
         """:meth:`fit`, asking for every epoch of training instead of running it."""
-        store = reader.store
-        keeper = Checkpoint(checkpoint, self.key(store))
+        keeper = Checkpoint(checkpoint, self.key(reader.store))
         state = keeper.load() or {}
-        validated = yield from self._stage_1(reader, state, keeper, on_epoch)
-        model, seconds = yield from self._stage_2(reader, validated, state, keeper, on_epoch)
-        return FittedProtocol(
-            protocol=self,
-            store=store,
-            model_=model,
-            gamma_=validated.gamma,
-            epoch_=validated.epoch,
-            validation_=validated.evaluation,
-            history_=tuple(validated.history),
-            seconds={"stage_1": validated.seconds, "stage_2": seconds},
-            proof=_VALIDATION,
-        )
+        best = yield from self._stage_1(reader, state, keeper, on_epoch)
+        chosen, stored = best.chosen(), {"validated": best.state()}
+        model, seconds = yield from self._stage_2(reader, chosen, stored, state, keeper, on_epoch)
+        return _fitted(self, reader.store, chosen, model, seconds)
 
     def validate(self, store: FeatureStore, on_epoch: Progress = _silent) -> Validated:
         """Stage 1 alone: all that a choice of settings may look at. No test clip is read.
@@ -144,9 +149,29 @@ class TwoStageProtocol:
     def _stage_1(
         self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
     ) -> Steps[Best]:
-        begun = time.perf_counter()
+        """Train on `train`, choose by the validation clips."""
         stage = reader.stage(1)
         clips = reader.evaluation(stage)
+        return (yield from self._best_epoch(stage, clips, state, keeper, on_epoch))
+
+    def _best_epoch(
+        self,
+        stage: Stage,
+        clips: FeatureSet,
+        state: dict[str, Any],
+        keeper: Checkpoint,
+        on_epoch: Progress,
+    ) -> Steps[Best]:
+        """Train on a stage's clips; keep the epoch and gamma with the best HM on `clips`.
+
+        Args:
+            stage: what is trained on, and the classes.
+            clips: what decides; labels are rows of the stage's classes. No test clip.
+            state: what a checkpoint held; empty: begin.
+            keeper: where the state goes.
+            on_epoch: told of every epoch.
+        """
+        begun = time.perf_counter()
         done = Best.restore(state.get("validated"), stage, clips)
         if done is not None and "stage_2" in state:
             return done
@@ -155,7 +180,7 @@ class TwoStageProtocol:
             trainer.restore(state["stage_1"])
             begun -= done.seconds
         epochs = self.training.epochs if model.method.trainable else 1
-        while done is None or not self._is_over(done, epochs):
+        while done is None or not done.is_over(epochs, self.training.patience):
             log = yield EpochWanted(trainer)
             model.learn_on(clips)
             evaluation = model.evaluate(clips)
@@ -174,45 +199,52 @@ class TwoStageProtocol:
             keeper.save(lambda now=done: {"validated": now.state(), "stage_1": trainer.state()})
         return done
 
-    def _is_over(self, done: Best, epochs: int) -> bool:
-        ran = len(done.history)
-        patience = self.training.patience
-        return ran >= epochs or (patience is not None and ran - done.epoch >= patience)
-
     def _stage_2(
         self,
         reader: StageReader,
-        validated: Best,
+        chosen: Chosen,
+        stored: dict[str, Any],
         state: dict[str, Any],
         keeper: Checkpoint,
         on_epoch: Progress,
     ) -> Steps[tuple[StageModel, float]]:
+        """Train from scratch on train + val as validation chose; the model, and the seconds.
+
+        Args:
+            reader: of the store.
+            chosen: the epochs, their learning rates, and what the method itself learned.
+            stored: `chosen` as the checkpoint keeps it beside the state of training.
+            state: what a checkpoint held; empty: begin.
+            keeper: where the state goes.
+            on_epoch: told of every epoch.
+        """
         begun = time.perf_counter()
         stage = reader.stage(2)
         trainer, model = self._trainer(stage)
         if "stage_2" in state:
             trainer.restore(state["stage_2"])
             begun -= state.get("seconds", 0.0)
-        while trainer.epoch < validated.epoch:
-            rate = validated.history[trainer.epoch].log.learning_rate
+        while trainer.epoch < chosen.epoch:
+            rate = chosen.history[trainer.epoch].log.learning_rate
             log = yield EpochWanted(trainer, rate)
-            on_epoch(2, validated.epoch, log)
+            on_epoch(2, chosen.epoch, log)
             seconds = time.perf_counter() - begun
-            keeper.save(
-                lambda now=seconds: {
-                    "validated": validated.state(),
-                    "stage_2": trainer.state(),
-                    "seconds": now,
-                }
-            )
-        model.method.take_over(validated.learned)
+            keeper.save(lambda now=seconds: {**stored, "stage_2": trainer.state(), "seconds": now})
+        model.method.take_over(chosen.learned)
         return model, time.perf_counter() - begun
 
     def key(self, store: FeatureStore) -> str:
-        """What a stored state of training must share to go on."""
-        config, training = repr(self._config()), repr(self.training)
-        facts = (self.method, config, training, self.seed, self.text_encoder, store.fingerprint)
-        return repr((ezav.__version__, *facts))
+        """What a stored state of training must share to go on, whichever version stored it."""
+        facts = {
+            "state": STATE_VERSION,
+            "method": self.method,
+            "config": plain_config(self.config),
+            "training": asdict(self.training),
+            "seed": self.seed,
+            "text_encoder": self.text_encoder,
+            "store": store.fingerprint,
+        }
+        return json.dumps(facts, sort_keys=True)
 
 
 def fit_together(
@@ -241,48 +273,3 @@ def fit_together(
     return together(
         [one.steps(reader, tell, path) for one, tell, path in zip(protocols, told, kept)]
     )
-
-
-_VALIDATION = object()
-"""Proof that `TwoStageProtocol.fit` made a `FittedProtocol`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FittedProtocol:
-    """A method whose epoch and gamma were learned on validation: the only thing that can test.
-
-    Attributes:
-        model_: the stage-2 model.
-        gamma_, epoch_: learned in stage 1.
-        validation_: the stage-1 scores of the validation clips at that epoch.
-        history_: the epochs of stage 1.
-
-    Raises:
-        EzavError: made by anything but :meth:`TwoStageProtocol.fit`.
-    """
-
-    protocol: TwoStageProtocol
-    store: FeatureStore
-    model_: StageModel
-    gamma_: float
-    epoch_: int
-    validation_: Evaluation
-    history_: tuple[ValidationEpoch, ...]
-    seconds: dict[str, float]
-    proof: InitVar[object] = None
-    """Not kept, so that a changed copy (`dataclasses.replace`) lacks it."""
-
-    def __init_subclass__(cls) -> None:
-        raise TypeError("FittedProtocol cannot be subclassed: only validation makes one")
-
-    def __post_init__(self, proof: object) -> None:
-        if proof is not _VALIDATION:
-            raise EzavError(
-                "a protocol is fitted by TwoStageProtocol.fit only",
-                "gamma and the epoch must come from validation",
-            )
-
-    def test(self) -> Evaluation:
-        """Scores of the test clips, all classes of stage 2 being candidates."""
-        reader = self.protocol.reader(self.store)
-        return self.model_.evaluate(reader.evaluation(reader.stage(2)))

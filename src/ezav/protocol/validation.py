@@ -32,6 +32,26 @@ class Validated:
     history: tuple[ValidationEpoch, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What stage 2 takes over from validation, however it was chosen there.
+
+    Attributes:
+        epoch, gamma: the number of epochs to train for, and what is subtracted from seen scores.
+        evaluation: scores of the validation clips with them.
+        history: the epochs they were chosen among, which say the learning rates too.
+        learned: what the method itself learned on validation.
+        seconds: how long the choice took.
+    """
+
+    epoch: int
+    gamma: float
+    evaluation: Evaluation
+    history: tuple[ValidationEpoch, ...]
+    learned: dict[str, Tensor]
+    seconds: float
+
+
 @dataclass
 class Best:
     """What stage 1 has found so far: the best epoch, its gamma and scores, all epochs.
@@ -46,6 +66,22 @@ class Best:
     history: list[ValidationEpoch]
     seconds: float
     learned: dict[str, Tensor]
+
+    def chosen(self) -> Chosen:
+        """The choice, once there is no further epoch."""
+        return Chosen(
+            epoch=self.epoch,
+            gamma=self.gamma,
+            evaluation=self.evaluation,
+            history=tuple(self.history),
+            learned=self.learned,
+            seconds=self.seconds,
+        )
+
+    def is_over(self, epochs: int, patience: int | None) -> bool:
+        """All epochs ran, or none of the last `patience` was better."""
+        ran = len(self.history)
+        return ran >= epochs or (patience is not None and ran - self.epoch >= patience)
 
     def state(self) -> dict[str, Any]:
         return {

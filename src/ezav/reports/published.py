@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ezav.benchmarks.published import PublishedResult, published_results, suite_name
+from ezav.recipes.published import PublishedResult, published_results
+from ezav.recipes.suites import suite_name
 from ezav.reports.runs import LabelledRuns
 
 

@@ -15,8 +15,9 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.metrics import calibrated_predictions
 from ezav.protocol.evaluation import Evaluation
+from ezav.protocol.measure import metrics_of
 from ezav.protocol.result import RESULT, RunResult
-from ezav.protocol.run_folder import metrics_of, read_evaluation_file, read_result
+from ezav.protocol.run_folder import read_evaluation_file, read_result
 from ezav.reports.summary import METRICS, group_runs, kind_of
 
 _AGREEMENT = 1e-6

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from ezav.benchmarks.published import PublishedResult
+from ezav.recipes.published import PublishedResult
 from ezav.reports.figures.style import (
     BLACK,
     BLUE,

@@ -1,0 +1,82 @@
+"""`FittedProtocol`: what validation made, and the only thing that can test."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+from typing import TYPE_CHECKING
+
+from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
+from ezav.protocol.evaluation import Evaluation, StageModel
+from ezav.protocol.validation import Chosen, ValidationEpoch
+
+if TYPE_CHECKING:
+    from ezav.protocol.two_stage import TwoStageProtocol
+
+_VALIDATION = object()
+"""Proof that a choice on validation made a `FittedProtocol`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedProtocol:
+    """A method whose epoch and gamma were learned on validation: the only thing that can test.
+
+    Attributes:
+        model_: the stage-2 model.
+        gamma_, epoch_: learned in stage 1.
+        validation_: the stage-1 scores of the validation clips at that epoch.
+        history_: the epochs of stage 1.
+
+    Raises:
+        EzavError: made by anything but :meth:`TwoStageProtocol.fit`.
+    """
+
+    protocol: TwoStageProtocol
+    store: FeatureStore
+    model_: StageModel
+    gamma_: float
+    epoch_: int
+    validation_: Evaluation
+    history_: tuple[ValidationEpoch, ...]
+    seconds: dict[str, float]
+    proof: InitVar[object] = None
+    """Not kept, so that a changed copy (`dataclasses.replace`) lacks it."""
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("FittedProtocol cannot be subclassed: only validation makes one")
+
+    def __post_init__(self, proof: object) -> None:
+        if proof is not _VALIDATION:
+            raise EzavError(
+                "a protocol is fitted by TwoStageProtocol.fit only",
+                "gamma and the epoch must come from validation",
+            )
+
+    def test(self) -> Evaluation:
+        """Scores of the test clips, all classes of stage 2 being candidates."""
+        reader = self.protocol.reader(self.store)
+        return self.model_.evaluate(reader.evaluation(reader.stage(2)))
+
+
+def _fitted(
+    protocol: TwoStageProtocol,
+    store: FeatureStore,
+    chosen: Chosen,
+    model: StageModel,
+    seconds: float,
+) -> FittedProtocol:
+    """What `protocol` found on validation (`chosen`) with the stage-2 model trained by it.
+
+    For the protocol itself: whoever calls it answers for `chosen` having seen no test clip.
+    """
+    return FittedProtocol(
+        protocol=protocol,
+        store=store,
+        model_=model,
+        gamma_=chosen.gamma,
+        epoch_=chosen.epoch,
+        validation_=chosen.evaluation,
+        history_=chosen.history,
+        seconds={"stage_1": chosen.seconds, "stage_2": seconds},
+        proof=_VALIDATION,
+    )

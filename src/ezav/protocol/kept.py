@@ -1,0 +1,73 @@
+"""Whether a finished run is the one that is asked for, by whichever version of ezav."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ezav.errors import EzavError
+from ezav.features.store import FeatureStore
+from ezav.methods import registry
+from ezav.methods.base import Method
+from ezav.methods.common.config_check import parse
+from ezav.protocol.result import RunResult
+from ezav.protocol.settings import parse_config, plain_config
+from ezav.protocol.two_stage import TwoStageProtocol
+from ezav.training.config import TrainingConfig
+
+
+def completed(result: RunResult) -> RunResult:
+    """A result of any version of ezav, with the settings that came later at their defaults.
+
+    A new setting's default is what was done before there was one, so the run is the same and
+    stands in one row with those of this version. What this version cannot read (settings of a
+    later one, or of a method of one's own) stays as it is.
+    """
+    config = result.config
+    if result.method in registry.names():
+        config = _config(registry.get(result.method), config)
+    return result.model_copy(update={"config": config, "training": _training(result.training)})
+
+
+def _config(method: type[Method], stored: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return plain_config(parse_config(method, stored))
+    except EzavError:
+        return stored
+
+
+def _training(stored: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return asdict(parse(TrainingConfig, stored, "training"))
+    except EzavError:
+        return stored
+
+
+def difference(
+    result: RunResult, protocol: TwoStageProtocol, store: FeatureStore, label: str
+) -> str:
+    """In what a run differs from what a protocol has on a store; empty: in nothing.
+
+    The version of ezav is none of it: a run whose files can be read and whose settings are those
+    asked for is the run asked for. Which version made it stays in its `versions`.
+
+    Args:
+        result: of the run, from :func:`ezav.protocol.run_folder.read_result`.
+        protocol, store: what is asked for.
+        label: as for :func:`ezav.protocol.run_folder.write_run`.
+    """
+    method = registry.get(protocol.method, import_code=True)  # named by who made the protocol
+    config = _config(method, result.config) if result.method == protocol.method else {}
+    told = {
+        "method": (result.method, protocol.method),
+        "seed": (result.seed, protocol.seed),
+        "feature store": (result.store_fingerprint, store.fingerprint),
+        "text encoder": (
+            result.class_embeddings.get("encoder"),
+            protocol.text_encoder or store.encoders[0],
+        ),
+        "label": (result.label, label or protocol.method),
+        "training settings": (_training(result.training), asdict(protocol.training)),
+        "config": (config, plain_config(protocol.config)),
+    }
+    return ", ".join(name for name, (there, asked) in told.items() if there != asked)

@@ -1,0 +1,117 @@
+"""What a test measures: the typed result of a run from its stored scores."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+import ezav
+from ezav.metrics import (
+    calibrated_predictions,
+    gzsl_scores,
+    per_class_recall,
+    seen_unseen_curve,
+)
+from ezav.protocol.chance import chance
+from ezav.protocol.evaluation import Evaluation
+from ezav.protocol.fitted import FittedProtocol
+from ezav.protocol.result import ClassResult, Metrics, RunResult
+from ezav.protocol.settings import plain_config
+
+
+def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:
+    """S, U, HM, ZSL at gamma, and AUSUC of the whole curve.
+
+    Args:
+        evaluation: scores `[N, C]` and what they were compared with.
+        gamma: what is subtracted from the scores of seen classes.
+
+    Example:
+        >>> scores = torch.tensor([[2.0, 0.0], [1.0, 0.5]])
+        >>> test = Evaluation(
+        ...     scores, torch.tensor([0, 1]), torch.tensor([True, False]), ("a", "b"), ("1", "2")
+        ... )
+        >>> metrics_of(test, gamma=0.0).HM, metrics_of(test, gamma=1.0).HM
+        (0.0, 1.0)
+    """
+    curve = seen_unseen_curve(evaluation.scores, evaluation.targets, evaluation.seen)
+    at_gamma = gzsl_scores(evaluation.scores, evaluation.targets, evaluation.seen, gamma)
+    return Metrics(**asdict(at_gamma), AUSUC=curve.ausuc)
+
+
+def result_of(
+    fitted: FittedProtocol,
+    test: Evaluation,
+    seconds: dict[str, float],
+    label: str,
+    alphas: Mapping[float, float],
+) -> RunResult:
+    """The result of a run.
+
+    Args:
+        fitted: what was tested.
+        test: its scores on the test clips.
+        seconds: what took how long.
+        label: what tables call the run; empty: the method.
+        alphas: validation HM of every alpha that was tried, where alpha was chosen.
+    """
+    protocol, header = fitted.protocol, fitted.store.header
+    classes = fitted.model_.classes
+    return RunResult(
+        method=protocol.method,
+        label=label or protocol.method,
+        dataset=header.dataset,
+        setting=header.setting,
+        simulated=header.simulated,
+        text_alignment=header.text_alignment,
+        seed=protocol.seed,
+        gamma=fitted.gamma_,
+        epoch=fitted.epoch_,
+        metrics=metrics_of(test, fitted.gamma_),
+        validation=metrics_of(fitted.validation_, fitted.gamma_),
+        chance=chance(int(test.seen.sum()), int((~test.seen).sum())),
+        per_class=_per_class(test, fitted.gamma_),
+        candidates={
+            "seen": [n for n, seen in zip(classes.names, test.seen.tolist()) if seen],
+            "unseen": [n for n, seen in zip(classes.names, test.seen.tolist()) if not seen],
+        },
+        class_embeddings={"encoder": classes.encoder, **classes.settings},
+        alphas=dict(alphas),
+        parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
+        timing=seconds,
+        versions={
+            "ezav": ezav.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        store_fingerprint=fitted.store.fingerprint,
+        config=plain_config(fitted.model_.method.config),
+        training=asdict(protocol.training),
+    )
+
+
+def _per_class(test: Evaluation, gamma: float) -> list[ClassResult]:
+    predictions = calibrated_predictions(test.scores, test.seen, gamma)
+    recall = per_class_recall(predictions, test.targets, len(test.classes))
+    unseen_clips = ~test.seen[test.targets]
+    among_unseen = test.scores[unseen_clips].masked_fill(test.seen, -torch.inf).argmax(1)
+    zsl = per_class_recall(among_unseen, test.targets[unseen_clips], len(test.classes))
+    count = torch.bincount(test.targets, minlength=len(test.classes))
+    return [
+        ClassResult(
+            name=name,
+            seen=bool(test.seen[row]),
+            clips=int(count[row]),
+            recall=_number(recall[row]),
+            zsl_recall=None if test.seen[row] else _number(zsl[row]),
+        )
+        for row, name in enumerate(test.classes)
+    ]
+
+
+def _number(value: Tensor) -> float | None:
+    return None if bool(value.isnan()) else float(value)
