@@ -46,20 +46,35 @@ class NotFoundError(EzavError):
 
 
 class DamagedError(EzavError):
-    """What is there cannot be read, or is not what it says it is."""
+    """What is there cannot be read, or is not what it says it is.
+
+    Example:
+        >>> DamagedError("'a.npy' is not a numpy .npy file").cause
+        'damaged'
+    """
 
     cause = "damaged"
 
 
 class UnavailableError(EzavError):
-    """What is needed is missing on this machine: a package, weights, a device, memory."""
+    """What is needed is missing on this machine: a package, weights, a device, memory.
+
+    Example:
+        >>> UnavailableError("device 'cuda' is not usable here").cause
+        'unavailable'
+    """
 
     cause = "unavailable"
 
 
 class RefusedError(EzavError):
     """It could be done, and is not without the caller's word: importing code that a folder names,
-    overwriting finished work, going beyond a limit."""
+    overwriting finished work, going beyond a limit.
+
+    Example:
+        >>> RefusedError("'runs/a' exists already", "remove it first").cause
+        'refused'
+    """
 
     cause = "refused"
 

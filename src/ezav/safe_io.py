@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError, UnavailableError
 
 # What a pickle of numpy arrays in plain containers needs, and nothing that can run code.
 _ALLOWED_GLOBALS: dict[tuple[str, str], Any] = {
@@ -46,7 +46,7 @@ class _DataOnlyUnpickler(pickle.Unpickler):
             return getattr(importlib.import_module(module.replace(".core.", "._core.")), name)
         if (module, name) == ("_codecs", "encode"):
             return _latin1_encode
-        raise EzavError(
+        raise RefusedError(
             f"refused to load '{module}.{name}' from a pickle",
             "only numpy arrays and plain containers are read; convert the file if you trust it",
         )
@@ -55,7 +55,7 @@ class _DataOnlyUnpickler(pickle.Unpickler):
 def _latin1_encode(text: str, encoding: str = "latin1") -> bytes:
     """Protocol-2 pickles spell bytes as ``_codecs.encode(text, 'latin1')``."""
     if encoding not in {"latin1", "latin-1", "iso-8859-1"}:
-        raise EzavError(f"refused the codec '{encoding}' in a pickle")
+        raise RefusedError(f"refused the codec '{encoding}' in a pickle")
     return text.encode("latin1")
 
 
@@ -66,13 +66,23 @@ def load_data_pickle(path: str | Path) -> Any:
 
     Raises:
         EzavError: the file is missing, damaged, or names anything but data.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "a.pkl"
+        ...     _ = path.write_bytes(pickle.dumps({"x": np.arange(2)}))
+        ...     assert load_data_pickle(path)["x"].tolist() == [0, 1]
+        ...     _ = path.write_bytes(pickle.dumps(os.system))
+        ...     load_data_pickle(path)
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: ...: refused to load 'posix.system' from a pickle; ...
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             return _unpickle(file, path)
     except OSError as error:
-        raise EzavError(f"cannot read '{path}': {error.strerror}") from error
+        raise cannot_read(path, error) from error
 
 
 def load_data_npy(path: str | Path) -> Any:
@@ -82,6 +92,12 @@ def load_data_npy(path: str | Path) -> Any:
 
     Raises:
         EzavError: the file is missing, damaged, or its pickle names anything but data.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/a.npy", np.eye(2))
+        ...     load_data_npy(f"{folder}/a.npy").tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     path = Path(path)
     try:
@@ -104,18 +120,33 @@ def load_data_npy(path: str | Path) -> Any:
                 return array.item()
             return array
     except OSError as error:
-        raise EzavError(f"cannot read '{path}': {error.strerror}") from error
+        raise cannot_read(path, error) from error
     except ValueError as error:
-        raise EzavError(f"'{path}' is not a numpy .npy file: {error}") from error
+        raise DamagedError(f"'{path}' is not a numpy .npy file: {error}") from error
 
 
 def _unpickle(file: io.BufferedReader, path: Path) -> Any:
     try:
         return _DataOnlyUnpickler(file).load()
     except EzavError as error:
-        raise EzavError(f"'{path}': {error.message}", error.hint) from None
+        raise type(error)(f"'{path}': {error.message}", error.hint) from None
     except Exception as error:
-        raise EzavError(f"'{path}' is not a readable pickle: {error}") from error
+        raise DamagedError(f"'{path}' is not a readable pickle: {error}") from error
+
+
+def cannot_read(path: str | Path, error: OSError, hint: str | None = None) -> EzavError:
+    """The error of a file that the system does not give: it is not there, or not to be had.
+
+    Example:
+        >>> raise cannot_read("a.npy", FileNotFoundError(2, "No such file or directory"))
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: cannot read 'a.npy': No such file or directory
+        >>> cannot_read("a.npy", PermissionError(13, "Permission denied")).cause
+        'unavailable'
+    """
+    absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+    cause = NotFoundError if absent else UnavailableError
+    return cause(f"cannot read '{path}': {error.strerror or error}", hint)
 
 
 @contextmanager
@@ -127,6 +158,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises:
         EzavError: the folder cannot be written or the disk is full.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_path(f"{folder}/a.txt") as temporary:
+        ...         _ = temporary.write_text("whole")
+        ...         before = Path(f"{folder}/a.txt").exists()
+        ...     print(before, Path(f"{folder}/a.txt").read_text())
+        False whole
     """
     path = Path(path)
     try:
@@ -134,7 +173,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
     except OSError as error:
-        raise EzavError(f"cannot write '{path}': {error.strerror}") from error
+        raise UnavailableError(f"cannot write '{path}': {error.strerror}") from error
     temporary = Path(name)
     try:
         yield temporary
@@ -142,7 +181,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:  # the latter from a full disk, too
         why = getattr(error, "strerror", None) or error
-        raise EzavError(f"cannot write '{path}': {why}") from error
+        raise UnavailableError(f"cannot write '{path}': {why}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -152,6 +191,11 @@ def check_writable(path: str | Path) -> None:
 
     Raises:
         EzavError: it is a folder, or one that cannot be written to.
+
+    Example:
+        >>> check_writable("/")
+        Traceback (most recent call last):
+        ezav.errors.EzavError: cannot write '/': it is a folder
     """
     path = Path(path)
     if path.is_dir():
@@ -161,15 +205,27 @@ def check_writable(path: str | Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise EzavError(f"cannot write '{path}': {error.strerror}") from error
+        raise UnavailableError(f"cannot write '{path}': {error.strerror}") from error
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in one step (see :func:`atomic_path`)."""
+    """Write a text file in one step (see :func:`atomic_path`).
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_text(f"{folder}/made/a.txt", "text")
+        ...     Path(f"{folder}/made/a.txt").read_text()
+        'text'
+    """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: `EZAV_CACHE`, or `~/.cache/ezav`."""
+    """Where what can be made again is kept: `EZAV_CACHE`, or `~/.cache/ezav`.
+
+    Example:
+        >>> cache_folder().is_absolute()
+        True
+    """
     return Path(os.environ.get("EZAV_CACHE") or Path.home() / ".cache" / "ezav")

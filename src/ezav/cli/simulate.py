@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import tyro
 
@@ -49,6 +49,8 @@ class CLI(Command):
     """Share of the official number of clips."""
     seed: int = 0
     """Of everything that is drawn."""
+
+    arguments: ClassVar[dict[str, str]] = {"class_split": "splits"}
 
     def run(self) -> dict[str, Any]:
         from ezav.benchmarks.simulate import plan_simulation, write_files, write_store

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.features.header import Header, parse_header
 from ezav.features.index import INDEX_FILE
 from ezav.safe_io import write_text
@@ -25,12 +25,12 @@ def lock(path: Path) -> int:
         _refuse_foreign(path)  # before anything of ours is put there
         handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise EzavError(f"cannot write the store '{path}': {error.strerror}") from error
+        raise UnavailableError(f"cannot write the store '{path}': {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise EzavError(
+        raise UnavailableError(
             f"another process is writing the store '{path}'",
             "wait for it, or write parts into stores of their own and merge them",
         ) from None
@@ -67,13 +67,19 @@ def _refuse_foreign(path: Path) -> None:
     ours = (LOCK_FILE, f".{HEADER_FILE}.")  # a kill may leave an unfinished header
     foreign = {name for name in names if not name.startswith(ours)}
     if foreign and HEADER_FILE not in names:
-        raise EzavError(
+        raise RefusedError(
             f"'{path}' is not empty and is no feature store", "give an empty or a new folder"
         )
 
 
 def check_same(found: Header, given: Header, path: Path) -> None:
-    """Raise unless two headers describe the same features; `path` is where `found` is."""
+    """Raise unless two headers describe the same features; `path` is where `found` is.
+
+    Example:
+        >>> check_same(Header(dataset="UCF"), Header(dataset="VGGSound"), Path("store"))
+        Traceback (most recent call last):
+        ezav.errors.EzavError: the store 'store' has another dataset: 'UCF' there, ...
+    """
     for field in _DESCRIPTION:
         before, now = getattr(found, field), getattr(given, field)
         if field == "encoders":  # class embeddings may be added later

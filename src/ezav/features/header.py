@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import ezav
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 
 FORMAT_VERSION = 1
 
@@ -20,7 +20,12 @@ class _Record(BaseModel):
 
 
 class EncoderInfo(_Record):
-    """The encoder that made one modality's features."""
+    """The encoder that made one modality's features.
+
+    Example:
+        >>> EncoderInfo(modality="visual", name="clip", dimension=512, options="fps=2").name
+        'clip'
+    """
 
     modality: Literal["audio", "visual", "text"]
     name: str
@@ -32,7 +37,12 @@ class EncoderInfo(_Record):
 
 
 class SplitOrigin(_Record):
-    """How the splits came about, so that a store can say it."""
+    """How the splits came about, so that a store can say it.
+
+    Example:
+        >>> SplitOrigin(how="drawn", seed=0).seed
+        0
+    """
 
     how: Literal["manifest", "drawn", "published"]
     seed: int | None = None
@@ -74,7 +84,12 @@ class Header(_Record):
 
 
 class ClassFile(_Record):
-    """One text encoder's class embeddings inside the store."""
+    """One text encoder's class embeddings inside the store.
+
+    Example:
+        >>> ClassFile(encoder="minilm@1", file="minilm-1.safetensors", checksum="00").encoder
+        'minilm@1'
+    """
 
     encoder: str
     file: str
@@ -96,7 +111,15 @@ class Contents(_Record):
 
 
 def parse_header(text: str | bytes, path: Path) -> Header:
-    """The header written in `path`; raises EzavError for another format or version."""
+    """The header written in `path`; raises EzavError for another format or version.
+
+    Example:
+        >>> parse_header(Header(dataset="UCF").model_dump_json(), Path("header.json")).dataset
+        'UCF'
+        >>> parse_header('{"format_version": 99}', Path("header.json"))
+        Traceback (most recent call last):
+        ezav.errors.DamagedError: 'header.json' is a feature store of format version 99, ...
+    """
     _check_version(text, path)
     return _parse(Header, text, path)
 
@@ -117,7 +140,7 @@ def _check_version(text: str | bytes, path: Path) -> None:
     found = _parse(_Versioned, text, path)
     version = found.header.format_version if found.header else found.format_version
     if version != FORMAT_VERSION:
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' is a feature store of format version {version}, this ezav reads version "
             f"{FORMAT_VERSION}",
             "make the store again with this ezav, or use the ezav that made it",
@@ -130,7 +153,7 @@ def _parse(model: type[_Model], text: str | bytes, path: Path) -> _Model:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its text"
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' is not the header of a feature store: {place}: {first['msg']}",
             "make the store again",
         ) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError
 from ezav.features.header import Contents, parse_contents
 from ezav.features.shards import ClipRecord, sync
 from ezav.safe_io import atomic_path
@@ -43,7 +43,13 @@ _KEY = b"ezav"
 def make_index(
     records: Mapping[str, tuple[ClipRecord, int, int]], splits: Mapping[str, str]
 ) -> pa.Table:
-    """The index of clip -> (record, shard, row), sorted by clip whatever the shards' layout."""
+    """The index of clip -> (record, shard, row), sorted by clip whatever the shards' layout.
+
+    Example:
+        >>> record = ClipRecord("a", "dog", "", None, OK, "", 1, 1, "00")
+        >>> make_index({"a": (record, 0, 3)}, {"a": "train"}).to_pylist()[0]["row"]
+        3
+    """
     rows = [(*records[clip], splits.get(clip, "")) for clip in sorted(records)]
     columns = {
         "clip": [record.clip for record, *_ in rows],
@@ -66,6 +72,14 @@ def fingerprint(index: pa.Table, class_checksums: Iterable[str]) -> str:
     """A hash of what the store means: clips, classes, splits, features, class embeddings.
 
     Neither the layout in shards, nor paths, nor the order of writing enters.
+
+    Example:
+        >>> record = ClipRecord("a", "dog", "", None, OK, "", 1, 1, "00")
+        >>> here, there = (make_index({"a": (record, 0, n)}, {"a": "train"}) for n in (3, 5))
+        >>> fingerprint(here, []) == fingerprint(there, [])
+        True
+        >>> fingerprint(here, []) == fingerprint(here, ["other text"])
+        False
     """
     digest = hashlib.blake2b(digest_size=16)
     columns = [
@@ -79,7 +93,15 @@ def fingerprint(index: pa.Table, class_checksums: Iterable[str]) -> str:
 
 
 def class_checksum(embeddings: ClassEmbeddings) -> str:
-    """A hash over the encoder, the names and the vectors."""
+    """A hash over the encoder, the names and the vectors.
+
+    Example:
+        >>> import torch
+        >>> from ezav.classes import ClassEmbeddings
+        >>> one, other = (ClassEmbeddings((name,), torch.ones(1, 2)) for name in ("dog", "cat"))
+        >>> class_checksum(one) == class_checksum(other)
+        False
+    """
     digest = hashlib.blake2b(digest_size=16)
     digest.update("\0".join((embeddings.encoder, *embeddings.names)).encode())
     digest.update(embeddings.vectors.cpu().contiguous().numpy().data)
@@ -101,11 +123,11 @@ def read_contents(folder: Path) -> Contents:
     try:
         metadata = pq.read_schema(path, memory_map=True).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
-        raise EzavError(
+        raise DamagedError(
             f"the index '{path}' cannot be read: {error}", "make the store again"
         ) from error
     if _KEY not in metadata:
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' is a Parquet file, but not the index of a feature store",
             "make one with 'ezav extract' or 'ezav import'",
         )
@@ -117,6 +139,6 @@ def read_index(folder: Path) -> pa.Table:
     try:
         return pq.read_table(folder / INDEX_FILE, schema=SCHEMA, memory_map=True)
     except (OSError, pa.ArrowInvalid) as error:
-        raise EzavError(
+        raise DamagedError(
             f"the index '{folder / INDEX_FILE}' cannot be read: {error}", "make the store again"
         ) from error

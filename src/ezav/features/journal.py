@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ezav.errors import EzavError
+from ezav.errors import UnavailableError
 from ezav.features.shards import ClipRecord, Values, pack_records, sync, unpack_records
 
 _FRAME = struct.Struct("<4sQI")
@@ -36,7 +36,7 @@ class Journal:
             os.lseek(self._file, self.size, os.SEEK_SET)
             sync(path.parent)
         except OSError as error:
-            raise EzavError(f"cannot write '{path}': {error.strerror}") from error
+            raise UnavailableError(f"cannot write '{path}': {error.strerror}") from error
 
     def append(self, record: ClipRecord, audio: Values | None, visual: Values | None) -> None:
         """Write one clip; on the disk when this returns.
@@ -54,7 +54,7 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._file, self.size)
             os.lseek(self._file, self.size, os.SEEK_SET)
-            raise EzavError(
+            raise UnavailableError(
                 f"cannot write clip '{record.clip}' to '{self.path}': {error.strerror}",
                 "the clips before it are kept; free some space and run the same command again",
             ) from error

@@ -8,7 +8,7 @@ import tempfile
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import UnavailableError
 from ezav.safe_io import cache_folder
 
 
@@ -38,7 +38,7 @@ def mapped_room(rows: int, dim: int, dtype: torch.dtype) -> Tensor:
                 rows, dim
             )
     except OSError as error:
-        raise EzavError(
+        raise UnavailableError(
             f"no room for {size / 2**30:.1f} GiB of features in '{folder}': {error.strerror}",
             "set EZAV_CACHE to a folder on a larger disk",
         ) from error

@@ -48,6 +48,26 @@ def merge_stores(
         EzavError: the stores differ in data set or encoders, give one clip different features,
             classes or splits, or one class different embeddings; `out` was merged from others;
             the splits together make no benchmark.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from ezav.classes import ClassEmbeddings
+        >>> from ezav.features import EncoderInfo, Header, StoreWriter
+        >>> encoders = tuple(
+        ...     EncoderInfo(modality=m, name="ones", dimension=2) for m in ("audio", "visual")
+        ... )
+        >>> one = (torch.ones(1, 2), torch.zeros(1))
+        >>> text = ClassEmbeddings(("dog",), torch.ones(1, 4))
+        >>> def store(path, clip):
+        ...     writer = StoreWriter(path, Header(dataset="tiny", encoders=encoders))
+        ...     writer.add(clip=clip, class_name="dog", audio=one, visual=one)
+        ...     writer.finish({clip: "train"}, [text], whole=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     parts = [f"{folder}/{clip}" for clip in "ab"]
+        ...     for clip, part in zip("ab", parts):
+        ...         store(part, clip)
+        ...     merge_stores(parts, f"{folder}/both", whole=False).splits["train"]
+        2
     """
     if not stores:
         raise EzavError("no store to merge", "name at least one")

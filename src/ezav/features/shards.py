@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 from ezav.features.feature_set import Ragged
 from ezav.features.tensor_file import write_safetensors
 
@@ -29,7 +29,12 @@ _PARTS = ("values", "offsets", "times")
 
 
 class ClipRecord(NamedTuple):
-    """What is known of one clip besides its features; `checksum` is over these."""
+    """What is known of one clip besides its features; `checksum` is over these.
+
+    Example:
+        >>> ClipRecord("a", "dog", "", None, "ok", "", 1, 0, "00").class_name
+        'dog'
+    """
 
     clip: str
     class_name: str
@@ -43,7 +48,12 @@ class ClipRecord(NamedTuple):
 
 
 def pack_records(records: Sequence[ClipRecord]) -> str:
-    """Records as JSON, one list a field."""
+    """Records as JSON, one list a field.
+
+    Example:
+        >>> pack_records([])[:14]
+        '{"clip": [], "'
+    """
     columns = zip(*records) if records else [()] * len(ClipRecord._fields)
     return json.dumps(dict(zip(ClipRecord._fields, columns)))
 
@@ -97,7 +107,13 @@ def checksums(audio: Ragged, visual: Ragged) -> list[str]:
 
 
 def clip_tokens(features: Ragged, row: int) -> Values | None:
-    """One clip's tokens out of a modality; None where it is missing."""
+    """One clip's tokens out of a modality; None where it is missing.
+
+    Example:
+        >>> features = Ragged.pooled(torch.ones(2, 3), torch.tensor([True, False]))
+        >>> clip_tokens(features, 0)[0].shape, clip_tokens(features, 1)
+        (torch.Size([1, 3]), None)
+    """
     start, stop = features.offsets[row : row + 2].tolist()
     return None if start == stop else (features.values[start:stop], features.times[start:stop])
 
@@ -108,6 +124,11 @@ def storable(features: Ragged, dim: int, modality: str, clips: Sequence[str]) ->
     Raises:
         EzavError: another dimension than the header says, or a value that is not finite; the
             clip is named.
+
+    Example:
+        >>> storable(Ragged.pooled(torch.full((1, 2), torch.nan)), 2, "audio", ["a"])
+        Traceback (most recent call last):
+        ezav.errors.EzavError: clip 'a': its audio features are not finite; ...
     """
     values, times = features.values.detach().cpu(), features.times.detach().cpu().float()
     offsets = features.offsets.cpu()
@@ -165,7 +186,7 @@ def _writing(path: Path, part: Path) -> Iterator[None]:
         yield
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise EzavError(
+        raise UnavailableError(
             f"cannot write '{path}': {error.strerror}", "is the disk full? free some space"
         ) from error
 
@@ -196,11 +217,13 @@ def _reading(path: Path) -> Iterator[None]:
     from safetensors import SafetensorError
 
     if not path.is_file():
-        raise EzavError(f"the shard '{path}' is missing", "copy it back or make the store again")
+        raise NotFoundError(
+            f"the shard '{path}' is missing", "copy it back or make the store again"
+        )
     try:
         yield
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise EzavError(
+        raise DamagedError(
             f"the shard '{path}' is damaged: {error}",
             "delete it and extract again, or copy it from a backup",
         ) from error

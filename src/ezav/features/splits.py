@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 
 SPLITS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 """Every clip is in exactly one of these."""
@@ -31,7 +31,12 @@ _MIN_CLASSES = 4
 
 @dataclass(frozen=True, slots=True)
 class StageSplits:
-    """What one stage trains on, and what it evaluates as seen and as unseen."""
+    """What one stage trains on, and what it evaluates as seen and as unseen.
+
+    Example:
+        >>> STAGE_2.evaluation
+        ('test_seen', 'test_unseen')
+    """
 
     train: tuple[str, ...]
     seen: tuple[str, ...]
@@ -97,18 +102,24 @@ def draw_splits(
 
     splits = {clip: "test_unseen" for name in test_unseen for clip in by_class[name]}
     for name in seen:
-        mine = _shuffled(by_class[name], seed, name)
-        test, val = seen_counts(len(mine))
-        for rank, clip in enumerate(mine):
-            if rank < test:
-                splits[clip] = "test_seen"
-            elif name in val_unseen:
-                splits[clip] = "val_unseen"
-            else:
-                splits[clip] = "val_seen" if rank < test + val else "train"
+        splits |= _seen_splits(_shuffled(by_class[name], seed, name), name in val_unseen)
     result = {clip: splits[clip] for clip in clips}
     check_splits(result, dict(zip(clips, classes)))
     return result
+
+
+def _seen_splits(clips: Sequence[str], val_unseen: bool) -> dict[str, str]:
+    """Clip -> split of one class that stage 2 trains on, its clips in a drawn order."""
+    test, val = seen_counts(len(clips))
+    splits = {}
+    for rank, clip in enumerate(clips):
+        if rank < test:
+            splits[clip] = "test_seen"
+        elif val_unseen:
+            splits[clip] = "val_unseen"
+        else:
+            splits[clip] = "val_seen" if rank < test + val else "train"
+    return splits
 
 
 def seen_counts(clips: int) -> tuple[int, int]:
@@ -177,6 +188,12 @@ def given_splits(
 
     Raises:
         EzavError: a clip twice, and everything that :func:`check_splits` refuses.
+
+    Example:
+        >>> classes = ["cat", "cat", "cat", "dog", "cow", "owl"]
+        >>> splits = ["train", "val_seen", "test_seen", "train", "val_unseen", "test_unseen"]
+        >>> given_splits([*"abcdef"], classes, splits)["e"]
+        'val_unseen'
     """
     _clips_by_class(clips, classes)
     result = dict(zip(clips, splits, strict=True))
@@ -201,7 +218,7 @@ def _known_unseen(unseen: Collection[str], names: Sequence[str]) -> set[str]:
     if not unseen:
         raise EzavError("no unseen class is named", "name at least one, or leave it to a draw")
     if unknown := sorted(set(unseen) - set(names)):
-        raise EzavError(
+        raise NotFoundError(
             f"no clip has the unseen class {_some(unknown)}",
             f"the classes are {_some(sorted(names), 8)}",
         )

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import NotFoundError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.header import ClassFile, Contents, Header
@@ -64,14 +64,14 @@ class FeatureStore:
         """
         path = Path(path)
         if not path.is_dir():
-            raise EzavError(f"there is no feature store at '{path}'", "make one: ezav extract")
+            raise NotFoundError(f"there is no feature store at '{path}'", "make one: ezav extract")
         if not (path / INDEX_FILE).is_file():
             if (path / HEADER_FILE).is_file():
-                raise EzavError(
+                raise NotFoundError(
                     f"the feature store '{path}' was begun but not finished",
                     "run the command that makes it again: it goes on where it stopped",
                 )
-            raise EzavError(f"'{path}' is not a feature store", "make one: ezav extract")
+            raise NotFoundError(f"'{path}' is not a feature store", "make one: ezav extract")
         return cls(path, read_contents(path))
 
     @property
@@ -156,7 +156,7 @@ class FeatureStore:
         """
         files = self.contents.class_files
         if not files:
-            raise EzavError(f"the store '{self.path}' has no class embeddings", "add some")
+            raise NotFoundError(f"the store '{self.path}' has no class embeddings", "add some")
         for file in files:
             if encoder is None or encoder == file.encoder:
                 return self.load_classes(file).select(self.classes)
@@ -166,7 +166,7 @@ class FeatureStore:
                 encoder.split(" + ")[1:],
                 self.class_embeddings(encoder.split(" + ")[0]),
             )
-        raise EzavError(
+        raise NotFoundError(
             f"the store '{self.path}' has no class embeddings of '{encoder}'",
             f"it has those of {', '.join(repr(name) for name in self.encoders)}",
         )
@@ -193,7 +193,9 @@ class FeatureStore:
     def _rows(self, splits: tuple[str, ...]) -> pa.Table:
         for split in splits:
             if split not in SPLITS:
-                raise EzavError(f"no split named '{split}'", f"the splits are {', '.join(SPLITS)}")
+                raise NotFoundError(
+                    f"no split named '{split}'", f"the splits are {', '.join(SPLITS)}"
+                )
         return self._ok.filter(pc.is_in(self._ok.column("split"), value_set=pa.array(splits)))
 
     def _read(
@@ -207,7 +209,7 @@ class FeatureStore:
         """Both modalities of the clips at (shard, row), each shard mapped once."""
         result: list[Ragged | None] = [None, None]
         offsets = [torch.cat([count.new_zeros(1), count.cumsum(0)]) for count in counts]
-        for number in shard.unique().tolist():
+        for number in sorted(set(shard.tolist())):
             here = (shard == number).nonzero()[:, 0]
             for modality, part in enumerate(read_shard(self.shard_path(number))):
                 if result[modality] is None:

@@ -19,7 +19,12 @@ from ezav.features.store import FeatureStore
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What :func:`verify_store` looked at, and what is wrong with it (nothing: it is sound)."""
+    """What :func:`verify_store` looked at, and what is wrong with it (nothing: it is sound).
+
+    Example:
+        >>> Verification(clips=1, shards=1, problems=("clip 'a' occurs twice",)).sound
+        False
+    """
 
     clips: int
     shards: int
@@ -43,6 +48,24 @@ def verify_store(
     Raises:
         EzavError: no store, not finished, or an index that cannot be read; all else that is
             wrong is listed in the result.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from ezav.classes import ClassEmbeddings
+        >>> from ezav.features import EncoderInfo, Header, StoreWriter
+        >>> encoders = tuple(
+        ...     EncoderInfo(modality=m, name="ones", dimension=2) for m in ("audio", "visual")
+        ... )
+        >>> one = (torch.ones(1, 2), torch.zeros(1))
+        >>> text = ClassEmbeddings(("dog",), torch.ones(1, 4))
+        >>> def store(path, clip):
+        ...     writer = StoreWriter(path, Header(dataset="tiny", encoders=encoders))
+        ...     writer.add(clip=clip, class_name="dog", audio=one, visual=one)
+        ...     writer.finish({clip: "train"}, [text], whole=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store(folder, "a")
+        ...     verify_store(folder)
+        Verification(clips=1, shards=1, problems=())
     """
     store = FeatureStore.open(path)
     rows = store.index.to_pylist()

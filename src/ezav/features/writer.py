@@ -272,6 +272,11 @@ def check_same_class(clip: str, was: str, now: str, store: Path) -> None:
 
     Raises:
         EzavError: the classes differ.
+
+    Example:
+        >>> check_same_class("a", "dog", "cat", Path("store"))
+        Traceback (most recent call last):
+        ezav.errors.EzavError: clip 'a' is of class 'dog' in the store 'store' and ...
     """
     if was != now:
         raise EzavError(

@@ -117,7 +117,7 @@ def other_folder(root: Path) -> None:
         (audio_for_video, "class .Archery. in val_seen has features of 6 audio and 6 visual"),
         (two_spellings, "class 'HandstandPushups' has two feature files in train"),
         (no_text, "no text embeddings 'word_embeddings_ucf_normed.npy'"),
-        (other_folder, "choose with --features one of mine"),
+        (other_folder, "choose as `features` one of mine"),
         (lambda root: shutil.rmtree(root / AUDIO / "stage_1_val_seen"), "no folder"),
         (lambda root: shutil.rmtree(root / "class-split"), "no class list at"),
     ],
@@ -161,7 +161,7 @@ def test_features_of_another_setting_are_refused(tmp_path: Path) -> None:
 def test_layouts_and_settings_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(EzavError, match="no data set 'kinetics'"):
         import_features("avca", tmp_path, tmp_path / "s", dataset="kinetics", setting="cls")
-    with pytest.raises(EzavError, match=r"no setting 'main'; use --setting cls"):
+    with pytest.raises(EzavError, match=r"no setting 'main'; give `setting` as cls"):
         import_features("clipclap", tmp_path, tmp_path / "s", dataset="ucf", setting="main")
 
 

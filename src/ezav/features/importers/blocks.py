@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 from ezav.features.feature_set import Ragged
 
 
@@ -25,6 +25,11 @@ class Modality:
         values: float32 or float16 `[ΣT, d]`.
         counts: long `[n]`, tokens of each clip.
         times: float32 `[ΣT]`, the middle of each token in seconds; 0 where there is one a clip.
+
+    Example:
+        >>> two = one_token_each(["a", "b"], np.eye(2))
+        >>> two.ordered(["b", "a"]).values.tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
     """
 
     clips: Sequence[str]
@@ -81,6 +86,15 @@ def pair(audio: Modality, visual: Modality, where: str) -> tuple[Modality, Modal
 
     Raises:
         EzavError: a clip twice, or in only one of the two.
+
+    Example:
+        >>> sound = one_token_each(["a", "b"], np.eye(2))
+        >>> _, picture = pair(sound, one_token_each(["b", "a"], np.eye(2)), "cat.h5")
+        >>> picture.clips
+        ['a', 'b']
+        >>> pair(sound, one_token_each(["a"], np.eye(1)), "cat.h5")
+        Traceback (most recent call last):
+        ezav.errors.EzavError: the clip 'b' of 'cat.h5' is only in the audio file ...
     """
     names = list(audio.clips)
     if len(set(names)) < len(names):
@@ -100,13 +114,18 @@ def pair(audio: Modality, visual: Modality, where: str) -> tuple[Modality, Modal
 
 
 def as_float(values: np.ndarray) -> np.ndarray:
-    """Half and single precision stay; bytes (post-processed VGGish) fit half precision exactly."""
+    """Half and single precision stay; bytes (post-processed VGGish) fit half precision exactly.
+
+    Example:
+        >>> as_float(np.array([1, 255], np.uint8)).dtype, as_float(np.array([1.0])).dtype
+        (dtype('float16'), dtype('float32'))
+    """
     if values.dtype == np.uint8:
         return values.astype(np.float16)
     if values.dtype in (np.float32, np.float16):
         return values
     if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
-        raise EzavError(f"features of type {values.dtype} are not numbers")
+        raise DamagedError(f"features of type {values.dtype} are not numbers")
     return values.astype(np.float32)
 
 
@@ -115,10 +134,14 @@ def as_list(value: Any, name: str, path: Path) -> Sequence[Any]:
 
     Raises:
         EzavError: it is no list.
+
+    Example:
+        >>> as_list((1, 2), "fps", Path("a.pkl"))
+        (1, 2)
     """
     is_array = isinstance(value, np.ndarray | Tensor) and value.ndim > 0
     if not is_array and not isinstance(value, list | tuple):
-        raise EzavError(f"{name} in '{path}' is no list, but {value!r:.40}")
+        raise DamagedError(f"{name} in '{path}' is no list, but {value!r:.40}")
     entries: Sequence[Any] = value
     return entries
 
@@ -128,6 +151,13 @@ def frame_rates(fps: Any, clips: Sequence[str], path: Path) -> list[float] | Non
 
     Raises:
         EzavError: not one for each clip, or one that is no positive number; the clip is named.
+
+    Example:
+        >>> frame_rates(["25", 12.5], ["a", "b"], Path("a.pkl"))
+        [25.0, 12.5]
+        >>> frame_rates([25, 0], ["a", "b"], Path("a.pkl"))
+        Traceback (most recent call last):
+        ezav.errors.EzavError: clip 'b' in 'a.pkl' has 0 frames a second; ...
     """
     if fps is None:
         return None
@@ -148,7 +178,13 @@ def frame_rates(fps: Any, clips: Sequence[str], path: Path) -> list[float] | Non
 
 
 def join(parts: Sequence[Modality]) -> Ragged:
-    """Several files' worth of one modality as one."""
+    """Several files' worth of one modality as one.
+
+    Example:
+        >>> parts = [one_token_each(["a"], np.eye(1)), one_token_each(["b", "c"], np.ones((2, 1)))]
+        >>> join(parts).offsets.tolist()
+        [0, 1, 2, 3]
+    """
     counts = torch.from_numpy(np.concatenate([part.counts for part in parts]))
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     times = torch.from_numpy(np.concatenate([part.times for part in parts]))
@@ -175,7 +211,12 @@ def _joined(arrays: Sequence[np.ndarray]) -> Tensor:
 
 
 def one_token_each(clips: Sequence[str], values: np.ndarray) -> Modality:
-    """A matrix `[n, d]`: one vector a clip."""
+    """A matrix `[n, d]`: one vector a clip.
+
+    Example:
+        >>> one_token_each(["a", "b"], np.zeros((2, 3))).counts.tolist()
+        [1, 1]
+    """
     counts = np.ones(len(values), dtype=np.int64)
     return Modality(clips, as_float(values), counts, np.zeros(len(values), dtype=np.float32))
 
@@ -187,6 +228,11 @@ def tokens_in_time(
 
     Raises:
         EzavError: the lists differ in length or an array has another shape; the clip is named.
+
+    Example:
+        >>> one = tokens_in_time(["a"], [np.zeros((3, 2))], [0.5], "a.pkl")
+        >>> one.times.tolist()
+        [0.25, 0.75, 1.25]
     """
     if len(arrays) != len(clips):
         raise EzavError(f"'{where}' has {len(arrays)} features for {len(clips)} clips")

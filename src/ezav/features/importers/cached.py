@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 from ezav.features.importers.blocks import (
     Block,
     LeftOut,
@@ -26,7 +26,7 @@ from ezav.features.importers.blocks import (
 from ezav.features.importers.class_split import ClassSplit
 from ezav.features.importers.files import Wanted
 from ezav.features.importers.layouts import Features, Layout
-from ezav.safe_io import _DataOnlyUnpickler
+from ezav.safe_io import _DataOnlyUnpickler, cannot_read
 
 _PARTS = {
     "training": ("train",),
@@ -52,9 +52,9 @@ def cached_blocks(
         content = _load(path)
         labels = _vector(content, "audio", path)
         if not np.array_equal(labels, _vector(content, "video", path)):
-            raise EzavError(f"audio and video of '{path}' differ in their targets")
+            raise DamagedError(f"audio and video of '{path}' differ in their targets")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes.names):
-            raise EzavError(
+            raise DamagedError(
                 f"'{path}' has the label {labels.max()}, but the data set has "
                 f"{len(classes.names)} classes"
             )
@@ -92,7 +92,7 @@ def _modality(
 def _vector(content: dict[str, Any], modality: str, path: Path) -> np.ndarray:
     part = content.get(modality)
     if not isinstance(part, dict) or not {"data", "target", "url"} <= set(part):
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' is not a cache of features: {modality} lacks data, target or url"
         )
     names = ["data", "target", "url"] + (["fps"] if part.get("fps") is not None else [])
@@ -100,9 +100,11 @@ def _vector(content: dict[str, Any], modality: str, path: Path) -> np.ndarray:
     try:
         labels = np.asarray(part["target"]).astype(np.int64)
     except (TypeError, ValueError) as error:
-        raise EzavError(f"target of {modality} in '{path}' holds no label ids: {error}") from error
+        raise DamagedError(
+            f"target of {modality} in '{path}' holds no label ids: {error}"
+        ) from error
     if len(lengths) > 1 or labels.ndim != 1:
-        raise EzavError(f"{', '.join(names)} of {modality} in '{path}' differ in length")
+        raise DamagedError(f"{', '.join(names)} of {modality} in '{path}' differ in length")
     return labels
 
 
@@ -117,16 +119,14 @@ def _load(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = _TensorUnpickler(file).load()
     except OSError as error:
-        raise EzavError(
-            f"cannot read '{path}': {error.strerror}",
-            "--cache names the folder of the pickles: .../_features_processed/<features>",
-        ) from error
+        hint = "`cache` names the folder of the pickles: .../_features_processed/<features>"
+        raise cannot_read(path, error, hint) from error
     except EzavError as error:
-        raise EzavError(f"'{path}': {error.message}", error.hint) from None
+        raise type(error)(f"'{path}': {error.message}", error.hint) from None
     except Exception as error:
-        raise EzavError(f"'{path}' is not a readable pickle: {error}") from error
+        raise DamagedError(f"'{path}' is not a readable pickle: {error}") from error
     if not isinstance(content, dict):
-        raise EzavError(f"'{path}' is not a cache of features")
+        raise DamagedError(f"'{path}' is not a cache of features")
     return content
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.features.splits import SPLITS
 
 LISTS = {
@@ -24,7 +24,12 @@ LISTS = {
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A benchmark's names: for people, in the name table's file, in text embedding files."""
+    """A benchmark's names: for people, in the name table's file, in text embedding files.
+
+    Example:
+        >>> DATASETS["activitynet"].name
+        'ActivityNet'
+    """
 
     name: str
     table: str
@@ -144,11 +149,11 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
     try:
         rows = list(reader)
     except csv.Error as error:
-        raise EzavError(f"'{path}' is not a CSV file: {error}") from error
+        raise DamagedError(f"'{path}' is not a CSV file: {error}") from error
     found = reader.fieldnames or ()
     if not set(columns) <= set(found):
         word = "column" if len(columns) == 1 else "columns"
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' must have the {word} {' and '.join(columns)}",
             f"it has {', '.join(found) or 'none'}",
         )
@@ -159,12 +164,12 @@ def _text(path: Path, what: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
     except OSError as error:
-        raise EzavError(
+        raise NotFoundError(
             f"no {what} at '{path}': {error.strerror}",
-            "give the published class-split folder: import --class-split, simulate --splits",
+            "give the published class-split folder as `class_split`",
         ) from error
     except UnicodeDecodeError as error:
-        raise EzavError(
+        raise DamagedError(
             f"the {what} '{path}' is not UTF-8: {error.reason} at byte {error.start}",
             "save it as UTF-8",
         ) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 from ezav.features.importers.blocks import (
     Block,
     LeftOut,
@@ -74,13 +74,13 @@ def file_blocks(
 
 def _class_files(folder: Path, suffix: str) -> dict[str, Path]:
     if not folder.is_dir():
-        raise EzavError(
+        raise NotFoundError(
             f"no folder '{folder}'",
             "the features of all five splits are needed: unpack the whole archive",
         )
     files = {path.stem: path for path in folder.iterdir() if path.suffix == suffix}
     if not files:
-        raise EzavError(f"no class file *{suffix} in '{folder}'", "is this another layout?")
+        raise NotFoundError(f"no class file *{suffix} in '{folder}'", "is this another layout?")
     return files
 
 
@@ -96,7 +96,7 @@ def _read_h5(path: Path, take: Take) -> Modality:
         values = _h5_array(file, "data", path, take)
         clips = _h5_names(file, path)
     if values.ndim != 2 or len(values) != len(clips):
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' holds data of shape {list(values.shape)} for {len(clips)} video_urls"
         )
     return one_token_each(clips, values)
@@ -113,15 +113,17 @@ def _open_h5(path: Path) -> Iterator[FileID]:
     try:
         from h5py import h5f
     except ModuleNotFoundError as error:
-        raise EzavError("reading .h5 files needs h5py", "pip install 'ezav[import]'") from error
+        raise UnavailableError(
+            "reading .h5 files needs h5py", "pip install 'ezav[import]'"
+        ) from error
     try:
         file = h5f.open(bytes(path), h5f.ACC_RDONLY)
     except OSError as error:
-        raise EzavError(f"'{path}' is not a readable HDF5 file: {error}") from error
+        raise DamagedError(f"'{path}' is not a readable HDF5 file: {error}") from error
     try:
         yield file
     except (OSError, KeyError, TypeError, RuntimeError, MemoryError) as error:
-        raise EzavError(f"'{path}' is a damaged HDF5 file: {error}") from error
+        raise DamagedError(f"'{path}' is a damaged HDF5 file: {error}") from error
     finally:
         file.close()
 
@@ -131,7 +133,7 @@ def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
 
     if name.encode() not in file:
         keys = ", ".join(key.decode() for key in file) or "nothing"
-        raise EzavError(f"'{path}' has no dataset '{name}'", f"it holds {keys}")
+        raise DamagedError(f"'{path}' has no dataset '{name}'", f"it holds {keys}")
     dataset = h5d.open(file, name.encode())
     array = take(dataset.shape, dataset.dtype)
     if not array.size:
@@ -163,7 +165,7 @@ def _read_pickle(path: Path, spec: Features, which: int) -> Modality:
 def _load(path: Path) -> dict[str, Any]:
     content = load_data_pickle(path)
     if not isinstance(content, dict) or not {"features", "video_names"} <= set(content):
-        raise EzavError(f"'{path}' is not a feature pickle: it lacks features and video_names")
+        raise DamagedError(f"'{path}' is not a feature pickle: it lacks features and video_names")
     return content
 
 
@@ -176,7 +178,7 @@ def _text(name: Any, path: Path) -> str:
         try:
             return name.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise EzavError(f"a clip name in '{path}' is not UTF-8: {name!r}") from error
+            raise DamagedError(f"a clip name in '{path}' is not UTF-8: {name!r}") from error
     if not isinstance(name, str):
-        raise EzavError(f"a clip name in '{path}' is not text: {name!r}")
+        raise DamagedError(f"a clip name in '{path}' is not text: {name!r}")
     return name

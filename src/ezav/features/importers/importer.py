@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 from ezav.features.header import EncoderInfo, Header, SplitOrigin
-from ezav.features.importers.blocks import Block, join
+from ezav.features.importers.blocks import Block, LeftOut, join
 from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.cached import cached_blocks
 from ezav.features.importers.class_split import DATASETS, ClassSplit, read_class_split
@@ -35,6 +37,10 @@ from ezav.features.writer import StoreWriter
 
 SIMULATED_MARK = "SIMULATED.txt"
 """In a data set's folder: its features are drawn at random."""
+
+
+OnProgress = Callable[[str, int], None]
+"""Told of every chunk: its split, and the clips so far."""
 
 
 @dataclass
@@ -84,7 +90,7 @@ def import_features(
     text: str | Path | None = None,
     cache: str | Path | None = None,
     simulated: bool = False,
-    progress: Callable[[str, int], None] | None = None,
+    progress: OnProgress | None = None,
 ) -> ImportReport:
     """Import published features into a feature store.
 
@@ -112,63 +118,101 @@ def import_features(
         EzavError: files missing or damaged, a class without clips, a clip in two splits, a text
             row missing or surplus, features of another setting, a store of other features.
     """
-    root, plan = Path(root), LAYOUTS[layout]
-    simulated = simulated or (root / SIMULATED_MARK).exists()
-    if dataset not in DATASETS:
-        raise EzavError(f"no data set '{dataset}'", f"use one of {', '.join(DATASETS)}")
-    spec = plan.features(setting)
-    classes = read_class_split(
-        class_split or root / "class-split", dataset, setting, plan.text_column(dataset)
+    source = _find(
+        layout, Path(root), dataset, setting, text_alignment, features, class_split, text, cache
     )
-    if cache is None:
-        source = feature_folder(root, plan, setting, features)
-    else:
-        source = Path(cache)
-    text_folder = Path(text) if text else _text_folder(root, plan, setting, features)
-    embeddings = _text_embeddings(plan, dataset, text_folder, classes, text_alignment)
+    simulated = simulated or (Path(root) / SIMULATED_MARK).exists()
     report = ImportReport(
         store=str(store),
         dataset=DATASETS[dataset].name + (" simulated" if simulated else ""),
-        setting=spec.setting,
+        setting=source.layout.features(setting).setting,
         text_alignment=text_alignment,
-        source=str(source),
-        misassigned=misassignments(classes),
+        source=str(source.folder),
+        misassigned=misassignments(source.classes),
     )
-    intake = Intake(classes)
-    buffers = Buffers(2 * CHUNK_BYTES)
-    if cache is None:
-        blocks = file_blocks(source, plan, setting, intake.wanted, buffers)
-    else:
-        blocks = cached_blocks(source, plan, setting, classes, intake.wanted)
-    writer: StoreWriter | None = None
-    # One thread writes and hashes a chunk while the next one is read.
-    thread = ThreadPoolExecutor(1)
-    written: Future[None] | None = None
-    try:
-        for chunk in chunks(intake.accept(blocks)):
-            if writer is None:
-                header = _header(report, plan, setting, chunk[0], embeddings, simulated)
-                writer = StoreWriter(store, header)
-            if written is not None:
-                written.result()
-            written = thread.submit(_write, chunk, writer)
-            buffers.turn()
-            if progress:
-                progress(chunk[-1].split, len(intake.splits))
-        report.clips, report.classes = intake.counts()
-        if written is not None:
-            written.result()
-        if writer is not None:  # always: counts() refuses an import without clips
-            origin = SplitOrigin(how="published", detail=f"{setting}_split")
-            others = _others(writer, intake, source)
-            writer.finish(intake.splits, embeddings, split_origin=origin, leave_out=others)
-    finally:
-        thread.shutdown()
-        if writer is not None:
-            writer.close()
+    intake = Intake(source.classes)
+    _transfer(source, intake, Path(store), report, simulated, progress)
+    report.clips, report.classes = intake.counts()
     report.left_out, report.variants = dict(intake.left_out), intake.variants
     report.bytes = intake.bytes
     return report
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is imported: files found, names and class embeddings read."""
+
+    layout: Layout
+    setting: str
+    classes: ClassSplit
+    embeddings: Sequence[ClassEmbeddings]
+    folder: Path
+    cached: bool
+
+    def blocks(self, intake: Intake, buffers: Buffers) -> Iterator[Block | LeftOut]:
+        if self.cached:
+            return cached_blocks(
+                self.folder, self.layout, self.setting, self.classes, intake.wanted
+            )
+        return file_blocks(self.folder, self.layout, self.setting, intake.wanted, buffers)
+
+
+def _find(
+    layout: LayoutName,
+    root: Path,
+    dataset: str,
+    setting: str,
+    alignment: Alignment,
+    features: str | None,
+    class_split: str | Path | None,
+    text: str | Path | None,
+    cache: str | Path | None,
+) -> _Source:
+    plan = LAYOUTS[layout]
+    if dataset not in DATASETS:
+        raise NotFoundError(f"no data set '{dataset}'", f"use one of {', '.join(DATASETS)}")
+    plan.features(setting)  # it has this setting
+    classes = read_class_split(
+        class_split or root / "class-split", dataset, setting, plan.text_column(dataset)
+    )
+    folder = feature_folder(root, plan, setting, features) if cache is None else Path(cache)
+    text_folder = Path(text) if text else _text_folder(root, plan, setting, features)
+    embeddings = _text_embeddings(plan, dataset, text_folder, classes, alignment)
+    return _Source(plan, setting, classes, embeddings, folder, cache is not None)
+
+
+def _transfer(
+    source: _Source,
+    intake: Intake,
+    store: Path,
+    report: ImportReport,
+    simulated: bool,
+    progress: OnProgress | None,
+) -> None:
+    buffers = Buffers(2 * CHUNK_BYTES)
+    found = chunks(intake.accept(source.blocks(intake, buffers)))
+    first = next(found, None)
+    if first is None:
+        intake.counts()  # raises: a listed class has no clip
+        return
+    header = _header(report, source, first[0], simulated)
+    with closing(StoreWriter(store, header)) as writer:
+        with ThreadPoolExecutor(1) as thread:
+            written: Future[None] | None = None
+            for chunk in chain([first], found):
+                if written is not None:
+                    written.result()
+                # One thread writes and hashes a chunk while the next one is read.
+                written = thread.submit(_write, chunk, writer)
+                buffers.turn()
+                if progress:
+                    progress(chunk[-1].split, len(intake.splits))
+            intake.counts()  # raises, before the store says that it is whole
+            if written is not None:
+                written.result()
+        origin = SplitOrigin(how="published", detail=f"{source.setting}_split")
+        others = _others(writer, intake, source.folder)
+        writer.finish(intake.splits, source.embeddings, split_origin=origin, leave_out=others)
 
 
 def _write(blocks: list[Block], writer: StoreWriter) -> None:
@@ -204,22 +248,18 @@ def _others(writer: StoreWriter, intake: Intake, source: Path) -> set[str]:
     return set(others)
 
 
-def _header(
-    report: ImportReport,
-    plan: Layout,
-    setting: str,
-    block: Block,
-    text: Sequence[ClassEmbeddings],
-    simulated: bool,
-) -> Header:
+def _header(report: ImportReport, source: _Source, block: Block, simulated: bool) -> Header:
     dims = block.audio.values.shape[1], block.visual.values.shape[1]
-    spec = plan.features(setting)
-    if note := _dimension_note(dims, plan, setting, report.source):
+    spec = source.layout.features(source.setting)
+    if note := _dimension_note(dims, source.layout, source.setting, report.source):
         report.notes.append(note)
     encoders = (
         EncoderInfo(modality="audio", name=spec.audio[0], dimension=dims[0]),
         EncoderInfo(modality="visual", name=spec.visual[0], dimension=dims[1]),
-        *(EncoderInfo(modality="text", name=one.encoder, dimension=one.dim) for one in text),
+        *(
+            EncoderInfo(modality="text", name=one.encoder, dimension=one.dim)
+            for one in source.embeddings
+        ),
     )
     return Header(
         dataset=report.dataset,
@@ -243,7 +283,7 @@ def _dimension_note(dims: tuple[int, int], plan: Layout, setting: str, source: s
                 raise EzavError(
                     f"the features in '{source}' have {found}: those of {layout.name} {name}, "
                     f"not of {plan.name} {setting}",
-                    "choose the other setting, layout or --features folder",
+                    "choose the other `setting`, `layout` or `features`",
                 )
     return f"the features have {found}; published ones have {expected[0]} and {expected[1]}"
 

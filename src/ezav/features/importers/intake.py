@@ -24,6 +24,14 @@ class Intake:
         left_out: class -> number of clips not let in.
         variants: spelling found -> the class it was taken for.
         bytes: size of the features let in.
+
+    Example:
+        >>> classes = ClassSplit({"Dog": "dog", "Cat": "cat"}, {"train": ("Dog",)}, {})
+        >>> intake = Intake(classes)
+        >>> intake.wanted("train", "DOG"), intake.wanted("train", "Cat")
+        (True, False)
+        >>> list(intake.accept(iter([LeftOut("train", "Cat", 7)]))), dict(intake.left_out)
+        ([], {'Cat': 7})
     """
 
     def __init__(self, classes: ClassSplit) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ezav.errors import EzavError
+from ezav.errors import NotFoundError
 from ezav.features.importers.class_split import DATASETS
 
 LayoutName = Literal["avca", "tcaf", "clipclap"]
@@ -29,6 +29,10 @@ class Features:
         folder: the customary name of the folder under `features/`.
         audio, visual: encoder and dimension.
         hop: seconds a token stands for, audio and visual; None for one vector a clip.
+
+    Example:
+        >>> LAYOUTS["tcaf"].features("cls").hops(1, clips=2, fps=[25, 32])
+        [0.64, 0.5]
     """
 
     setting: str
@@ -62,6 +66,13 @@ class Layout:
         suffix: of a class's feature file.
         settings: "main" or "cls" -> its features.
         text: (encoder, file name with {} for the data set, dimension), the first the default.
+
+    Example:
+        >>> LAYOUTS["clipclap"].text_column("ucf")
+        'clip_class_name'
+        >>> LAYOUTS["clipclap"].features("main")
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: the clipclap layout has no setting 'main'; give `setting` as cls
     """
 
     name: LayoutName
@@ -72,9 +83,9 @@ class Layout:
     def features(self, setting: str) -> Features:
         """The features of a setting; raises EzavError if the layout does not have it."""
         if setting not in self.settings:
-            raise EzavError(
+            raise NotFoundError(
                 f"the {self.name} layout has no setting '{setting}'",
-                f"use --setting {' or '.join(self.settings)}",
+                f"give `setting` as {' or '.join(self.settings)}",
             )
         return self.settings[setting]
 
@@ -144,15 +155,20 @@ def feature_folder(root: Path, layout: Layout, setting: str, name: str | None = 
 
     Raises:
         EzavError: it is not there; the message lists the folders that are.
+
+    Example:
+        >>> feature_folder(Path("nowhere"), LAYOUTS["avca"], "cls")
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: no features at 'nowhere/features/cls_features'; `root` is ...
     """
     wanted = root / "features" / (name or layout.features(setting).folder)
     if wanted.is_dir():
         return wanted
     parent = wanted.parent
     there = sorted(f.name for f in parent.iterdir() if f.is_dir()) if parent.is_dir() else []
-    raise EzavError(
+    raise NotFoundError(
         f"no features at '{wanted}'",
-        f"choose with --features one of {', '.join(there)}"
+        f"choose as `features` one of {', '.join(there)}"
         if there
-        else "ROOT is the data set's folder, the one that holds 'features'",
+        else "`root` is the data set's folder, the one that holds 'features'",
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 from ezav.features.importers.class_split import ClassSplit
 from ezav.features.splits import SPLITS
 
@@ -22,7 +22,12 @@ Alignment = Literal["by_name", "published"]
 
 @dataclass(frozen=True, slots=True)
 class Misassignment:
-    """Of the classes of one split, how many the published order gives another one's embedding."""
+    """Of the classes of one split, how many the published order gives another one's embedding.
+
+    Example:
+        >>> Misassignment("test_unseen", wrong=4, classes=9).wrong
+        4
+    """
 
     split: str
     wrong: int
@@ -43,7 +48,14 @@ def published_order(classes: ClassSplit) -> dict[str, str]:
 
 
 def misassignments(classes: ClassSplit) -> list[Misassignment]:
-    """How many classes the published order misassigns: of all, then of each split."""
+    """How many classes the published order misassigns: of all, then of each split.
+
+    Example:
+        >>> names = {"CleanAndJerk": "Weight Lifting", "CliffDiving": "Cliff Diving", "Zoo": "Zoo"}
+        >>> whole, train = misassignments(ClassSplit(names, {"train": ("Zoo",)}, {}))
+        >>> whole.wrong, train.wrong
+        (2, 0)
+    """
     given = published_order(classes)
     groups = {"all": classes.names, **{s: classes.splits[s] for s in SPLITS if s in classes.splits}}
     return [
@@ -66,6 +78,13 @@ def align_text(
 
     Raises:
         EzavError: a class without a row, or a row without a class (each is named).
+
+    Example:
+        >>> import torch
+        >>> classes = ClassSplit({"PushUps": "Push Ups"}, {"train": ("PushUps",)}, {})
+        >>> text = ClassEmbeddings(("Push Ups",), torch.ones(1, 2), "word2vec")
+        >>> align_text(text, classes).names
+        ('PushUps',)
     """
     expected = {text_name: name for name, text_name in classes.text_names.items()}
     for name in sorted(expected):
@@ -110,7 +129,7 @@ def find_text(folder: Path, patterns: Sequence[str]) -> Path:
         if (folder / pattern).is_file():
             return folder / pattern
     there = sorted(found.name for found in folder.glob("*")) if folder.is_dir() else []
-    raise EzavError(
+    raise NotFoundError(
         f"no text embeddings '{patterns[0]}' in '{folder}'",
-        f"there is {', '.join(there[:5])}" if there else "give the folder with --text",
+        f"there is {', '.join(there[:5])}" if there else "give the folder as `text`",
     )

@@ -52,7 +52,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The classes by what they serve: training, unseen validation, unseen test."""
+    """The classes by what they serve: training, unseen validation, unseen test.
+
+    Example:
+        >>> names = [parts.name for parts in design_world(8, seed=0).classes]
+        >>> names == sorted(names)
+        True
+    """
 
     train: tuple[Parts, ...]
     val_unseen: tuple[Parts, ...]
@@ -105,6 +111,13 @@ def split_clips(design: Design, clips_per_class: int) -> list[tuple[Parts, int, 
 
     Raises:
         EzavError: fewer than 3 clips a class.
+
+    Example:
+        >>> clips = split_clips(design_world(8, seed=0), clips_per_class=5)
+        >>> len(clips), {split for *_, split in clips} == {
+        ...     "train", "val_seen", "val_unseen", "test_seen", "test_unseen"
+        ... }
+        (40, True)
     """
     if clips_per_class < FEWEST_CLIPS:
         raise EzavError(f"the toy world needs {FEWEST_CLIPS} clips a class, not {clips_per_class}")

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, RefusedError
 from ezav.features.toy.design import Parts, design_world, split_clips
 from ezav.features.toy.picture import draw_frames
 from ezav.features.toy.sound import make_sound
@@ -75,6 +75,13 @@ def generate_toy_world(
 
     Raises:
         EzavError: the folder holds something else, or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     world = generate_toy_world(folder, classes=6, clips_per_class=3)
+        ...     len(world.classes), len(list(world.folder.glob("*/*.mp4")))
+        (6, 18)
     """
     spec = {
         "version": VERSION,
@@ -98,9 +105,21 @@ def generate_toy_world(
     if world.manifest.exists():
         return world
     write_text(folder / _SPEC_FILE, json.dumps({**spec, "names": world.classes}, indent=2))
-    paths = [folder / clip_path(parts, number) for parts, number, _ in clips]
-    missing = [(p, path) for (p, _, _), path in zip(clips, paths) if not path.exists()]
-    there = len(clips) - len(missing)
+    paths = [(parts, folder / clip_path(parts, number)) for parts, number, _ in clips]
+    _write_missing(paths, seed, workers, on_progress)
+    rows = [(clip_path(p, number), p.name, split) for p, number, split in clips]
+    _write_manifest(world.manifest, rows)
+    return world
+
+
+def _write_missing(
+    paths: Sequence[tuple[Parts, Path]],
+    seed: int,
+    workers: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    missing = [(parts, path) for parts, path in paths if not path.exists()]
+    there = len(paths) - len(missing)
     with ThreadPoolExecutor(workers) as pool:
         # Threads, not processes: drawing and encoding leave the interpreter lock alone.
         jobs = [pool.submit(write_clip, path, parts, seed) for parts, path in missing]
@@ -109,17 +128,19 @@ def generate_toy_world(
                 job.result()
                 there += 1
                 if on_progress is not None:
-                    on_progress(there, len(clips))
+                    on_progress(there, len(paths))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    rows = [(clip_path(p, number), p.name, split) for p, number, split in clips]
-    _write_manifest(world.manifest, rows)
-    return world
 
 
 def clip_path(parts: Parts, number: int) -> str:
-    """A clip's path inside the world's folder."""
+    """A clip's path inside the world's folder.
+
+    Example:
+        >>> clip_path(Parts("red", "square", "bouncing", "a low hum"), 7)
+        'red square bouncing with a low hum/007.mp4'
+    """
     return f"{parts.name}/{number:03d}.mp4"
 
 
@@ -163,13 +184,13 @@ def _clear_another(folder: Path, spec: dict[str, int]) -> None:
     found = _read_spec(folder / _SPEC_FILE)
     if found is None:
         if folder.exists() and any(folder.iterdir()):
-            raise EzavError(
+            raise RefusedError(
                 f"'{folder}' is not empty and is no toy world", "give an empty or a new folder"
             )
         return
     names = found.pop("names", None)
     if not _are_class_folders(names, folder):
-        raise EzavError(
+        raise RefusedError(
             f"'{folder / _SPEC_FILE}' does not list the classes of a toy world",
             "give another folder, or delete this one if you do not need it",
         )
@@ -191,7 +212,7 @@ def _read_spec(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise EzavError(f"'{path}' is damaged", "delete the folder and try again") from error
+        raise DamagedError(f"'{path}' is damaged", "delete the folder and try again") from error
     return found if isinstance(found, dict) else None
 
 

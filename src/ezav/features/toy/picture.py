@@ -35,6 +35,11 @@ def draw_frames(
     Class: shape, colour and motion of the largest object. Nuisance: size, tilt, proportions,
     place, speed, phase, hue, light, background and its drift, one or two smaller objects of any
     shape, colour and motion, camera noise.
+
+    Example:
+        >>> parts = Parts("red", "square", "bouncing", "a low hum")
+        >>> draw_frames(parts, 64, 48, 10, 25.0, np.random.default_rng(0)).shape
+        (10, 48, 64, 3)
     """
     seconds = np.arange(frames, dtype=np.float32) / fps
     size = min(width, height) * draw.uniform(0.12, 0.2)
@@ -47,7 +52,8 @@ def draw_frames(
     _add_object(video, parts.shape, parts.colour, parts.motion, size, seconds, draw)
     video *= draw.uniform(0.7, 1.1, 3).astype(np.float32)  # the light's colour
     video += _camera_noise(frames, height, width, draw) * np.float32(draw.uniform(0.015, 0.05))
-    return (np.clip(video, 0, 1) * 255).astype(np.uint8)
+    pixels: Array = (np.clip(video, 0, 1) * 255).astype(np.uint8)
+    return pixels
 
 
 def _add_object(
@@ -119,7 +125,8 @@ def _background(width: int, height: int, frames: int, draw: Generator) -> Array:
 def _blend(knots: int, pixels: int) -> Array:
     """Weights `[pixels, knots]` of linear interpolation between evenly spaced knots."""
     position = np.linspace(0, knots - 1, pixels)
-    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(knots)))
+    weights: Array = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(knots)))
+    return weights
 
 
 def _paint(

@@ -17,6 +17,11 @@ def make_sound(sound: str, samples: int, rate: int, draw: Generator) -> Array:
 
     Class: the kind of sound. Nuisance: pitch, timbre, tempo, phase, loudness, noise of any tint
     10 dB below to 10 dB above, and another kind of sound for a part of the time.
+
+    Example:
+        >>> wave = make_sound("a low hum", 16_000, 16_000, np.random.default_rng(0))
+        >>> wave.dtype, bool(abs(wave).max() <= 1)
+        (dtype('float32'), True)
     """
     time = np.arange(samples) / rate
     wave = _level(SOUNDS[sound](time, draw))
@@ -65,7 +70,8 @@ def _low_hum(time: Array, draw: Generator) -> Array:
         for k in range(1, 6)
     ]
     swell = 1 + 0.3 * np.sin(2 * np.pi * (draw.uniform(0.3, 1.5) * time + draw.uniform()))
-    return swell * np.sum(tones, axis=0)
+    hum: Array = swell * np.sum(tones, axis=0)
+    return hum
 
 
 def _noise_bursts(time: Array, draw: Generator) -> Array:
@@ -80,7 +86,8 @@ def _rising_chirps(time: Array, draw: Generator) -> Array:
     length, low = draw.uniform(0.25, 0.4), draw.uniform(350, 600)
     rise = np.log(draw.uniform(3, 5)) / length
     envelope = np.clip(np.minimum(since / 0.02, (length - since) / 0.03), 0, 1)
-    return envelope * np.sin(2 * np.pi * low * np.expm1(rise * since) / rise)
+    chirps: Array = envelope * np.sin(2 * np.pi * low * np.expm1(rise * since) / rise)
+    return chirps
 
 
 def _fast_clicks(time: Array, draw: Generator) -> Array:
