@@ -104,7 +104,7 @@ def test_unknown_names_and_options() -> None:
     with pytest.raises(EzavError, match="has no option 'hue'; it has no options"):
         load_audio("statistics", hue=1)
     for option in ("source", "revision"):
-        with pytest.raises(EzavError, match=f"'minilm' has no option '{option}'; give folder="):
+        with pytest.raises(EzavError, match=f"'minilm' has no option '{option}'; give `folder`"):
             load_text("minilm", **{option: "x"})
 
 

@@ -238,7 +238,9 @@ def test_zero_shot_wants_no_more_of_a_store_than_it_reads(text: int, lost: str) 
         return Trainer(method, clips, torch.randn(2, text), TrainingConfig())
 
     if text == 2:  # the text of audio alone
-        with pytest.raises(EzavError, match="no training clip has audio features"):
+        with pytest.raises(
+            EzavError, match="no training clip has audio features; Frozen zero-shot needs it"
+        ):
             begin()
     else:
         begin().run_epoch()

@@ -14,10 +14,12 @@ branch-free, because a mispredicted branch costs more than the work itself.
 # (numpy's integer types stand for machine types here and mix with int, as numba reads them)
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 # Above this length merging beats counting all pairs (measured: docs/class-embeddings.md).
 _BRUTE = 640
@@ -27,18 +29,21 @@ _LANES = 32
 _ONE = np.int32(1)
 _ZERO = np.int32(0)
 
-Array = Any
+Array = npt.NDArray[Any]
+Number = np.floating[Any] | float
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def jit(function: Any, **options: Any) -> Any:
+def jit(function: Function, fastmath: bool | set[str] = False) -> Function:
     """Compile without the interpreter lock; keep the machine code where the disk allows it."""
     try:
-        return numba.njit(nogil=True, cache=True, **options)(function)
+        compiled: Function = numba.njit(nogil=True, cache=True, fastmath=fastmath)(function)
     except RuntimeError:  # no writable place for numba's cache: compile anew in each process
-        return numba.njit(nogil=True, **options)(function)
+        compiled = numba.njit(nogil=True, fastmath=fastmath)(function)
+    return compiled
 
 
-def jit_sums(function: Any) -> Any:
+def jit_sums(function: Function) -> Function:
     """The same for sums that may be taken in any order, as vector instructions need."""
     return jit(function, fastmath={"reassoc", "contract"})
 
@@ -159,7 +164,7 @@ def _sort_block(x: Array, lo: int, hi: int, xs: Array, ids: Array, place: Array)
 
 @jit
 def _merge_runs(
-    xs: Array, ids: Array, lo: int, w: int, margin: Any, k: Array, xs2: Array, ids2: Array
+    xs: Array, ids: Array, lo: int, w: int, margin: Number, k: Array, xs2: Array, ids2: Array
 ) -> int:
     """Merge the sorted runs [lo, lo+w) and [lo+w, lo+2w) into xs2, ids2, counting active pairs.
 
@@ -232,7 +237,7 @@ def count_active(
     y: Array,
     first: int,
     end: int,
-    margin: Any,
+    margin: Number,
     k: Array,
     seen: Array,
     small: Array,

@@ -204,7 +204,7 @@ def _spread(w: Tensor) -> float:
         total += float(distance.sum())
         squares += float(distance.square().sum())
     many = classes * (classes - 1)
-    return max(squares / many - (total / many) ** 2, 0.0) ** 0.5
+    return float(max(squares / many - (total / many) ** 2, 0.0) ** 0.5)
 
 
 def _spearman(w: Tensor, t: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.safe_io import atomic_path, load_data_npy
 
 _FORMAT = "ezav-class-embeddings-1"
@@ -96,7 +96,7 @@ class ClassEmbeddings:
         row = {name: index for index, name in enumerate(self.names)}
         for name in names:
             if name not in row:
-                raise EzavError(f"no class named '{name}'", _suggestion(name, self.names))
+                raise NotFoundError(f"no class named '{name}'", _suggestion(name, self.names))
         index = torch.tensor([row[name] for name in names], dtype=torch.long)
         return replace(self, names=tuple(names), vectors=self.vectors[index])
 
@@ -155,7 +155,7 @@ class ClassEmbeddings:
         if path.suffix == ".npy":
             data = load_data_npy(path)
             if not isinstance(data, dict):
-                raise EzavError(
+                raise DamagedError(
                     f"'{path}' holds a {type(data).__name__}, not a dictionary of class vectors",
                     "a published text embedding file maps class names to vectors",
                 )
@@ -183,20 +183,20 @@ def _load_safetensors(path: Path) -> ClassEmbeddings:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise EzavError(f"no class embeddings file at '{path}'")
+        raise NotFoundError(f"no class embeddings file at '{path}'")
     try:
         with safe_open(path, framework="pt") as file:
             record = file.metadata() or {}
             if record.get("format") != _FORMAT:
-                raise EzavError(
+                raise DamagedError(
                     f"'{path}' is a safetensors file but not class embeddings",
-                    "make one with 'ezav classes optimize' or ClassEmbeddings.save",
+                    "write one with ClassEmbeddings.save",
                 )
             vectors = file.get_tensor(_KEY)
         names = tuple(json.loads(record["names"]))
         settings = json.loads(record["settings"])
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        raise EzavError(f"'{path}' cannot be read as class embeddings: {error}") from error
+        raise DamagedError(f"'{path}' cannot be read as class embeddings: {error}") from error
     return ClassEmbeddings(names, vectors, record.get("encoder", "unknown"), settings)
 
 

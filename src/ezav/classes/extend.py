@@ -161,7 +161,7 @@ def extend_class_embeddings(
         if not converged:
             warnings.warn(
                 f"the embedding of the new name '{name}' has not converged in {steps} steps; "
-                f"raise max_steps",
+                f"raise `max_steps`",
                 NotConverged,
                 stacklevel=2,
             )
@@ -236,7 +236,14 @@ class _Frozen:
         self, task: _Task, rate: float, tolerance: float, max_steps: int
     ) -> tuple[Tensor, int, bool]:
         """The embedding float32 `[d]` of one new class; in numpy, for torch has its own threads."""
-        from ezav.classes.extend_cpu import place_one
+        from ezav.classes.extend_cpu import (
+            Breaks,
+            Descent,
+            NewClass,
+            OldClasses,
+            Weights,
+            place_one,
+        )
 
         if task.same is not None:
             return self.w[task.same], 0, True
@@ -247,21 +254,18 @@ class _Frozen:
         tied[1:] = np.diff(d_new[order]) == 0
         ranked = self.settings.semantic == "ranking"
         semantic = (1 - self.settings.alpha) / self.scales.semantic
+        weights = Weights(
+            margin=self.settings.margin,
+            ranking=semantic / (classes * (classes - 1)) if ranked else 0.0,
+            proximity=0.0 if ranked else semantic,
+            separation=self.settings.alpha / self.scales.separation,
+        )
         point, steps, converged = place_one(
-            task.start,
-            task.text,
-            self.w.numpy(),
-            order.astype(np.int32),
-            tied,
-            *(self._breaks(d_new) if ranked else _NO_BREAKS),
-            self.nearest,
-            self.settings.margin,
-            semantic / (classes * (classes - 1)) if ranked else 0.0,
-            0.0 if ranked else semantic,
-            self.settings.alpha / self.scales.separation,
-            rate,
-            tolerance,
-            max_steps,
+            NewClass(task.start, task.text, order.astype(np.int32), tied),
+            OldClasses(self.w.numpy(), self.nearest),
+            Breaks(*(self._breaks(d_new) if ranked else _NO_BREAKS)),
+            weights,
+            Descent(rate, tolerance, max_steps),
         )
         return torch.from_numpy(point).float(), steps, converged
 

@@ -3,14 +3,12 @@
 # mypy: disable-error-code="assignment"
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from ezav.classes.active_pairs import jit, jit_sums
+from ezav.classes.active_pairs import Array, jit, jit_sums
 from ezav.classes.ranking_cpu import rank_sequence, rank_value, work_of
-
-Array = Any
 
 
 @jit_sums
@@ -53,81 +51,135 @@ def _cost_to_others(
     return 2.0 * total
 
 
+class NewClass(NamedTuple):
+    """A class to place: where to start `[d]`, its text embedding `[d]`, its text distances.
+
+    `order` int32 and `tied` bool `[C]`: the frozen classes by text distance from the new one, and
+    which are as far as the one before.
+    """
+
+    start: Array
+    text: Array
+    order: Array
+    tied: Array
+
+
+class OldClasses(NamedTuple):
+    """The frozen classes: embeddings `w` float32 `[C, d]`, distances to their nearest `[C]`."""
+
+    w: Array
+    nearest: Array
+
+
+class Breaks(NamedTuple):
+    """Where each frozen anchor's cost breaks: `breaks`, `sums` `[C, C-1]`, the others `[C]`."""
+
+    breaks: Array
+    sums: Array
+    farther: Array
+    farther_sum: Array
+
+
+class Weights(NamedTuple):
+    """Of the terms of equation (4), and the margin of the ranking."""
+
+    margin: float
+    ranking: float
+    proximity: float
+    separation: float
+
+
+class Descent(NamedTuple):
+    """The first step size, what ten steps must gain of the progress so far, the step limit."""
+
+    rate: float
+    tolerance: float
+    max_steps: int
+
+
+@jit
+def _ranking_loss(
+    new: NewClass,
+    breaks: Breaks,
+    weights: Weights,
+    x: Array,
+    work: tuple[Array, ...],
+    pieces: Array,
+    slope: Array,
+) -> float:
+    """The ranking term at the distances x; fills its slopes by them."""
+    xo, k = work[0], work[1]  # in the order of text distance
+    classes = len(x)
+    for a in range(classes):
+        xo[a] = x[new.order[a]]
+    active, _ = rank_sequence(work, new.tied, weights.margin)
+    loss = rank_value(xo, k, active, 0, weights.margin)
+    for a in range(classes):
+        slope[new.order[a]] += 2.0 * k[a]
+    loss += _cost_to_others(
+        x, breaks.breaks, breaks.sums, breaks.farther, breaks.farther_sum, pieces, slope
+    )
+    loss *= weights.ranking
+    for c in range(classes):
+        slope[c] *= weights.ranking
+    return loss
+
+
+@jit
+def _with_separation(loss: float, old: OldClasses, weight: float, x: Array, slope: Array) -> float:
+    """The loss with the separation term at the distances x (it is gained); adds its slopes."""
+    closest = 0
+    for c in range(len(x)):
+        if x[c] < x[closest]:
+            closest = c
+    loss -= weight * x[closest]
+    slope[closest] -= weight
+    for c in range(len(x)):
+        if x[c] < old.nearest[c]:  # the new class has become the nearest of an old one
+            loss += weight * (old.nearest[c] - x[c])
+            slope[c] -= weight
+    return loss
+
+
+@jit
+def _pull(w: Array, x: Array, slope: Array) -> Array:
+    """The gradient by the point, of slopes by its distances x to `w`; float64 `[d]`."""
+    total = np.zeros(w.shape[1], np.float32)
+    for c in range(len(x)):
+        if x[c] > 0 and slope[c] != 0:
+            pull = np.float32(slope[c] / x[c])
+            for i in range(len(total)):
+                total[i] -= pull * w[c, i]
+    return total.astype(np.float64)
+
+
 @jit
 def place_one(
-    start: Array,
-    text: Array,
-    w: Array,
-    order: Array,
-    tied: Array,
-    breaks: Array,
-    sums: Array,
-    farther: Array,
-    farther_sum: Array,
-    nearest: Array,
-    margin: float,
-    ranking_weight: float,
-    proximity_weight: float,
-    separation_weight: float,
-    rate: float,
-    tolerance: float,
-    max_steps: int,
+    new: NewClass, old: OldClasses, breaks: Breaks, weights: Weights, descent: Descent
 ) -> tuple[Array, int, bool]:
-    """Descend from `start` `[d]`; returns the best point, the steps taken, and if it converged.
-
-    `w` float32 `[C, d]` frozen embeddings; `order` int32, `tied` bool `[C]`: their text
-    distances from the new class; `breaks`, `sums` `[C, C-1]`, `farther`, `farther_sum` `[C]`: see
-    `_cost_to_others`; `nearest` `[C]`: their own nearest-neighbour distances.
-    """
-    classes, dim = w.shape
-    x = np.empty(classes)
+    """Descend from the start; returns the best point `[d]`, the steps taken, if it converged."""
+    classes, dim = old.w.shape
+    x, slope = np.empty(classes), np.empty(classes)
     work = work_of(classes, x)
-    xo, k = work[0], work[1]  # in the order of text distance
-    slope = np.empty(classes)
-    pieces = np.full(classes, breaks.shape[1] // 2)
-    here = start.copy()
-    best_point = start.copy()
+    pieces = np.full(classes, breaks.breaks.shape[1] // 2)
+    here, best_point = new.start.copy(), new.start.copy()
     momentum = np.zeros(dim)
     force = 0.0
     best = first = mark = np.inf
-    smallest = rate / 32
-    for step in range(1, max_steps + 1):
-        closest = 0
-        _distances(w, here.astype(np.float32), x)
-        for c in range(classes):
-            slope[c] = 0.0
-            if x[c] < x[closest]:
-                closest = c
+    rate, smallest = descent.rate, descent.rate / 32
+    for step in range(1, descent.max_steps + 1):
+        _distances(old.w, here.astype(np.float32), x)
+        slope[:] = 0.0
         loss = 0.0
-        if ranking_weight > 0:
-            for a in range(classes):
-                xo[a] = x[order[a]]
-            active, _ = rank_sequence(work, tied, margin)
-            loss = rank_value(xo, k, active, 0, margin)
-            for a in range(classes):
-                slope[order[a]] += 2.0 * k[a]
-            loss += _cost_to_others(x, breaks, sums, farther, farther_sum, pieces, slope)
-            loss *= ranking_weight
-            for c in range(classes):
-                slope[c] *= ranking_weight
-        loss -= separation_weight * x[closest]
-        slope[closest] -= separation_weight
-        for c in range(classes):
-            if x[c] < nearest[c]:  # the new class has become the nearest of an old one
-                loss += separation_weight * (nearest[c] - x[c])
-                slope[c] -= separation_weight
-        total = np.zeros(dim, np.float32)
-        for c in range(classes):
-            if x[c] > 0 and slope[c] != 0:
-                pull = np.float32(slope[c] / x[c])
-                for i in range(dim):
-                    total[i] -= pull * w[c, i]
-        gradient = total.astype(np.float64)
-        if proximity_weight > 0:
-            gap = np.sqrt(np.sum((here - text) ** 2))
-            loss += proximity_weight * gap
+        if weights.ranking > 0:
+            loss = _ranking_loss(new, breaks, weights, x, work, pieces, slope)
+        loss = _with_separation(loss, old, weights.separation, x, slope)
+        gradient = _pull(old.w, x, slope)
+        if weights.proximity > 0:
+            gap = np.sqrt(np.sum((here - new.text) ** 2))
+            loss += weights.proximity * gap
             if gap > 0:
-                gradient += proximity_weight / gap * (here - text)
+                gradient += weights.proximity / gap * (here - new.text)
         gradient -= np.sum(gradient * here) * here
 
         if step == 1:
@@ -136,7 +188,7 @@ def place_one(
             best = loss
             best_point[:] = here
         if step % 10 == 1 and step > 1:
-            if mark - best <= tolerance * (first - best):
+            if mark - best <= descent.tolerance * (first - best):
                 rate /= 2
                 if rate < smallest:
                     return best_point, step, True
@@ -147,4 +199,4 @@ def place_one(
         if size > 0:
             here = here - rate / (1 - 0.9**step) / size * momentum
             here = here / np.sqrt(np.sum(here * here))
-    return best_point, max_steps, False
+    return best_point, descent.max_steps, False

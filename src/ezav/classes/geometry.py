@@ -36,7 +36,8 @@ def separation_bound(classes: int, dim: int) -> float:
 def exact_unit(x: Tensor) -> Tensor:
     """Rows `[C, d]` in float64, of unit length to float64."""
     exact = x.double()
-    return exact / exact.norm(dim=1, keepdim=True)
+    length: Tensor = exact.norm(dim=1, keepdim=True)
+    return exact / length
 
 
 def sphere_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -95,7 +96,8 @@ class Subspace:
     def back(self, w: Tensor) -> Tensor:
         """Unit rows `[C, d]`, float32, of coordinates `w`."""
         w = w.double() if self.basis is None else w.double() @ self.basis.T
-        return (w / w.norm(dim=1, keepdim=True)).float()
+        length: Tensor = w.norm(dim=1, keepdim=True)
+        return (w / length).float()
 
 
 def part_coincident(t: Tensor, names: Sequence[str], seed: int) -> Tensor:
@@ -123,4 +125,5 @@ def part_coincident(t: Tensor, names: Sequence[str], seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(int.from_bytes(key, "big") >> 1)
         direction = torch.randn(dim, generator=generator, dtype=torch.float64).to(t.device)
         moved[row] += 1e-3 * direction / direction.norm()
-    return moved / moved.norm(dim=1, keepdim=True)
+    length: Tensor = moved.norm(dim=1, keepdim=True)
+    return moved / length

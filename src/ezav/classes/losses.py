@@ -120,7 +120,7 @@ def ranking_loss(
         if not _finite(d_t):
             raise EzavError("d_t holds a distance that is not finite")
         target = TripletOrder.of(d_t)
-    total: Tensor = RankingSum.apply(d_w, target, margin)
+    total: Tensor = RankingSum.apply(d_w, target, margin)  # type: ignore[no-untyped-call]
     return _reduced(total, target.triplets, reduction)
 
 

@@ -181,7 +181,7 @@ def optimize_class_embeddings(
     if not converged:
         warnings.warn(
             f"class embedding optimization of {len(text)} classes has not converged: {reason}; "
-            f"raise max_steps (now {max_steps}) or tolerance (now {tolerance:g})",
+            f"raise `max_steps` (now {max_steps}) or `tolerance` (now {tolerance:g})",
             NotConverged,
             stacklevel=2,
         )

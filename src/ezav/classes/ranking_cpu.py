@@ -15,11 +15,18 @@ tied in the text distances are counted like the others and then taken out again,
 # (numpy's integer types stand for machine types here and mix with int, as numba reads them)
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ezav.classes.active_pairs import Array, count_active, jit, jit_sums, runs_of, work_room
+from ezav.classes.active_pairs import (
+    Array,
+    Function,
+    Number,
+    count_active,
+    jit,
+    jit_sums,
+    runs_of,
+    work_room,
+)
 
 
 @jit_sums
@@ -51,7 +58,7 @@ def work_of(n: int, like: Array) -> tuple[Array, ...]:
 
 
 @jit
-def rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[int, int]:
+def rank_sequence(work: tuple[Array, ...], tied: Array, margin: Number) -> tuple[int, int]:
     """Set the counts k of a sequence x (both in `work`); returns the active and the tied pairs.
 
     `tied` bool `[n]` (or `[0]`: none): same text distance as the element before. `margin` has
@@ -79,8 +86,9 @@ def rank_sequence(work: tuple[Array, ...], tied: Array, margin: Any) -> tuple[in
 
 
 @jit
-def rank_value(x: Array, k: Array, active: int, ties: int, margin: Any) -> float:
-    return 2.0 * (np.float64(margin) * (active + ties) + _weighted_sum(k, x))
+def rank_value(x: Array, k: Array, active: int, ties: int, margin: Number) -> float:
+    value: float = 2.0 * (np.float64(margin) * (active + ties) + _weighted_sum(k, x))
+    return value
 
 
 @jit
@@ -88,7 +96,7 @@ def rank_rows(
     d_w: Array,
     order: Array,
     tied: Array,
-    margin: Any,
+    margin: Number,
     gradient: Array,
     values: Array,
     active_pairs: Array,
@@ -113,13 +121,13 @@ def rank_rows(
         active_pairs[row] = active
 
 
-def jit_least(function: Any) -> Any:
+def jit_least(function: Function) -> Function:
     return jit(function, fastmath={"nnan", "nsz"})
 
 
 @jit_least
-def _least(x: Array) -> Any:
-    least = x[0]
+def _least(x: Array) -> Number:
+    least: Number = x[0]
     for a in range(1, len(x)):
         least = min(least, x[a])
     return least
@@ -131,7 +139,7 @@ def force_rows(
     first: int,
     order: Array,
     tied: Array,
-    margin: Any,
+    margin: Number,
     ranking_weight: float,
     separation_weight: float,
     forces: Array,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
-from ezav.encoders.loading import load_pretrained, load_tokenizer
+from ezav.encoders.loading import load_pretrained
 from ezav.encoders.registry import Entry
-from ezav.encoders.towers import NeuralText, PictureEncoder, pooled, tokenized
+from ezav.encoders.text_towers import PairedText
+from ezav.encoders.towers import PictureEncoder, pooled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,23 +49,10 @@ class ClipVisual(PictureEncoder):
         return pooled(self._model.get_image_features(pixel_values=self._stacked(batch)))
 
 
-class ClipText(NeuralText):
+class ClipText(PairedText):
     """CLIP's text tower with prompts, projected into the shared space."""
 
-    def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
-        super().__init__(card, *arguments, **options)
-        self._model = load_pretrained("CLIPModel", self.source, device=self._device)
-        self._tokenizer = load_tokenizer(self.source)
-        self._learn_dimension(self._model.config.projection_dim)
-
-    def _embed(self, batch: list[str]) -> Tensor:
-        longest = self._model.config.text_config.max_position_embeddings
-        tokens = tokenized(self._tokenizer, batch, self._device, max_length=longest)
-        return pooled(
-            self._model.get_text_features(
-                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
-            )
-        )
+    _class = "CLIPModel"
 
 
 ENCODERS = (

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ezav.encoders.base import EncoderCard
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 
 _Json = TypeVar("_Json", dict[str, Any], list[dict[str, Any]])
 
@@ -65,11 +65,11 @@ def find_source(
         if revision is None:
             raise EzavError(
                 f"the hub model '{source}' was given without a revision",
-                "give revision= as well (a commit, or 'main' for whatever is newest)",
+                "give `revision` as well (a commit, or 'main' for whatever is newest)",
             )
         found = Source(source, revision)
     else:
-        raise EzavError(f"no folder '{source}'", "give a model folder or a hub id 'owner/name'")
+        raise NotFoundError(f"no folder '{source}'", "give a model folder or a hub id 'owner/name'")
     own = card.source.rsplit("/", 1)[-1]
     if own not in str(source).replace("--", "/").split("/"):  # the hub's cache writes a--b
         card = card.but(licence="unknown", trained_on=())
@@ -88,7 +88,7 @@ def weights_hash(folder: Path) -> str:
     """
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files:
-        raise EzavError(f"no weights in '{folder}'", "it needs a model.safetensors")
+        raise NotFoundError(f"no weights in '{folder}'", "it needs a model.safetensors")
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -103,14 +103,14 @@ def _quiet() -> Iterator[None]:
 
     level = logging.get_verbosity()
     bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         logging.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def load_pretrained(
@@ -174,7 +174,7 @@ def check_weights(
         if keys:
             names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in keys)
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise EzavError(
+            raise DamagedError(
                 f"'{source}' does not fit {architecture}: "
                 f"{word} weights {', '.join(names[:3])}{more}",
                 "use a checkpoint of this architecture",
@@ -239,16 +239,16 @@ def model_file(source: Source, name: str) -> Path:
 
 
 def _absent(source: Source, name: str) -> EzavError:
-    return EzavError(f"'{source}' has no {name}", "copy it beside the weights")
+    return NotFoundError(f"'{source}' has no {name}", "copy it beside the weights")
 
 
 def _parsed(path: Path, kind: type[_Json]) -> _Json:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise EzavError(f"cannot read '{path}': {error}") from error
+        raise DamagedError(f"cannot read '{path}': {error}") from error
     if not isinstance(content, kind):
-        raise EzavError(f"'{path}' does not hold a JSON {kind.__name__}")
+        raise DamagedError(f"'{path}' does not hold a JSON {kind.__name__}")
     return content
 
 
@@ -275,10 +275,12 @@ def _readable(source: Source) -> Iterator[None]:
         yield
     except ImportError as error:
         text = " ".join(str(error).split())
-        raise EzavError(f"'{source}' needs a package that is missing: {text[:200]}") from error
+        raise UnavailableError(
+            f"'{source}' needs a package that is missing: {text[:200]}"
+        ) from error
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise EzavError(
+        raise UnavailableError(
             f"cannot load '{source}': {lines[0][:200]}",
-            "offline, download the folder elsewhere and give its path as source=",
+            "offline, download the folder elsewhere and give its path as `source`",
         ) from error

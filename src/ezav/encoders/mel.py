@@ -64,7 +64,8 @@ def mel_filterbank(sample_rate: int, size: int, bands: int, low: float, high: fl
     filters = np.maximum(0.0, 1.0 - np.abs(bins[:, None] - edges[None, 1:-1]) / step)
     if not filters.any(axis=0).all():
         raise EzavError(f"{bands} mel bands are too many for {size}-point spectra")
-    return filters.astype(np.float32)
+    weights: np.ndarray = filters.astype(np.float32)
+    return weights
 
 
 @cache
@@ -103,4 +104,5 @@ def dct_matrix(size: int, count: int) -> np.ndarray:
     angle = np.pi * (np.arange(size)[:, None] + 0.5) * np.arange(count)[None, :] / size
     basis = np.cos(angle) * np.sqrt(2.0 / size)
     basis[:, 0] /= np.sqrt(2.0)
-    return basis.astype(np.float32)
+    narrow: np.ndarray = basis.astype(np.float32)
+    return narrow

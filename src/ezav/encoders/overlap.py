@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError
 
 _EMPTY = frozenset({"a", "an", "and", "by", "for", "in", "of", "on", "or", "the", "to", "with"})
 _VAGUE = frozenset({"do", "doing", "make", "making", "play", "playing", "use", "using"})
@@ -103,7 +103,7 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise EzavError(f"cannot read labels from '{path}': {reason}") from error
+        raise DamagedError(f"cannot read labels from '{path}': {reason}") from error
     if path.suffix == ".json":
         labels = _from_json(text, path)
     elif path.suffix == ".csv":
@@ -112,7 +112,7 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
         labels = text.splitlines()
     kept = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
     if not kept:
-        raise EzavError(f"'{path}' holds no labels")
+        raise DamagedError(f"'{path}' holds no labels")
     return kept
 
 
@@ -120,13 +120,13 @@ def _from_json(text: str, path: Path) -> list[str]:
     try:
         content: Any = json.loads(text)
     except ValueError as error:
-        raise EzavError(f"'{path}' is not JSON: {error}") from error
+        raise DamagedError(f"'{path}' is not JSON: {error}") from error
     if isinstance(content, dict):
         content = list(content.get("id2label", {}).values())
         if any(re.fullmatch(r"LABEL_\d+", str(label)) for label in content):
             content = []  # placeholders: the model does not name its classes
     if not isinstance(content, list) or not all(isinstance(label, str) for label in content):
-        raise EzavError(f"'{path}' holds neither a list of labels nor id2label")
+        raise DamagedError(f"'{path}' holds neither a list of labels nor id2label")
     return content
 
 
@@ -134,7 +134,7 @@ def _from_csv(text: str, path: Path) -> list[str]:
     rows = csv.DictReader(text.splitlines())
     column = next((c for c in _COLUMNS if c in (rows.fieldnames or ())), None)
     if column is None:
-        raise EzavError(f"'{path}' has none of the columns {', '.join(_COLUMNS)}")
+        raise DamagedError(f"'{path}' has none of the columns {', '.join(_COLUMNS)}")
     return [row[column] or "" for row in rows]
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ezav.encoders.base import EncoderCard, MediaNeeds
 from ezav.encoders.loading import Source, load_pretrained, load_tokenizer
 from ezav.encoders.registry import Entry
-from ezav.encoders.towers import NeuralText, SoundEncoder, VideoEncoder, tokenized
+from ezav.encoders.text_towers import NeuralText, tokenized
+from ezav.encoders.towers import SoundEncoder, VideoEncoder
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ezav.encoders.loading import Source, read_json
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -201,7 +201,7 @@ def _height_width(entry: str, value: Any) -> tuple[int, int]:
         return int(value["height"]), int(value["width"])
     if isinstance(value, Sequence) and len(value) == 2:
         return int(value[0]), int(value[1])
-    raise EzavError(f"cannot read the {entry} {value!r} of a preprocessor config")
+    raise DamagedError(f"cannot read the {entry} {value!r} of a preprocessor config")
 
 
 def windows(frames: int, length: int) -> list[Sequence[int]]:

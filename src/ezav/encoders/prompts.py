@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def templates(wanted: str | Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(wanted, str) and "{}" not in wanted:
         if wanted not in template_sets():
-            raise EzavError(
+            raise NotFoundError(
                 f"no set of prompt templates named '{wanted}'",
                 f"there are {', '.join(template_sets())}; or write one with {{}} for the name",
             )

@@ -15,8 +15,8 @@ from ezav.encoders.loading import (
     read_list,
 )
 from ezav.encoders.registry import Entry
-from ezav.encoders.towers import NeuralText, tokenized
-from ezav.errors import EzavError
+from ezav.encoders.text_towers import NeuralText, tokenized
+from ezav.errors import DamagedError, EzavError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,7 +144,7 @@ def read_modules(source: Source) -> _Modules:
         elif kind not in {"Transformer", "Normalize"}:
             raise EzavError(f"'{source}' has a module '{kind}', which is not read here")
     if not pooling:
-        raise EzavError(f"'{source}' has no Pooling module", "see its modules.json")
+        raise DamagedError(f"'{source}' has no Pooling module", "see its modules.json")
     longest = read_json(source, "sentence_bert_config.json").get("max_seq_length")
     return _Modules(pooling, dense, longest)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ezav.encoders.base import EncoderCard, MediaNeeds
 from ezav.encoders.loading import load_pretrained, load_tokenizer
 from ezav.encoders.registry import Entry
-from ezav.encoders.towers import NeuralText, PictureEncoder, pooled, tokenized
+from ezav.encoders.text_towers import NeuralText, tokenized
+from ezav.encoders.towers import PictureEncoder, pooled
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -100,7 +100,7 @@ def _value(key: str, text: str) -> Any:
 
 def _written(key: str, value: Any) -> str:
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return str(os.fspath(value))
     if isinstance(value, str):
         return json.dumps(value) if _value(key, value) != value else value
     try:

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds, Waveform, check_sample_rate
+from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds, check_sample_rate
 from ezav.encoders.loading import load_pretrained, load_processor
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import SoundEncoder
 from ezav.errors import EzavError
+from ezav.media.clip import Waveform
 
 WAV2VEC2 = EncoderCard(
     name="wav2vec2",

@@ -55,7 +55,7 @@ class MiniLMText(SentenceText):
         **options: Any,
     ) -> None:
         for option in {"source", "revision"} & set(options):
-            raise EzavError(f"the encoder 'minilm' has no option '{option}'", "give folder=")
+            raise EzavError(f"the encoder 'minilm' has no option '{option}'", "give `folder`")
         path = Path(folder) if folder is not None else _package_folder()
         verify_sha256(path / "model.safetensors", WEIGHTS_SHA256, _PINNED)
         super().__init__(card, source=path, revision=card.revision, prompts=prompts, **options)

@@ -13,19 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ezav.device import choose_device
-from ezav.encoders.base import (
-    Encoded,
-    EncoderCard,
-    Frames,
-    MediaNeeds,
-    Waveform,
-    check_sample_rate,
-)
-from ezav.encoders.legible import unread_by
+from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds, check_sample_rate
 from ezav.encoders.loading import find_source
 from ezav.encoders.pictures import Preprocessing, windows
-from ezav.encoders.prompts import ensemble, templates
 from ezav.errors import EzavError
+from ezav.media.clip import Frames, Waveform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +53,7 @@ class Neural:
         if precision not in _PRECISIONS:
             raise EzavError(f"no precision '{precision}'", f"there are {', '.join(_PRECISIONS)}")
         if batch_size < 1:
-            raise EzavError(f"a batch of {batch_size} is empty", "give batch_size=1 or more")
+            raise EzavError(f"a batch of {batch_size} is empty", "give `batch_size=1` or more")
         self._device, self._precision, self._batch = choose_device(device), precision, batch_size
         self.card = self._open(card, source, revision)
 
@@ -179,7 +171,7 @@ class VideoEncoder(PictureEncoder):
         if window_frames < 1:
             raise EzavError(
                 f"encoder '{self.card.name}': a window of {window_frames} frames",
-                "give window_frames=1 or more",
+                "give `window_frames=1` or more",
             )
         return window_frames
 
@@ -265,59 +257,3 @@ class SoundEncoder(Neural):
             pieces.append((piece[:longest], middle))
             start += len(piece)
         return pieces
-
-
-_TOKENS = 1_000_000
-"""More than any encoder reads; tokenizers without a limit name absurd ones."""
-
-
-class NeuralText(Neural):
-    """A text network with an ensemble of prompts.
-
-    Args:
-        prompts: a set of `prompts.yaml` by name, or templates with `{}` for the class name;
-            default the card's.
-    """
-
-    def __init__(
-        self,
-        card: EncoderCard,
-        source: str | Path | None = None,
-        revision: str | None = None,
-        prompts: str | Sequence[str] | None = None,
-        batch_size: int = 64,
-        **options: Any,
-    ) -> None:
-        lines = card.templates if prompts is None else templates(prompts)
-        super().__init__(card, source, revision, batch_size=batch_size, **options)
-        self.card = self.card.but(templates=lines)
-
-    def encode(self, names: Sequence[str]) -> Tensor:
-        """Unit rows float32 `[C, d]`, one a name; a row does not depend on the other names.
-
-        Raises:
-            EzavError: an empty list or an empty name.
-        """
-        return ensemble(names, self.card.templates, self._sentences)
-
-    def unread(self, names: Sequence[str]) -> dict[str, str]:
-        """Name -> what of it is not read, of the names of which something is not."""
-        tokenizer = getattr(self, "_tokenizer", None)
-        if tokenizer is None:
-            return {}
-        longest = getattr(self, "_longest", None) or tokenizer.model_max_length
-        template = max(self.card.templates, key=len, default="{}")
-        around = len(tokenizer(template.replace("{}", ""), add_special_tokens=False)["input_ids"])
-        return unread_by(tokenizer, names, min(longest, _TOKENS) - around)
-
-    def _sentences(self, sentences: list[str]) -> Tensor:
-        import torch
-
-        return torch.from_numpy(self._run(sentences))
-
-
-def tokenized(tokenizer: Any, sentences: list[str], device: str, **options: Any) -> Any:
-    """Token ids of a batch, padded on the right, on the device."""
-    options = {"padding": True, "truncation": True, **options}
-    tokenizer.padding_side = "right"  # so that padding moves no position
-    return tokenizer(sentences, return_tensors="pt", **options).to(device)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ezav.encoders.base import EncoderCard, MediaNeeds, Waveform
+from ezav.encoders.base import EncoderCard, MediaNeeds
 from ezav.encoders.loading import UNPINNED
 from ezav.encoders.mel import mel_filterbank, power_spectrogram
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import SoundEncoder
 from ezav.encoders.weights import FromFile, fill, read_weights
+from ezav.media.clip import Waveform
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +57,8 @@ def log_mel_patch(samples: np.ndarray) -> np.ndarray:
     padded[: len(samples)] = samples[:size]
     magnitude = np.sqrt(power_spectrogram(padded, _WINDOW, _HOP, _FFT))
     mel = magnitude @ mel_filterbank(16_000, _FFT, _BANDS, _LOW, _HIGH)
-    return np.log(mel + np.float32(_OFFSET))
+    patch: np.ndarray = np.log(mel + np.float32(_OFFSET))
+    return patch
 
 
 def vggish_network(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.loading import check_weights
 from ezav.encoders.towers import Neural
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,9 +25,9 @@ class FromFile(Neural):
         self, card: EncoderCard, source: str | Path | None, revision: str | None
     ) -> EncoderCard:
         if source is None:
-            raise EzavError(
+            raise UnavailableError(
                 f"the encoder '{card.name}' needs its weight file",
-                f"give source= the path of a file; see {card.source}",
+                f"give the path of a file as `source`; see {card.source}",
             )
         self.path = Path(source).expanduser()
         return card.but(source=self.path.name, revision=revision or file_hash(self.path))
@@ -43,7 +43,7 @@ def file_hash(path: Path) -> str:
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
     except OSError as error:
-        raise EzavError(f"cannot read '{path}': {error.strerror}") from error
+        raise NotFoundError(f"cannot read '{path}': {error.strerror}") from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -64,12 +64,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EzavError(f"cannot read weights from '{path}': {first[:200]}") from error
+        raise DamagedError(f"cannot read weights from '{path}': {first[:200]}") from error
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
     if not isinstance(found, Mapping) or not all(hasattr(v, "shape") for v in found.values()):
-        raise EzavError(f"'{path}' does not hold named tensors", "give a state dictionary")
+        raise DamagedError(f"'{path}' does not hold named tensors", "give a state dictionary")
     return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
 
 

@@ -13,7 +13,7 @@ from ezav.encoders.loading import UNPINNED
 from ezav.encoders.prompts import ensemble, templates
 from ezav.encoders.registry import Entry
 from ezav.encoders.weights import file_hash
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, NotFoundError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,9 +56,9 @@ class Word2VecText:
         prompts: str | Sequence[str] | None = None,
     ) -> None:
         if source is None:
-            raise EzavError(
+            raise UnavailableError(
                 "the encoder 'word2vec' needs a file of word vectors",
-                f"give source= the path of a file; see {card.source}",
+                f"give the path of a file as `source`; see {card.source}",
             )
         path = Path(source).expanduser()
         self._vectors = _read(path, limit)
@@ -85,7 +85,7 @@ class Word2VecText:
     def _mean(self, text: str) -> Any:
         keys, unknown = self._keys(text)
         if not keys:
-            raise EzavError(
+            raise NotFoundError(
                 f"none of the words of '{text}' has a vector in {self.card.source}",
                 "give the class a name in common words",
             )
@@ -120,12 +120,14 @@ def _read(path: Path, limit: int | None) -> Any:
     try:
         from gensim.models import KeyedVectors
     except ImportError as error:
-        raise EzavError("word vectors need gensim", "pip install 'ezav[word2vec]'") from error
+        raise UnavailableError(
+            "word vectors need gensim", "pip install 'ezav[word2vec]'"
+        ) from error
     if not path.is_file():
-        raise EzavError(f"no file '{path}' of word vectors")
+        raise NotFoundError(f"no file '{path}' of word vectors")
     with path.open("rb") as file:
         if file.read(2)[:1] == b"\x80":  # a pickle's first byte
-            raise EzavError(
+            raise RefusedError(
                 f"'{path}' is a pickle, which is not read",
                 "save it with KeyedVectors.save_word2vec_format(path, binary=True)",
             )
@@ -133,7 +135,7 @@ def _read(path: Path, limit: int | None) -> Any:
     try:
         return KeyedVectors.load_word2vec_format(str(path), binary=binary, limit=limit)
     except (ValueError, EOFError, OSError, UnicodeDecodeError) as error:
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' is not in word2vec's format: {error}",
             "binary files end in .bin or .bin.gz, others are read as text",
         ) from error

@@ -65,6 +65,7 @@ class Method(nn.Module):
         from_validation: buffers that `learn_on_validation` sets and stage 2 takes over.
         needs_negatives: the shared loop adds `batch.negative`.
         temporal: True uses all tokens, False gets one mean token a modality.
+        one_modality: the config's field that says which modality is read, if one alone can be.
         trainable: False for frozen methods; the loop then only calls `prepare`.
         scoring_cost: about how many floats `scores` holds for one clip and one class.
     """
@@ -73,6 +74,7 @@ class Method(nn.Module):
     card: ClassVar[Card]
     from_validation: ClassVar[tuple[str, ...]] = ()
     needs_negatives: ClassVar[bool] = False
+    one_modality: ClassVar[str | None] = None
     temporal: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
     scoring_cost: int = 64
@@ -111,6 +113,12 @@ class Method(nn.Module):
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """Scores `[N, C]` of N clips for C classes; higher is better; C is free."""
         raise RuntimeError(f"{type(self).__name__} does not define scores")
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        card: Card | None = getattr(self, "card", None)  # a method of one's own may have none
+        return type(self).__name__ if card is None else card.title
 
     @property
     def uses_time(self) -> bool:

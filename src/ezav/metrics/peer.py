@@ -103,7 +103,7 @@ def peer_evaluation(
         (0.2, 1.0, 1.0)
     """
     targets = check_scores(distances, targets, seen)
-    grid = torch.atleast_1d(torch.as_tensor(betas, dtype=torch.float32))
+    grid = torch.as_tensor(betas, dtype=torch.float32).reshape(-1)
     bias = seen.to(distances)
     rows = []
     for beta in grid.tolist():

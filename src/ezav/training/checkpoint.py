@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError
 from ezav.safe_io import atomic_path
 
 
@@ -47,7 +47,7 @@ def load_tree(path: str | Path) -> Any:
             shape = json.loads((file.metadata() or {})["tree"])
             return _build(shape, file.get_tensor)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise EzavError(
+        raise DamagedError(
             f"cannot read the checkpoint '{path}': {error}", "remove it to start anew"
         ) from error
 

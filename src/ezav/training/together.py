@@ -86,7 +86,7 @@ class Together:
                 each = [drop_modalities(_part(batch, r), hidden, s) for r, s in zip(rows, streams)]
                 yield tuple(torch.stack(parts) for parts in zip(*map(_tensors, each)))
             else:
-                yield tuple(one.unflatten(0, (-1, size)) for one in _tensors(batch))
+                yield tuple(torch.unflatten(one, 0, (-1, size)) for one in _tensors(batch))
 
     def _step(self, tensors: tuple[Tensor, ...]) -> Loss:
         """Forward and backward of all seeds; the gradients go to each method's own weights."""

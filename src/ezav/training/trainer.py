@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
@@ -134,18 +134,22 @@ class Trainer:
             )
         for name, ragged in (("audio", self.train.audio), ("visual", self.train.visual)):
             if name in self.method.modalities and not len(ragged.values):
-                other = "visual" if name == "audio" else "audio"
-                raise EzavError(
-                    f"no training clip has {name} features",
-                    f"ez_avgzl learns from one modality alone: --config.modalities {other}",
-                )
+                raise EzavError(f"no training clip has {name} features", self._without(name))
             # The extremes are finite only if all values are; a sum may be too large for float16.
             ends = torch.stack(ragged.values.aminmax()) if len(ragged.values) else ragged.values
             if not bool(ends.isfinite().all()):
                 raise EzavError(
                     f"the {name} features hold values that are not finite",
-                    "ezav features verify STORE names the clips",
+                    "verify the feature store: it names the clips",
                 )
+
+    def _without(self, modality: str) -> str:
+        """What to do where no clip has this modality."""
+        other = "visual" if modality == "audio" else "audio"
+        setting, name = self.method.one_modality, self.method.title
+        if setting is not None and len(self.method.modalities) > 1:
+            return f'{name} learns from one modality alone: `config.{setting}="{other}"`'
+        return f"{name} needs it; ez_avgzl learns from one modality alone"
 
     def run_epoch(self, learning_rate: float | None = None) -> EpochLog:
         """Train for one epoch, at `learning_rate` if given (stage 2 replays stage 1's)."""
@@ -234,7 +238,7 @@ class Trainer:
             loss = self.method.loss(batch)
         assert self.optimizer is not None
         self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
+        torch.autograd.backward(loss.total)
         self.descend()
         return loss
 
@@ -282,7 +286,7 @@ class Trainer:
         try:
             self.method.load_state_dict(state["method"])
         except RuntimeError as error:
-            raise EzavError(
+            raise DamagedError(
                 f"the checkpoint is of another architecture: {str(error).splitlines()[-1].strip()}"
             ) from error
         if self.optimizer is not None:

@@ -65,4 +65,5 @@ def colour_histogram(codes: np.ndarray, weights: np.ndarray | None = None) -> np
     counts = np.bincount(codes.ravel(), flat).astype(np.float32)
     there = np.flatnonzero(counts)
     # Few colours, small rows: a BLAS that starts threads for it takes 30 times as long.
-    return np.einsum("i,ij->j", counts[there], _memberships()[there])
+    histogram: np.ndarray = np.einsum("i,ij->j", counts[there], _memberships()[there])
+    return histogram

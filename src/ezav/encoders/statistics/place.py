@@ -92,18 +92,21 @@ def _mean_colour(images: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted mean colours `[F, 3]`."""
     flat = weight.reshape(len(weight), 1, -1)
     total = np.matmul(flat, images.reshape(len(images), -1, 3))[:, 0]
-    return total / (flat.sum(axis=2) + np.float32(1e-3))
+    mean: np.ndarray = total / (flat.sum(axis=2) + np.float32(1e-3))
+    return mean
 
 
 def _window_sums(maps: np.ndarray, side: int) -> np.ndarray:
     """Sums of `[F, h, w]` over square windows about every pixel, flattened to `[F, h·w]`."""
     count, height, width = maps.shape
     sums = np.matmul(_band(height, side), np.matmul(maps, _band(width, side)))
-    return sums.reshape(count, height * width)
+    flat: np.ndarray = sums.reshape(count, height * width)
+    return flat
 
 
 @cache
 def _band(length: int, side: int) -> np.ndarray:
     """`[length, length]`: 1 where two places are within half of `side` of each other."""
     place = np.arange(length)
-    return (np.abs(place[:, None] - place[None, :]) <= side // 2).astype(np.float32)
+    near: np.ndarray = (np.abs(place[:, None] - place[None, :]) <= side // 2).astype(np.float32)
+    return near

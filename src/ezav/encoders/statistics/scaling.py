@@ -31,7 +31,8 @@ def root_histogram(counts: np.ndarray) -> np.ndarray:
     """
     counts = np.maximum(counts, 0.0)
     total = counts.sum(axis=-1, keepdims=True)
-    return 0.5 * np.sqrt(counts.shape[-1] * counts / np.maximum(total, 1e-12))
+    scaled: np.ndarray = 0.5 * np.sqrt(counts.shape[-1] * counts / np.maximum(total, 1e-12))
+    return scaled
 
 
 def scaled_blocks(blocks: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:

@@ -78,7 +78,8 @@ def to_canvas(images: np.ndarray) -> np.ndarray:
     count = len(images)
     shrunk = rows @ images.reshape(count, height, width * 3).astype(np.float32)
     shrunk = shrunk.reshape(count * h, width, 3)
-    return np.matmul(columns, shrunk).reshape(count, h, w, 3) / np.float32(255.0)
+    small: np.ndarray = np.matmul(columns, shrunk).reshape(count, h, w, 3) / np.float32(255.0)
+    return small
 
 
 @cache
@@ -87,7 +88,8 @@ def _area_weights(source: int, target: int) -> np.ndarray:
     edges = np.arange(target + 1) * (source / target)
     left, right = np.arange(source), np.arange(1, source + 1)
     overlap = np.minimum(edges[1:, None], right) - np.maximum(edges[:-1, None], left)
-    return (np.maximum(overlap, 0.0) * (target / source)).astype(np.float32)
+    weights: np.ndarray = (np.maximum(overlap, 0.0) * (target / source)).astype(np.float32)
+    return weights
 
 
 def _segment(images: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +150,8 @@ def _halve(maps: np.ndarray) -> np.ndarray:
     """Means of 2×2 pixels of `[F, h, w]`; an odd last row or column is left out."""
     even = maps[:, : maps.shape[1] // 2 * 2, : maps.shape[2] // 2 * 2]
     rows = even[:, ::2] + even[:, 1::2]
-    return (rows[:, :, ::2] + rows[:, :, 1::2]) * np.float32(0.25)
+    halved: np.ndarray = (rows[:, :, ::2] + rows[:, :, 1::2]) * np.float32(0.25)
+    return halved
 
 
 def _layout(images: np.ndarray) -> np.ndarray:

@@ -39,7 +39,8 @@ class ModalityModel(nn.Module):
         logits = self.importance(steps).squeeze(-1)  # [B, T]
         lowest = torch.finfo(logits.dtype).min
         weights = logits.masked_fill(~tokens.mask, lowest).softmax(dim=1) * tokens.mask
-        return (weights[..., None] * steps).sum(dim=1)
+        pooled: Tensor = (weights[..., None] * steps).sum(dim=1)
+        return pooled
 
 
 class AttentionFusionNetwork(TemporalNetwork):
@@ -71,4 +72,5 @@ class AttentionFusionNetwork(TemporalNetwork):
         logits = self.attention(outputs.flatten(1)).unflatten(1, (2, -1))  # [B, 2, dim]
         lowest = torch.finfo(logits.dtype).min
         weights = logits.masked_fill(~present, lowest).softmax(dim=1)
-        return (weights * outputs).sum(dim=1)
+        fused: Tensor = (weights * outputs).sum(dim=1)
+        return fused

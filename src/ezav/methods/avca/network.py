@@ -122,7 +122,6 @@ class AVCANetwork(nn.Module):
         attended_a, attended_v = (x.view(phi_a.shape) for x in attended)
         theta_a = self.audio_projection.sides(attended_a)
         theta_v = self.visual_projection.sides(attended_v)
-        rho_w, rho_a, rho_v = self.decoder.sides(
-            torch.cat([theta_w, theta_a, theta_v], dim=1)
-        ).split(2, dim=1)
+        rho = self.decoder.sides(torch.cat([theta_w, theta_a, theta_v], dim=1))
+        rho_w, rho_a, rho_v = torch.split(rho, 2, dim=1)
         return Embedded(phi_a, phi_v, theta_w, theta_a, theta_v, rho_w, rho_a, rho_v)

@@ -147,7 +147,7 @@ class Blending(Method):
         if bool(self.weight_.isnan()):
             raise EzavError(
                 "the weight of blending is not learned yet",
-                "it comes from validation in the two-stage protocol; or fix it: weight: 0.5",
+                "validation in the two-stage protocol gives it; or fix it: `config.weight=0.5`",
             )
         return blend(
             self.trained.scores(audio, visual, class_embeddings),

@@ -26,6 +26,7 @@ class ClipClap(AlignmentMethod, PooledMethod):
 
     Config = ClipClapConfig
     config: ClipClapConfig
+    one_modality = "modality"
     card: ClassVar[Card] = Card(
         title="ClipClap",
         paper="Kurzendörfer, Mercea, Koepke, Akata, CVPR Workshops 2024",
@@ -42,7 +43,7 @@ class ClipClap(AlignmentMethod, PooledMethod):
             raise EzavError(
                 f"ClipClap's text '{config.text}' needs class vectors of {dims.visual} +"
                 f" {dims.audio} dimensions, they have {dims.text}",
-                "use class embeddings of CLIP and CLAP side by side, or `config.text='both'`",
+                'use class embeddings of CLIP and CLAP side by side, or `config.text="both"`',
             )
         self.text_part = slice(None)
         if config.text == "visual":
@@ -63,11 +64,12 @@ class ClipClap(AlignmentMethod, PooledMethod):
 
     def sample(self, audio: Tokens, visual: Tokens) -> Tensor:
         """The clips' vectors, visual then audio, `[B, D]`."""
-        if self.config.modality == "audio":
-            return self.audio_input(audio)
-        if self.config.modality == "visual":
-            return self.visual_input(visual)
-        return torch.cat([self.visual_input(visual), self.audio_input(audio)], dim=1)
+        parts = []
+        if self.config.modality != "audio":
+            parts.append(self.visual_input(visual))
+        if self.config.modality != "visual":
+            parts.append(self.audio_input(audio))
+        return torch.cat(parts, dim=1)
 
     @property
     def log_pass(self) -> bool:

@@ -51,7 +51,8 @@ class BilinearMap(nn.Module):
         return embedded
 
     def forward(self, x: Tensor, classes: Tensor) -> Tensor:
-        return self.embed(x) @ self.dropout(classes).T
+        scores: Tensor = self.embed(x) @ self.dropout(classes).T
+        return scores
 
 
 def hinges(scores: Tensor, labels: Tensor, margin: float) -> Tensor:

@@ -32,7 +32,7 @@ class Dropout(nn.Dropout):
             return x
         dropped = round(self.p * _LEVELS)
         if _streams:
-            result: Tensor = _OfEachSeed.apply(x, self.p)
+            result: Tensor = _OfEachSeed.apply(x, self.p)  # type: ignore[no-untyped-call]
             return result
         if x.is_cuda or dropped == _LEVELS:
             return F.dropout(x, self.p)

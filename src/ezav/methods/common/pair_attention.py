@@ -65,4 +65,5 @@ class _Layer(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v)
         # [B, H, 2, h] -> [B, 2, H * h]
         x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
-        return x + self.mlp(self.mlp_norm(x))
+        mixed: Tensor = x + self.mlp(self.mlp_norm(x))
+        return mixed

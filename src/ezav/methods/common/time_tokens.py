@@ -73,7 +73,9 @@ class TimeTokens(nn.Module):
             # Nobody has this modality: BatchNorm cannot take an empty batch.
             return tokens.values.new_zeros(*tokens.mask.shape, self.out.out_features)
         code = self.modality + time(tokens.times[read])
-        made = self.dropout(self.out(torch.cat([self.encoder(tokens.values[read]), code], dim=-1)))
+        made: Tensor = self.dropout(
+            self.out(torch.cat([self.encoder(tokens.values[read]), code], dim=-1))
+        )
         padded = made.new_zeros(*tokens.mask.shape, made.shape[-1])
         padded[read] = made
         return padded

@@ -134,7 +134,10 @@ class ESZSL(Method):
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """`x^T V w`, `[N, C]`, class embeddings at unit length."""
-        return self.input(audio, visual) @ self.weight_ @ F.normalize(class_embeddings, dim=1).T
+        scores: Tensor = (
+            self.input(audio, visual) @ self.weight_ @ F.normalize(class_embeddings, dim=1).T
+        )
+        return scores
 
 
 def _solutions(

@@ -67,7 +67,7 @@ class BilinearRidge:
         # Y only enters through the sums of x over each class.
         sums = torch.zeros(len(classes), dim, dtype=torch.float64, device=features.device)
         gram = torch.zeros(dim, dim, dtype=torch.float64, device=features.device)
-        for x, w, y in zip(*(one.split(_BLOCK) for one in (features, weight, labels))):
+        for x, w, y in zip(*(torch.split(one, _BLOCK) for one in (features, weight, labels))):
             # The products in float64 too: the ridge may be 1e-3 beside eigenvalues of 1e7, where
             # rounding in float32 makes others negative.
             x = x.double()
@@ -103,6 +103,7 @@ class RidgeTooSmall(EzavError):
 def _factor(gram: Tensor, ridge: float, of: str) -> Tensor:
     """Cholesky factor of the ridged matrix; only its lower half is read."""
     ridged = gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(ridged)
     if int(failed):
         raise RidgeTooSmall(

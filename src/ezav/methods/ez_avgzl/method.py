@@ -59,6 +59,7 @@ class EzAvgzl(Method):
         parity="naive formulations of the paper's equations (no code was released)",
     )
     config: EzAvgzlConfig
+    one_modality = "modalities"
 
     def __init__(self, config: EzAvgzlConfig, dims: Dims) -> None:
         super().__init__(config, dims)
@@ -122,7 +123,7 @@ class EzAvgzl(Method):
         if not isinstance(similarity, AttentionSimilarity):
             raise EzavError(
                 f"the similarity '{self.config.similarity}' does not attend token by token",
-                "inspect a run of --config.similarity attention",
+                'inspect a run of `config.similarity="attention"`',
             )
         fused = self.fuse(audio, visual)
         attention = similarity.attention(fused, class_embeddings)  # [H, T, B, C]

@@ -54,7 +54,7 @@ class Standardize(nn.Module):
             return
         mean = rows.mean(dim=0)
         # Block by block: without a copy of the features, and quicker than Tensor.std on a CPU.
-        squares = [(block - mean).square().sum(dim=0) for block in rows.split(1024)]
+        squares = [(block - mean).square().sum(dim=0) for block in torch.split(rows, 1024)]
         deviation = (torch.stack(squares).sum(dim=0) / len(rows)).sqrt()
         typical = deviation.square().mean().sqrt()
         if typical > 0:
@@ -88,13 +88,13 @@ class TokenEmbedding(nn.Module):
         if self.training and self.batch_norm:
             return self._with_batch_statistics(values, mask)
         rows = values.flatten(0, 1)  # [B·T, dim]
-        embedded = self.layers(self.standardize(rows)).unflatten(0, mask.shape)
+        embedded: Tensor = self.layers(self.standardize(rows)).unflatten(0, mask.shape)
         return embedded * mask[..., None]
 
     def _with_batch_statistics(self, values: Tensor, mask: Tensor) -> Tensor:
         # Padding would shift the statistics: only real tokens pass through.
         rows = self.standardize(values[mask])  # [real tokens, dim]
-        embedded = self.layers(rows)
+        embedded: Tensor = self.layers(rows)
         out = embedded.new_zeros(*mask.shape, embedded.shape[-1])
         out[mask] = embedded
         return out
@@ -113,7 +113,8 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, seconds: Tensor) -> Tensor:  # [B, T] -> [B, T, d]
         angle = seconds[..., None] * self.frequencies
-        return self.linear(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        embedded: Tensor = self.linear(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        return embedded
 
 
 class FusionLayer(nn.Module):
@@ -143,7 +144,8 @@ class FusionLayer(nn.Module):
         query, key, value = qkv.unbind(0)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
         x = x + self.dropout(self.to_out(attended.transpose(1, 2).flatten(-2)))
-        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+        out: Tensor = x + self.dropout(self.mlp(self.mlp_norm(x)))
+        return out
 
 
 class Fused(NamedTuple):
@@ -237,11 +239,11 @@ class AttentionSimilarity(nn.Module):
         # Padding is masked within the product: a pass over [H, T, B, C] less, and another backward.
         mask = torch.zeros_like(fused.real, dtype=key.dtype).masked_fill(~fused.real, -torch.inf)
         logits = torch.baddbmm(mask.T.reshape(1, -1, 1), key.flatten(1, 2), query)
-        return logits.unflatten(1, key.shape[1:3]).softmax(dim=1)  # [H, T, B, C]
+        return torch.unflatten(logits, 1, key.shape[1:3]).softmax(dim=1)  # [H, T, B, C]
 
     def value(self, fused: Fused) -> Tensor:
         """`p_h · v_ht` for every clip, `[H, T, B]`."""
-        value = self.to_value(fused.tokens) + self.kind_value[fused.kinds]  # [B, T, H]
+        value: Tensor = self.to_value(fused.tokens) + self.kind_value[fused.kinds]  # [B, T, H]
         return value.permute(2, 1, 0)
 
     def forward(self, fused: Fused, classes: Tensor) -> Tensor:  # -> [B, C]
@@ -281,7 +283,8 @@ class DecoderSimilarity(nn.Module):
         )  # [B, H, C, dh]
         x = x + self.to_out(attended.transpose(1, 2).flatten(-2))  # [B, C, d]
         x = x + self.mlp(self.mlp_norm(x))
-        return self.to_score(self.score_norm(x))[..., 0]
+        scores: Tensor = self.to_score(self.score_norm(x))[..., 0]
+        return scores
 
 
 class CosineSimilarity(nn.Module):

@@ -34,7 +34,7 @@ def fit_softmax(
     truth = torch.arange(classes, device=examples.device)
     step = 0
     for _ in range(epochs):
-        for part in examples.split(each, dim=1):
+        for part in torch.split(examples, each, dim=1):
             x = torch.cat([part, part.new_ones(*part.shape[:2], 1)], dim=2)  # [C, m, d + 1]
             error = (x @ weight.T).softmax(dim=2)
             error[truth, :, truth] -= 1

@@ -38,7 +38,7 @@ def kernel_matrix(x: Tensor, c: Tensor, kernel: Kernel) -> Tensor:
     if kernel == "cosine":
         mapped = F.normalize(mapped, dim=1)
         return mapped @ mapped.T
-    norm = mapped.norm(dim=1)
+    norm: Tensor = mapped.norm(dim=1)
     return norm[:, None] * norm[None, :]
 
 

@@ -23,7 +23,7 @@ def exp0(tangent: Tensor, c: Tensor) -> Tensor:
         >>> exp0(torch.tensor([10.0, 0.0]), torch.tensor(1.0)).tolist()
         [1.0, 0.0]
     """
-    scaled = c.sqrt() * tangent.norm(dim=-1, keepdim=True).clamp(min=_SMALL)
+    scaled: Tensor = c.sqrt() * tangent.norm(dim=-1, keepdim=True).clamp(min=_SMALL)
     return tangent * scaled.tanh() / scaled
 
 
@@ -35,7 +35,7 @@ def log0(point: Tensor, c: Tensor) -> Tensor:
         >>> torch.allclose(log0(exp0(u, torch.tensor(0.5)), torch.tensor(0.5)), u)
         True
     """
-    scaled = c.sqrt() * point.norm(dim=-1, keepdim=True).clamp(min=_SMALL)
+    scaled: Tensor = c.sqrt() * point.norm(dim=-1, keepdim=True).clamp(min=_SMALL)
     return point * scaled.clamp(max=1 - _SMALL).atanh() / scaled
 
 
@@ -46,7 +46,7 @@ def clip_to_ball(x: Tensor, c: Tensor) -> Tensor:
         >>> clip_to_ball(torch.tensor([3.0, 4.0]), torch.tensor(1.0)).norm().item()
         0.999...
     """
-    norm = x.norm(dim=-1, keepdim=True).clamp(min=_SMALL)
+    norm: Tensor = x.norm(dim=-1, keepdim=True).clamp(min=_SMALL)
     return x * ((1 - 1e-3) / c.sqrt() / norm).clamp(max=1.0)
 
 
@@ -68,7 +68,7 @@ def tangent_distances(tangent: Tensor, c: Tensor) -> Tensor:
         2.0
     """
     root = c.sqrt()
-    norm = tangent.norm(dim=1).clamp(min=_SMALL)
+    norm: Tensor = tangent.norm(dim=1).clamp(min=_SMALL)
     first = (2 * root * norm[:, None]).clamp(max=_LARGEST)
     second = (2 * root * norm[None, :]).clamp(max=_LARGEST)
     unit = tangent / norm[:, None]

@@ -60,7 +60,8 @@ class CrossModalLayer(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         attended = attended.transpose(1, 2).flatten(2)
         x = x + self.out(attended[:, 0] if last else attended[real])
-        return x + self.mlp(self.norm(x))
+        out: Tensor = x + self.mlp(self.norm(x))
+        return out
 
 
 def _padded(real: Tensor, *packed: Tensor) -> tuple[Tensor, ...]:
