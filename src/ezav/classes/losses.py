@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -120,7 +121,8 @@ def ranking_loss(
         if not _finite(d_t):
             raise EzavError("d_t holds a distance that is not finite")
         target = TripletOrder.of(d_t)
-    total: Tensor = RankingSum.apply(d_w, target, margin)  # type: ignore[no-untyped-call]
+    apply: Callable[..., Tensor] = RankingSum.apply
+    total = apply(d_w, target, margin)
     return _reduced(total, target.triplets, reduction)
 
 

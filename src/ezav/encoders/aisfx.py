@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ezav.encoders.base import EncoderCard, MediaNeeds, Waveform
+from ezav.encoders.base import EncoderCard, MediaNeeds
 from ezav.encoders.mel import hertz_filterbank, power_spectrogram
 from ezav.encoders.packaged import Packaged, read_packaged
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import SoundEncoder
 from ezav.encoders.weights import fill
+from ezav.media.clip import Waveform
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -25,7 +25,8 @@ class _ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.conv1(x)).relu_()
-        return self.bn2(self.conv2(x)).relu_()
+        out: Tensor = self.bn2(self.conv2(x)).relu_()
+        return out
 
     def fold(self) -> None:
         """See :func:`ezav.encoders.folding.fold`."""
@@ -69,4 +70,6 @@ class AiSFX(nn.Module):
         for block in self.embedding_net.children():
             assert isinstance(block, _ConvBlock)
             block.fold()
-        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # torch declares no such overload of Module.to.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self

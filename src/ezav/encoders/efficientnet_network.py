@@ -82,7 +82,8 @@ class _Bottleneck(nn.Module):
             y = self._bn0(self._expand_conv(y)).clamp_(0, 6)
         y = self._bn1(self._depthwise_conv(y)).clamp_(0, 6)
         y = self._bn2(self._project_conv(y))
-        return y.add_(x) if self.adds else y
+        out: Tensor = y.add_(x) if self.adds else y
+        return out
 
     def fold(self) -> None:
         """See :func:`ezav.encoders.folding.fold`."""
@@ -134,4 +135,6 @@ class EfficientNetLite(nn.Module):
             assert isinstance(block, _Bottleneck)
             block.fold()
         fold(self, "_conv_head", "_bn1")
-        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # torch declares no such overload of Module.to.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,8 +32,8 @@ class Dropout(nn.Dropout):
             return x
         dropped = round(self.p * _LEVELS)
         if _streams:
-            result: Tensor = _OfEachSeed.apply(x, self.p)  # type: ignore[no-untyped-call]
-            return result
+            apply: Callable[..., Tensor] = _OfEachSeed.apply
+            return apply(x, self.p)
         if x.is_cuda or dropped == _LEVELS:
             return F.dropout(x, self.p)
         return x * _kept(x, dropped)
