@@ -20,15 +20,6 @@ PACKAGE = ROOT / "src" / "ezav"
 DOORS = {"__init__", "__main__"}
 """The package's own doors show what the rooms hold; the house asks them for the version only."""
 
-EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("ezav.reports.figures.comparison", "ezav.benchmarks.published"): "recipes/ takes these over",
-    ("ezav.reports.published", "ezav.benchmarks.published"): "recipes/ takes these over",
-}
-"""(module, module it imports) -> why that may be, for a while."""
-
-AWAITED = {"recipes"}
-"""Rooms of the table that are still to be built."""
-
 
 def rooms(root: Path = ROOT) -> dict[str, int]:
     """Room -> its floor, 0 at the top, from the table of the architecture page."""
@@ -110,16 +101,16 @@ def climbing(found: set[tuple[str, str]], floors: dict[str, int]) -> set[tuple[s
 
 def test_every_room_is_in_the_table_and_every_row_is_a_room() -> None:
     here = {room_of(name) for name in modules()} - DOORS
-    assert here | AWAITED == set(rooms())
+    assert here == set(rooms())
 
 
 def test_no_room_imports_a_room_below_it() -> None:
-    assert climbing(arrows(), rooms()) == set(EXCEPTIONS)
+    assert climbing(arrows(), rooms()) == set()
 
 
 def test_rooms_make_no_circle() -> None:
     graph: dict[str, set[str]] = {}
-    for name, other in arrows() - set(EXCEPTIONS):
+    for name, other in arrows():
         graph.setdefault(room_of(name), set()).add(room_of(other))
     tuple(TopologicalSorter(graph).static_order())  # raises CycleError
 
