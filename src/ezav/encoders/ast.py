@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
-from ezav.encoders.loading import load_pretrained, load_processor
+from ezav.encoders.labelled import Classifier
+from ezav.encoders.loading import load_pretrained, load_processor, read_json
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import SoundEncoder
 
@@ -23,12 +24,14 @@ AUDIO = EncoderCard(
     revision="f826b80d28226b62986cc218e5cec390b1096902",
     licence="BSD-3-Clause",
     trained_on=("AudioSet", "ImageNet-1k"),
+    label_set="AudioSet",
     notes="one token a window of up to 10.24 s",
 )
 _FRAME = 400
+_CLASSIFIER = "ASTForAudioClassification"
 
 
-class AstAudio(SoundEncoder):
+class AstAudio(Classifier, SoundEncoder):
     """The mean of the class and distillation tokens, which the classifier reads.
 
     A window shorter than 10.24 s is padded with silence, as in training.
@@ -38,11 +41,18 @@ class AstAudio(SoundEncoder):
 
     def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
         super().__init__(card, *arguments, **options)
-        self._model = load_pretrained(
-            "ASTModel", self.source, device=self._device, ignore=("classifier.",)
-        )
+        classifier = _CLASSIFIER in read_json(self.source, "config.json").get("architectures", [])
+        if classifier:
+            model = load_pretrained(_CLASSIFIER, self.source, device=self._device)
+            self._model, self._head = model.audio_spectrogram_transformer, model.classifier
+        else:
+            self._model = load_pretrained(
+                "ASTModel", self.source, device=self._device, ignore=("classifier.",)
+            )
+            self._head = None
         self._extractor = load_processor("ASTFeatureExtractor", self.source)
         self._learn_dimension(self._model.config.hidden_size)
+        self._learn_labels(self._model.config.id2label if classifier else {})
 
     def _embed(self, batch: list[Any]) -> Tensor:
         # The filterbank needs one frame of 25 ms.
@@ -51,6 +61,15 @@ class AstAudio(SoundEncoder):
         output = self._model(input_values=inputs["input_values"].to(self._device))
         vectors: Tensor = output.pooler_output
         return vectors
+
+    def _embed_both(self, batch: list[Any]) -> tuple[Tensor, Tensor]:
+        from torch.nn.functional import logsigmoid
+
+        features = self._embed(batch)
+        if self._head is None:
+            raise RuntimeError("a checkpoint without a classifier")
+        # AudioSet's labels do not exclude each other: each has a probability of its own.
+        return features, logsigmoid(self._head(features).float())
 
 
 ENCODERS = (Entry(AUDIO, AstAudio),)

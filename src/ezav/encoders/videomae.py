@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
+from ezav.encoders.labelled import Classifier
 from ezav.encoders.loading import load_pretrained, read_json
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import VideoEncoder
@@ -21,12 +22,13 @@ VISUAL = EncoderCard(
     revision="488eb9a0565f257b32866000305c8178965eb9f6",
     licence="CC-BY-NC-4.0",
     trained_on=("Kinetics-400",),
+    label_set="Kinetics-400",
     notes="one token a window of 16 frames (every 4th at 30 a second: 2.1 s)",
 )
 _CLASSIFIER = "VideoMAEForVideoClassification"
 
 
-class VideoMaeVisual(VideoEncoder):
+class VideoMaeVisual(Classifier, VideoEncoder):
     """The mean over all patch tokens, after the norm that the classifier reads."""
 
     def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
@@ -42,8 +44,16 @@ class VideoMaeVisual(VideoEncoder):
         )
         self._backbone = model.videomae if classifier else model
         self._norm = getattr(model, "fc_norm", None)
+        self._head = model.classifier if classifier else None
         self._length = model.config.num_frames
         self._learn_dimension(model.config.hidden_size)
+        self._learn_labels(model.config.id2label if classifier else {})
+
+    def _embed_both(self, batch: list[Any]) -> tuple[Tensor, Tensor]:
+        features = self._embed(batch)
+        if self._head is None:
+            raise RuntimeError("a checkpoint without a classifier")
+        return features, self._head(features)
 
     def _embed(self, batch: list[Any]) -> Tensor:
         hidden = self._backbone(pixel_values=self._stacked(batch)).last_hidden_state.mean(dim=1)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.defaults import DEFAULTS
+from ezav.encoders.names import readable_names
 from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
@@ -220,7 +221,7 @@ def extract(
 
 
 def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbeddings]:
-    """The class names in each text encoder's space; `_` is read as a space.
+    """The class names in each text encoder's space, as :func:`readable_names` writes them.
 
     Raises:
         EzavError: no encoder is named, or one cannot be loaded.
@@ -232,7 +233,7 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
     for one in several:
         spec = EncoderSpec.parse(one).resolved()
         encoder = load_text(spec.name, **spec.options)
-        vectors = encoder.encode([name.replace("_", " ") for name in names])
+        vectors = encoder.encode(readable_names(names))
         settings: dict[str, object] = {}
         if encoder.card.templates:
             settings["templates"] = list(encoder.card.templates)

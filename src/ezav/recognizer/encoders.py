@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import AudioEncoder, Kind, TextEncoder, VisualEncoder
+from ezav.encoders.names import readable_names
 from ezav.encoders.registry import accepted, load
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError, RefusedError
@@ -105,8 +106,7 @@ class RunEncoders:
         Raises:
             EzavError: the text encoder is not available, or gives another dimension.
         """
-        # As extraction writes the names of folders.
-        written = [name.replace("_", " ") for name in names]
+        written = readable_names(names)  # as extraction does
         parts = []
         for start in range(0, len(written), _NAMES_AT_ONCE):
             parts.append(self.text.encode(written[start : start + _NAMES_AT_ONCE]))

@@ -1,0 +1,135 @@
+"""Words: what a classifier says, as a vector in the space of a text encoder (ConSE).
+
+The probabilities of an encoder's labels, times the text vectors of the label names (Norouzi et
+al., ICLR 2014). Nothing is trained: the encoder knows its labels, and the text encoder reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+
+from ezav.encoders.base import TextEncoder
+from ezav.errors import EzavError
+from ezav.safe_io import atomic_path, cache_folder
+
+TEMPERATURE = 1.5
+"""Logits are divided by this: a classifier is surer of its labels than it should be of others."""
+LIKELIEST = 100
+"""So many labels count: the tail of a thousand says little alone, and drowns the rest together."""
+_VERSION = "1"
+_KEPT = 8  # label vectors in memory: 1,000 labels of 384 numbers are 1.5 MB
+
+
+def words(
+    scores: np.ndarray,
+    vectors: np.ndarray,
+    *,
+    temperature: float = TEMPERATURE,
+    likeliest: int = LIKELIEST,
+) -> np.ndarray:
+    """Vectors in the text's space, float32 `[T, d]`, of label scores `[T, L]`.
+
+    Args:
+        scores: logits, or logarithms of probabilities that need not sum to 1.
+        vectors: :func:`label_vectors` `[L, d]`.
+        temperature: divides the scores; 1 takes them as they are.
+        likeliest: labels that count in each row; their probabilities are made to sum to 1.
+
+    Raises:
+        EzavError: the numbers of labels differ, or an option is not positive.
+
+    Example:
+        >>> words(np.array([[8.0, 0.0, -9.0]]), np.eye(3), temperature=1, likeliest=2).round(3)
+        array([[1., 0., 0.]], dtype=float32)
+    """
+    if scores.ndim != 2 or scores.shape[1] != len(vectors):
+        raise EzavError(f"scores of shape {scores.shape} do not fit {len(vectors)} labels")
+    if temperature <= 0 or likeliest < 1:
+        raise EzavError(f"a temperature of {temperature} and {likeliest} labels give no words")
+    count = min(likeliest, scores.shape[1])
+    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    kept = np.take_along_axis(scores, best, axis=1).astype(np.float64) / temperature
+    share = np.exp(kept - kept.max(axis=1, keepdims=True))
+    share /= share.sum(axis=1, keepdims=True)
+    return np.einsum("tk,tkd->td", share, vectors[best]).astype(np.float32)
+
+
+def similarity(found: np.ndarray, names: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Cosines `[N, C]` of words `[N, d]` and class vectors `[C, d]`, `mean` taken off both.
+
+    Without it everything resembles everything: vectors of names share a large part. `mean` is
+    that of the label vectors where there are no clips, else that of the training clips' words.
+
+    Example:
+        >>> away = np.array([1.0, 1.0])
+        >>> similarity(np.array([[2.0, 1.0]]), np.array([[3.0, 1.0], [1.0, 3.0]]), away).round(6)
+        array([[1., 0.]])
+    """
+    return _unit(found - mean) @ _unit(names - mean).T
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return cast(np.ndarray, rows / np.maximum(length, 1e-12))
+
+
+def label_vectors(text: TextEncoder, labels: Sequence[str]) -> np.ndarray:
+    """Unit rows float32 `[L, d]`, one a label: the mean direction of its synonyms.
+
+    Synonyms are separated by a comma and a space, as ImageNet's and AudioSet's lists have them
+    ("tench, Tinca tinca"). What was computed once is kept in the cache folder.
+
+    Raises:
+        EzavError: there are no labels, or an empty one.
+    """
+    if not labels:
+        raise EzavError("an encoder without labels gives no words")
+    return _label_vectors(_Reader(text), tuple(labels))
+
+
+class _Reader:
+    """A text encoder, equal to another that gives the same vectors."""
+
+    def __init__(self, text: TextEncoder) -> None:
+        self.text = text
+        card = text.card
+        self.key = (card.label, card.source, card.templates, card.dimension)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Reader) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@lru_cache(_KEPT)
+def _label_vectors(reader: _Reader, labels: tuple[str, ...]) -> np.ndarray:
+    key = hashlib.sha256(repr((_VERSION, reader.key, labels)).encode()).hexdigest()[:24]
+    path = cache_folder() / "encoders" / f"labels-{key}.npy"
+    shape = (len(labels), reader.text.card.dimension)
+    try:
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == shape and kept.dtype == np.float32 and np.isfinite(kept).all():
+            kept.flags.writeable = False
+            return cast(np.ndarray, kept)
+    except (OSError, ValueError, EOFError):
+        pass  # not there, or damaged: it can be made again
+    synonyms = [[one.strip() for one in label.split(", ") if one.strip()] for label in labels]
+    if not all(synonyms):
+        raise EzavError("a label without a name gives no words")
+    distinct = list(dict.fromkeys(one for several in synonyms for one in several))
+    rows = dict(zip(distinct, np.asarray(reader.text.encode(distinct), dtype=np.float32)))
+    found = _unit(np.stack([np.mean([rows[s] for s in several], axis=0) for several in synonyms]))
+    found = found.astype(np.float32)
+    try:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, found)
+    except EzavError:
+        pass  # a cache that cannot be written costs time, nothing else
+    found.flags.writeable = False
+    return found
