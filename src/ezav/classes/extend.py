@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -76,10 +76,8 @@ def extend_class_embeddings(
     """Class embeddings for new names, with the trained ones left exactly as they are.
 
     Each new class minimises the terms of (4) that it takes part in, as if it alone joined the
-    old ones: it is kept apart from them, it orders them by text distance, and each of them
-    orders it among the others. The result for a name therefore depends on that name and the old
-    classes only: not on the other new names, their number or their order. (So two new names are
-    as far apart as their meanings put them; separation acts against the old classes.)
+    old ones. The result for a name depends on that name and the old classes only: not on the
+    other new names. (So two new names are as far apart as their meanings put them.)
 
     Args:
         t_new: text embeddings `[M, d]` of the new names.
@@ -107,6 +105,23 @@ def extend_class_embeddings(
         >>> torch.equal(both[1:], extend_class_embeddings(t[11:], t[:10], w))
         True
     """
+    new, text, made = _matching(t_new, t, w)
+    given = {"alpha": alpha, "margin": margin, "semantic": semantic, "center": center}
+    frozen, tasks = _prepared(new, text, made, given)
+
+    def place(task: _Task) -> tuple[Tensor, int, bool]:
+        return frozen.place(task, learning_rate, tolerance, max_steps)
+
+    vectors = _placed(new.names, tasks, place, len(text) > _ONE_AT_A_TIME, on_progress)
+    if isinstance(t_new, ClassEmbeddings):
+        return t_new.with_vectors(vectors, extended=made.settings.get("optimized") or True)
+    return vectors
+
+
+def _matching(
+    t_new: ClassEmbeddings | Tensor, t: ClassEmbeddings | Tensor, w: ClassEmbeddings | Tensor
+) -> tuple[ClassEmbeddings, ClassEmbeddings, ClassEmbeddings]:
+    """The three as class embeddings, `t` in the order of `w`, checked against each other."""
     new, text, made = as_class_embeddings(t_new), as_class_embeddings(t), as_class_embeddings(w)
     if text.vectors.shape != made.vectors.shape:
         raise EzavError(
@@ -123,52 +138,63 @@ def extend_class_embeddings(
         )
     if len(text) < 2:
         raise EzavError("there is one old class only", "two or more are needed to extend")
+    return new, text, made
+
+
+def _prepared(
+    new: ClassEmbeddings, text: ClassEmbeddings, made: ClassEmbeddings, given: dict[str, Any]
+) -> tuple[_Frozen, list[_Task]]:
+    """The old classes and the new ones, by the settings given, else recorded, else the default."""
     record = made.settings.get("optimized", {})
 
-    def chosen(name: str, given: Any) -> Any:
+    def chosen(name: str) -> Any:
         default = False if name == "center" else getattr(ObjectiveSettings(), name)
-        return record.get(name, default) if given is None else given
+        return record.get(name, default) if given[name] is None else given[name]
 
     settings = ObjectiveSettings(
-        alpha=chosen("alpha", alpha),
-        margin=chosen("margin", margin),
-        semantic=chosen("semantic", semantic),
+        alpha=chosen("alpha"),
+        margin=chosen("margin"),
+        semantic=chosen("semantic"),
         reduction=record.get("reduction", ObjectiveSettings.reduction),
     )
     old_t, new_t = text.vectors, new.vectors
     doubles = _doubles(new_t, old_t)
-    if chosen("center", center):
+    if chosen("center"):
         new_t = centred(new_t, old_t, new.names)
         old_t = centred(old_t, old_t, text.names)
-    as_recorded = {margin, semantic, center} == {None} and "scales" in record
-    scales = scales_of(record["scales"]) if as_recorded else None
-    threads = min(torch.get_num_threads(), len(new))
+    same = all(given[name] is None for name in ("margin", "semantic", "center"))
+    scales = scales_of(record["scales"]) if same and "scales" in record else None
     with one_thread():
         frozen = _Frozen.of(old_t, made.vectors, settings, scales)
-        tasks = [frozen.task(*one) for one in zip(new_t, doubles, strict=True)]
+        return frozen, [frozen.task(*one) for one in zip(new_t, doubles, strict=True)]
 
-        def place(task: _Task) -> tuple[Tensor, int, bool]:
-            return frozen.place(task, learning_rate, tolerance, max_steps)
 
+def _placed(
+    names: tuple[str, ...],
+    tasks: Sequence[_Task],
+    place: Callable[[_Task], tuple[Tensor, int, bool]],
+    one_at_a_time: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> Tensor:
+    """The new embeddings `[M, d]`; a warning for each that has not converged."""
+    threads = min(torch.get_num_threads(), len(tasks))
+    placed = []
+    with one_thread():
         # One name's result cannot depend on another's, nor on how many threads there are.
-        spread = map if threads == 1 or len(text) > _ONE_AT_A_TIME else workers(threads).map
-        placed = []
+        spread = map if threads == 1 or one_at_a_time else workers(threads).map
         for one in spread(place, tasks):
             placed.append(one)
             if on_progress is not None:
                 on_progress(len(placed), len(tasks))
-    for name, (_, steps, converged) in zip(new.names, placed, strict=True):
+    for name, (_, steps, converged) in zip(names, placed, strict=True):
         if not converged:
             warnings.warn(
                 f"the embedding of the new name '{name}' has not converged in {steps} steps; "
                 f"raise `max_steps`",
                 NotConverged,
-                stacklevel=2,
+                stacklevel=3,
             )
-    vectors = torch.stack([row for row, _, _ in placed])
-    if isinstance(t_new, ClassEmbeddings):
-        return t_new.with_vectors(vectors, extended=record or True)
-    return vectors
+    return torch.stack([row for row, _, _ in placed])
 
 
 def _doubles(new: Tensor, old: Tensor) -> list[int | None]:
