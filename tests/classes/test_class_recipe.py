@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import OrderedDict
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import torch
@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from ezav.classes import (
     ClassEmbeddingRecipe,
     ClassEmbeddings,
+    NotConverged,
     choose_recipe,
     optimize_class_embeddings,
 )
 from ezav.classes.recipe import shuffled
+from ezav.classes.settings import CeoChanges, CeoSettings
 from ezav.errors import EzavError
+from ezav.recipes import protocol_for
 from tests.classes.test_ceo_optimize import text
 
 
@@ -159,3 +162,25 @@ def test_every_field_says_what_it_is() -> None:
             said = tree.body[position + 1]
             assert isinstance(said, ast.Expr)
             assert isinstance(said.value, ast.Constant)
+
+
+def test_settings_are_said_once() -> None:
+    """A call may name the fields of the settings, a run all of them."""
+    assert get_type_hints(CeoChanges) == get_type_hints(CeoSettings)
+    recipe = {one.name: one.default for one in dataclasses.fields(ClassEmbeddingRecipe)}
+    ceo = {one.name: one.default for one in dataclasses.fields(CeoSettings)}
+    assert {name: recipe[name] for name in ceo} == ceo
+    assert set(recipe) - set(ceo) == {"source", "shuffle"}
+
+
+def test_a_run_sets_how_many_triplets_are_sampled(classes: ClassEmbeddings) -> None:
+    """More samples, another draw: the number reaches the optimization."""
+    few, many = (
+        ClassEmbeddingRecipe(ranking="sampled", samples=samples, max_steps=20)
+        for samples in (10, 10_000)
+    )
+    with pytest.warns(NotConverged):
+        made = [one.prepare(classes) for one in (few, many)]
+    assert [one.settings["optimized"]["samples"] for one in made] == [10, 10_000]
+    assert not torch.equal(made[0].vectors, made[1].vectors)
+    assert protocol_for("ez_avgzl", config={"classes": {"samples": 7}}).config.classes.samples == 7

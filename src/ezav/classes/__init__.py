@@ -11,9 +11,11 @@ from ezav.classes.optimize import (
 )
 from ezav.classes.ranking import TripletOrder
 from ezav.classes.recipe import ClassEmbeddingRecipe, RecipeChoice, choose_recipe
+from ezav.classes.settings import CeoSettings
 from ezav.classes.tradeoff import TradeoffPoint, tradeoff
 
 __all__ = [
+    "CeoSettings",
     "ClassEmbeddingRecipe",
     "ClassEmbeddings",
     "Diagnostics",

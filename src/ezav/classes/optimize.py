@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from torch import Tensor
 from ezav.classes.diagnostics import Diagnostics, diagnose
 from ezav.classes.embeddings import ClassEmbeddings, unit_rows
 from ezav.classes.geometry import Subspace, part_coincident, text_order
-from ezav.classes.objective import Objective, ObjectiveSettings, Ranking, Scales, Scaling, Semantic
+from ezav.classes.objective import Objective, Scales
+from ezav.classes.settings import CeoChanges, CeoSettings
 from ezav.device import choose_device
 from ezav.errors import EzavError
 from ezav.threads import one_thread
@@ -95,19 +96,11 @@ class OptimizedClassEmbeddings:
 
 def optimize_class_embeddings(
     t: ClassEmbeddings | Tensor,
+    settings: CeoSettings | None = None,
     *,
-    alpha: float = 0.5,
-    margin: float = 0.1,
-    semantic: Semantic = "ranking",
-    ranking: Ranking = "exact",
-    reduction: Scaling = "balanced",
-    center: bool = False,
-    samples: int = 10_000,
-    learning_rate: float = 0.1,
-    tolerance: float = 3e-4,
-    max_steps: int = 3_000,
     seed: int = 0,
     device: str | torch.device | Literal["auto"] = "cpu",
+    **changes: Unpack[CeoChanges],
 ) -> OptimizedClassEmbeddings:
     """Learn class embeddings `w` from text embeddings `t`: minimise `(1-α) L_sem + α L_sep`, (4).
 
@@ -119,27 +112,18 @@ def optimize_class_embeddings(
 
     Args:
         t: text embeddings of all classes of the stage, seen and unseen.
-        alpha: the weight of separation, 0 to 1; with `balanced` terms 0.5 weighs both alike.
-        margin: m of the ranking loss, a distance (points on the sphere are 0 to 2 apart).
-        semantic: keep the order of distances (`ranking`, eq. 3) or stay close (`proximity`, 2).
-        ranking: all triplets at every step (`exact`), or `samples` random ones (`sampled`).
-        reduction: scale each term by its own range (`balanced`, see
-            :class:`ezav.classes.objective.Objective`), or take `mean` or `sum` literally.
-        center: take the classes' mean off the text embeddings first. Orders are then kept
-            relative to the centred ones.
-        samples: triplets a step, for `ranking="sampled"`.
-        learning_rate: the first step size, in radians a class and step.
-        tolerance: the share of the progress so far that ten steps must gain.
-        max_steps: the limit, after which a :class:`NotConverged` warning is given.
+        settings: what is minimised and how; its fields explain themselves.
         seed: for sampled triplets and for classes with one and the same vector.
         device: where to work: `cpu`, `cuda`, or `auto`.
+        changes: fields that differ from `settings`, by name: `alpha=0.3`.
 
     Returns:
-        The embeddings with their history and diagnostics. One class is returned as it is.
+        The embeddings with their history and diagnostics. One class is returned as it is. A
+        :class:`NotConverged` warning is given where `max_steps` did not suffice.
 
     Raises:
-        EzavError: a zero or non-finite vector, repeated names, dimension 1, a setting out of
-            range, a device that this machine lacks.
+        EzavError: a zero or non-finite vector, repeated names, dimension 1, a setting out of range.
+        UnavailableError: a device that this machine lacks.
 
     Example:
         >>> import torch
@@ -148,25 +132,31 @@ def optimize_class_embeddings(
         >>> done.converged, done.history.nearest[-1] > done.history.nearest[0]
         (True, True)
     """
-    settings = ObjectiveSettings(
-        alpha=alpha,
-        margin=margin,
-        semantic=semantic,
-        ranking=ranking,
-        samples=samples,
-        reduction=reduction,
-    )
-    if not learning_rate > 0 or not tolerance > 0 or max_steps < 1:
-        raise EzavError("learning_rate, tolerance and max_steps must be positive")
+    found = replace(settings or CeoSettings(), **changes)
     text = as_class_embeddings(t)
     if text.dim == 1:
         raise EzavError(
             "class embeddings of dimension 1 are all 1 or -1 and cannot be optimised",
             "use a text encoder with more dimensions",
         )
+    done = _optimized(text, found, seed, choose_device(device))
+    if not done.converged:
+        warnings.warn(
+            f"class embedding optimization of {len(text)} classes has not converged: "
+            f"{done.reason}; raise `max_steps` (now {found.max_steps}) or `tolerance` (now "
+            f"{found.tolerance:g})",
+            NotConverged,
+            stacklevel=2,
+        )
+    return done
+
+
+def _optimized(
+    text: ClassEmbeddings, settings: CeoSettings, seed: int, device: str
+) -> OptimizedClassEmbeddings:
     begin = time.perf_counter()
-    vectors = text.vectors.detach().to(choose_device(device))
-    if center:
+    vectors = text.vectors.detach().to(device)
+    if settings.center:
         vectors = centred(vectors, vectors, text.names)
     # Coinciding classes are parted to begin with, but the order to keep is the text's own.
     space = Subspace(part_coincident(vectors, text.names, seed))
@@ -176,21 +166,15 @@ def optimize_class_embeddings(
     else:
         with one_thread(when=len(text) <= _ONE_THREAD_CLASSES):
             w, history, converged, reason = _descend(
-                objective, space.start.float(), learning_rate, tolerance, max_steps
+                objective,
+                space.start.float(),
+                settings.learning_rate,
+                settings.tolerance,
+                settings.max_steps,
             )
-    if not converged:
-        warnings.warn(
-            f"class embedding optimization of {len(text)} classes has not converged: {reason}; "
-            f"raise `max_steps` (now {max_steps}) or `tolerance` (now {tolerance:g})",
-            NotConverged,
-            stacklevel=2,
-        )
     record = {
         **asdict(settings),
-        "center": center,
         "seed": seed,
-        "learning_rate": learning_rate,
-        "tolerance": tolerance,
         "scales": asdict(objective.scales),
         "steps": len(history.loss),
         "converged": converged,

@@ -6,12 +6,13 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal
 
 import torch
 
 from ezav.classes.embeddings import ClassEmbeddings
+from ezav.classes.settings import CeoSettings
 from ezav.errors import EzavError
 
 _CACHE_SIZE = 64
@@ -20,8 +21,10 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassEmbeddingRecipe:
+class ClassEmbeddingRecipe(CeoSettings):
     """How the class embeddings of a stage are made from the text embeddings of its classes.
+
+    Of raw text embeddings only `source` and `shuffle` say anything.
 
     Example:
         >>> import torch
@@ -33,34 +36,18 @@ class ClassEmbeddingRecipe:
 
     source: Literal["raw", "ceo"] = "ceo"
     """`ceo`: optimised class embeddings; `raw`: the text embeddings as they are."""
-    alpha: float = 0.5
-    """The weight of separation against semantics, 0 to 1 (equation 4)."""
-    margin: float = 0.1
-    """The margin m of the ranking loss, a distance (equation 3)."""
-    semantic: Literal["ranking", "proximity"] = "ranking"
-    """The semantic term: keep the order of distances (3), or stay close to the text (2)."""
-    ranking: Literal["exact", "sampled"] = "exact"
-    """All triplets at every step, or the paper's random sample."""
-    reduction: Literal["balanced", "mean", "sum"] = "balanced"
-    """How the two terms are scaled: each by its own range (`balanced`), as means, as sums."""
-    center: bool = False
-    """Take the mean of the classes off their text embeddings before they are optimised; `raw` ones
-    stay as they are."""
     shuffle: bool = False
     """Control experiment: give every class the embedding of another class."""
 
     def __post_init__(self) -> None:
-        from ezav.classes.objective import ObjectiveSettings
-
+        super().__post_init__()
         if self.source not in ("raw", "ceo"):
             raise EzavError(f"no source of class embeddings '{self.source}'", "use 'raw' or 'ceo'")
-        ObjectiveSettings(**self._objective())
 
-    def _objective(self) -> dict[str, Any]:
-        settings = asdict(self)
-        for name in ("source", "center", "shuffle"):
-            del settings[name]
-        return settings
+    @property
+    def ceo(self) -> CeoSettings:
+        """The settings of the optimization alone."""
+        return CeoSettings(**{one.name: getattr(self, one.name) for one in fields(CeoSettings)})
 
     def candidates(
         self,
@@ -116,9 +103,7 @@ class ClassEmbeddingRecipe:
         if self.source == "ceo":
             from ezav.classes.optimize import optimize_class_embeddings
 
-            made = optimize_class_embeddings(
-                embeddings, center=self.center, seed=seed, **self._objective()
-            ).embeddings
+            made = optimize_class_embeddings(embeddings, self.ceo, seed=seed).embeddings
         if self.shuffle:
             made = shuffled(made, seed)
         return made

@@ -9,7 +9,7 @@ embeddings; `tradeoff` draws the curve to choose a setting by.
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ import tyro
 from rich.text import Text
 
 from ezav.classes.diagnostics import Diagnostics
-from ezav.classes.objective import ObjectiveSettings
+from ezav.classes.settings import CeoSettings
 from ezav.classes.tradeoff import ALPHAS, MARGINS, TradeoffPoint
 from ezav.cli.class_embeddings import (
     encode_names,
@@ -90,14 +90,9 @@ class Optimize(_OnClasses):
 
     out: Path = Path("class_embeddings.safetensors")
     """Where to write the optimised embeddings."""
-    settings: Annotated[ObjectiveSettings, tyro.conf.arg(name="")] = field(
-        default_factory=ObjectiveSettings
-    )
-    """What is minimised."""
-    center: bool = False
-    """Take the mean of the classes off the text embeddings first."""
-    max_steps: int = 3_000
-    """Give up after so many steps (status 1, the file is written nevertheless)."""
+    settings: Annotated[CeoSettings, tyro.conf.arg(name="")] = field(default_factory=CeoSettings)
+    """What is minimised, and how. Where it has not converged, the status is 1 and the file is
+    written nevertheless."""
     seed: int = 0
     """For sampled triplets and classes with one and the same vector."""
     device: str = "cpu"
@@ -117,12 +112,7 @@ class Optimize(_OnClasses):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotConverged)  # said below, in the result
             done = optimize_class_embeddings(
-                text,
-                **asdict(self.settings),
-                center=self.center,
-                max_steps=self.max_steps,
-                seed=self.seed,
-                device=self.device,
+                text, self.settings, seed=self.seed, device=self.device
             )
         done.save(self.out)
         if not done.converged:
