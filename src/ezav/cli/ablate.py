@@ -9,17 +9,33 @@ all rows, and grow with each further one. What is done already is kept.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
 from ezav.cli.common import Command, at_least_one, output
 
 if TYPE_CHECKING:
+    from ezav.benchmarks.ablate import RowResult
     from ezav.benchmarks.runner import Job
     from ezav.protocol.result import RunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblateResult:
+    """The tables of ablations.
+
+    Attributes:
+        table: the Markdown file.
+        simulated: the data say nothing about a method's worth.
+        rows: of all tables, one after the other.
+    """
+
+    table: Path
+    simulated: bool
+    rows: list[RowResult]
 
 
 @dataclass(kw_only=True)
@@ -45,7 +61,7 @@ class AblateCommand(Command):
     device: str = "cpu"
     """cpu, cuda, or auto."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> AblateResult:
         from ezav.benchmarks.ablate import plan_ablation, row_results, write_ablation
         from ezav.benchmarks.runner import is_done, run_jobs
         from ezav.cli.runs_progress import runs_progress
@@ -78,12 +94,12 @@ class AblateCommand(Command):
             for part in ablation.rounds():  # a stop leaves the tables of the seeds so far
                 results = run_jobs(part.jobs, self.processes, on_done)
                 table = write_ablation(part, results, store, self.out)
-        rows = [asdict(row) for row in row_results(ablation, results)]
-        return {"table": str(table), "simulated": store.header.simulated, "rows": rows}
+        rows = row_results(ablation, results)
+        return AblateResult(table=table, simulated=store.header.simulated, rows=rows)
 
-    def show(self, result: dict[str, Any]) -> None:
-        output.print(Path(result["table"]).read_text(encoding="utf-8"))
-        output.print(f"written to {result['table']}")
+    def show(self, result: AblateResult) -> None:
+        output.print(result.table.read_text(encoding="utf-8"))
+        output.print(f"written to {result.table}")
 
 
 CLI = AblateCommand

@@ -7,11 +7,13 @@ import importlib
 import io
 import re
 import sys
+from typing import TypeVar
 
 from ezav.cli.common import Command
 from ezav.cli.failure import UsageError
 
 _MODULES = {"import": "import_"}
+Parsed = TypeVar("Parsed", bound=Command)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PYTHON_INT = re.compile(r"invalid literal for int\(\) with base 10: ('.*')")
 _PYTHON_FLOAT = re.compile(r"could not convert string to float: ('.*')")
@@ -47,6 +49,36 @@ def read_arguments(name: str, arguments: list[str]) -> Command | None:
         raise UsageError(message, f"{program} --help explains the command") from None
     sys.stderr.write(told.getvalue())  # warnings
     return command
+
+
+def understood(
+    command: type[Parsed], arguments: list[str], default: Parsed | None = None
+) -> Parsed | None:
+    """What arguments say as far as a command knows its options; None where they are wrong.
+
+    For a command whose options depend on what is named. Nothing is printed and no help is shown:
+    that is left to :func:`read_arguments`.
+
+    Args:
+        command: a dataclass. A positional argument of many words ends at the first unknown option.
+        arguments: what follows the command's name.
+        default: values for all that may be missing.
+    """
+    import tyro
+
+    unheard = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(unheard), contextlib.redirect_stderr(unheard):
+            found, _ = tyro.cli(
+                command,
+                args=arguments,
+                default=tyro.MISSING_NONPROP if default is None else default,
+                return_unknown_args=True,
+                add_help=False,
+            )
+    except SystemExit:
+        return None
+    return found
 
 
 def one_line(box: str) -> str:

@@ -1,16 +1,16 @@
 """Methods x seeds on feature stores, under one protocol, into one table.
 
 A target is a store folder, or the name of a suite (ucf-cls, vggsound-main, …) inside --stores.
-What is done already (same store, settings, version) is kept; a kill loses the runs in hand only.
-Where the encoders share a space with the text (CLIP, CLAP), the frozen baseline, zero_shot, is in
-the table whether asked for or not.
+What is done already (same store and settings) is kept, whichever version of ezav did it; a kill
+loses the runs in hand only. Where the encoders share a space with the text (CLIP, CLAP), the frozen
+baseline, zero_shot, is in the table whether asked for or not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -20,6 +20,27 @@ from ezav.errors import EzavError
 if TYPE_CHECKING:
     from ezav.benchmarks.runner import Job
     from ezav.features.store import FeatureStore
+    from ezav.protocol.result import RunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetResult:
+    """The runs on one store.
+
+    Attributes:
+        table: the Markdown file, with published rows.
+        results: of all runs, method by method.
+    """
+
+    table: Path
+    results: list[RunResult]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchResult:
+    """Path of a store -> its runs."""
+
+    targets: dict[str, TargetResult]
 
 
 @dataclass(kw_only=True)
@@ -46,17 +67,21 @@ class BenchCommand(Command):
     """cpu, cuda, or auto."""
     import_code: Importing = False
 
-    def run(self) -> dict[str, Any]:
-        from ezav.benchmarks.bench import find_store, plan, write_tables
-        from ezav.benchmarks.runner import is_done, run_jobs
-        from ezav.cli.runs_progress import runs_progress
+    def run(self) -> BenchResult:
+        at_least_one(seeds=self.seeds, processes=self.processes)
+        # What is wrong with any target is said before hours of work.
+        planned = self._planned()
+        done = {str(store.path): self._run(store, out, jobs) for store, out, jobs in planned}
+        return BenchResult(targets=done)
+
+    def _planned(self) -> list[tuple[FeatureStore, Path, list[Job]]]:
+        """Each target's store, its folder, and its jobs."""
+        from ezav.benchmarks.bench import find_store, plan
         from ezav.device import choose_device
 
-        at_least_one(seeds=self.seeds, processes=self.processes)
         overrides = {"epochs": self.epochs, "batches_per_epoch": self.batches_per_epoch}
-        done: dict[str, Any] = {}
         planned: list[tuple[FeatureStore, Path, list[Job]]] = []
-        for target in self.targets:  # what is wrong is said before hours of work
+        for target in self.targets:
             store = find_store(target, self.stores)
             if any(store.path.name == other.path.name for other, _, _ in planned):
                 raise EzavError(
@@ -75,30 +100,29 @@ class BenchCommand(Command):
                 import_code=self.import_code,
             )
             planned.append((store, out, jobs))
-        for store, out, jobs in planned:
-            kept = {job.folder for job in jobs if is_done(job, store)}
-            with runs_progress(store.header.dataset, len(jobs)) as tell:
+        return planned
 
-                def on_done(job: Any, result: Any, kept: Any = kept, tell: Any = tell) -> None:
-                    news = f"{job.label}, seed {job.seed}: HM {result.metrics.HM:.1%}"
-                    tell(news, job.folder in kept)
+    def _run(self, store: FeatureStore, out: Path, jobs: list[Job]) -> TargetResult:
+        from ezav.benchmarks.bench import write_tables
+        from ezav.benchmarks.runner import is_done, run_jobs
+        from ezav.cli.runs_progress import runs_progress
 
-                results = run_jobs(jobs, self.processes, on_done)
-            table = write_tables(results, store, out)
-            done[str(store.path)] = {
-                "table": str(table),
-                "results": [result.model_dump(mode="json") for result in results],
-            }
-        return {"targets": done}
+        kept = {job.folder for job in jobs if is_done(job, store)}
+        with runs_progress(store.header.dataset, len(jobs)) as tell:
 
-    def show(self, result: dict[str, Any]) -> None:
-        from ezav.protocol.result import RunResult
+            def on_done(job: Job, result: RunResult) -> None:
+                news = f"{job.label}, seed {job.seed}: HM {result.metrics.HM:.1%}"
+                tell(news, job.folder in kept)
+
+            results = run_jobs(jobs, self.processes, on_done)
+        return TargetResult(table=write_tables(results, store, out), results=results)
+
+    def show(self, result: BenchResult) -> None:
         from ezav.reports.tables import rich_table, summary_rows
 
-        for one in result["targets"].values():
-            rows = summary_rows([RunResult.model_validate(run) for run in one["results"]])
-            output.print(rich_table(rows))
-            output.print(f"tables with published rows: {one['table']}\n")
+        for one in result.targets.values():
+            output.print(rich_table(summary_rows(one.results)))
+            output.print(f"tables with published rows: {one.table}\n")
 
 
 CLI = BenchCommand

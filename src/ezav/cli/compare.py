@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tyro
 
 from ezav.cli.common import Command, at_least_one, output
+
+if TYPE_CHECKING:
+    from ezav.protocol.compare import Difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One of the two runs."""
+
+    folder: Path
+    label: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareResult:
+    """Run A minus run B.
+
+    Attributes:
+        a, b: the runs.
+        simulated: of either, so that nothing is said about a method's worth.
+        differ_in: what they should share and do not.
+        difference: S, U, HM and ZSL.
+    """
+
+    a: Compared
+    b: Compared
+    simulated: bool
+    differ_in: list[str]
+    difference: dict[str, Difference]
 
 
 @dataclass(kw_only=True)
@@ -22,7 +52,7 @@ class CompareCommand(Command):
     seed: int = 0
     """Of the resamples."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> CompareResult:
         from ezav.protocol.compare import paired_bootstrap
         from ezav.protocol.run_folder import read_evaluation_file, read_result
         from ezav.reports.summary import Comparable, comparable
@@ -33,38 +63,42 @@ class CompareCommand(Command):
         gammas = results[0].gamma, results[1].gamma
         where = [comparable(result) for result in results]
         found = paired_bootstrap(tests[0], tests[1], gammas, self.draws, self.seed)
-        return {
-            "a": {"folder": str(self.a), "label": results[0].label, "seed": results[0].seed},
-            "b": {"folder": str(self.b), "label": results[1].label, "seed": results[1].seed},
-            "simulated": any(one.simulated for one in where),
-            "differ_in": [name for name, x, y in zip(Comparable._fields, *where) if x != y],
-            "difference": {name: asdict(one) for name, one in found.items()},
-        }
+        runs = [
+            Compared(folder=folder, label=one.label, seed=one.seed)
+            for folder, one in zip((self.a, self.b), results)
+        ]
+        return CompareResult(
+            a=runs[0],
+            b=runs[1],
+            simulated=any(one.simulated for one in where),
+            differ_in=[name for name, x, y in zip(Comparable._fields, *where) if x != y],
+            difference=found,
+        )
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: CompareResult) -> None:
         from rich.table import Table
 
         from ezav.features.simulated import simulated_banner
 
-        a, b = result["a"], result["b"]
         table = Table(box=None)
         for column in ("", "A - B", "95 % interval", "A better in"):
             table.add_column(column, justify="right")
-        for name, one in result["difference"].items():
+        for name, one in result.difference.items():
             table.add_row(
                 name,
-                f"{100 * one['value']:+.1f}",
-                f"{100 * one['low']:+.1f} to {100 * one['high']:+.1f}",
-                f"{one['share_better']:.0%}",
+                f"{100 * one.value:+.1f}",
+                f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
+                f"{one.share_better:.0%}",
             )
-        told = [f"{name}: {x['label']} (seed {x['seed']})" for name, x in (("A", a), ("B", b))]
+        both = (("A", result.a), ("B", result.b))
+        told = [f"{name}: {run.label} (seed {run.seed})" for name, run in both]
         output.print("   ".join(told))
         output.print(table)
         output.print("percent points; clips resampled within classes, the same for both runs")
-        if result["simulated"]:
+        if result.simulated:
             output.print(simulated_banner())
-        if result["differ_in"]:
-            names = ", ".join(name.replace("_", " ") for name in result["differ_in"])
+        if result.differ_in:
+            names = ", ".join(name.replace("_", " ") for name in result.differ_in)
             output.print(f"note: the runs are not of one feature store; they differ in {names}")
 
 

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,11 @@ from ezav.cli.predict import show_prediction
 
 if TYPE_CHECKING:
     from ezav.benchmarks.runner import Job
+    from ezav.classes import Diagnostics
     from ezav.features.store import FeatureStore
     from ezav.features.toy import ToyWorld
     from ezav.protocol.result import RunResult
+    from ezav.recognizer.prediction import Prediction
 
 OURS = "EZ-AVGZL"
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,6 +43,60 @@ EXAMPLES = 3
 """Seen and unseen classes each that the page offers a clip of."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The generated world: its folder, and how many classes it has."""
+
+    folder: Path
+    classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embeddings:
+    """Measures of the class embeddings before and after their optimization."""
+
+    before: Diagnostics
+    after: Diagnostics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognised:
+    """What was said of a held-out clip; as JSON the prediction's fields, with the truth before."""
+
+    truth: str
+    prediction: Prediction
+
+    def as_dict(self) -> dict[str, Any]:
+        """Both as JSON-ready data."""
+        return {"truth": self.truth, **self.prediction.as_dict()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """Everything that the demo made.
+
+    Attributes:
+        seconds: how long it took.
+        world, store: the clips and their features.
+        class_embeddings: measured.
+        results: of all runs, seed by seed.
+        recognised: a clip of a class never trained on.
+        run: the folder of the first run.
+        examples: a folder of held-out clips to try.
+        report: the page.
+    """
+
+    seconds: float
+    world: World
+    store: Path
+    class_embeddings: Embeddings
+    results: list[RunResult]
+    recognised: Recognised
+    run: Path
+    examples: Path
+    report: Path
+
+
 @dataclass(kw_only=True)
 class DemoCommand(Command):
     out: Path = Path("ezav-demo")
@@ -52,7 +108,7 @@ class DemoCommand(Command):
     processes: int | None = None
     """Processes that train in parallel; by default one for each CPU."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> DemoResult:
         at_least_one(seeds=self.seeds, processes=self.processes)
         started = time.perf_counter()
         world = self._world()
@@ -61,17 +117,18 @@ class DemoCommand(Command):
         results = self._train(store)
         recognised = self._recognise(world, store)
         report = self._report(world.folder)
-        return {
-            "seconds": round(time.perf_counter() - started, 1),
-            "world": {"folder": str(world.folder), "classes": len(world.classes)},
-            "store": str(store.path),
-            "class_embeddings": embeddings,
-            "results": [result.model_dump(mode="json") for result in results],
-            "recognised": recognised,
-            "run": str(self._folder(OURS, 0)),
-            "examples": str(self._examples(world, store)),
-            "report": str(report),
-        }
+        examples = self._examples(world, store)
+        return DemoResult(
+            seconds=round(time.perf_counter() - started, 1),
+            world=World(folder=world.folder, classes=len(world.classes)),
+            store=store.path,
+            class_embeddings=embeddings,
+            results=results,
+            recognised=recognised,
+            run=self._folder(OURS, 0),
+            examples=examples,
+            report=report,
+        )
 
     def _world(self) -> ToyWorld:
         from ezav.features.toy import generate_toy_world
@@ -102,7 +159,7 @@ class DemoCommand(Command):
         _say(f"clips: {clips}")
         return FeatureStore.open(made.store)
 
-    def _optimise(self, store: FeatureStore) -> dict[str, Any]:
+    def _optimise(self, store: FeatureStore) -> Embeddings:
         from ezav.classes import diagnose
         from ezav.methods.ez_avgzl.config import EzAvgzlConfig
         from ezav.protocol.stages import read_stage
@@ -116,7 +173,7 @@ class DemoCommand(Command):
             f"{after.mean_nearest:.2f} (at most {after.simplex_bound:.2f}); "
             f"{after.orderings_kept:.1%} of the orderings of distances kept"
         )
-        return {"before": asdict(before), "after": asdict(after)}
+        return Embeddings(before=before, after=after)
 
     def _train(self, store: FeatureStore) -> list[RunResult]:
         from ezav.benchmarks.runner import Job, run_jobs
@@ -143,7 +200,7 @@ class DemoCommand(Command):
             tell(0, len(jobs))
             return run_jobs(jobs, self.processes, on_done)
 
-    def _recognise(self, world: ToyWorld, store: FeatureStore) -> dict[str, Any]:
+    def _recognise(self, world: ToyWorld, store: FeatureStore) -> Recognised:
         from ezav.recognizer import Recognizer
 
         _step(5, "A held-out clip of a class never trained on")
@@ -151,7 +208,7 @@ class DemoCommand(Command):
         truth = unseen.classes[int(unseen.labels[0])]
         recognizer = Recognizer.load(self._folder(OURS, 0))
         (prediction,) = recognizer.predict(world.folder / unseen.clips[0], top_k=5)
-        return {"truth": truth, **prediction.as_dict()}
+        return Recognised(truth=truth, prediction=prediction)
 
     def _examples(self, world: ToyWorld, store: FeatureStore) -> Path:
         """Held-out clips of a few classes, seen and unseen, each named after its class."""
@@ -181,23 +238,22 @@ class DemoCommand(Command):
             folders, self.out / "report.html", store=self._store_folder, videos=videos
         )
 
-    def show(self, result: dict[str, Any]) -> None:
-        from ezav.protocol.result import RunResult
+    def show(self, result: DemoResult) -> None:
         from ezav.reports.tables import rich_table, summary_rows
 
-        runs = [RunResult.model_validate(run) for run in result["results"]]
+        runs = result.results
         output.print(rich_table(summary_rows(runs), title="Test clips of the toy world, percent"))
-        recognised = result["recognised"]
-        output.print(f"\na held-out clip of '{recognised['truth']}', a class never trained on:")
-        show_prediction(recognised)
+        truth, prediction = result.recognised.truth, result.recognised.prediction
+        output.print(f"\na held-out clip of '{truth}', a class never trained on:")
+        show_prediction(prediction.as_dict())
         ours = [run.metrics for run in runs if run.label == OURS]
         output.print(
             f"(always the first clip; of all clips of such classes {_mean(m.U for m in ours):.0%} "
             f"get their name among all classes, {_mean(m.ZSL for m in ours):.0%} among the unseen)"
         )
-        output.print(f"report: {result['report']}")
-        output.print(f"run:    {result['run']}   ({result['seconds']:.0f} s in all)")
-        serve = shlex.join(["ezav", "serve", result["run"], "--examples", result["examples"]])
+        output.print(f"report: {result.report}")
+        output.print(f"run:    {result.run}   ({result.seconds:.0f} s in all)")
+        serve = shlex.join(["ezav", "serve", str(result.run), "--examples", str(result.examples)])
         output.print(f"\ntry it on a page:  {serve}")
         output.print(
             "\nyour own videos, sorted into class folders, are three commands away:\n"

@@ -8,16 +8,15 @@ recipe for the store's data set unless given. Writes a run folder that says ever
 from __future__ import annotations
 
 import dataclasses
-import io
 import shlex
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 import ezav
+from ezav.cli.arguments import understood
 from ezav.cli.common import Command, Importing, at_least_one, output, progress
 from ezav.cli.runs_progress import epoch_progress
 from ezav.errors import EzavError, RefusedError
@@ -26,6 +25,25 @@ if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
     from ezav.protocol.result import RunResult
     from ezav.protocol.two_stage import TwoStageProtocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDone:
+    """A run and where it lies; as JSON the fields of `result.json` with `folder` before them."""
+
+    folder: Path
+    result: RunResult
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run as JSON-ready data."""
+        return {"folder": str(self.folder), **self.result.model_dump(mode="json")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsDone:
+    """The runs of all seeds, those done before among them."""
+
+    runs: tuple[RunDone, ...]
 
 
 @dataclass(kw_only=True)
@@ -69,7 +87,7 @@ class RunCommand(RunOptions):
     config: tyro.conf.Suppress[Any] = None
     training: tyro.conf.Suppress[Any] = None
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> RunsDone:
         from ezav.features.store import FeatureStore
 
         at_least_one(seeds=self.seeds)
@@ -84,13 +102,13 @@ class RunCommand(RunOptions):
         waiting = [folder for folder, kept in found.items() if kept is None]
         for some in [waiting] if self.together and waiting else [[one] for one in waiting]:
             found.update(self._train({folder: wanted[folder] for folder in some}, store))
-        return {
-            "runs": [
-                {"folder": str(folder), **result.model_dump(mode="json")}
+        return RunsDone(
+            runs=tuple(
+                RunDone(folder=folder, result=result)
                 for folder, result in found.items()
                 if result is not None
-            ]
-        }
+            )
+        )
 
     def protocol(self, store: FeatureStore) -> TwoStageProtocol:
         """What the first seed trains and tests by: the recipe's, with the options given here."""
@@ -189,12 +207,11 @@ class RunCommand(RunOptions):
         progress.print(f"chosen on validation: alpha {kept}")
         return chosen
 
-    def show(self, result: dict[str, Any]) -> None:
-        from ezav.protocol.result import RunResult
+    def show(self, result: RunsDone) -> None:
         from ezav.reports.tables import rich_table, summary_rows
 
-        folders = [Path(run.pop("folder")) for run in result["runs"]]
-        runs = [RunResult.model_validate(run) for run in result["runs"]]
+        folders = [run.folder for run in result.runs]
+        runs = [run.result for run in result.runs]
         output.print(rich_table(summary_rows(runs)))
         output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
         names = [shlex.quote(str(folder)) for folder in folders]
@@ -218,12 +235,12 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     Raises:
         EzavError: no such method or recipe, or one that the store cannot have.
     """
-    words = _parsed(_Words, arguments)
+    words = understood(_Words, arguments)
     if words is None or not words.words:
         return RunCommand
     method = words.words[0]
     command = _with_settings(method, None, words.text_encoder, words.import_code)
-    named = _parsed(command, arguments, command(method=method, store=Path(), out=Path()))
+    named = understood(command, arguments, command(method=method, store=Path(), out=Path()))
     store = None if named is None else _store_at(named.store)
     if named is None or store is None:
         return command
@@ -264,31 +281,6 @@ def _store_at(path: Path) -> FeatureStore | None:
         return FeatureStore.open(path)
     except (EzavError, OSError):
         return None
-
-
-_Parsed = TypeVar("_Parsed", bound=RunOptions)
-
-
-def _parsed(
-    command: type[_Parsed], arguments: list[str], default: _Parsed | None = None
-) -> _Parsed | None:
-    """What the arguments say as far as they are understood; None where they are wrong.
-
-    Nothing is printed and no help is shown: that is left to the parse that counts.
-    """
-    unheard = io.StringIO()
-    try:
-        with redirect_stdout(unheard), redirect_stderr(unheard):
-            found, _ = tyro.cli(
-                command,
-                args=arguments,
-                default=tyro.MISSING_NONPROP if default is None else default,
-                return_unknown_args=True,
-                add_help=False,
-            )
-    except SystemExit:
-        return None
-    return found
 
 
 __all__ = ["CLI", "RunCommand", "cli_for"]

@@ -7,7 +7,7 @@ says "simulated" in its data set's name, in its header and in every table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -32,6 +32,33 @@ _SUITES = Literal[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SimulateResult:
+    """What was drawn.
+
+    Attributes:
+        out: the feature store, or the folder of published files (`as_files`).
+        dataset, setting: what its header says.
+        text: class embeddings, the default first.
+        clips, classes: how many there are in each split.
+    """
+
+    out: Path
+    as_files: bool
+    dataset: str
+    setting: str
+    simulated: bool
+    text: list[str]
+    clips: dict[str, int]
+    classes: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON-ready data: `out` under what it is, `store` or `files`."""
+        plain = asdict(self)
+        kind = "files" if plain.pop("as_files") else "store"
+        return {kind: str(plain.pop("out")), **plain}
+
+
 @dataclass(kw_only=True)
 class CLI(Command):
     suite: tyro.conf.Positional[_SUITES]
@@ -52,7 +79,7 @@ class CLI(Command):
 
     arguments: ClassVar[dict[str, str]] = {"class_split": "splits"}
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> SimulateResult:
         from ezav.benchmarks.simulate import plan_simulation, write_files, write_store
 
         out = _labelled(self.out)
@@ -65,23 +92,24 @@ class CLI(Command):
                 clips = plan.clips_by_split()
             else:
                 clips = write_store(plan, out)
-        return {
-            "files" if self.as_files else "store": str(out),
-            "dataset": plan.dataset,
-            "setting": plan.features.setting,
-            "simulated": True,
-            "text": [one.encoder for one in plan.text],
-            "clips": clips,
-            "classes": {split: len(names) for split, names in plan.classes.splits.items()},
-        }
-
-    def show(self, result: dict[str, Any]) -> None:
-        output.print(
-            f"{result['dataset']} ({result['setting']}): {sum(result['clips'].values()):,} "
-            f"simulated clips -> {result.get('store') or result['files']}"
+        return SimulateResult(
+            out=out,
+            as_files=self.as_files,
+            dataset=plan.dataset,
+            setting=plan.features.setting,
+            simulated=True,
+            text=[one.encoder for one in plan.text],
+            clips=clips,
+            classes={split: len(names) for split, names in plan.classes.splits.items()},
         )
-        for split, clips in result["clips"].items():
-            output.print(f"  {split}: {result['classes'][split]} classes, {clips:,} clips")
+
+    def show(self, result: SimulateResult) -> None:
+        output.print(
+            f"{result.dataset} ({result.setting}): {sum(result.clips.values()):,} "
+            f"simulated clips -> {result.out}"
+        )
+        for split, clips in result.clips.items():
+            output.print(f"  {split}: {result.classes[split]} classes, {clips:,} clips")
 
 
 def _labelled(out: Path) -> Path:

@@ -11,9 +11,9 @@ read). The search lives in --out: stop it at any time, and the same command goes
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import tyro
 
@@ -23,8 +23,27 @@ if TYPE_CHECKING:
     from ezav.benchmarks.tune import TrialResult
 
 
+@dataclass(frozen=True, kw_only=True)
+class TuneResult:
+    """What a search found.
+
+    Attributes:
+        recipe: the file that was written, with the best trial's settings.
+        best: the best trial on validation.
+        recipe_as_given: the trial of the recipe as it was; None where it has not ended.
+        trials: all, in order.
+    """
+
+    recipe: Path
+    best: TrialResult
+    recipe_as_given: TrialResult | None
+    trials: list[TrialResult]
+
+
 @dataclass(kw_only=True)
 class TuneCommand(Command):
+    arguments: ClassVar[dict[str, str]] = {"recipe": "method"}
+
     store: tyro.conf.Positional[Path]
     """A feature store."""
     out: Path
@@ -51,13 +70,13 @@ class TuneCommand(Command):
     """cpu, cuda, or auto."""
     import_code: Importing = False
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> TuneResult:
         from importlib.util import find_spec
 
-        from ezav.errors import EzavError
+        from ezav.errors import UnavailableError
 
         if find_spec("optuna") is None:
-            raise EzavError("tuning needs optuna", "pip install 'ezav[tune]'")
+            raise UnavailableError("tuning needs optuna", "pip install 'ezav[tune]'")
         at_least_one(trials=self.trials, seeds=self.seeds, processes=self.processes)
         from ezav.benchmarks.space import read_space, space_of
         from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
@@ -89,28 +108,27 @@ class TuneCommand(Command):
 
             trials = tune(search, self.out, self.trials, self.processes, on_trial)
         recipe = write_search(search, trials, self.out)
-        given = as_given(search, trials)
-        return {
-            "recipe": str(recipe),
-            "best": asdict(best_of(trials)),
-            "recipe_as_given": asdict(given) if given else None,
-            "trials": [asdict(trial) for trial in trials],
-        }
+        return TuneResult(
+            recipe=recipe,
+            best=best_of(trials),
+            recipe_as_given=as_given(search, trials),
+            trials=trials,
+        )
 
-    def show(self, result: dict[str, Any]) -> None:
-        best, first = result["best"], result["recipe_as_given"]
-        states = [trial["state"] for trial in result["trials"]]
+    def show(self, result: TuneResult) -> None:
+        best, first = result.best, result.recipe_as_given
+        states = [trial.state for trial in result.trials]
         counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
         output.print(f"{len(states)} trials: {counts}")
-        if first and first["HM"] is not None:
-            output.print(f"as given:      validation HM {first['HM']:.1%}")
-        output.print(f"trial {best['number']:<3} best: validation HM {best['HM']:.1%}")
-        for name, value in best["settings"].items():
+        if first and first.HM is not None:
+            output.print(f"as given:      validation HM {first.HM:.1%}")
+        output.print(f"trial {best.number:<3} best: validation HM {best.HM:.1%}")
+        for name, value in best.settings.items():
             shown = f"{value:.4g}" if isinstance(value, float) else str(value)
             output.print(f"  {name:<26} {shown}")
-        output.print(f"recipe: {result['recipe']}")
+        output.print(f"recipe: {result.recipe}")
         output.print("The best of many trials is optimistic on validation: let 'ezav bench' judge.")
-        recipe, store = shlex.quote(result["recipe"]), shlex.quote(str(self.store))
+        recipe, store = shlex.quote(str(result.recipe)), shlex.quote(str(self.store))
         output.print(f"\n  ezav run {recipe} {store} --out RUN      a run with these settings")
 
 
