@@ -440,7 +440,7 @@ def test_a_part_of_which_no_clip_can_be_read_is_passed_over(
     broken.path.write_bytes(data)
     with pytest.raises(KeyboardInterrupt):
         light(own_videos, tmp_path / "t", shard="1/2", on_progress=stop)
-    with pytest.raises(EzavError, match="1-of-2' is not finished; run it again with --shard 1/2"):
+    with pytest.raises(EzavError, match='is not finished; run it again with `shard="1/2"`'):
         light(own_videos, tmp_path / "t")
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from ezav.errors import EzavError
-from ezav.extraction import EncoderSpec, Limits, WorkerPool, encode, encode_clip
-from ezav.extraction.encode import EncodedClip
+from ezav.extraction import EncodedClip, EncoderSpec, Reading, WorkerPool, encode_clip
+from ezav.extraction.gather import Gathered
 from ezav.media import Clip, Waveform
 from tests.extraction.encoders import AUDIO, HERE, HOSTILE, VISUAL, Level, MeanColour, OnDevice
 from tests.media.files import sine, write_clip, write_timed, write_wav
@@ -30,10 +30,10 @@ def test_hostile_files_cost_one_clip_each(tmp_path: Path) -> None:
     for name, height in heights.items():
         paths.append(write_clip(tmp_path / f"{name}.mp4", frames=2, size=(32, height), tone=None))
         paths.append(write_clip(tmp_path / f"after {name}.mp4", frames=2, tone=None))
-    limits = Limits(seconds=3.0, memory=1 << 30)
-    with WorkerPool(EncoderSpec(HOSTILE), None, workers=2, limits=limits) as pool:
+    reading = Reading(seconds=3.0, memory=1 << 10)
+    with WorkerPool(EncoderSpec(HOSTILE), None, workers=2, reading=reading) as pool:
         found = encoded(pool, paths[:1])
-        pool.limits = Limits(seconds=MINUTES, memory=1 << 30)  # none but the first is slow
+        pool.reading = Reading(seconds=MINUTES, memory=1 << 10)  # none but the first is slow
         found |= encoded(pool, paths[1:])
         again = encoded(pool, paths[1:2])
     assert set(found) == {path.name for path in paths}
@@ -90,8 +90,8 @@ def test_a_name_that_no_file_can_have_costs_one_clip(videos: Path) -> None:
 
 
 def test_memory_in_use_is_watched(videos: Path) -> None:
-    limits = Limits(seconds=MINUTES, memory=200 << 20)
-    with WorkerPool(EncoderSpec(f"{HERE}:Hoarder"), None, workers=1, limits=limits) as pool:
+    reading = Reading(seconds=MINUTES, memory=200)
+    with WorkerPool(EncoderSpec(f"{HERE}:Hoarder"), None, workers=1, reading=reading) as pool:
         ((_, clip),) = pool.encode([videos / "dog" / "0.mp4"])
     assert (clip.status, clip.reason) == ("unreadable", "needs more memory than allowed")
 
@@ -177,7 +177,7 @@ def test_workers_end_when_their_master_is_gone(tmp_path: Path) -> None:
 def test_an_encoder_that_cannot_be_loaded_is_one_line() -> None:
     with pytest.raises(EzavError, match=r"no visual encoder named 'statistic'.*did you mean"):
         WorkerPool(EncoderSpec("statistic"), None, workers=1)
-    with pytest.raises(EzavError, match="cannot import the encoder"):
+    with pytest.raises(EzavError, match="cannot import the visual encoder"):
         WorkerPool(EncoderSpec("no.such:Thing"), None, workers=1)
     with pytest.raises(EzavError, match="colour"):
         WorkerPool(EncoderSpec(VISUAL, {"colour": 1}), None, workers=1)
@@ -213,7 +213,7 @@ def test_a_long_recording_that_is_cut_is_damaged(tmp_path: Path, spec: dict[str,
 
 
 def test_of_many_remarks_the_one_on_missing_time_is_kept() -> None:
-    gathered = encode._Gathered(Path("a.mp4"), {"audio": Level()})
+    gathered = Gathered(Path("a.mp4"), {"audio": Level()})
     sound = {8_000: Waveform(np.ones(8_000, np.float32), 8_000)}
     for minute in range(8):
         remark = f"sound damaged: at {minute} min"

@@ -194,7 +194,7 @@ def test_a_function_of_the_library_that_a_shared_run_names_is_never_called(
     clip = lights[0] / "red light" / "0.mp4"
     with pytest.raises(RefusedError, match=REFUSED):
         Recognizer.load(tmp_path / "run").predict(clip)
-    with pytest.raises(EzavError, match="is no audio encoder"):
+    with pytest.raises(EzavError, match="is no visual encoder"):
         Recognizer.load(tmp_path / "run", import_code=True).predict(clip)
     assert not sign.exists()
 

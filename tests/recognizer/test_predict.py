@@ -16,9 +16,10 @@ from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.cli.main import main
 from ezav.encoders.registry import load_text
 from ezav.errors import EzavError
-from ezav.extraction.local import class_embeddings
+from ezav.extraction.plan import class_embeddings
 from ezav.features import FeatureStore
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.media import read_clip
 from ezav.methods.base import Dims
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 from ezav.protocol.run_folder import read_evaluation_file, read_model
@@ -278,7 +279,7 @@ def test_stored_features_of_another_encoder(recognizer: Recognizer) -> None:
 
 def test_a_run_without_its_encoders(stored: Stored, tmp_path: Path) -> None:
     run = shutil.copytree(stored[1], tmp_path / "run")
-    with pytest.raises(EzavError, match="needs the audio encoder 'random'"):
+    with pytest.raises(EzavError, match="needs the visual encoder 'random'"):
         Recognizer.load(run).predict("clip.mp4")
     text = small_run.text_embeddings()
     type(text)(text.names, text.vectors, "gone@1").save(run / "text.safetensors")
@@ -392,5 +393,6 @@ def test_a_decoded_clip_is_the_file(lights: tuple[Path, Path]) -> None:
     videos, run = lights
     recognizer = Recognizer.load(run, import_code=True)
     path = videos / "red light" / "1.mp4"
-    clip = recognizer.encoders.read(path)
+    needs = [encoder.card.needs for encoder in recognizer.encoders.by_slot.values()]
+    clip = read_clip(path, video=needs[0].frame_spec, audio=needs[1].sample_rate)
     assert recognizer.predict(clip) == recognizer.predict(path)

@@ -19,10 +19,13 @@ from hypothesis import strategies as st
 
 from ezav.cli import main as command_line
 from ezav.errors import EzavError
+from ezav.extraction.encoded import EncodedClip
+from ezav.extraction.gather import Gathered
 from ezav.media import Clip
 from ezav.recognizer import Recognizer
 from ezav.recognizer.event_files import WRITERS, as_csv, as_srt, as_vtt, write_events
 from ezav.recognizer.events import Event, ScanSettings
+from ezav.recognizer.reading import ClipReader
 from ezav.recognizer.scan import scan
 from ezav.recognizer.segment import Segmenter
 from tests.recognizer import small_run
@@ -105,31 +108,28 @@ def test_what_is_wrong_with_a_recording_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from ezav.recognizer import scan as module
-
-    read = module.read_windows
+    read = ClipReader.windows
     wrong = [("picture damaged",), (), ("picture damaged", "sound [x] truncated")]
 
-    def damaged(*arguments: Any, **options: Any) -> Iterator[Clip]:
-        for number, clip in enumerate(read(*arguments, **options)):
+    def damaged(*arguments: Any) -> Iterator[EncodedClip]:
+        for number, clip in enumerate(read(*arguments)):
             yield replace(clip, warnings=wrong[number % 3])
-
-    def shorter(*arguments: Any, **options: Any) -> Iterator[Clip]:
-        for clip in read(*arguments, **options):
-            yield replace(clip, truncated=True)
 
     arguments = ["scan", "--import", str(lights[1]), str(long_video)]
     assert command_line.main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
-    monkeypatch.setattr(module, "read_windows", damaged)
+    monkeypatch.setattr(ClipReader, "windows", damaged)
     assert command_line.main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["warnings"] == ["picture damaged", "sound [x] truncated"]
     assert command_line.main(arguments) == 0
     assert capsys.readouterr().out.count("  warning: sound [x] truncated\n") == 1
-    monkeypatch.setattr(module, "read_windows", shorter)
-    assert command_line.main([*arguments, "--json"]) == 0
-    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+
+
+def test_a_recording_that_is_shorter_than_it_says_is_told() -> None:
+    gathered = Gathered(Path("a.mp4"), {})
+    gathered.add(Clip("a.mp4", truncated=True))
+    (warning,) = gathered.result(use_damaged=True).warnings
     assert "shorter than the file says" in warning
 
 
@@ -242,9 +242,7 @@ def test_the_command(
     assert long_video.stat().st_size > 1000
     capsys.readouterr()
     # Before anything is read: hours of scanning would be lost.
-    monkeypatch.setattr(
-        "ezav.recognizer.scan.read_windows", lambda *_, **__: pytest.fail("it is read")
-    )
+    monkeypatch.setattr(ClipReader, "windows", lambda *_: pytest.fail("it is read"))
     (tmp_path / "a.json").mkdir()
     for path in (tmp_path / "a.json", tmp_path / "events.vtt" / "b.csv"):
         assert command_line.main([*same[:-1], str(path)]) == 1

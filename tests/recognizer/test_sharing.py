@@ -16,7 +16,7 @@ from ezav.errors import EzavError, RefusedError
 from ezav.features import FeatureStore
 from ezav.recognizer import Recognizer
 from ezav.recognizer.card import encoder_rows
-from ezav.recognizer.folder import CALIBRATION, FILES, is_hub_id
+from ezav.recognizer.find import CALIBRATION, FILES, is_hub_id
 from ezav.recognizer.folder import _calibration as read_calibration
 
 Stored = tuple[FeatureStore, Path]
@@ -165,7 +165,7 @@ def test_a_downloaded_run_imports_nothing_unasked(
     lights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ezav.recognizer.folder.download", lambda *_, **__: lights[1])
+    monkeypatch.setattr("ezav.recognizer.find.download", lambda *_, **__: lights[1])
     clip = lights[0] / "red light" / "0.mp4"
     for opened in (Recognizer.load("someone/x"), Recognizer.from_pretrained("someone/x")):
         with pytest.raises(RefusedError, match="is code that a file names"):

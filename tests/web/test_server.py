@@ -338,7 +338,7 @@ def test_a_taken_port_is_said(page: Page) -> None:
 
     port = int(page.address.rstrip("/").rsplit(":", 1)[1])
     with (
-        pytest.raises(EzavError, match="choose another --port"),
+        pytest.raises(EzavError, match="choose another `port`"),
         serving(page.recognizer, WebSettings(port=port)),
     ):
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TextIO
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TextIO
 import tyro
 from rich.console import Console
 
-from ezav.errors import EzavError, NotFoundError
+from ezav.errors import EzavError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from ezav.extraction.reading import Limits
     from ezav.recognizer import Recognizer
     from ezav.recognizer.recognizer import OnNames
 
@@ -85,11 +86,26 @@ def at_least_one(**counts: int | None) -> None:
             raise EzavError(f"--{name.replace('_', '-')} must be at least 1, not {count}")
 
 
-def load_recognizer(run: str | Path, device: str = "cpu", import_code: bool = False) -> Recognizer:
-    """The recogniser of a run, on a device by name (`auto`: a GPU where there is one)."""
+def load_recognizer(
+    run: str | Path,
+    device: str = "cpu",
+    import_code: bool = False,
+    limits: Limits | None = None,
+    files: bool = False,
+) -> Recognizer:
+    """The recogniser of a run, on a device by name (`auto`: a GPU where there is one).
+
+    With `files` its worker process starts at once, and loads the encoders while the rest is loaded.
+    """
+    reader = None
+    if files and device == "cpu":  # where there is a GPU, encoders stay in this process
+        from ezav.recognizer.reading import begin_reading
+
+        with suppress(RefusedError):  # told again by whoever needs it; the method comes first
+            reader = begin_reading(run, import_code, limits)
     from ezav.recognizer import Recognizer
 
-    return Recognizer.load(run, device, import_code)
+    return Recognizer.load(run, device, import_code, limits, reader)
 
 
 def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] | None:

@@ -57,7 +57,6 @@ class ExportCommand(Command):
 
     def _real_inputs(self, recognizer: Any) -> Any:
         from ezav.features.store import FeatureStore
-        from ezav.recognizer.encoders import join
 
         if self.clips and self.store is not None:
             raise EzavError("both --clips and --store are given", "give one of them")
@@ -65,12 +64,11 @@ class ExportCommand(Command):
             return FeatureStore.open(self.store).select("test_seen", "test_unseen")
         if not self.clips:
             return None
-        encoders = recognizer.encoders
-        encoded = [encoders.encode(encoders.read(path)) for path in self.clips]
+        encoded = recognizer.encode(self.clips)
         for one in encoded:
             if one.error:
                 raise EzavError(f"'{one.path}' cannot be read: {one.error}", "give other --clips")
-        return join(encoded, recognizer.header)
+        return recognizer.features(encoded)
 
     def show(self, result: dict[str, Any]) -> None:
         for one in result["parity"]:

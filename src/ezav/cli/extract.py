@@ -11,15 +11,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ezav.cli.common import Command, at_least_one, output, progress
+from ezav.cli.common import Command, output, progress
 from ezav.encoders.defaults import DEFAULTS
+from ezav.extraction.settings import ExtractSettings
 
 if TYPE_CHECKING:
     from ezav.extraction.report import Progress
@@ -42,45 +43,14 @@ class ExtractCommand(Command):
     """Audio encoder or encoders, as --visual; a single one goes with every visual encoder."""
     text: tuple[str, ...] = (DEFAULTS["text"],)
     """Text encoders of the class names, as --visual; the first is the default of later commands."""
-    unseen: tuple[str, ...] = ()
-    """Classes never to be trained on; by default a seeded draw takes a quarter of the classes."""
-    seed: int = 0
-    """Of the drawn splits."""
-    device: str = "cpu"
-    """Where neural encoders run: cpu (in the workers), or cuda (here, in batches)."""
-    workers: int | None = None
-    """Processes that decode and encode; by default one for each CPU."""
-    engine: Literal["local", "ray"] = "local"
-    """Where: the processes of this machine, or a Ray cluster (pip install 'ezav[cluster]')."""
-    ray_address: str | None = None
-    """The Ray cluster, as 'auto' or host:port; by default one is started on this machine."""
-    gpus: float = 0
-    """GPUs of each Ray actor."""
-    shard: str | None = None
-    """i/n: only the i-th of n parts (1/n to n/n), for job arrays. Once the parts are done, the same
-    command without it puts them together."""
-    half: bool = False
-    """Store features in half precision (float16): half the disk, three digits."""
-    retry: bool = False
-    """Try again the clips that could not be read earlier."""
-    use_damaged: bool = False
-    """Use files that are cut short as far as they go, instead of leaving them out; also those that
-    earlier calls left out."""
-    decoder: Literal["pyav", "torchcodec"] = "pyav"
-    """What decodes pictures; torchcodec (pip install 'ezav[codec]') is quicker where few frames of
-    long recordings are wanted."""
-    allow_outside: bool = False
-    """Accept manifest paths that are absolute or lead out of the manifest's folder."""
-    seconds: float = 60.0
-    """Most time for one file, plus a second for every megabyte of it."""
-    memory: int = 2048
-    """Most memory for decoding one file, in MiB."""
+    settings: Annotated[ExtractSettings, tyro.conf.arg(name="")] = field(
+        default_factory=ExtractSettings
+    )
+    """How clips are split, encoded and stored."""
 
     def run(self) -> dict[str, Any]:
         from ezav.extraction.local import extract
-        from ezav.extraction.pool import Limits
 
-        at_least_one(workers=self.workers)
         with clip_progress(self.json) as on_progress:
             report = extract(
                 self.videos,
@@ -88,20 +58,7 @@ class ExtractCommand(Command):
                 visual=self.visual,
                 audio=self.audio,
                 text=self.text,
-                unseen=self.unseen or None,
-                seed=self.seed,
-                device=self.device,
-                workers=self.workers,
-                engine=self.engine,
-                ray_address=self.ray_address,
-                gpus=self.gpus,
-                shard=self.shard,
-                limits=Limits(self.seconds, self.memory << 20),
-                half=self.half,
-                retry=self.retry,
-                use_damaged=self.use_damaged,
-                decoder=self.decoder,
-                allow_outside=self.allow_outside,
+                settings=self.settings,
                 on_progress=on_progress,
             )
         return report.to_dict()

@@ -6,7 +6,7 @@ ever seen, their name is enough. Reads any file with picture or sound; what is m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from ezav.cli.common import (
     read_classes,
 )
 from ezav.errors import EzavError
+from ezav.extraction.reading import Limits
 
 
 @dataclass(kw_only=True)
@@ -40,11 +41,15 @@ class PredictCommand(Command):
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
+    limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
+    """What reading one file may cost."""
 
     def run(self) -> dict[str, Any]:
         if not self.clips:
             raise EzavError("no clips are given", "name at least one file")
-        recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
+        recognizer = load_recognizer(
+            self.run_folder, self.device, self.import_code, self.limits, files=True
+        )
         classes = read_classes(self.classes, self.class_file)
         predictions = []
         with progress.status("") as status:

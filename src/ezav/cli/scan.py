@@ -24,6 +24,7 @@ from ezav.cli.common import (
     read_classes,
 )
 from ezav.errors import EzavError
+from ezav.extraction.reading import Limits
 from ezav.recognizer.events import ScanSettings
 from ezav.safe_io import check_writable
 
@@ -45,6 +46,8 @@ class ScanCommand(Command):
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
+    limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
+    """What reading one file may cost."""
 
     def run(self) -> dict[str, Any]:
         from ezav.recognizer.event_files import check_suffix, write_events
@@ -55,7 +58,9 @@ class ScanCommand(Command):
             if path.resolve() == self.video.resolve():
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
         classes = read_classes(self.classes, self.class_file)
-        recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
+        recognizer = load_recognizer(
+            self.run_folder, self.device, self.import_code, self.limits, files=True
+        )
         with progress.status("class names") as status:
             recognizer.candidates(classes, names_progress(status))
         for path in self.out:  # else hours of footage may be scanned in vain

@@ -10,34 +10,47 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
 from ezav.encoders.registry import options
 from ezav.encoders.spec import EncoderSpec
-from ezav.extraction.encode import OK, EncodedClip, EncoderError, encode_checked, joined
+from ezav.extraction.encoded import OK, EncodedClip, MediaEncoder, kind_of
+from ezav.extraction.gather import EncoderError, encode_checked, joined
 from ezav.extraction.wire import Arrays, send
 from ezav.media import Frames, Waveform
 
 
-def on_device(spec: EncoderSpec, encoder: Any, device: str) -> EncoderSpec:
+def on_device(spec: EncoderSpec, encoder: MediaEncoder, device: str) -> EncoderSpec:
     """The spec for that device, if the encoder (as loaded from the spec) can be put on one."""
     if device == "cpu" or "device" not in options(type(encoder)):
         return spec
     return EncoderSpec(spec.name, {**spec.options, "device": device})
 
 
-def placed(specs: Sequence[EncoderSpec], load: Callable[..., Any]) -> list[Any]:
+_Encoder = TypeVar("_Encoder")
+
+
+def placed(
+    specs: Sequence[EncoderSpec], load: Callable[..., _Encoder]
+) -> list[EncoderSpec | _Encoder]:
     """What a pool is to be given: specs for workers to load, or encoders, which stay here.
 
     One on another device than the CPU stays in one process, and takes batches there.
     """
-    return [
-        spec if str(spec.options.get("device", "cpu")) == "cpu" else load(spec.name, **spec.options)
-        for spec in specs
-    ]
+    return [spec if in_worker(spec) else load(spec.name, **spec.options) for spec in specs]
+
+
+def in_worker(spec: EncoderSpec) -> bool:
+    """Whether a worker may have it: it runs on the CPU.
+
+    Example:
+        >>> in_worker(EncoderSpec("clip")), in_worker(EncoderSpec("clip", {"device": "cuda"}))
+        (True, False)
+    """
+    return str(spec.options.get("device", "cpu")) == "cpu"
 
 
 BATCH = 16
@@ -53,7 +66,7 @@ class Forward:
         self.slot = slot
         self.card = EncoderCard(
             name="forward",
-            kind="visual" if slot.startswith("visual") else "audio",
+            kind="visual" if kind_of(slot) == "visual" else "audio",
             dimension=1,
             needs=MediaNeeds(**needs),
             source="ezav",
@@ -64,11 +77,11 @@ class Forward:
         self._sent = 0
 
     @staticmethod
-    def setup(encoder: Any) -> dict[str, Any]:
+    def setup(encoder: MediaEncoder) -> dict[str, Any]:
         """What a worker needs to know to make one."""
         return {"forward": asdict(encoder.card.needs)}
 
-    def encode(self, clips: list[Any]) -> list[Encoded]:
+    def encode(self, clips: Sequence[Any]) -> list[Encoded]:
         """Send one piece; the token is its number."""
         (media,) = clips
         head = {"piece": self._sent, "slot": self.slot}
@@ -98,11 +111,11 @@ class Batcher:
     """Encodes pieces in batches and gives clips out when all of theirs are encoded.
 
     Attributes:
-        encoders: slot -> the encoder in this process (:func:`ezav.extraction.encode.slotted`).
+        encoders: slot -> the encoder in this process (:func:`ezav.extraction.encoded.slotted`).
         size: pieces of a batch.
     """
 
-    encoders: Mapping[str, Any]
+    encoders: Mapping[str, MediaEncoder]
     size: int = BATCH
     _media: dict[_Key, Media] = field(default_factory=dict)
     _tokens: dict[_Key, Encoded] = field(default_factory=dict)
@@ -120,6 +133,8 @@ class Batcher:
         if clip.status != OK:
             for key in [key for key in self._media if key[0] == index]:
                 del self._media[key]
+            for key in [key for key in self._tokens if key[0] == index]:
+                del self._tokens[key]
             self._open.pop(index, None)
         self._clips[index] = clip
 
@@ -145,7 +160,7 @@ class Batcher:
                 self._tokens[key] = tokens
                 self._open[key[0]] -= 1
 
-    def _alone(self, encoder: Any, key: _Key, media: Media) -> Encoded:
+    def _alone(self, encoder: MediaEncoder, key: _Key, media: Media) -> Encoded:
         """One piece of a batch that failed: whose fault was it?"""
         try:
             return encode_checked(encoder, [media])[0]
@@ -170,4 +185,4 @@ class Batcher:
                 failed[slot] = reason
             elif (whole := joined(parts)) is not None:
                 found[slot] = whole
-        return replace(clip, tokens=found, failed=failed).checked()
+        return replace(clip, tokens=found, failed=failed)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 from ezav.features.splits import SPLITS
 
 # Files that lie beside recordings and are none, by their extension; also those of a store or a run
@@ -83,7 +83,7 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
     elif path.is_file():
         listing = _from_manifest(path, allow_outside)
     else:
-        raise EzavError(
+        raise NotFoundError(
             f"there is no folder or manifest '{path}'",
             "give a folder with one folder a class, or a CSV file path,class[,split]",
         )
@@ -192,9 +192,9 @@ def _rows(manifest: Path) -> Iterable[tuple[int, dict[str, str]]]:
                     )
                 yield reader.line_num, {name: row[name] or "" for name in _COLUMNS if name in row}
     except (csv.Error, UnicodeDecodeError) as error:
-        raise EzavError(f"'{manifest}' is not a CSV file in UTF-8: {error}") from error
+        raise DamagedError(f"'{manifest}' is not a CSV file in UTF-8: {error}") from error
     except OSError as error:
-        raise EzavError(f"cannot read '{manifest}': {error.strerror}") from error
+        raise UnavailableError(f"cannot read '{manifest}': {error.strerror}") from error
 
 
 def _inside(text: str, where: str, allow_outside: bool) -> str:
@@ -205,7 +205,7 @@ def _inside(text: str, where: str, allow_outside: bool) -> str:
     if (path.is_absolute() or path.parts[:1] == ("..",)) and not allow_outside:
         raise EzavError(
             f"{where} leads out of the manifest's folder: '{text}'",
-            "move the manifest above the clips, or allow it with --allow-outside",
+            "move the manifest above the clips, or allow it with `allow_outside=True`",
         )
     return str(path)
 

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any
 
 from ezav.encoders.spec import EncoderSpec
-from ezav.errors import EzavError
-from ezav.extraction.encode import EncodedClip, slotted
-from ezav.extraction.pool import Limits, WorkerPool
+from ezav.errors import UnavailableError
+from ezav.extraction.encoded import EncodedClip, slotted
+from ezav.extraction.pool import WorkerPool
+from ezav.extraction.reading import Reading, reading_of
 from ezav.extraction.wire import pack, unpack
-from ezav.media import Decoder
 
 _MOST_IN_BLOCK = 32
 """Clips that go to an actor together; so many are done again when it dies."""
@@ -32,7 +32,7 @@ class RayPool:
         visual, audio: the encoders by name, one or several of each.
         workers: CPUs of an actor, each with a process that decodes.
         gpus: GPUs of an actor.
-        limits, use_damaged, decoder: as for the pool.
+        reading: as for the pool.
         address: of the cluster ("auto": the one this machine belongs to); None starts one here,
             unless Ray is running in this process already.
 
@@ -47,9 +47,7 @@ class RayPool:
         *,
         workers: int = 1,
         gpus: float = 0,
-        limits: Limits = Limits(),  # noqa: B008
-        use_damaged: bool = False,
-        decoder: Decoder = "pyav",
+        reading: Reading | None = None,
         address: str | None = None,
     ) -> None:
         self._ray, self._own = _started(address)
@@ -59,7 +57,7 @@ class RayPool:
         if gpus:
             self.actors = min(self.actors, int(resources.get("GPU", 0) // gpus))
         if self.actors < 1:
-            raise EzavError(
+            raise UnavailableError(
                 f"the Ray cluster has {resources.get('CPU', 0):.0f} CPUs and "
                 f"{resources.get('GPU', 0):.0f} GPUs, an actor needs {workers} and {gpus:g}",
                 "ask for less, or start a larger cluster",
@@ -68,9 +66,7 @@ class RayPool:
             "visual": list(slotted(visual, None).values()),
             "audio": list(slotted(None, audio).values()),
             "workers": workers,
-            "limits": limits,
-            "use_damaged": use_damaged,
-            "decoder": decoder,
+            "reading": reading_of(reading or Reading()),
             "path": [path or str(Path.cwd()) for path in sys.path],
         }
 
@@ -118,11 +114,11 @@ class RayPool:
                 yield index, EncodedClip.of(head, arrays, Path(os.fsdecode(rows[index]["file"])))
         except self._ray.exceptions.RayError as error:
             first = str(error).strip().splitlines()[-1]
-            raise EzavError(
+            raise UnavailableError(
                 f"Ray gave up: {first}", "what was finished is kept; run the same command again"
             ) from error
         if len(seen) < len(rows):
-            raise EzavError(
+            raise UnavailableError(
                 f"Ray lost {len(rows) - len(seen)} of {len(rows)} clips", "run the command again"
             )
 
@@ -140,9 +136,7 @@ class _Actor:
         visual: list[EncoderSpec],
         audio: list[EncoderSpec],
         workers: int,
-        limits: Limits,
-        use_damaged: bool,
-        decoder: Decoder,
+        reading: Reading,
         path: list[str],
     ) -> None:
         from ezav.encoders.registry import load_audio, load_visual
@@ -153,9 +147,7 @@ class _Actor:
             placed(visual, load_visual),
             placed(audio, load_audio),
             workers=workers,
-            limits=limits,
-            use_damaged=use_damaged,
-            decoder=decoder,
+            reading=reading,
         )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +165,7 @@ def _started(address: str | None) -> tuple[Any, bool]:
     try:
         import ray
     except ImportError:
-        raise EzavError("Ray is not installed", "pip install 'ezav[cluster]'") from None
+        raise UnavailableError("Ray is not installed", "pip install 'ezav[cluster]'") from None
     if ray.is_initialized():
         return ray, False
     # Where no cluster is meant, one of an environment variable must not be joined unasked.
@@ -181,7 +173,9 @@ def _started(address: str | None) -> tuple[Any, bool]:
     try:
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise EzavError(f"no Ray cluster at '{where}': {error}", "ray start --head") from error
+        raise UnavailableError(
+            f"no Ray cluster at '{where}': {error}", "ray start --head"
+        ) from error
     return ray, address is None
 
 

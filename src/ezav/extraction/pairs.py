@@ -14,7 +14,7 @@ from ezav.encoders.registry import load_audio, load_visual
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
 from ezav.extraction.batch import on_device
-from ezav.extraction.encode import EncodedClip, slotted
+from ezav.extraction.encoded import EncodedClip, slotted
 from ezav.extraction.listing import Item, Listing
 from ezav.features.header import EncoderInfo, Header, SplitOrigin
 from ezav.features.writer import StoreWriter
@@ -173,7 +173,7 @@ class PairStore:
         if not np.isfinite(values).all():
             raise EzavError(
                 f"clip '{item.clip}' has features beyond the range of half precision",
-                "leave out --half, and write another store",
+                "leave out `half=True`, and write another store",
             )
         return Encoded(values, tokens.times)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ezav.errors import EzavError
-from ezav.extraction.encode import OK
+from ezav.extraction.encoded import OK
 from ezav.extraction.listing import Item, Listing
 from ezav.extraction.resume import check_classes
 from ezav.features.header import Header
@@ -89,7 +89,7 @@ def take_parts(out: Path, header: Header, listing: Listing) -> int:
                     continue  # none of its clips can be read: run again it would end as before
             raise EzavError(
                 f"the part '{part}' is not finished",
-                f"run it again with --shard {shard}, or remove that folder",
+                f'run it again with `shard="{shard}"`, or remove that folder',
             )
         parts.append(part)
         store = FeatureStore.open(part)

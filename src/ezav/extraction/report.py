@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ezav.extraction.encode import EncodedClip
+from ezav.extraction.encoded import EncodedClip
 from ezav.extraction.listing import Listing
 from ezav.features.splits import SPLITS
 from ezav.features.store import FeatureStore
@@ -107,6 +107,18 @@ class ExtractionReport:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What one call did: of :class:`ExtractionReport` that which no index tells."""
+
+    listed: int
+    added: int
+    media_seconds: float
+    seconds: float
+    gone: int = 0
+    replaced: tuple[str, ...] = ()
+
+
 def empty_report(path: Path, listing: Listing, note: str) -> ExtractionReport:
     """The report where no store was made, since there was nothing to do."""
     return ExtractionReport(
@@ -131,19 +143,7 @@ def empty_report(path: Path, listing: Listing, note: str) -> ExtractionReport:
     )
 
 
-def read_report(
-    path: Path,
-    *,
-    listed: int,
-    earlier: int,
-    added: int,
-    gone: int,
-    replaced: tuple[str, ...],
-    passed_over: dict[str, int],
-    empty: tuple[str, ...],
-    media_seconds: float,
-    seconds: float,
-) -> ExtractionReport:
+def read_report(path: Path, listing: Listing, done: Done) -> ExtractionReport:
     """The report of a finished store; what the index says is read from the index."""
     store = FeatureStore.open(path)
     failures: list[Failure] = []
@@ -162,20 +162,20 @@ def read_report(
         members[row["split"]].append(row["class"])
     return ExtractionReport(
         store=path,
-        listed=listed,
-        earlier=earlier,
-        added=added,
-        gone=gone,
-        replaced=replaced,
+        listed=done.listed,
+        earlier=done.listed - done.added,
+        added=done.added,
+        gone=done.gone,
+        replaced=done.replaced,
         readable=store.index.num_rows - len(failures),
         failures=tuple(failures),
         no_audio=no_audio,
         no_visual=no_visual,
         notes=notes,
         splits={split: (len(set(names)), len(names)) for split, names in members.items()},
-        passed_over=passed_over,
-        empty=empty,
-        media_seconds=media_seconds,
-        seconds=seconds,
+        passed_over=listing.passed_over,
+        empty=listing.empty,
+        media_seconds=done.media_seconds,
+        seconds=done.seconds,
         fingerprint=store.fingerprint,
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ezav.errors import EzavError
-from ezav.extraction.encode import DAMAGED, OK
+from ezav.errors import DamagedError
+from ezav.extraction.encoded import DAMAGED, OK
 from ezav.extraction.listing import Item, Listing
+from ezav.extraction.settings import ExtractSettings
 from ezav.features.shards import ClipRecord
 from ezav.features.writer import check_same_class
 from ezav.safe_io import write_text
@@ -25,9 +26,7 @@ def finished(
     records: Mapping[str, ClipRecord],
     listing: Listing,
     replaced: Collection[str],
-    *,
-    retry: bool,
-    use_damaged: bool,
+    settings: ExtractSettings,
 ) -> set[str]:
     """The clips that need not be done again.
 
@@ -35,8 +34,8 @@ def finished(
         records: of the store; :func:`check_classes` has accepted them.
         listing: a clip without features whose class it gives otherwise is done again.
         replaced: clips whose files are others now; those without features are done again.
-        retry: all clips without features are.
-        use_damaged: those that were cut short are.
+        settings: with `retry` all clips without features are done again, with `use_damaged` those
+            that were cut short.
     """
     classes = {item.clip: item.class_name for item in listing.items}
     return {
@@ -44,9 +43,9 @@ def finished(
         for clip, record in records.items()
         if record.status == OK
         or not (
-            retry
+            settings.retry
             or clip in replaced
-            or (use_damaged and record.status == DAMAGED)
+            or (settings.use_damaged and record.status == DAMAGED)
             or record.class_name != classes.get(clip, record.class_name)
         )
     }
@@ -67,7 +66,7 @@ def changed_files(
     """The clips of a store whose files have another size than when it read (or refused) them.
 
     Raises:
-        EzavError: the store's note of their sizes is damaged.
+        DamagedError: the store's note of their sizes is damaged.
     """
     return {
         clip
@@ -97,7 +96,7 @@ def _noted(store: Path) -> dict[str, tuple[int, str]]:
     try:
         return _NOTES.validate_json(path.read_bytes())
     except ValidationError as error:
-        raise EzavError(
+        raise DamagedError(
             f"'{path}' is damaged", "delete it: the sizes of the files are noted anew"
         ) from error
 

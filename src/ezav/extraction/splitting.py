@@ -23,7 +23,7 @@ def splitter(
         if unseen is not None:
             raise EzavError(
                 f"'{videos}' has a split for every clip, and unseen classes are named as well",
-                "leave out --unseen, or the manifest's column split",
+                "leave out `unseen`, or the manifest's column split",
             )
         given = {item.clip: item.split or "" for item in listing.items}
 

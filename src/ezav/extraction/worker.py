@@ -1,7 +1,13 @@
 """A worker process: decodes and encodes one file after the other under limits of time and memory.
 
-Started by :mod:`ezav.extraction.pool` as `python -P -m ezav.extraction.worker FD`. It serves
-requests over a socket until the other side goes away.
+Started by :mod:`ezav.extraction.process` as `python -P -m ezav.extraction.worker FD`. It serves
+requests over a socket until the other side goes away:
+
+- setup: `sys_path`, `encoders` (slot -> name and options, or what a `Forward` needs), `reading`.
+  The answer is `ready` with the name and revision of each encoder, or `error`.
+- a file: `path`, `seconds`. The answer is an :class:`EncodedClip`, after the pieces of media that
+  are to be encoded on the other side.
+- a recording in windows: also `windows` (length and hop). One answer a window, and `over` at last.
 """
 
 from __future__ import annotations
@@ -9,13 +15,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from ezav.errors import EzavError
-from ezav.extraction.wire import Arrays, receive, send
-from ezav.media import Decoder
+from ezav.extraction.encoded import OUT_OF_MEMORY, UNREADABLE, EncodedClip, MediaEncoder, kind_of
+from ezav.extraction.reading import Reading
+from ezav.extraction.wire import receive, send
 
 _ORPHANED = 10
 """Times its limit, after which the kernel ends a worker that nobody is left to end."""
@@ -27,27 +35,21 @@ def main(descriptor: int) -> None:
     try:
         setup, _ = receive(connection)
         sys.path[:] = setup["sys_path"]
-        try:
-            encoders = _load(setup["encoders"], connection)
-        except EzavError as error:
-            send(connection, {"error": error.message, "hint": error.hint})
+        encoders = _load(setup["encoders"], connection)
+        if encoders is None:
             return
-        _limit_memory(int(setup["memory"]))
-        send(connection, {"ready": True})
-        while True:
-            request, _ = receive(connection)
-            _alarm(request["seconds"])
-            head, arrays = _serve(request, encoders, setup["use_damaged"], setup["decoder"])
-            _alarm(0)
-            send(connection, head, arrays)
-            if head.get("out_of_memory"):
-                return  # a process that ran out of memory is not trusted with the next file
+        reading = Reading(**setup["reading"])
+        _limit_memory(reading.memory << 20)
+        cards = {slot: [one.card.name, one.card.revision] for slot, one in encoders.items()}
+        send(connection, {"ready": True, "cards": cards})
+        while _serve(connection, receive(connection)[0], encoders, reading):
+            pass
     except (EOFError, OSError):
         return  # the other side has gone
 
 
-def _load(wanted: dict[str, Any], connection: Connection) -> dict[str, Any]:
-    """The encoders by slot."""
+def _load(wanted: dict[str, Any], connection: Connection) -> dict[str, MediaEncoder] | None:
+    """The encoders by slot; None, and it is told, where one cannot be loaded."""
     import av
 
     from ezav.encoders.registry import load_audio, load_visual
@@ -55,13 +57,19 @@ def _load(wanted: dict[str, Any], connection: Connection) -> dict[str, Any]:
 
     av.logging.set_level(av.logging.PANIC)  # what matters is in the reason
 
-    found: dict[str, Any] = {}
+    found: dict[str, MediaEncoder] = {}
     for slot, one in wanted.items():
+        kind = kind_of(slot)
         if "forward" in one:
             found[slot] = Forward(slot, one["forward"], connection)
-        else:
-            load = load_visual if slot.startswith("visual") else load_audio
+            continue
+        try:
+            load = load_visual if kind == "visual" else load_audio
             found[slot] = load(one["name"], **one["options"])
+        except EzavError as error:
+            told = {"error": error.message, "hint": error.hint, "cause": error.cause, "slot": slot}
+            send(connection, told)
+            return None
     return found
 
 
@@ -83,23 +91,53 @@ def _limit_memory(extra: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _alarm(seconds: float) -> None:
-    signal.setitimer(signal.ITIMER_REAL, _ORPHANED * seconds)
-
-
 def _serve(
-    request: dict[str, Any], encoders: dict[str, Any], use_damaged: bool, decoder: Decoder
-) -> tuple[dict[str, Any], Arrays]:
-    from ezav.extraction.encode import OUT_OF_MEMORY, UNREADABLE, EncodedClip, encode_slots
+    connection: Connection,
+    request: dict[str, Any],
+    encoders: dict[str, MediaEncoder],
+    reading: Reading,
+) -> bool:
+    """Answer one request; False where this process is to end.
 
+    A process that ran out of memory is not trusted with the next file.
+    """
+    clips = _clips(request, encoders, reading)
+    while True:
+        # Only work is timed: the other side may take its time to receive.
+        signal.setitimer(signal.ITIMER_REAL, _ORPHANED * request["seconds"])
+        clip = _next(clips)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if clip is None:
+            send(connection, {"over": True})
+            return True
+        head, arrays = clip.message()
+        send(connection, head, arrays)
+        if clip.lost:
+            return False
+        if not request["windows"]:
+            return True
+
+
+def _clips(
+    request: dict[str, Any], encoders: dict[str, MediaEncoder], reading: Reading
+) -> Iterator[EncodedClip]:
+    from ezav.extraction.encode import encode_slots, encode_windows
+
+    path = Path(request["path"])
+    if request["windows"]:
+        yield from encode_windows(path, encoders, *request["windows"])
+    else:
+        yield encode_slots(path, encoders, reading)
+
+
+def _next(clips: Iterator[EncodedClip]) -> EncodedClip | None:
     try:
-        return encode_slots(Path(request["path"]), encoders, use_damaged, decoder).message()
+        return next(clips, None)
     except MemoryError:
-        head, arrays = EncodedClip(status=UNREADABLE, reason=OUT_OF_MEMORY).message()
-        return head | {"out_of_memory": True}, arrays
+        return EncodedClip(status=UNREADABLE, reason=OUT_OF_MEMORY, lost=True)
     except Exception as error:  # a decoder's surprise must not cost more than this clip
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return EncodedClip(status=UNREADABLE, reason=reason).message()
+        return EncodedClip(status=UNREADABLE, reason=reason, lost=True)
 
 
 if __name__ == "__main__":

@@ -15,23 +15,29 @@ from torch import Tensor
 
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.device import choose_device
+from ezav.encoders.base import Encoded
 from ezav.errors import EzavError
-from ezav.features.feature_set import FeatureSet
+from ezav.extraction.encode import encode_decoded
+from ezav.extraction.encoded import EncodedClip
+from ezav.extraction.reading import Limits
+from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.store import MODALITIES
 from ezav.media import Clip
 from ezav.recognizer.candidates import Candidates, all_classes, extend, named_classes
 from ezav.recognizer.card import model_card
-from ezav.recognizer.encoders import EncodedClip, RunEncoders, join
+from ezav.recognizer.encoders import RunEncoders
 from ezav.recognizer.explain import Explanation, explain
-from ezav.recognizer.folder import find, read, save
+from ezav.recognizer.find import find
+from ezav.recognizer.folder import read, save
 from ezav.recognizer.names import read_names
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.ranked import ranked
+from ezav.recognizer.reading import ClipReader
 from ezav.recognizer.trained import Trained
 from ezav.training.scoring import score_all
 
 Media = str | Path | Clip | EncodedClip
-"""A clip as a file, as decoded, or as encoded by `Recognizer.encoders`."""
+"""A clip as a file, as decoded, or as encoded by :meth:`Recognizer.encode`."""
 
 _FILES_AT_ONCE = 16
 _CLIPS_AT_ONCE = 1024
@@ -46,19 +52,27 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
 
     Attributes:
         trained: the run; `model`, `text`, `header`, `result` and `calibration` are parts of it.
-        encoders: media and names to the features of the run, loaded when first needed.
+        encoders: of the run, loaded when first needed.
+        reader: files to the features of the run, in worker processes that start when needed.
 
     Example:
         >>> Recognizer.load("no/such/run")
         Traceback (most recent call last):
-        ezav.errors.EzavError: no run at 'no/such/run'; ...
+        ezav.errors.NotFoundError: no run at 'no/such/run'; ...
     """
 
     # Not None while an instance is made: else the mixin copies the arguments, weights and all,
     # to write them as a config.
     _hub_mixin_config: dict[str, Any] | None = {}  # noqa: RUF012
 
-    def __init__(self, trained: Trained, import_code: bool = False, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        trained: Trained,
+        import_code: bool = False,
+        device: str = "cpu",
+        limits: Limits | None = None,
+        reader: ClipReader | None = None,
+    ) -> None:
         self.trained = trained
         self.model = trained.model
         self.text = trained.text
@@ -66,11 +80,19 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         self.result = trained.result
         self.calibration = trained.calibration
         self.encoders = RunEncoders(trained.header, trained.text, import_code, device)
+        self.reader = ClipReader(self.encoders, limits) if reader is None else reader
         self._hub_mixin_config = None
         self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
 
     @classmethod
-    def load(cls, run: str | Path, device: str = "cpu", import_code: bool = False) -> Recognizer:
+    def load(
+        cls,
+        run: str | Path,
+        device: str = "cpu",
+        import_code: bool = False,
+        limits: Limits | None = None,
+        reader: ClipReader | None = None,
+    ) -> Recognizer:
         """From a run folder, a folder that `save_pretrained` wrote, or a hub id "owner/name".
 
         Args:
@@ -79,6 +101,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             import_code: import the method and the encoders of one's own that the run names
                 (`docs/trust.md`). Without it a run of such a method is refused, and one with
                 such an encoder takes stored features only.
+            limits: time and memory that reading one file may cost.
+            reader: one that has been started for the run already.
 
         Raises:
             EzavError: there is none, it is damaged, or of another version.
@@ -86,7 +110,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             UnavailableError: no such device.
         """
         device = choose_device(device)
-        return cls(read(find(run), device, import_code), import_code, device)
+        trained = read(find(run), device, import_code)
+        return cls(trained, import_code, device, limits, reader)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -118,7 +143,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         """Rank class names for each clip.
 
         Args:
-            clips: a file or several, decoded clips, or stored features.
+            clips: a file or several, decoded clips, or stored features. Files are read in a
+                worker process: one that crashes it, or takes too long, costs that clip only.
             classes: exactly these candidates. Names that the run knows (in any case) keep their
                 trained class embedding and, if seen, lose gamma; others are new: their names
                 are encoded and extended to class embeddings. None: all classes of the run.
@@ -145,9 +171,51 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         found: list[Prediction] = []
         for start in range(0, len(media), _FILES_AT_ONCE):
             some = media[start : start + _FILES_AT_ONCE]
-            encoded = [self._encode(one) for one in some]
-            found += self._predict_encoded(encoded, candidates, top_k, explain is not False)
+            found += self._predict_encoded(
+                self.encode(some), candidates, top_k, explain is not False
+            )
         return found
+
+    def encode(self, clips: Sequence[Media]) -> list[EncodedClip]:
+        """The tokens of clips, in order; one without says why in its `error`.
+
+        Args:
+            clips: files, which are read in a worker process; decoded clips; encoded ones stay.
+
+        Raises:
+            EzavError: an encoder that is not available, or a decoded clip that was decoded for
+                other needs than the encoders'.
+        """
+        files = [clip for clip in clips if isinstance(clip, str | Path)]
+        read = iter(self.reader.encode(files) if files else ())
+        encoded: list[EncodedClip] = []
+        for clip in clips:
+            if isinstance(clip, Clip):
+                encoded.append(encode_decoded(clip, self.encoders.by_slot))
+            else:
+                encoded.append(clip if isinstance(clip, EncodedClip) else next(read))
+        return encoded
+
+    def features(self, clips: Sequence[EncodedClip]) -> FeatureSet:
+        """Encoded clips as features; their labels are all 0 and mean nothing.
+
+        Raises:
+            EzavError: the encoders gave other dimensions than the run was trained on.
+        """
+        audio, visual = self.header.dim("audio"), self.header.dim("visual")
+        found = FeatureSet(
+            audio=Ragged.from_clips([_tensors(clip.audio) for clip in clips], audio),
+            visual=Ragged.from_clips([_tensors(clip.visual) for clip in clips], visual),
+            labels=torch.zeros(len(clips), dtype=torch.long),
+            clips=tuple(str(clip.path) for clip in clips),
+            classes=("",),
+        )
+        _check_dims(found, {"audio": audio, "visual": visual})
+        return found
+
+    def close(self) -> None:
+        """End the worker processes; they start again when they are needed."""
+        self.reader.close()
 
     def candidates(
         self, classes: Sequence[str] | None = None, on_progress: OnNames | None = None
@@ -182,22 +250,18 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         scores = score_all(self.model.method, clips, self._vectors(candidates))
         return self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
 
-    def _encode(self, clip: Media) -> EncodedClip:
-        if isinstance(clip, EncodedClip):
-            return clip
-        return self.encoders.encode(clip if isinstance(clip, Clip) else self.encoders.read(clip))
-
     def _predict_encoded(
         self, clips: Sequence[EncodedClip], candidates: Candidates, top_k: int, explain: bool
     ) -> list[Prediction]:
         readable = [clip for clip in clips if not clip.error]
-        features = join(readable, self.header)
         durations = torch.tensor([clip.duration for clip in readable])
-        answers = iter(self._predict(features, durations, candidates, top_k, explain))
+        answers = iter(
+            self._predict(self.features(readable), durations, candidates, top_k, explain)
+        )
         return [
-            Prediction(clip=clip.path, error=clip.error)
+            Prediction(clip=str(clip.path), error=clip.error)
             if clip.error
-            else replace(next(answers), missing=clip.missing, warnings=clip.warnings)
+            else replace(next(answers), missing=clip.lacks(MODALITIES), warnings=clip.warnings)
             for clip in clips
         ]
 
@@ -291,16 +355,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             EzavError: they have other dimensions.
         """
         dims = self.model.method.dims
-        for modality, found, wanted in (
-            ("audio", clips.audio.dim, dims.audio),
-            ("visual", clips.visual.dim, dims.visual),
-        ):
-            if found != wanted:
-                raise EzavError(
-                    f"the stored {modality} features have {found} dimensions, the run was trained "
-                    f"on {wanted}",
-                    "extract them with the encoders of the run",
-                )
+        _check_dims(clips, {"audio": dims.audio, "visual": dims.visual})
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save(self.trained, save_directory)
@@ -312,6 +367,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         *,
         device: str = "cpu",
         import_code: bool = False,
+        limits: Limits | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
@@ -332,8 +388,24 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             local_files_only=local_files_only,
             token=token,
         )
-        return cls(read(folder, device, import_code), import_code, device)
+        return cls(read(folder, device, import_code), import_code, device, limits)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
         return model_card(self.trained)
+
+
+def _check_dims(clips: FeatureSet, wanted: dict[str, int]) -> None:
+    for modality, found in (("audio", clips.audio.dim), ("visual", clips.visual.dim)):
+        if found != wanted[modality]:
+            raise EzavError(
+                f"the {modality} features have {found} dimensions, the run was trained on "
+                f"{wanted[modality]}",
+                "extract them with the encoders of the run",
+            )
+
+
+def _tensors(tokens: Encoded | None) -> tuple[Tensor, Tensor] | None:
+    if tokens is None:
+        return None
+    return torch.from_numpy(tokens.values), torch.from_numpy(tokens.times)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from ezav.errors import EzavError
-from ezav.media import Clip, read_windows
+from ezav.extraction.encoded import EncodedClip
 from ezav.recognizer.candidates import Candidates
-from ezav.recognizer.encoders import EncodedClip, join
 from ezav.recognizer.events import Event, ScanSettings
 from ezav.recognizer.segment import Segmenter
 
@@ -49,7 +48,8 @@ def scan(
 
     Raises:
         EzavError: the file cannot be read or has nothing that the run reads, a bad list of
-            classes, an encoder that is missing.
+            classes, an encoder that is missing. Where the reading breaks off on the way (the file
+            crashed the decoder, or took too long) the events before that come first.
     """
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
@@ -173,7 +173,7 @@ def _moments(
     first, end = 0, 0.0  # number of the first waiting moment; seconds seen so far
     warned: set[str] = set()
     for clip, answer in _answers(recognizer, path, candidates, settings):
-        for warning in _warnings(clip):
+        for warning in (*clip.warnings, *clip.failed.values()):
             if on_warning is not None and warning not in warned:
                 on_warning(warning)
             warned.add(warning)
@@ -199,62 +199,51 @@ def _moments(
         first += 1
 
 
-def _warnings(window: Clip) -> tuple[str, ...]:
-    if window.truncated and not window.warnings:
-        return ("the recording is shorter than the file says it is",)
-    return window.warnings
-
-
 def _answers(
     recognizer: Recognizer, path: str | Path, candidates: Candidates, settings: ScanSettings
-) -> Iterator[tuple[Clip, tuple[Tensor, ...] | None]]:
+) -> Iterator[tuple[EncodedClip, tuple[Tensor, ...] | None]]:
     """Each window with its probabilities of states, of candidates, and scores; None: nothing."""
-    encoders = recognizer.encoders
-    windows = read_windows(
-        path,
-        settings.window,
-        settings.hop,
-        video=encoders.visual.card.needs.frame_spec,
-        audio=encoders.audio.card.needs.sample_rate,
-    )
-    clips: list[Clip] = []
-    encoded: list[EncodedClip] = []
-    answered, why = False, ""
-    for clip in windows:
-        encoded.append(encoders.encode(clip))
-        lacking = _lacks(recognizer, encoded[-1])
+    windows: list[EncodedClip] = []
+    answered, why, end = False, "", 0.0
+    for clip in recognizer.reader.windows(path, settings.window, settings.hop):
+        if clip.lost and answered:
+            yield from _answer(recognizer, windows, candidates, settings.reject)
+            raise EzavError(f"'{path}' was scanned to {end:.1f} s only: {clip.reason}")
+        lacking = _lacks(recognizer, clip)
         answered, why = answered or not lacking, why or lacking
-        clips.append(replace(clip, video={}, audio={}))  # the pictures and sound may go
-        if len(clips) >= _WINDOWS_AT_ONCE:
-            yield from zip(clips, _answer(recognizer, encoded, candidates, settings.reject))
-            clips, encoded = [], []
-    yield from zip(clips, _answer(recognizer, encoded, candidates, settings.reject))
+        end = clip.start + clip.duration
+        windows.append(clip)
+        if len(windows) >= _WINDOWS_AT_ONCE:
+            yield from _answer(recognizer, windows, candidates, settings.reject)
+            windows = []
+    yield from _answer(recognizer, windows, candidates, settings.reject)
     if not answered:
         raise EzavError(f"cannot scan '{path}': {why}", "give another recording")
 
 
 def _lacks(recognizer: Recognizer, window: EncodedClip) -> str:
     """Why there is no answer for a window; empty where there is one."""
-    if any(getattr(window, modality) is not None for modality in recognizer.reads):
+    if window.error:
+        return window.error
+    if any(modality in window.tokens for modality in recognizer.reads):
         return ""
-    alone = f"the run reads {recognizer.reads[0]} features only, and the recording has none"
-    return window.error or alone
+    return f"the run reads {recognizer.reads[0]} features only, and the recording has none"
 
 
 def _answer(
-    recognizer: Recognizer, encoded: list[EncodedClip], candidates: Candidates, reject: bool
-) -> Iterator[tuple[Tensor, ...] | None]:
-    readable = [one for one in encoded if not _lacks(recognizer, one)]
+    recognizer: Recognizer, windows: list[EncodedClip], candidates: Candidates, reject: bool
+) -> Iterator[tuple[EncodedClip, tuple[Tensor, ...] | None]]:
+    readable = [one for one in windows if not _lacks(recognizer, one)]
     if not readable:
-        yield from (None for _ in encoded)
+        yield from ((one, None) for one in windows)
         return
     calibration = recognizer.calibration
-    stacked = recognizer.score(join(readable, recognizer.header), candidates)
+    stacked = recognizer.score(recognizer.features(readable), candidates)
     probabilities = calibration.probabilities(stacked)
     states = probabilities
     if reject:
         none = torch.full_like(stacked[:, :1], calibration.reject_threshold_)
         states = calibration.probabilities(torch.cat([stacked, none], dim=1))
     answers = zip(states, probabilities, stacked)
-    for one in encoded:
-        yield None if _lacks(recognizer, one) else next(answers)
+    for one in windows:
+        yield one, None if _lacks(recognizer, one) else next(answers)

@@ -70,7 +70,7 @@ class Segmenter:
         assert self._best is not None
         states = torch.arange(len(self._best))
         for number in range(len(self._back), 0, -1):
-            states = self._back[number - 1].long()[states].unique()
+            states = torch.unique(self._back[number - 1].long()[states])
             if len(states) == 1:
                 # One ancestor at moment number - 1: all before it is decided, too.
                 yield from self._give(self._trace(int(states), number - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from ezav.errors import EzavError
@@ -50,7 +51,7 @@ class Answers:
             found = self.recognizer.predict(looked.encoded, classes, top_k=_SHOWN)[0]
         if found.error:
             raise EzavError(f"this file cannot be read: {found.error}")
-        return found, looked
+        return replace(found, clip=""), looked  # where uploads are kept is told to nobody
 
     def classes(self, names: str) -> list[str] | None:
         """The names of a text, one a line; None for an empty text.

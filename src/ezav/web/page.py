@@ -148,7 +148,8 @@ def build(
         reset.click(lambda: every, None, [names], api_visibility="private", queue=False)
         page.unload(ended)
     tell_what_is_read(page)
-    return page
+    made: gr.Blocks = page
+    return made
 
 
 def tell_what_is_read(page: gr.Blocks) -> None:

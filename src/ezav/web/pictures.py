@@ -53,7 +53,7 @@ def spectrogram(sound: Waveform, duration: float) -> NDArray[np.float64]:
     whole = np.zeros((_WIDTH, _BANDS))
     whole[: len(loud)] = loud
     rows = np.linspace(_BANDS - 1, 0, _HEIGHT).round().astype(int)
-    return whole.T[rows]
+    return np.asarray(whole.T[rows])
 
 
 def _colours(values: NDArray[np.float64]) -> NDArray[np.uint8]:

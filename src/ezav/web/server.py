@@ -87,7 +87,7 @@ def serving(
         except (OSError, UnicodeError) as error:
             raise EzavError(
                 f"cannot serve on {settings.host}:{settings.port}: {error}",
-                "choose another --port, or 0 for a free one",
+                "choose another `port`, or `port=0` for a free one",
             ) from error
         stack.callback(page.close, verbose=False)
         uploads.keep_what_is_there()

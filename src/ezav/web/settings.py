@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ezav.errors import EzavError
+from ezav.extraction.reading import Limits
 
 _FORM = 64 * 1024
 """Bytes of a request beside the file or the names."""
@@ -63,6 +64,11 @@ class WebSettings:
             )
         if not 0 <= self.port < 65_536:
             raise EzavError(f"port {self.port} does not exist", "give 0 (any free one) to 65535")
+
+    @property
+    def limits(self) -> Limits:
+        """What reading one clip may cost."""
+        return Limits(self.time_limit, self.memory_limit)
 
     @property
     def max_letters(self) -> int:

@@ -1,0 +1,76 @@
+"""How an extraction is done: what the function `extract` and the command `ezav extract` share."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from ezav.errors import EzavError
+from ezav.extraction.reading import Reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractSettings(Reading):
+    """How clips are split, encoded and stored; `seconds`, `memory`, `use_damaged` and `decoder`
+    say how a file is read (:class:`ezav.extraction.Reading`).
+
+    Raises:
+        EzavError: a value that makes no sense.
+
+    Example:
+        >>> ExtractSettings(workers=4).with_(workers=2, retry=True).workers
+        2
+    """
+
+    unseen: tuple[str, ...] | None = None
+    """Classes never to be trained on; by default a seeded draw takes a quarter of the classes,
+    unless the manifest has splits."""
+    seed: int = 0
+    """Of the drawn splits."""
+    device: str = "cpu"
+    """Where neural encoders run: cpu (in the workers, one clip at a time), or cuda (in the calling
+    process, in batches)."""
+    workers: int | None = None
+    """Processes that decode and encode; by default one for each CPU. On Ray: of each actor, by
+    default 1."""
+    engine: Literal["local", "ray"] = "local"
+    """Where: the processes of this machine, or a Ray cluster (pip install 'ezav[cluster]')."""
+    ray_address: str | None = None
+    """The Ray cluster, as 'auto' or host:port; by default one is started on this machine."""
+    gpus: float = 0
+    """GPUs of each Ray actor."""
+    shard: str | None = None
+    """i/n: only the i-th of n parts (1/n to n/n), for job arrays. Once the parts are done, the same
+    without it puts them together."""
+    half: bool = False
+    """Store features in half precision (float16): half the disk, three digits."""
+    retry: bool = False
+    """Try again the clips that could not be read earlier."""
+    allow_outside: bool = False
+    """Accept manifest paths that are absolute or lead out of the manifest's folder."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What of this changes the features, as the store's header says it."""
+        return ["float16"] * self.half + ["torchcodec"] * (self.decoder == "torchcodec")
+
+    def with_(self, **changes: Any) -> ExtractSettings:
+        """The settings with some of them changed.
+
+        Raises:
+            EzavError: there is no such setting.
+
+        Example:
+            >>> ExtractSettings().with_(retri=True)
+            Traceback (most recent call last):
+            ...
+            ezav.errors.EzavError: extraction has no setting 'retri'; did you mean `retry`?
+        """
+        known = [one.name for one in fields(self)]
+        for name in changes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
+                raise EzavError(f"extraction has no setting '{name}'", hint)
+        return replace(self, **changes)
