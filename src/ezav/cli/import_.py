@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
 from ezav.cli.common import Command, output, progress
 
+if TYPE_CHECKING:
+    from ezav.features.importers.importer import ImportReport
+
 
 @dataclass(kw_only=True)
 class _Import(Command):
-    root: tyro.conf.Positional[Path]
+    root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """The data set's folder, with `class-split/` and `features/`."""
     dataset: Literal["ucf", "vggsound", "activitynet"]
     """Which benchmark it is."""
@@ -43,11 +46,11 @@ class _Import(Command):
 
     layout: ClassVar[Literal["avca", "tcaf", "clipclap"]]
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> ImportReport:
         from ezav.features.importers import import_features
 
         with progress.status("reading") as status:
-            report = import_features(
+            return import_features(
                 self.layout,
                 self.root,
                 self.out,
@@ -61,29 +64,26 @@ class _Import(Command):
                 simulated=self.simulated,
                 progress=lambda split, clips: status.update(f"{split}: {clips:,} clips"),
             )
-        return report.as_dict()
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: ImportReport) -> None:
         from rich.table import Table
 
         output.print(
-            f"{result['dataset']} ({result['setting']}) from {result['source']}\n"
-            f"  -> {result['store']}, text embeddings "
-            + ("by name" if result["text_alignment"] == "by_name" else "in the PUBLISHED order")
+            f"{result.dataset} ({result.setting}) from {result.source}\n"
+            f"  -> {result.store}, text embeddings "
+            + ("by name" if result.text_alignment == "by_name" else "in the PUBLISHED order")
         )
         table = Table("split", "classes", "clips", "wrong text in published order")
-        wrong = {
-            row["split"]: f"{row['wrong']} of {row['classes']}" for row in result["misassigned"]
-        }
-        for split, clips in result["clips"].items():
-            table.add_row(split, f"{result['classes'][split]}", f"{clips:,}", wrong[split])
-        table.add_row("all of the data set", "", f"{sum(result['clips'].values()):,}", wrong["all"])
+        wrong = {row.split: f"{row.wrong} of {row.classes}" for row in result.misassigned}
+        for split, clips in result.clips.items():
+            table.add_row(split, f"{result.classes[split]}", f"{clips:,}", wrong[split])
+        table.add_row("all of the data set", "", f"{sum(result.clips.values()):,}", wrong["all"])
         output.print(table)
-        for name, clips in sorted(result["left_out"].items()):
+        for name, clips in sorted(result.left_out.items()):
             output.print(f"left out: {clips:,} clips of '{name}', a class outside the setting")
-        for spelling, name in sorted(result["variants"].items()):
+        for spelling, name in sorted(result.variants.items()):
             output.print(f"spelling: '{spelling}' is taken for '{name}'")
-        for note in result["notes"]:
+        for note in result.notes:
             output.print(f"note: {note}")
 
 

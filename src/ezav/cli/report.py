@@ -9,17 +9,64 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.text import Text
 
 from ezav.cli.common import Command, output, progress
 
+if TYPE_CHECKING:
+    from ezav.protocol.result import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRow:
+    """One row of the headline table: the runs of one label on one store.
+
+    Attributes:
+        label, kind: what the table calls it, and "trained", "frozen" or "shuffled".
+        dataset, setting, text_alignment, simulated, store_fingerprint: what it may be compared in.
+        seeds: of the runs.
+        mean, sd: S, U, HM, ZSL and AUSUC over seeds, as fractions; no sd with one seed.
+        chance: what a guess reaches that ignores the clip.
+    """
+
+    label: str
+    kind: str
+    dataset: str
+    setting: str
+    text_alignment: str
+    simulated: bool
+    store_fingerprint: str
+    seeds: tuple[int, ...]
+    mean: dict[str, float]
+    sd: dict[str, float] | None
+    chance: Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportResult:
+    """The page that was written, and its headline table.
+
+    Attributes:
+        report: the HTML file.
+        figures: the folder of the figures, where one was asked for.
+        runs: the run folders, in the order of the table.
+        rows: of the headline table.
+        notes: what must not be overlooked.
+    """
+
+    report: Path
+    figures: Path | None
+    runs: tuple[Path, ...]
+    rows: tuple[ReportRow, ...]
+    notes: tuple[str, ...]
+
 
 @dataclass(kw_only=True)
 class ReportCommand(Command):
-    runs: tyro.conf.Positional[tuple[Path, ...]] = ()
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
     """Run folders as 'ezav run' writes them, or folders of run folders."""
     out: Path = Path("report.html")
     """The HTML file to write."""
@@ -30,7 +77,7 @@ class ReportCommand(Command):
     videos: Path | None = None
     """The folder of the videos: frames and spectrograms of mistakes come from there."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> ReportResult:
         from ezav.protocol.run_folder import read_result
         from ezav.reports.report import write_report
         from ezav.reports.runs import find_runs
@@ -46,34 +93,33 @@ class ReportCommand(Command):
                 videos=self.videos,
                 on_progress=lambda step: status.update(Text(f"drawing: {step}")),
             )
-        results = [read_result(folder) for folder in folders]
-        self._rows = summary_rows(results)
-        return {
-            "report": str(out),
-            "figures": None if self.figures is None else str(self.figures),
-            "runs": [str(folder) for folder in folders],
-            "rows": [
-                {
-                    "label": row.label,
-                    "kind": row.kind,
+        self._rows = summary_rows([read_result(folder) for folder in folders])
+        return ReportResult(
+            report=out,
+            figures=self.figures,
+            runs=tuple(folders),
+            rows=tuple(
+                ReportRow(
+                    label=row.label,
+                    kind=row.kind,
                     **row.where._asdict(),
-                    "seeds": row.seeds,
-                    "mean": row.mean,
-                    "sd": row.sd,
-                    "chance": row.chance.model_dump(),
-                }
+                    seeds=row.seeds,
+                    mean=row.mean,
+                    sd=row.sd,
+                    chance=row.chance,
+                )
                 for row in self._rows
-            ],
-            "notes": notes(self._rows),
-        }
+            ),
+            notes=tuple(notes(self._rows)),
+        )
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: ReportResult) -> None:
         from ezav.reports.tables import rich_table
 
         output.print(rich_table(self._rows))
-        output.print(f"report: {result['report']}")
-        if result["figures"]:
-            output.print(f"figures: {result['figures']}")
+        output.print(f"report: {result.report}")
+        if result.figures:
+            output.print(f"figures: {result.figures}")
 
 
 CLI = ReportCommand
