@@ -7,9 +7,9 @@ on random inputs, and on real ones where clips are given; a difference above 1e-
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
@@ -22,6 +22,11 @@ from ezav.cli.common import (
     read_classes,
 )
 from ezav.errors import EzavError
+
+if TYPE_CHECKING:
+    from ezav.export import Exported
+    from ezav.features.feature_set import FeatureSet
+    from ezav.recognizer import Recognizer
 
 
 @dataclass(kw_only=True)
@@ -42,20 +47,15 @@ class ExportCommand(Command):
     """A feature store to compare on (its test clips), instead of --clips."""
     import_code: Importing = False
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Exported:
         from ezav.export import export
 
         recognizer = load_recognizer(self.run_folder, import_code=self.import_code)
         classes = read_classes(self.classes, self.class_file)
         with progress.status("exporting (about a minute)"):
-            made = export(recognizer, self.out, classes, self._real_inputs(recognizer))
-        return {
-            "folder": str(made.folder),
-            "files": list(made.files),
-            "parity": [asdict(one) for one in made.parity],
-        }
+            return export(recognizer, self.out, classes, self._real_inputs(recognizer))
 
-    def _real_inputs(self, recognizer: Any) -> Any:
+    def _real_inputs(self, recognizer: Recognizer) -> FeatureSet | None:
         from ezav.features.store import FeatureStore
 
         if self.clips and self.store is not None:
@@ -70,14 +70,14 @@ class ExportCommand(Command):
                 raise EzavError(f"'{one.path}' cannot be read: {one.error}", "give other --clips")
         return recognizer.features(encoded)
 
-    def show(self, result: dict[str, Any]) -> None:
-        for one in result["parity"]:
+    def show(self, result: Exported) -> None:
+        for one in result.parity:
             output.print(
-                f"{one['runtime']}: largest difference from torch {one['scores']:.1e} in scores, "
-                f"{one['probabilities']:.1e} in probabilities ({one['inputs']} batches)"
+                f"{one.runtime}: largest difference from torch {one.scores:.1e} in scores, "
+                f"{one.probabilities:.1e} in probabilities ({one.inputs} batches)"
             )
-        output.print(f"written to {result['folder']}: {', '.join(result['files'])}")
-        example = shlex.quote(f"{result['folder']}/example.py")
+        output.print(f"written to {result.folder}: {', '.join(result.files)}")
+        example = shlex.quote(f"{result.folder}/example.py")
         output.print(f"\n  python {example}      ranks names with ONNX Runtime alone")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.export.graph import INPUTS, OUTPUTS, Graph, Inputs
 from ezav.export.parity import SHAPES, Parity, compare, random_batch, real_batches
 from ezav.features.feature_set import FeatureSet
@@ -69,7 +69,9 @@ def export(
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise EzavError(f"'{folder}' exists already", "choose another --out, or remove it first")
+        raise RefusedError(
+            f"'{folder}' exists already", "choose another `folder`, or remove it first"
+        )
     _check_packages()
     if clips is not None:
         recognizer.check_dims(clips)
@@ -237,7 +239,8 @@ def _check_packages() -> None:
 
     for name in ("onnx", "onnxruntime", "onnxscript"):
         if importlib.util.find_spec(name) is None:
-            raise EzavError(f"export needs the package '{name}'", "pip install 'ezav[export]'")
+            hint = "pip install 'ezav[export]'"
+            raise UnavailableError(f"export needs the package '{name}'", hint)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -195,7 +197,8 @@ def _place_names(
     colours: dict[int, str],
 ) -> int:
     """Write each name at or near its anchor without overlap; the number of names left out."""
-    renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()
+    canvas: Any = FigureCanvasAgg(axes.get_figure(root=True))  # its renderer is untyped
+    renderer = canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     taken: list[Bbox] = []
     left_out = 0
