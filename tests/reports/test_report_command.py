@@ -53,7 +53,7 @@ def test_a_run_that_a_kill_left_half_written_is_passed_over(tmp_path: Path) -> N
 
 
 def test_without_runs_it_says_how() -> None:
-    with pytest.raises(EzavError, match=r"ezav report RUN"):
+    with pytest.raises(EzavError, match=r"name one or more run folders"):
         call()
 
 

@@ -88,17 +88,27 @@ def export(
         compare("ONNX Runtime", graph, run_onnx, random + real),
         compare("torch.export", graph, _reload(program), random + real),
     )
-    clip = real[-1] if real else random[2]
-    texts = {
-        CLASSES: json.dumps(_classes(candidates), indent=2, ensure_ascii=False) + "\n",
-        EXAMPLE: (Path(__file__).parent / "example_without_torch.py").read_text(encoding="utf-8"),
-        RECORD: json.dumps(_record(recognizer, parity, bool(real)), indent=2, allow_nan=False)
-        + "\n",
-    }
-    with atomic_path(folder / ONNX) as path:
-        path.write_bytes(onnx)
-    with atomic_path(folder / PROGRAM) as path:
-        path.write_bytes(program)
+    _write(
+        folder,
+        {ONNX: onnx, PROGRAM: program},
+        {
+            CLASSES: json.dumps(_classes(candidates), indent=2, ensure_ascii=False) + "\n",
+            EXAMPLE: _example(),
+            RECORD: json.dumps(_record(recognizer, parity, bool(real)), indent=2, allow_nan=False)
+            + "\n",
+        },
+        vectors,
+        real[-1] if real else random[2],
+    )
+    return Exported(folder=folder, files=FILES, parity=parity)
+
+
+def _write(
+    folder: Path, graphs: dict[str, bytes], texts: dict[str, str], vectors: Tensor, clip: Inputs
+) -> None:
+    for name, graph in graphs.items():
+        with atomic_path(folder / name) as path:
+            path.write_bytes(graph)
     with atomic_path(folder / EMBEDDINGS) as path, path.open("wb") as file:
         np.save(file, vectors.numpy(), allow_pickle=False)
     with atomic_path(folder / CLIP) as path, path.open("wb") as file:
@@ -106,7 +116,10 @@ def export(
         np.savez(file, allow_pickle=False, **first)
     for name, text in texts.items():
         write_text(folder / name, text)
-    return Exported(folder=folder, files=FILES, parity=parity)
+
+
+def _example() -> str:
+    return (Path(__file__).parent / "example_without_torch.py").read_text(encoding="utf-8")
 
 
 def _program(graph: Graph, example: Inputs, method: str) -> Any:

@@ -60,7 +60,7 @@ def write_report(
     Example:
         >>> write_report([], "report.html")
         Traceback (most recent call last):
-        ezav.errors.EzavError: no run given; name one or more run folders: ezav report RUN...
+        ezav.errors.EzavError: no run given; name one or more run folders in `runs`
     """
     out = Path(out)
     if out.is_dir():
@@ -69,25 +69,10 @@ def write_report(
     results = [run.result for run in read]
     media = MediaFiles.open(store, videos, {result.store_fingerprint for result in results})
     rows = summary_rows(results)
-    sections = []
-    for number, table in enumerate(by_comparison(rows), start=1):
-        where = table[0].where
-        inside = [run for run in read if comparable(run.result) == where]
-        groups = label_runs(inside)
-        on_progress(where.title)
-        sections.append(
-            Section(
-                title=_title(where, rows),
-                key=f"s{number}",
-                rows=table,
-                panels=_Panels(groups, media.finder(where.store_fingerprint), on_progress).draw(
-                    comparison(table, published_for(groups))
-                ),
-                protocol=protocol_of(groups),
-                runs=run_table(groups),
-                facts=facts_of(groups),
-            )
-        )
+    sections: list[Section] = []
+    for table in by_comparison(rows):
+        on_progress(table[0].where.title)
+        sections.append(_section(f"s{len(sections) + 1}", table, rows, read, media, on_progress))
     names = list(dict.fromkeys(row.dataset for row in rows))
     page = render(
         title=f"Audio-visual zero-shot recognition: {', '.join(names)}",
@@ -99,6 +84,29 @@ def write_report(
         _write_figures(Path(figures), sections)
     write_text(out, page)
     return out
+
+
+def _section(
+    key: str,
+    table: Sequence[SummaryRow],
+    rows: Sequence[SummaryRow],
+    read: Sequence[Run],
+    media: MediaFiles,
+    on_progress: OnProgress,
+) -> Section:
+    """What is said of the runs of one table; `rows` are those of all tables."""
+    where = table[0].where
+    groups = label_runs([run for run in read if comparable(run.result) == where])
+    panels = _Panels(groups, media.finder(where.store_fingerprint), on_progress)
+    return Section(
+        title=_title(where, rows),
+        key=key,
+        rows=table,
+        panels=panels.draw(comparison(table, published_for(groups))),
+        protocol=protocol_of(groups),
+        runs=run_table(groups),
+        facts=facts_of(groups),
+    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 from ezav.metrics import calibrated_predictions
 from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.measure import metrics_of
@@ -29,7 +29,8 @@ class Run:
     """One run folder; files other than the result are read when they are asked for.
 
     Raises:
-        EzavError: (on reading) a file is missing, damaged, or does not belong to the result.
+        NotFoundError: (on reading) a file is missing.
+        DamagedError: a file cannot be read, or does not belong to the result.
     """
 
     folder: Path
@@ -49,7 +50,7 @@ class Run:
         for name in METRICS:
             mine, theirs = getattr(again, name), getattr(said, name)
             if not abs(mine - theirs) <= _AGREEMENT:
-                raise EzavError(
+                raise DamagedError(
                     f"'{path}' gives {name} {mine:.4f}, but result.json beside it says "
                     f"{theirs:.4f}",
                     "the folder holds files of two runs: run it again",
@@ -78,7 +79,7 @@ class Run:
         try:
             return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
         except (OSError, ValueError) as error:
-            raise EzavError(f"cannot read '{path}': {error}", "run it again") from error
+            raise DamagedError(f"cannot read '{path}': {error}", "run it again") from error
 
     @cached_property
     def header(self) -> dict[str, Any]:
@@ -87,7 +88,7 @@ class Run:
         try:
             header = json.loads(path.read_bytes()) if path.is_file() else {}
         except (OSError, ValueError) as error:
-            raise EzavError(f"cannot read '{path}': {error}", "run it again") from error
+            raise DamagedError(f"cannot read '{path}': {error}", "run it again") from error
         return header if isinstance(header, dict) else {}
 
 
@@ -143,7 +144,7 @@ def find_runs(paths: Iterable[str | Path]) -> list[Path]:
             read_result(path)
         found += [folder for folder in inside if folder not in found]
     if not found:
-        raise EzavError("no run given", "name one or more run folders: ezav report RUN...")
+        raise EzavError("no run given", "name one or more run folders in `runs`")
     return found
 
 

@@ -324,6 +324,7 @@ def test_the_command_reports_what_it_did(
 ) -> None:
     import tyro
 
+    from ezav.cli.as_json import json_text
     from ezav.cli.import_ import CLI
 
     root = small("avca", extra=["BandMarching"])
@@ -331,7 +332,7 @@ def test_the_command_reports_what_it_did(
     words = ["avca", str(root), "--dataset", "ucf", "--out", str(store)]
     command: Any = tyro.cli(CLI, args=[*words, "--text-alignment", "published"])
     result = command.run()
-    assert json.loads(json.dumps(result))["clips"]["test_unseen"] == 4
+    assert json.loads(json_text(result, 0))["clips"]["test_unseen"] == 4
     command.show(result)
     shown = " ".join(capsys.readouterr().out.split())
     assert "PUBLISHED order" in shown

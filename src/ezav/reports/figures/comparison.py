@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ezav.recipes.published import PublishedResult
@@ -35,8 +36,36 @@ def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
 
     Published rows of another text alignment get no bar: they stand in the table below.
     """
-    first, published = rows[0], found.beside
-    count = len(rows) + len(published)
+    first, everything = rows[0], [*found.beside, *found.apart]
+    alt = "Bar chart of HM: " + "; ".join(f"{row.label} {row.cell('HM')}" for row in rows)
+    seeds = max(len(row.seeds) for row in rows)
+    spread = "mean and standard deviation over seeds" if seeds > 1 else "one seed"
+    caption = f"Test HM of the runs of this report on {first.where.title} ({spread})."
+    if found.beside:
+        caption += (
+            " Hatched: published numbers of the same data set and setting, not measured here; "
+            "a question mark where the paper's text alignment is unknown."
+        )
+    if found.apart:
+        caption += (
+            " The other published numbers were made with another text alignment (see the table) "
+            "and are not comparable bar by bar."
+        )
+    return Panel(
+        key="comparison",
+        title="Comparison by harmonic mean",
+        caption=caption,
+        pictures=(Picture("comparison", _bars(rows, found.beside), alt),),
+        csv={"comparison": _csv(rows, everything)},
+        half=True,
+        table=_table(everything),
+        table_title="Published numbers of this data set and setting (%), not measured here",
+        folded=True,
+    )
+
+
+def _bars(rows: Sequence[SummaryRow], published: Sequence[PublishedResult]) -> Figure:
+    first, count = rows[0], len(rows) + len(published)
     figure = new_figure(COLUMN, 1.25 + 0.33 * count, first.where.simulated)
     axes = figure.subplots()
     places = range(count)
@@ -69,33 +98,7 @@ def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
         handles.append(hatched)
     handles += axes.plot([], [], color=BLACK, ls=":", label="chance")
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
-
-    seeds = max(len(row.seeds) for row in rows)
-    spread = "mean and standard deviation over seeds" if seeds > 1 else "one seed"
-    caption = f"Test HM of the runs of this report on {first.where.title} ({spread})."
-    if published:
-        caption += (
-            " Hatched: published numbers of the same data set and setting, not measured here; "
-            "a question mark where the paper's text alignment is unknown."
-        )
-    if found.apart:
-        caption += (
-            " The other published numbers were made with another text alignment (see the table) "
-            "and are not comparable bar by bar."
-        )
-    alt = "Bar chart of HM: " + "; ".join(f"{row.label} {row.cell('HM')}" for row in rows)
-    everything = [*published, *found.apart]
-    return Panel(
-        key="comparison",
-        title="Comparison by harmonic mean",
-        caption=caption,
-        pictures=(Picture("comparison", figure, alt),),
-        csv={"comparison": _csv(rows, everything)},
-        half=True,
-        table=_table(everything),
-        table_title="Published numbers of this data set and setting (%), not measured here",
-        folded=True,
-    )
+    return figure
 
 
 def _csv(rows: Sequence[SummaryRow], published: Sequence[PublishedResult]) -> str:

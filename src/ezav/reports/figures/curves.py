@@ -36,25 +36,9 @@ def seen_unseen_curves(groups: Sequence[LabelledRuns]) -> Panel:
     limit_s = limit_u = 0.0
     table: list[list[object]] = [["label", "seed", "chosen", "gamma_from", "S", "U", "HM"]]
     for number, group in enumerate(shown):
-        colour, dash = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
         for place, run in enumerate(group.runs):
-            curve = run.test.curve()
-            s, u = 100 * curve.S.numpy(), 100 * curve.U.numpy()
-            label = display_name(group.label, 34) if place == 0 else None
-            width, alpha = (1.8, 1.0) if place == 0 else (0.8, 0.45)
-            axes.plot(s, u, color=colour, ls=dash, lw=width, alpha=alpha, label=label)
-            metrics = run.result.metrics
-            axes.plot(
-                100 * metrics.S,
-                100 * metrics.U,
-                "o",
-                color=colour,
-                ms=7 if place == 0 else 4,
-                mec="white",
-                alpha=max(alpha, 0.7),
-                zorder=5,
-            )
-            limit_s, limit_u = max(limit_s, s.max()), max(limit_u, u.max())
+            s, u = _line(axes, number, group.label if place == 0 else None, run)
+            limit_s, limit_u = max(limit_s, s), max(limit_u, u)
             table += _rows(group.label, run)
     seen, unseen = (len(result.candidates[side]) for side in ("seen", "unseen"))
     axes.plot([0, 100 / seen], [100 / unseen, 0], color=BLACK, ls=":", lw=1.5, label="chance")
@@ -87,6 +71,27 @@ def seen_unseen_curves(groups: Sequence[LabelledRuns]) -> Panel:
         csv={"seen-unseen": to_csv(table)},
         half=True,
     )
+
+
+def _line(axes: Axes, number: int, label: str | None, run: Run) -> tuple[float, float]:
+    """One seed's curve and its chosen point, bold where it has a label; how far S and U go."""
+    colour, dash = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+    curve, metrics = run.test.curve(), run.result.metrics
+    s, u = 100 * curve.S.numpy(), 100 * curve.U.numpy()
+    width, alpha, size = (0.8, 0.45, 4) if label is None else (1.8, 1.0, 7)
+    name = None if label is None else display_name(label, 34)
+    axes.plot(s, u, color=colour, ls=dash, lw=width, alpha=alpha, label=name)
+    axes.plot(
+        100 * metrics.S,
+        100 * metrics.U,
+        "o",
+        color=colour,
+        ms=size,
+        mec="white",
+        alpha=max(alpha, 0.7),
+        zorder=5,
+    )
+    return float(s.max()), float(u.max())
 
 
 def _equal_hm(axes: Axes, limit_s: float, limit_u: float) -> None:
