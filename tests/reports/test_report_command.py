@@ -18,7 +18,7 @@ from tests.reports.fake_runs import write_run
 from tests.waiting import MINUTES
 
 
-def call(*arguments: str) -> tuple[command.ReportCommand, dict[str, Any]]:
+def call(*arguments: str) -> tuple[command.ReportCommand, command.ReportResult]:
     parsed = tyro.cli(command.CLI, args=list(arguments))
     return parsed, parsed.run()
 
@@ -30,11 +30,11 @@ def test_the_command_writes_the_page_and_returns_the_rows(
     out = tmp_path / "new/page.html"
     parsed, result = call(str(tmp_path / "runs"), "--out", str(out))
     assert out.read_text().startswith("<!doctype html>")
-    assert result["report"] == str(out)
-    assert len(result["runs"]) == 2
-    (row,) = result["rows"]
-    assert row["mean"]["HM"] == pytest.approx(sum(r.metrics.HM for r in results) / 2)
-    assert row["dataset"] == "toy"
+    assert result.report == out
+    assert len(result.runs) == 2
+    (row,) = result.rows
+    assert row.mean["HM"] == pytest.approx(sum(r.metrics.HM for r in results) / 2)
+    assert row.dataset == "toy"
     printed = Console(file=io.StringIO(), width=80)
     monkeypatch.setattr(command, "output", printed)
     parsed.show(result)
@@ -49,7 +49,7 @@ def test_a_run_that_a_kill_left_half_written_is_passed_over(tmp_path: Path) -> N
     half.mkdir()
     shutil.copy(tmp_path / "runs/seed-0/result.json", half)
     _, result = call(str(tmp_path / "runs"), "--out", str(tmp_path / "page.html"))
-    assert [Path(run).name for run in result["runs"]] == ["seed-0"]
+    assert [run.name for run in result.runs] == ["seed-0"]
 
 
 def test_without_runs_it_says_how() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from ezav.benchmarks.runner import Job
 from ezav.benchmarks.switches import Switch, switches
 from ezav.errors import EzavError, NotFoundError
+from ezav.features.simulated import simulated_banner
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
 from ezav.protocol.two_stage import TwoStageProtocol
@@ -257,7 +258,7 @@ def _markdown(rows: Sequence[RowResult], first: RunResult, store: FeatureStore) 
     header = store.header
     lines = [f"# Ablations: {header.dataset} · {header.setting}", ""]
     if header.simulated:
-        lines += ["**SIMULATED DATA: random features, nothing here says how good a method is.**"]
+        lines += [f"**{simulated_banner()}**"]
         lines += [""]
     seeds = rows[0].seeds
     lines += [

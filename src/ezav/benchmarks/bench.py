@@ -11,6 +11,7 @@ from typing import Any
 from ezav.benchmarks.runner import Job
 from ezav.errors import EzavError, NotFoundError
 from ezav.features.begin import HEADER_FILE
+from ezav.features.simulated import simulated_banner
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
 from ezav.recipes.frozen import frozen_weight
@@ -110,7 +111,7 @@ def write_tables(results: Sequence[RunResult], store: FeatureStore, out: Path) -
         pa.csv.write_csv(table, path)
     text = [f"# {store.header.dataset} · {store.header.setting}", "", _counts(store), ""]
     if store.header.simulated:
-        text += ["**SIMULATED DATA: random features, nothing here says how good a method is.**", ""]
+        text += [f"**{simulated_banner()}**", ""]
     text += [markdown_table(summary_rows(results)), ""]
     text += _published_markdown(published_rows(store), store.header.setting)
     write_text(out / "results.md", "\n".join(text))
