@@ -83,7 +83,7 @@ def test_the_page_fits_a_phone_and_a_desktop(tmp_path: Path, browser: Any) -> No
         page.on("console", lambda message: problems.append(message.text))  # noqa: B023
         page.on("pageerror", lambda error: problems.append(str(error)))  # noqa: B023
         page.on("request", lambda request: problems.append(request.url))  # noqa: B023
-        page.goto(Path(page_file["report"]).as_uri())
+        page.goto(Path(page_file.report).as_uri())
         page.wait_for_load_state()
         assert [p for p in problems if not p.startswith(("file:", "data:"))] == []
         size = "document.documentElement"
