@@ -69,21 +69,14 @@ def merge_stores(
         ...     merge_stores(parts, f"{folder}/both", whole=False).splits["train"]
         2
     """
-    if not stores:
-        raise EzavError("no store to merge", "name at least one")
-    if Path(out).resolve() in {Path(path).resolve() for path in stores}:
-        raise EzavError(f"'{out}' would be merged into itself", "write another store")
-    sources = [FeatureStore.open(path) for path in stores]
-    first = sources[0]
-    for other in sources[1:]:
-        check_same(other.header, first.header, other.path)
+    sources = _open(stores, Path(out))
     origin = _split_origin(sources)
     embeddings = _merged_classes(sources)
     hidden = set(leave_out)
     chosen = {clip: place for clip, place in _choose(sources).items() if clip not in hidden}
     splits = {clip: row["split"] for clip, (_, row) in chosen.items() if row["split"]}
     encoders = dict.fromkeys(e for source in sources for e in source.header.encoders)
-    header = first.header.model_copy(update={"encoders": tuple(encoders)})
+    header = sources[0].header.model_copy(update={"encoders": tuple(encoders)})
     with StoreWriter(out, header) as writer:
         _check_continues(writer, chosen, hidden)
         _copy(sources, chosen, writer, on_progress)
@@ -92,6 +85,18 @@ def merge_stores(
 
 
 Row = dict[str, Any]
+
+
+def _open(stores: Sequence[str | Path], out: Path) -> list[FeatureStore]:
+    """The stores, of one description, none of which is the one to write."""
+    if not stores:
+        raise EzavError("no store to merge", "name at least one")
+    if out.resolve() in {Path(path).resolve() for path in stores}:
+        raise EzavError(f"'{out}' would be merged into itself", "write another store")
+    sources = [FeatureStore.open(path) for path in stores]
+    for other in sources[1:]:
+        check_same(other.header, sources[0].header, other.path)
+    return sources
 
 
 def _choose(sources: Sequence[FeatureStore]) -> dict[str, tuple[int, Row]]:

@@ -171,13 +171,13 @@ def _find(
     plan = LAYOUTS[layout]
     if dataset not in DATASETS:
         raise NotFoundError(f"no data set '{dataset}'", f"use one of {', '.join(DATASETS)}")
-    plan.features(setting)  # it has this setting
+    spec = plan.features(setting)
     classes = read_class_split(
         class_split or root / "class-split", dataset, setting, plan.text_column(dataset)
     )
     folder = feature_folder(root, plan, setting, features) if cache is None else Path(cache)
-    text_folder = Path(text) if text else _text_folder(root, plan, setting, features)
-    embeddings = _text_embeddings(plan, dataset, text_folder, classes, alignment)
+    beside = root / "features" / (features or spec.folder) / "text"
+    embeddings = _text_embeddings(plan, dataset, Path(text) if text else beside, classes, alignment)
     return _Source(plan, setting, classes, embeddings, folder, cache is not None)
 
 
@@ -286,10 +286,6 @@ def _dimension_note(dims: tuple[int, int], plan: Layout, setting: str, source: s
                     "choose the other `setting`, `layout` or `features`",
                 )
     return f"the features have {found}; published ones have {expected[0]} and {expected[1]}"
-
-
-def _text_folder(root: Path, plan: Layout, setting: str, features: str | None) -> Path:
-    return root / "features" / (features or plan.features(setting).folder) / "text"
 
 
 def _text_embeddings(
