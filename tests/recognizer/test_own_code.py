@@ -78,6 +78,7 @@ def test_a_method_that_data_names_needs_the_word(
     assert main(arguments) == 1
     told = capsys.readouterr().err
     assert f"the method '{METHOD}' {REFUSED}" in told
+    assert told.endswith("; if you trust it, say --import\n")
     assert len(told.splitlines()) == 1
     assert MODULE not in sys.modules
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -87,6 +88,15 @@ def test_a_method_that_data_names_needs_the_word(
         assert "does not attend token by token" in capsys.readouterr().err
     else:
         assert status == 0, capsys.readouterr().err
+
+
+def test_ablations_import_no_method(
+    own: Path, lights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, recipe = str(lights[0].parent / "store"), str(own / "recipe.yaml")
+    assert main(["ablate", store, "--recipe", recipe, "--out", str(tmp_path)]) == 1
+    assert "is of a method of one's own; ablations are those of ez_avgzl" in capsys.readouterr().err
+    assert MODULE not in sys.modules
 
 
 @pytest.mark.parametrize("command", ["predict", "scan", "export"])

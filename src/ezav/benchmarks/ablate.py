@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ezav.benchmarks.runner import Job
 from ezav.benchmarks.switches import Switch, switches
-from ezav.errors import EzavError, NotFoundError
+from ezav.errors import EzavError, NotFoundError, RefusedError
 from ezav.features.simulated import simulated_banner
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
@@ -78,7 +78,12 @@ def plan_ablation(
         NotFoundError: an unknown recipe, table or text encoder.
         EzavError: a recipe of another method.
     """
-    found = load_recipe(recipe)
+    try:
+        found = load_recipe(recipe)
+    except RefusedError as error:  # it names code, and so no method of ezav: none is imported
+        raise EzavError(
+            f"the recipe '{recipe}' is of a method of one's own", f"ablations are those of {METHOD}"
+        ) from error
     if found.method != METHOD:
         raise EzavError(
             f"the recipe '{recipe}' is of '{found.method}'", f"ablations are those of {METHOD}"

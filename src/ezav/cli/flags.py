@@ -14,6 +14,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from ezav.errors import EzavError
+
 _NAMED = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)(?:=([^`]*))?`")
 
 
@@ -42,6 +44,18 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
         return flag if value is None else _with_value(flag, value)
 
     return _NAMED.sub(written, text)
+
+
+def error_in_flags(error: EzavError, flags: Mapping[str, str]) -> EzavError:
+    """An error of the same cause, in the words of the command line.
+
+    Example:
+        >>> flags = {"import_code": "--import"}
+        >>> error_in_flags(EzavError("it is code", "say `import_code=True`"), flags)
+        EzavError('it is code; say --import')
+    """
+    hint = None if error.hint is None else in_flags(error.hint, flags)
+    return type(error)(in_flags(error.message, flags), hint)
 
 
 def flags_of(command: object) -> dict[str, str]:

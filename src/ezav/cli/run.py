@@ -18,6 +18,7 @@ import tyro
 import ezav
 from ezav.cli.arguments import understood
 from ezav.cli.common import Command, Importing, at_least_one, output, progress
+from ezav.cli.flags import error_in_flags, flags_of
 from ezav.cli.runs_progress import epoch_progress
 from ezav.errors import EzavError, RefusedError
 
@@ -239,12 +240,15 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     if words is None or not words.words:
         return RunCommand
     method = words.words[0]
-    command = _with_settings(method, None, words.text_encoder, words.import_code)
-    named = understood(command, arguments, command(method=method, store=Path(), out=Path()))
-    store = None if named is None else _store_at(named.store)
-    if named is None or store is None:
-        return command
-    return _with_settings(method, store, named.text_encoder, named.import_code)
+    try:
+        command = _with_settings(method, None, words.text_encoder, words.import_code)
+        named = understood(command, arguments, command(method=method, store=Path(), out=Path()))
+        store = None if named is None else _store_at(named.store)
+        if named is None or store is None:
+            return command
+        return _with_settings(method, store, named.text_encoder, named.import_code)
+    except EzavError as error:  # `main` has no command yet to take the flags from
+        raise error_in_flags(error, flags_of(words)) from error
 
 
 @dataclass(kw_only=True)
