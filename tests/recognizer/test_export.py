@@ -17,7 +17,7 @@ import torch
 import ezav
 from ezav.cli.export import ExportCommand
 from ezav.errors import EzavError
-from ezav.export import export
+from ezav.export import Exported, export
 from ezav.export.export import ONNX, PROGRAM
 from ezav.export.graph import INPUTS, Graph
 from ezav.export.parity import compare, random_batch, reference
@@ -88,7 +88,7 @@ def test_comparing_finds_a_wrong_graph(recognizer: Recognizer) -> None:
 @pytest.fixture(scope="module")
 def exported(
     timed: Stored, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Recognizer, Path, dict[str, Any]]:
+) -> tuple[Recognizer, Path, Exported]:
     """A temporal run, the folder it was exported to, and what the command said."""
     store, run = timed
     out = tmp_path_factory.mktemp("export") / "out"
@@ -102,12 +102,12 @@ NAMES = ("a walrus", "Dog barking", "chopping wood")
 
 
 def test_a_temporal_run_exported_and_run_without_torch(
-    timed: Stored, exported: tuple[Recognizer, Path, dict[str, Any]]
+    timed: Stored, exported: tuple[Recognizer, Path, Exported]
 ) -> None:
     recognizer, out, told = exported
-    assert {one["runtime"] for one in told["parity"]} == {"ONNX Runtime", "torch.export"}
-    assert all(one["scores"] < 1e-4 and one["inputs"] == 7 for one in told["parity"])
-    assert {path.name for path in out.iterdir()} == set(told["files"])
+    assert {one.runtime for one in told.parity} == {"ONNX Runtime", "torch.export"}
+    assert all(one.scores < 1e-4 and one.inputs == 7 for one in told.parity)
+    assert {path.name for path in out.iterdir()} == set(told.files)
     store = timed[0]
     clips = store.select("test_seen", "test_unseen").subset(torch.tensor([0]))
     wanted = recognizer.predict(clips, NAMES)[0]
@@ -136,7 +136,7 @@ def test_a_temporal_run_exported_and_run_without_torch(
 
 
 def test_every_dimension_of_the_onnx_file_is_free(
-    exported: tuple[Recognizer, Path, dict[str, Any]],
+    exported: tuple[Recognizer, Path, Exported],
 ) -> None:
     import onnxruntime
 
