@@ -20,7 +20,12 @@ _before = 1
 
 
 def workers(count: int) -> ThreadPoolExecutor:
-    """Threads for work that does not hold the interpreter; kept between calls."""
+    """Threads for work that does not hold the interpreter; kept between calls.
+
+    Example:
+        >>> list(workers(2).map(abs, [-1, -2]))
+        [1, 2]
+    """
     return _workers(count, os.getpid())
 
 
@@ -31,7 +36,16 @@ def _workers(count: int, process: int) -> ThreadPoolExecutor:
 
 
 def in_parts(work: Callable[[slice], None], rows: int, columns: int) -> None:
-    """Call `work` on slices that make up all rows, on `torch.get_num_threads()` threads."""
+    """Call `work` on slices that make up all rows, on `torch.get_num_threads()` threads.
+
+    Example:
+        >>> done = np.zeros(10)
+        >>> def fill(rows: slice) -> None:
+        ...     done[rows] += 1
+        >>> in_parts(fill, rows=10, columns=3)
+        >>> done.tolist() == [1] * 10
+        True
+    """
     threads = torch.get_num_threads()
     if threads == 1 or rows * columns < _ONE_THREAD:
         work(slice(0, rows))

@@ -12,7 +12,7 @@ import torch
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.features.begin import check_same
-from ezav.features.header import SplitOrigin
+from ezav.features.header import Header, SplitOrigin
 from ezav.features.index import OK
 from ezav.features.shards import read_shard
 from ezav.features.store import FeatureStore
@@ -75,9 +75,7 @@ def merge_stores(
     hidden = set(leave_out)
     chosen = {clip: place for clip, place in _choose(sources).items() if clip not in hidden}
     splits = {clip: row["split"] for clip, (_, row) in chosen.items() if row["split"]}
-    encoders = dict.fromkeys(e for source in sources for e in source.header.encoders)
-    header = sources[0].header.model_copy(update={"encoders": tuple(encoders)})
-    with StoreWriter(out, header) as writer:
+    with StoreWriter(out, _header(sources)) as writer:
         _check_continues(writer, chosen, hidden)
         _copy(sources, chosen, writer, on_progress)
         writer.finish(splits, embeddings, split_origin=origin, leave_out=hidden, whole=whole)
@@ -85,6 +83,12 @@ def merge_stores(
 
 
 Row = dict[str, Any]
+
+
+def _header(sources: Sequence[FeatureStore]) -> Header:
+    """The first store's, with the text encoders of all."""
+    encoders = dict.fromkeys(e for source in sources for e in source.header.encoders)
+    return sources[0].header.model_copy(update={"encoders": tuple(encoders)})
 
 
 def _open(stores: Sequence[str | Path], out: Path) -> list[FeatureStore]:
