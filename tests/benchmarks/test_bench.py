@@ -17,8 +17,8 @@ import torch
 import ezav.benchmarks.runner
 from ezav.benchmarks.bench import find_store, plan, published_rows, write_tables
 from ezav.benchmarks.runner import Job, is_done, run_job, run_jobs
+from ezav.benchmarks.search import search_for
 from ezav.benchmarks.simulate import plan_simulation, write_store
-from ezav.benchmarks.tune import search_for
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.cli.main import main
 from ezav.errors import EzavError

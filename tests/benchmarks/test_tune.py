@@ -17,9 +17,10 @@ import yaml
 
 from ezav.benchmarks.bench import plan
 from ezav.benchmarks.runner import run_jobs
+from ezav.benchmarks.search import search_for
 from ezav.benchmarks.space import Choice, Range, combinations, holds, read_space, space_of
 from ezav.benchmarks.study import ask, open_study, suggest, take_up
-from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
+from ezav.benchmarks.tune import as_given, best_of, tune, write_search
 from ezav.cli.main import COMMANDS, main
 from ezav.errors import EzavError
 from ezav.features import FeatureStore

@@ -334,7 +334,7 @@ def test_centring_takes_the_mean_off_first() -> None:
 
 
 def test_not_converging_is_said() -> None:
-    with pytest.warns(NotConverged, match=r"25 classes has not converged.*max_steps \(now 15\)"):
+    with pytest.warns(NotConverged, match=r"25 classes has not converged.*`max_steps` \(now 15\)"):
         done = optimize_class_embeddings(text(25, 20), max_steps=15)
     assert not done.converged
     assert done.steps == 15

@@ -36,6 +36,11 @@ def draw_classes(
 
     Raises:
         EzavError: the files have too few names.
+
+    Example:
+        >>> lists = draw_classes("ucf", "cls", [], seed=0).splits
+        >>> {split: len(names) for split, names in lists.items()}
+        {'train': 30, 'val_seen': 30, 'val_unseen': 12, 'test_seen': 42, 'test_unseen': 6}
     """
     if files:
         names = sorted(set.intersection(*(set(one.names) for one in files)))
@@ -63,7 +68,13 @@ def draw_classes(
 
 
 def draw_text(encoder: str, dim: int, classes: ClassSplit, seed: int) -> ClassEmbeddings:
-    """Class vectors in groups of about six similar classes, as names of events come."""
+    """Class vectors in groups of about six similar classes, as names of events come.
+
+    Example:
+        >>> classes = draw_classes("ucf", "cls", [], seed=0)
+        >>> draw_text("word2vec", 300, classes, seed=0).vectors.shape
+        torch.Size([48, 300])
+    """
     draw = generator(seed, "text")
     names = classes.used
     groups = draw.standard_normal((max(2, len(names) // 6), dim))
@@ -81,6 +92,11 @@ def count_clips(
 
     Args:
         folder: of the official class split; None has no lists.
+
+    Example:
+        >>> counts = count_clips("ucf", "cls", draw_classes("ucf", "cls", [], seed=0), None)
+        >>> sum(count for (split, _), count in counts.items() if split == "train")
+        3174
     """
     counts: dict[tuple[str, str], int] = {}
     unseen = 4 if setting == "main" else 5

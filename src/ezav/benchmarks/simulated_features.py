@@ -100,17 +100,21 @@ class FeatureModel:
 
     def _class_point(self, which: int, name: str) -> np.ndarray:
         nuisance = generator(self.seed, "class", str(which), name).standard_normal(_LATENT)
-        point = self._points[which][self._row[name]] + _CLASS_NUISANCE * nuisance
-        return point.astype(np.float32)
+        point: np.ndarray = self._points[which][self._row[name]] + _CLASS_NUISANCE * nuisance
+        single: np.ndarray = point.astype(np.float32)
+        return single
 
     def _see(self, which: int, latent: np.ndarray) -> np.ndarray:
         into, out, shift = self._maps[which]
-        values = np.maximum(np.tanh(latent @ into) @ out + shift, 0)
+        values: np.ndarray = np.maximum(np.tanh(latent @ into) @ out + shift, 0)
         if self.features.hop is None:
             return values
         # As published: VGGish tokens are bytes, and half precision is enough for C3D.
         loud = self.features.audio[0] == "VGGish" and which == 0
-        return np.clip(values * 64, 0, 255).astype(np.uint8) if loud else values.astype(np.float16)
+        stored: np.ndarray = (
+            np.clip(values * 64, 0, 255).astype(np.uint8) if loud else values.astype(np.float16)
+        )
+        return stored
 
     def _around_text(
         self, which: int, name: str, clips: int, draw: np.random.Generator
@@ -124,17 +128,21 @@ class FeatureModel:
         center = points[self._row[name]] + gap / np.sqrt(dim)
         center = center + _CLASS_NUISANCE * spread * purpose.standard_normal(dim)
         noise = draw.standard_normal((clips, dim), dtype=np.float32)
-        values = center.astype(np.float32) + np.float32(_SHARED_CLIP_NUISANCE * spread) * noise
+        values: np.ndarray = (
+            center.astype(np.float32) + np.float32(_SHARED_CLIP_NUISANCE * spread) * noise
+        )
         values /= np.linalg.norm(values, axis=1, keepdims=True)
         # As published: CLIP vectors in half precision.
-        return values.astype(np.float16) if which == 1 else values
+        stored: np.ndarray = values.astype(np.float16) if which == 1 else values
+        return stored
 
     def _project(self, text: ClassEmbeddings, purpose: str) -> np.ndarray:
         """Class points `[C, k]`: a random projection, of spread 1 in every dimension."""
         vectors = text.vectors.numpy().astype(np.float64)
         onto = generator(self.seed, purpose).standard_normal((text.dim, _LATENT))
         points = (vectors - vectors.mean(axis=0)) @ onto
-        return points / np.maximum(points.std(axis=0), 1e-12)
+        scaled: np.ndarray = points / np.maximum(points.std(axis=0), 1e-12)
+        return scaled
 
     def _map(self, which: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         draw = generator(self.seed, "map", str(which))

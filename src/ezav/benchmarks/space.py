@@ -195,7 +195,13 @@ def combinations(space: Space) -> list[dict[str, Value]] | None:
 
 
 def holds(one: Choice | Range, values: dict[str, Value]) -> bool:
-    """Whether a setting matters, given those chosen before it."""
+    """Whether a setting matters, given those chosen before it.
+
+    Example:
+        >>> alpha = Range(low=0.1, high=0.9, when={"source": "ceo"})
+        >>> holds(alpha, {"source": "ceo"}), holds(alpha, {"source": "raw"})
+        (True, False)
+    """
     return all(name in values and values[name] == wanted for name, wanted in one.when.items())
 
 

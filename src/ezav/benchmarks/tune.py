@@ -6,28 +6,20 @@ search that was stopped goes on, and several processes share one.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ezav.benchmarks.processes import training_pool
-from ezav.benchmarks.space import (
-    Choice,
-    Range,
-    Space,
-    Value,
-    combinations,
-    holds,
-    settings_from,
-)
+from ezav.benchmarks.search import Search, base_values, plain_settings
+from ezav.benchmarks.space import combinations, settings_from
 from ezav.benchmarks.study import (
     TrialResult,
     alone_in,
@@ -40,10 +32,9 @@ from ezav.benchmarks.study import (
 )
 from ezav.errors import EzavError, RefusedError
 from ezav.features.store import FeatureStore
-from ezav.protocol.settings import plain_config
 from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.recipes.recipe import DEFAULT, load_recipe
-from ezav.recipes.settings import changed, protocol_for, typed_settings
+from ezav.recipes.settings import changed
 from ezav.reports.tables import to_csv
 from ezav.safe_io import write_text
 from ezav.threads import one_thread
@@ -51,112 +42,8 @@ from ezav.threads import one_thread
 if TYPE_CHECKING:
     from optuna import Trial
 
-
-SEARCH_VERSION = 1
-"""Of what a folder of a search holds; raised when an older one could not be gone on with."""
 OnTrial = Callable[[TrialResult, bool], None]
 """Called after each trial, with whether an earlier call had finished it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What is searched: nothing but the number of trials may change when a search goes on.
-
-    Attributes:
-        protocol: the recipe's own run: the first trial, and what the space does not name.
-        store: path of the feature store.
-        space: what is tried.
-        seeds: every trial runs all of them, unless its first ones are hopeless (below the median
-            of the other trials at the same number of seeds).
-    """
-
-    protocol: TwoStageProtocol
-    store: Path
-    space: Space
-    seeds: tuple[int, ...]
-
-    def key(self) -> str:
-        """What a stored search must share to go on, whichever version stored it."""
-        facts = {
-            "search": SEARCH_VERSION,
-            "protocol": self.protocol.key(FeatureStore.open(self.store)),
-            "space": {name: one.model_dump() for name, one in self.space.items()},
-            "seeds": self.seeds,
-        }
-        return json.dumps(facts, sort_keys=True)
-
-    def protocol_of(self, values: Mapping[str, Value]) -> TwoStageProtocol:
-        """The run of a trial.
-
-        Raises:
-            EzavError: the method does not have such settings.
-        """
-        settings = settings_from(_plain(self.protocol), dict(values))
-        config, training = typed_settings(
-            self.protocol.method, settings["config"], settings["training"]
-        )
-        return replace(self.protocol, config=config, training=training)
-
-
-def _plain(protocol: TwoStageProtocol) -> dict[str, dict[str, Any]]:
-    """`{"config": …, "training": …}` of a run, every setting."""
-    return {"config": plain_config(protocol.config), "training": asdict(protocol.training)}
-
-
-def search_for(
-    store: FeatureStore,
-    recipe: str | Path,
-    space: Space,
-    seeds: Sequence[int],
-    *,
-    training: Mapping[str, Any] | None = None,
-    text_encoder: str | None = None,
-    device: str = "cpu",
-    import_code: bool = False,
-) -> Search:
-    """The search that starts from a recipe's setting for the store's suite.
-
-    Where the recipe's own value lies outside the space, the space is widened to hold it.
-
-    Args:
-        store: the features.
-        recipe: its name or file, or a method of one's own.
-        space: what is tried.
-        seeds: of every trial.
-        training: overrides of the recipe's training settings.
-        text_encoder, device: as for :class:`ezav.protocol.TwoStageProtocol`.
-        import_code: import a method of one's own that a recipe file names (`docs/trust.md`).
-
-    Raises:
-        NotFoundError: an unknown recipe or text encoder.
-        RefusedError: a recipe file names a method that would have to be imported.
-        EzavError: a space whose settings the method does not have.
-    """
-    store.class_embeddings(text_encoder)  # it is there, or this says what is
-    protocol = protocol_for(
-        load_recipe(recipe, import_code=import_code),
-        store,
-        training=training,
-        text_encoder=text_encoder,
-        device=device,
-    )
-    search = Search(protocol=protocol, store=store.path, space=space, seeds=tuple(seeds))
-    for path, one in space.items():
-        for value in (one.low, one.high) if isinstance(one, Range) else one.choices:
-            if path.split(".")[0] not in ("config", "training"):
-                raise EzavError(
-                    f"the space names '{path}'", "settings begin with 'config.' or 'training.'"
-                )
-            try:
-                search.protocol_of({path: value})
-            except EzavError as error:
-                raise EzavError(
-                    f"the space's {path} = {value}: {error.message}", error.hint
-                ) from error
-    return replace(
-        search,
-        space={path: _holding(path, one, _base_value(search, path)) for path, one in space.items()},
-    )
 
 
 def tune(
@@ -197,7 +84,7 @@ def tune(
             )
         every = combinations(search.space)
         grid = every if every is not None and len(every) <= trials else []
-        take_up(study, _base_values(search), grid)
+        take_up(study, base_values(search), grid)
         before = finished(study)
         for done in before:
             on_trial(done, True)
@@ -218,14 +105,23 @@ def tune(
 
 
 def best_of(trials: Sequence[TrialResult]) -> TrialResult:
-    """The trial of the highest mean validation HM; of equals the first."""
+    """The trial of the highest mean validation HM; of equals the first.
+
+    Example:
+        >>> trials = [
+        ...     TrialResult(number=n, state="complete", HM=hm, hms=(hm,), settings={})
+        ...     for n, hm in enumerate((0.1, 0.3, 0.3))
+        ... ]
+        >>> best_of(trials).number
+        1
+    """
     complete = [trial for trial in trials if trial.state == "complete" and trial.HM is not None]
     return max(complete, key=lambda trial: (trial.HM or 0.0, -trial.number))
 
 
 def as_given(search: Search, trials: Sequence[TrialResult]) -> TrialResult | None:
     """The trial of the recipe as it is: the first, unless a kill made it run again later."""
-    return next((one for one in trials if one.settings == _base_values(search)), None)
+    return next((one for one in trials if one.settings == base_values(search)), None)
 
 
 def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Path:
@@ -245,61 +141,14 @@ def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Pa
         f"{len(search.seeds)} seeds; no test clip was read"
     )
     method = search.protocol.method
-    default = _plain(TwoStageProtocol(method=method))
-    own = changed(default, _plain(search.protocol))
+    default = plain_settings(TwoStageProtocol(method=method))
+    own = changed(default, plain_settings(search.protocol))
     settings = settings_from(own, best.settings)  # what was tuned is said, default or not
     recipe = {"method": method, "source": source, "settings": {DEFAULT: settings}}
     path = out / f"{method}-tuned.yaml"
     write_text(path, yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100))
     load_recipe.cache_clear()  # the file may have been read before it was written anew
     return path
-
-
-def _base_values(search: Search) -> dict[str, Value]:
-    values: dict[str, Value] = {}
-    for path, one in search.space.items():
-        if holds(one, values):
-            values[path] = _base_value(search, path)
-    return values
-
-
-def _base_value(search: Search, path: str) -> Value:
-    """What the recipe, or else the method's default, has for a setting of the space.
-
-    Raises:
-        EzavError: it has none, since the setting is inside one that may hold anything.
-    """
-    value: Any = _plain(search.protocol)
-    for name in path.split("."):
-        if name not in value:
-            raise EzavError(
-                f"the space names '{path}', which the recipe does not set",
-                "the recipe is the first trial: set it in a recipe file, and give that as `recipe`",
-            )
-        value = value[name]
-    found: Value = value
-    return found
-
-
-def _holding(path: str, one: Choice | Range, value: Value | None) -> Choice | Range:
-    """The same space, widened where needed to hold a value: the recipe's own must be in it.
-
-    Raises:
-        EzavError: no range of this kind can hold it.
-    """
-    if isinstance(one, Choice):
-        inside = value in one.choices
-        return one if inside else one.model_copy(update={"choices": (*one.choices, value)})
-    if not isinstance(value, (int, float)) or (one.log and value <= 0):
-        kind = "log range" if one.log else "range"
-        raise EzavError(
-            f"the space's {path} is a {kind}, which cannot hold the recipe's own, {value}",
-            "the recipe is the first trial: give choices, its own among them",
-        )
-    low, high = min(one.low, value), max(one.high, value)
-    if value != int(value):
-        low, high = float(low), float(high)  # two whole ends would try whole numbers only
-    return one.model_copy(update={"low": low, "high": high})
 
 
 def run_trial(search: Search, out: Path) -> TrialResult:

@@ -20,7 +20,7 @@ import tyro
 from ezav.cli.common import Command, Importing, at_least_one, output
 
 if TYPE_CHECKING:
-    from ezav.benchmarks.tune import TrialResult
+    from ezav.benchmarks.study import TrialResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +78,9 @@ class TuneCommand(Command):
         if find_spec("optuna") is None:
             raise UnavailableError("tuning needs optuna", "pip install 'ezav[tune]'")
         at_least_one(trials=self.trials, seeds=self.seeds, processes=self.processes)
+        from ezav.benchmarks.search import search_for
         from ezav.benchmarks.space import read_space, space_of
-        from ezav.benchmarks.tune import as_given, best_of, search_for, tune, write_search
+        from ezav.benchmarks.tune import as_given, best_of, tune, write_search
         from ezav.cli.runs_progress import runs_progress
         from ezav.device import choose_device
         from ezav.features.store import FeatureStore

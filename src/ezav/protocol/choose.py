@@ -57,6 +57,11 @@ def alpha_candidates(protocol: TwoStageProtocol, alphas: Sequence[float]) -> lis
 
     Raises:
         EzavError: no alphas, or a method that takes the text embeddings as they are.
+
+    Example:
+        >>> run = TwoStageProtocol(method="ez_avgzl")
+        >>> [one.config.classes.source for one in alpha_candidates(run, [0.2, 0])]
+        ['raw', 'ceo']
     """
     config = protocol.config
     if not hasattr(config, "classes"):

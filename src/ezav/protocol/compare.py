@@ -45,6 +45,14 @@ def paired_bootstrap(
 
     Raises:
         EzavError: the runs were not tested on the same clips and classes.
+
+    Example:
+        >>> seen, targets = torch.tensor([True, False]), torch.tensor([0, 1, 1])
+        >>> names = {"classes": ("a", "b"), "clips": ("1", "2", "3")}
+        >>> right = Evaluation(torch.eye(2)[targets], targets, seen, **names)
+        >>> wrong = Evaluation(torch.eye(2)[1 - targets], targets, seen, **names)
+        >>> paired_bootstrap(right, wrong, gammas=(0.0, 0.0), draws=9)["HM"].low
+        1.0
     """
     b = _aligned(a, b)
     rights = [

@@ -25,7 +25,15 @@ Steps = Generator[EpochWanted, EpochLog, Result]
 
 
 def alone(steps: Steps[Result]) -> Result:
-    """Run every epoch as it is asked for."""
+    """Run every epoch as it is asked for.
+
+    Example:
+        >>> def work():
+        ...     return 3
+        ...     yield
+        >>> alone(work())
+        3
+    """
     try:
         wanted = next(steps)
         while True:
@@ -41,8 +49,18 @@ def together(works: Sequence[Steps[Result]]) -> list[Result]:
     Those that are in the same stage train together; one that has ended or is ahead does not
     hold up the others' epochs.
 
+    Args:
+        works: one a seed.
+
     Raises:
         EzavError: the method cannot train several seeds in one pass.
+
+    Example:
+        >>> def work(seed):
+        ...     return seed
+        ...     yield
+        >>> together([work(0), work(1)])
+        [0, 1]
     """
     results: dict[int, Result] = {}
     wanted: dict[int, EpochWanted] = {}

@@ -62,24 +62,11 @@ def write_run(
     test = fitted.test()
     seconds = {**fitted.seconds, "test": time.perf_counter() - started}
     result = result_of(fitted, test, seconds, label, alphas or {})
-    text = fitted.store.class_embeddings(fitted.protocol.text_encoder)
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
-        model = fitted.model_
-        write_text(partial / RESULT, result.model_dump_json(indent=2) + "\n")
-        config = {"method": result.method, "config": result.config, "training": result.training}
-        write_text(partial / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-        write_text(partial / "metrics.jsonl", _metrics_lines(fitted))
-        write_text(partial / "store.json", fitted.store.header.model_dump_json(indent=2) + "\n")
-        weights = model.method.state_dict()
-        dims = {"dims": json.dumps(asdict(model.method.dims))}
-        _save_tensors(partial / "weights.safetensors", weights, dims)
-        model.classes.save(partial / "class_embeddings.safetensors")
-        text.select(model.classes.names).save(partial / "text.safetensors")
-        _save_evaluation(fitted.validation_, partial / "validation.safetensors")
-        _save_evaluation(test, partial / "test.safetensors")
+        _write_files(fitted, result, test, partial)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
@@ -93,14 +80,43 @@ def write_run(
     return result
 
 
+def _write_files(
+    fitted: FittedProtocol, result: RunResult, test: Evaluation, partial: Path
+) -> None:
+    model = fitted.model_
+    write_text(partial / RESULT, result.model_dump_json(indent=2) + "\n")
+    config = {"method": result.method, "config": result.config, "training": result.training}
+    write_text(partial / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    write_text(partial / "metrics.jsonl", _metrics_lines(fitted))
+    write_text(partial / "store.json", fitted.store.header.model_dump_json(indent=2) + "\n")
+    weights = model.method.state_dict()
+    dims = {"dims": json.dumps(asdict(model.method.dims))}
+    _save_tensors(partial / "weights.safetensors", weights, dims)
+    model.classes.save(partial / "class_embeddings.safetensors")
+    text = fitted.store.class_embeddings(fitted.protocol.text_encoder)
+    text.select(model.classes.names).save(partial / "text.safetensors")
+    _save_evaluation(fitted.validation_, partial / "validation.safetensors")
+    _save_evaluation(test, partial / "test.safetensors")
+
+
 def checkpoint_of(folder: str | Path) -> Path:
-    """Where the training of a run leaves its state until the run folder is written."""
+    """Where the training of a run leaves its state until the run folder is written.
+
+    Example:
+        >>> checkpoint_of("runs/seed-0").name
+        '.seed-0.checkpoint'
+    """
     folder = Path(folder).resolve()  # "." has no name
     return folder.with_name(f".{folder.name}.checkpoint")
 
 
 def tried_beside(folder: str | Path) -> Path:
-    """Where the choice of a run's settings keeps what it has tried until the run is written."""
+    """Where the choice of a run's settings keeps what it has tried until the run is written.
+
+    Example:
+        >>> tried_beside("runs/seed-0").name
+        '.seed-0.tried'
+    """
     return checkpoint_of(folder).with_suffix(".tried")
 
 
