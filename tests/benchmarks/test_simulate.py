@@ -232,9 +232,9 @@ def test_files_imported_again_are_the_store(tmp_path: Path, suite: str) -> None:
 
 def test_the_command_labels_its_store(tmp_path: Path) -> None:
     result = CLI(suite="ucf-main", out=tmp_path / "ucf", scale=0.003).run()
-    assert result["store"].endswith("ucf-simulated")
-    assert FeatureStore.open(result["store"]).header.simulated
-    assert sum(result["clips"].values()) == len(FeatureStore.open(result["store"]).index)
+    assert result.as_dict()["store"].endswith("ucf-simulated")
+    assert FeatureStore.open(result.out).header.simulated
+    assert sum(result.clips.values()) == len(FeatureStore.open(result.out).index)
 
 
 def test_the_command_names_a_folder_as_it_is_called(
@@ -247,7 +247,7 @@ def test_the_command_names_a_folder_as_it_is_called(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     result = CLI(suite="ucf-main", out=Path("."), scale=0.003).run()
-    assert result["store"] == str(tmp_path / "here-simulated")
+    assert result.out == tmp_path / "here-simulated"
     with pytest.raises(EzavError, match="'/' is no folder to write to"):
         CLI(suite="ucf-main", out=Path("/"), scale=0.003).run()
 
