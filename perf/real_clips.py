@@ -1,6 +1,7 @@
 """EZ-AVGZL on real pictures and sounds, over many choices of the unseen classes.
 
     python perf/real_clips.py CLIPS --out FOLDER [--splits 20] [--seeds 3]
+        [--visual efficientnet --audio aisfx]     default: the statistics encoders
 
 CLIPS holds `manifest.csv` (path, class) and `classes.csv` (class, group). With ten classes a single
 class split decides little, so the unseen classes are drawn anew for every split: one of each group
@@ -75,8 +76,15 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int)
+    parser.add_argument("--visual", default="statistics")
+    parser.add_argument("--audio", default="statistics")
     arguments = parser.parse_args()
-    made = extract(arguments.clips / "manifest.csv", arguments.out / "store")
+    made = extract(
+        arguments.clips / "manifest.csv",
+        arguments.out / "store",
+        visual=arguments.visual,
+        audio=arguments.audio,
+    )
     source = FeatureStore.open(made.store)
     groups = read_groups(arguments.clips / "classes.csv")
     stores = [

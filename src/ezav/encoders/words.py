@@ -56,7 +56,7 @@ def words(
     kept = np.take_along_axis(scores, best, axis=1).astype(np.float64) / temperature
     share = np.exp(kept - kept.max(axis=1, keepdims=True))
     share /= share.sum(axis=1, keepdims=True)
-    return np.einsum("tk,tkd->td", share, vectors[best]).astype(np.float32)
+    return np.asarray(np.einsum("tk,tkd->td", share, vectors[best]), dtype=np.float32)
 
 
 def similarity(found: np.ndarray, names: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def similarity(found: np.ndarray, names: np.ndarray, mean: np.ndarray) -> np.nda
         >>> similarity(np.array([[2.0, 1.0]]), np.array([[3.0, 1.0], [1.0, 3.0]]), away).round(6)
         array([[1., 0.]])
     """
-    return _unit(found - mean) @ _unit(names - mean).T
+    return np.asarray(_unit(found - mean) @ _unit(names - mean).T)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
