@@ -53,10 +53,6 @@ def sounds() -> nn.Module:
     return net
 
 
-def features(output: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
-
-
 def on_onnx(net: nn.Module, batch: Tensor) -> Run | None:
     """ONNX Runtime on one thread; None where it is not installed."""
     try:
@@ -85,14 +81,14 @@ def ways_of(make: Callable[[], nn.Module], batch: Tensor) -> dict[str, tuple[Run
 
     def autocast(x: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return features(folded(x))
+            return folded(x)
 
     found: dict[str, tuple[Run, Tensor]] = {
-        "plain": (lambda x: features(plain(x)), batch),
-        "channels last": (lambda x: features(reordered(x)), last),
-        "folded": (lambda x: features(planes(x)), batch),
-        "folded, channels last (what is used)": (lambda x: features(folded(x)), last),
-        "the same, bfloat16 weights": (lambda x: features(half(x)), last.bfloat16()),
+        "plain": (plain, batch),
+        "channels last": (reordered, last),
+        "folded": (planes, batch),
+        "folded, channels last (what is used)": (folded, last),
+        "the same, bfloat16 weights": (half, last.bfloat16()),
         "the same, bfloat16 by autocast": (autocast, last),
     }
     runtime = on_onnx(planes, batch)

@@ -126,19 +126,17 @@ def test_imagenets_synonyms_begin_with_the_labels() -> None:
     assert other == [("crane bird", "crane"), ("maillot tank suit", "maillot")]
 
 
-def test_efficientnet_gives_both_from_one_pass() -> None:
+def test_scores_of_efficientnet_come_from_its_tokens() -> None:
     parity = np.load(shared("fixtures", "pretrained_parity.npz"))
     encoder = load_visual("efficientnet")
-    assert isinstance(encoder, Labelled)
     assert knows_labels(encoder)
-    clip = Frames(parity["image"], np.arange(2.0))
-    calls: list[int] = []
-    encoder._net.register_forward_hook(lambda *_: calls.append(1))  # type: ignore[attr-defined]
-    ((encoded, scores),) = encoder.encode_with_labels([clip])
-    assert len(calls) == 1
-    np.testing.assert_array_equal(encoded.values, encoder.encode([clip])[0].values)
+    (encoded,) = encoder.encode([Frames(parity["image"], np.arange(2.0))])
+    scores = encoder.label_scores(encoded.values)
     np.testing.assert_allclose(scores, parity["picture_logits"], atol=1e-4)
     assert encoder.card.label_set == "ImageNet-1k"
+    assert encoder.label_scores(encoded.values[:0]).shape == (0, 1000)
+    with pytest.raises(EzavError, match=r"tokens of shape \(2, 5\) are not of 'efficientnet'"):
+        encoder.label_scores(np.zeros((2, 5), np.float32))
 
 
 def test_a_picture_of_a_dalmatian_is_near_the_words_for_it() -> None:
@@ -168,27 +166,29 @@ def test_classifiers_of_the_hub_know_their_labels(name: str, tmp_path: Path) -> 
         clip = Frames(images, np.arange(4.0))
         model = transformers.VideoMAEForVideoClassification.from_pretrained(folder).eval()
     assert isinstance(encoder, Labelled)
-    assert not encoder.labels  # LABEL_0: the checkpoint does not name them
+    assert not knows_labels(encoder)  # LABEL_0: the checkpoint does not name them
     assert encoder.card.label_set is None
     with pytest.raises(EzavError, match="knows no labels"):
-        encoder.encode_with_labels([clip])
+        encoder.label_scores(np.zeros((1, encoder.card.dimension), np.float32))
 
     model.config.id2label = {i: f"label {i}" for i in range(model.config.num_labels)}
     model.save_pretrained(folder)
     load = load_audio if name == "ast" else load_visual
     encoder = load(name, source=folder)
-    assert isinstance(encoder, Labelled)
+    assert knows_labels(encoder)
     assert encoder.labels == tuple(model.config.id2label.values())
     assert encoder.card.label_set == f"labels of {folder}"
-    ((encoded, scores),) = encoder.encode_with_labels([clip])
-    (alone,) = encoder.encode([clip])  # type: ignore[attr-defined]
-    np.testing.assert_allclose(encoded.values, alone.values, atol=1e-6)
-    head = model.classifier
-    with torch.inference_mode():
-        logits = head(torch.from_numpy(encoded.values))
-        if name == "ast":
-            logits = torch.log(torch.sigmoid(logits))
-    np.testing.assert_allclose(scores, logits, atol=1e-5)
+    inputs: list[torch.Tensor] = []
+    body = model.audio_spectrogram_transformer if name == "ast" else model.videomae
+    own = encoder._model if name == "ast" else encoder._backbone  # type: ignore[attr-defined]
+    own.register_forward_hook(lambda _, __, given, ___: inputs.append(given), with_kwargs=True)
+    (encoded,) = encoder.encode([clip])  # type: ignore[attr-defined]
+    scores = encoder.label_scores(encoded.values)
+    with torch.inference_mode():  # the whole classifier of transformers on the same input
+        logits = model(**{k: v for k, v in inputs[0].items() if v is not None}).logits
+    expected = torch.log(torch.sigmoid(logits)) if name == "ast" else logits
+    assert body.config.num_labels == scores.shape[1]
+    np.testing.assert_allclose(scores[: len(expected)], expected, atol=1e-5)
 
 
 def test_cards_say_whose_labels_they_know() -> None:

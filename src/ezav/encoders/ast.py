@@ -42,6 +42,7 @@ class AstAudio(Classifier, SoundEncoder):
     def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
         super().__init__(card, *arguments, **options)
         classifier = _CLASSIFIER in read_json(self.source, "config.json").get("architectures", [])
+        self._head: Any = None
         if classifier:
             model = load_pretrained(_CLASSIFIER, self.source, device=self._device)
             self._model, self._head = model.audio_spectrogram_transformer, model.classifier
@@ -49,7 +50,6 @@ class AstAudio(Classifier, SoundEncoder):
             self._model = load_pretrained(
                 "ASTModel", self.source, device=self._device, ignore=("classifier.",)
             )
-            self._head = None
         self._extractor = load_processor("ASTFeatureExtractor", self.source)
         self._learn_dimension(self._model.config.hidden_size)
         self._learn_labels(self._model.config.id2label if classifier else {})
@@ -62,14 +62,12 @@ class AstAudio(Classifier, SoundEncoder):
         vectors: Tensor = output.pooler_output
         return vectors
 
-    def _embed_both(self, batch: list[Any]) -> tuple[Tensor, Tensor]:
+    def _classify(self, tokens: Tensor) -> Tensor:
         from torch.nn.functional import logsigmoid
 
-        features = self._embed(batch)
-        if self._head is None:
-            raise RuntimeError("a checkpoint without a classifier")
         # AudioSet's labels do not exclude each other: each has a probability of its own.
-        return features, logsigmoid(self._head(features).float())
+        scores: Tensor = logsigmoid(self._head(tokens))
+        return scores
 
 
 ENCODERS = (Entry(AUDIO, AstAudio),)

@@ -66,13 +66,6 @@ class Encoded(NamedTuple):
     times: np.ndarray
 
 
-class WithScores(NamedTuple):
-    """Tokens of one clip with the scores of the encoder's labels, float32 `[T, L]`."""
-
-    encoded: Encoded
-    scores: np.ndarray
-
-
 @dataclass(frozen=True, kw_only=True)
 class EncoderCard:
     """Where an encoder comes from and what it was trained on.
@@ -163,10 +156,10 @@ class TextEncoder(Protocol):
 class Labelled(Protocol):
     """A visual or audio encoder that also knows labels by name: a classifier.
 
-    Beside its tokens it gives a score for each label, from one pass over the network. Scores are
-    logits, or logarithms of probabilities that need not sum to 1: their softmax is the
-    distribution over the labels (:func:`ezav.encoders.words.words`). Synonyms within a label are
-    separated by a comma and a space.
+    Its classifier reads its tokens, so that scores need no second pass over the media: stored
+    tokens have them too. Scores are logits, or logarithms of probabilities that need not sum to
+    1: their softmax is the distribution over the labels (:mod:`ezav.encoders.words`). Synonyms
+    within a label are separated by a comma and a space.
     """
 
     @property
@@ -177,8 +170,8 @@ class Labelled(Protocol):
         """L names in the order of the scores; none where this checkpoint has no classifier."""
         ...
 
-    def encode_with_labels(self, clips: Sequence[Any]) -> list[WithScores]:
-        """As `encode`, with the scores; the tokens are the same."""
+    def label_scores(self, tokens: np.ndarray) -> np.ndarray:
+        """Float32 `[T, L]` of this encoder's tokens `[T, d]`."""
         ...
 
 

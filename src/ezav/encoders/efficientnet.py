@@ -87,11 +87,12 @@ class EfficientNetVisual(Classifier, PictureEncoder):
         return _PREPROCESSING
 
     def _embed(self, batch: list[Any]) -> Tensor:
-        return self._embed_both(batch)[0]
+        features: Tensor = self._net(self._stacked(batch))
+        return features
 
-    def _embed_both(self, batch: list[Any]) -> tuple[Tensor, Tensor]:
-        both: tuple[Tensor, Tensor] = self._net(self._stacked(batch))
-        return both
+    def _classify(self, tokens: Tensor) -> Tensor:
+        logits: Tensor = self._net.classify(tokens)
+        return logits
 
 
 ENCODERS = (Entry(VISUAL, EfficientNetVisual, WEIGHTS),)

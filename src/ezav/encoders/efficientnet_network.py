@@ -94,12 +94,12 @@ class _Bottleneck(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Pictures `[B, 3, H, W]` to features `[B, 1280]` and the logits of 1,000 labels.
+    """Pictures `[B, 3, H, W]` to features `[B, 1280]`, and those to the logits of 1,000 labels.
 
     Example:
         >>> net = EfficientNetLite().eval()
-        >>> features, logits = net(torch.zeros(1, 3, 64, 64))
-        >>> features.shape, logits.shape
+        >>> features = net(torch.zeros(1, 3, 64, 64))
+        >>> features.shape, net.classify(features).shape
         (torch.Size([1, 1280]), torch.Size([1, 1000]))
     """
 
@@ -121,12 +121,17 @@ class EfficientNetLite(nn.Module):
         self._bn1 = _norm(_HEAD)
         self._fc = nn.Linear(_HEAD, _LABELS)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pictures: Tensor) -> Tensor:
         x = self._bn0(self._conv_stem(pictures)).clamp_(0, 6)
         for block in self._blocks:
             x = block(x)
-        features = self._bn1(self._conv_head(x)).clamp_(0, 6).mean(dim=(2, 3))
-        return features, self._fc(features)
+        features: Tensor = self._bn1(self._conv_head(x)).clamp_(0, 6).mean(dim=(2, 3))
+        return features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits `[B, 1000]` of features `[B, 1280]`."""
+        logits: Tensor = self._fc(features)
+        return logits
 
     def fold(self) -> EfficientNetLite:
         """Every batch norm into the convolution before it: the same function, faster."""

@@ -1,50 +1,57 @@
-"""Encoders that are classifiers: tokens and label scores from one pass."""
+"""Encoders that are classifiers: scores of labels by name, from their tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from ezav.encoders.base import Encoded, EncoderCard, Labelled, WithScores
+import numpy as np
+
+from ezav.encoders.base import EncoderCard, Labelled
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_AT_ONCE = 4096
+"""Tokens that the classifier reads at a time."""
+
 
 class Classifier:
-    """Adds :meth:`encode_with_labels` to an encoder of :mod:`ezav.encoders.towers`.
+    """Adds :meth:`label_scores` to an encoder of :mod:`ezav.encoders.towers`.
 
-    A subclass sets `labels` and defines :meth:`_embed_both`.
+    A subclass sets `labels` and defines :meth:`_classify`.
     """
 
     labels: tuple[str, ...] = ()
     card: EncoderCard
-    _encode: Callable[[Sequence[Any], Callable[[list[Any]], Tensor]], list[Encoded]]
+    _device: str
 
-    def encode_with_labels(self, clips: Sequence[Any]) -> list[WithScores]:
-        """Tokens as `encode` gives them, and scores `[T, L]` of the labels; one pass.
+    def label_scores(self, tokens: np.ndarray) -> np.ndarray:
+        """The labels' scores, float32 `[T, L]`, of this encoder's tokens `[T, d]`.
 
         Raises:
-            EzavError: this checkpoint has no classifier.
+            EzavError: this checkpoint has no classifier, or the tokens are of another dimension.
         """
-        if not self.labels:
-            raise EzavError(f"this checkpoint of '{self.card.name}' knows no labels")
-        size = self.card.dimension
-        return [
-            WithScores(Encoded(values[:, :size].copy(), times), values[:, size:].copy())
-            for values, times in self._encode(clips, self._joined)
-        ]
-
-    def _joined(self, batch: list[Any]) -> Tensor:
         import torch
 
-        features, scores = self._embed_both(batch)
-        return torch.cat([features.float(), scores.float()], dim=1)
+        if not self.labels:
+            raise EzavError(f"this checkpoint of '{self.card.name}' knows no labels")
+        if tokens.ndim != 2 or tokens.shape[1] != self.card.dimension:
+            raise EzavError(
+                f"tokens of shape {tokens.shape} are not of '{self.card.name}', whose dimension is "
+                f"{self.card.dimension}"
+            )
+        rows = [np.zeros((0, len(self.labels)), np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(tokens), _AT_ONCE):
+                part = torch.from_numpy(np.array(tokens[start : start + _AT_ONCE], np.float32))
+                rows.append(self._classify(part.to(self._device)).float().cpu().numpy())
+        return np.concatenate(rows)
 
-    def _embed_both(self, batch: list[Any]) -> tuple[Tensor, Tensor]:
-        """Features `[n, d]` and scores `[n, L]` of n items."""
-        raise RuntimeError(f"{type(self).__name__} does not define _embed_both")
+    def _classify(self, tokens: Tensor) -> Tensor:
+        """Scores `[T, L]` of tokens `[T, d]`."""
+        raise RuntimeError(f"{type(self).__name__} does not define _classify")
 
     def _learn_labels(self, id2label: Mapping[Any, str]) -> None:
         """Take the names of a checkpoint's config; placeholders ("LABEL_0") are no names."""
@@ -56,8 +63,8 @@ class Classifier:
         self.card = self.card.but(label_set=known if names else None)
 
 
-def knows_labels(encoder: object) -> bool:
-    """Whether an encoder gives label scores by name beside its tokens.
+def knows_labels(encoder: object) -> TypeGuard[Labelled]:
+    """Whether an encoder gives scores of labels by name.
 
     Example:
         >>> from ezav.encoders.registry import load_visual

@@ -6,7 +6,7 @@ protocols (:mod:`ezav.encoders.base`) are made here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,6 @@ from ezav.media.clip import Frames, Waveform
 if TYPE_CHECKING:
     from torch import Tensor
 
-Embed = Callable[[list[Any]], "Tensor"]
-"""Vectors `[n, d]` of n items (pictures, windows, sentences)."""
 _PRECISIONS = ("float32", "float16", "bfloat16")
 
 
@@ -68,8 +66,8 @@ class Neural:
             card = card.but(space=f"{card.space}:{self.source.revision}")
         return card
 
-    def _run(self, items: Iterable[Any], embed: Embed | None = None) -> np.ndarray:
-        """`_embed`, or another such function, over batches of items; float32 `[n, d]`."""
+    def _run(self, items: Iterable[Any]) -> np.ndarray:
+        """`_embed` over batches of items; float32 `[n, d]`."""
         import torch
 
         dtype = getattr(torch, self._precision)
@@ -79,7 +77,7 @@ class Neural:
             torch.autocast(self._device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32),
         ):
             for batch in _batches(items, self._batch):
-                rows.append((embed or self._embed)(batch).float().cpu().numpy())
+                rows.append(self._embed(batch).float().cpu().numpy())
         return np.concatenate(rows)
 
     def _embed(self, batch: list[Any]) -> Tensor:
@@ -138,12 +136,9 @@ class PictureEncoder(Neural):
 
     def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
         """Tokens `[F, d]` of each clip: its frames, in order, at their times."""
-        return self._encode(clips, self._embed)
-
-    def _encode(self, clips: Sequence[Frames], embed: Embed) -> list[Encoded]:
         if not clips:
             return []
-        values = self._run(self._pictures(clips), embed)
+        values = self._run(self._pictures(clips))
         ends = np.cumsum([len(clip) for clip in clips])[:-1]
         return [
             Encoded(part, clip.times.astype(np.float32))
@@ -182,18 +177,14 @@ class VideoEncoder(PictureEncoder):
 
     def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
         """Tokens `[T, d]` of each clip, at the mean times of their frames."""
-        return self._encode(clips, self._embed)
-
-    def _encode(self, clips: Sequence[Frames], embed: Embed) -> list[Encoded]:
         if not clips:
             return []
         plans = [windows(len(clip), self._length) for clip in clips]
-        pictures = (
+        values = self._run(
             self._preprocessing(clip.images[list(window)], self._device)
             for clip, plan in zip(clips, plans)
             for window in plan
         )
-        values = self._run(pictures, embed)
         ends = np.cumsum([len(plan) for plan in plans])[:-1]
         return [
             Encoded(
@@ -242,16 +233,13 @@ class SoundEncoder(Neural):
         Raises:
             EzavError: a waveform has another sample rate than the card asks for.
         """
-        return self._encode(clips, self._embed)
-
-    def _encode(self, clips: Sequence[Waveform], embed: Embed) -> list[Encoded]:
         if not clips:
             return []
         plans = []
         for clip in clips:
             check_sample_rate(clip, self._rate)
             plans.append(self._windows(clip))
-        values = self._run((samples for plan in plans for samples, _ in plan), embed)
+        values = self._run(samples for plan in plans for samples, _ in plan)
         ends = np.cumsum([len(plan) for plan in plans])[:-1]
         return [
             Encoded(part, np.array([time for _, time in plan], dtype=np.float32))

@@ -44,21 +44,21 @@ class VideoMaeVisual(Classifier, VideoEncoder):
         )
         self._backbone = model.videomae if classifier else model
         self._norm = getattr(model, "fc_norm", None)
-        self._head = model.classifier if classifier else None
+        # A checkpoint without that norm classifies something else than this mean.
+        classifier = classifier and self._norm is not None
+        self._head: Any = model.classifier if classifier else None
         self._length = model.config.num_frames
         self._learn_dimension(model.config.hidden_size)
         self._learn_labels(model.config.id2label if classifier else {})
-
-    def _embed_both(self, batch: list[Any]) -> tuple[Tensor, Tensor]:
-        features = self._embed(batch)
-        if self._head is None:
-            raise RuntimeError("a checkpoint without a classifier")
-        return features, self._head(features)
 
     def _embed(self, batch: list[Any]) -> Tensor:
         hidden = self._backbone(pixel_values=self._stacked(batch)).last_hidden_state.mean(dim=1)
         vectors: Tensor = hidden if self._norm is None else self._norm(hidden)
         return vectors
+
+    def _classify(self, tokens: Tensor) -> Tensor:
+        logits: Tensor = self._head(tokens)
+        return logits
 
 
 ENCODERS = (Entry(VISUAL, VideoMaeVisual),)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import cast
 
 import numpy as np
 
-from ezav.encoders.base import TextEncoder
+from ezav.encoders.base import Labelled, TextEncoder
 from ezav.errors import EzavError
 from ezav.safe_io import atomic_path, cache_folder
 
@@ -22,7 +23,57 @@ TEMPERATURE = 1.5
 LIKELIEST = 100
 """So many labels count: the tail of a thousand says little alone, and drowns the rest together."""
 _VERSION = "1"
+_AT_ONCE = 1024  # tokens: the vectors of a hundred labels each are 150 MB
 _KEPT = 8  # label vectors in memory: 1,000 labels of 384 numbers are 1.5 MB
+
+
+@dataclass(frozen=True)
+class WordReader:
+    """Tokens of a classifier to words, for one classifier and one text encoder.
+
+    Attributes:
+        encoder: knows labels (:func:`ezav.encoders.labelled.knows_labels`).
+        text: the text encoder whose space the words lie in.
+        temperature, likeliest: see :func:`words`.
+
+    Example:
+        >>> from ezav.encoders.registry import load_text, load_visual
+        >>> reader = WordReader(load_visual("efficientnet"), load_text("minilm"))
+        >>> reader(np.zeros((2, 1280), np.float32)).shape, reader.mean.shape
+        ((2, 384), (384,))
+    """
+
+    encoder: Labelled
+    text: TextEncoder
+    temperature: float = TEMPERATURE
+    likeliest: int = LIKELIEST
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """:func:`label_vectors`, `[L, d]`."""
+        return label_vectors(self.text, self.encoder.labels)
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """Of the label vectors, `[d]`: what to take off both sides where there are no clips."""
+        return np.asarray(self.vectors.mean(axis=0))
+
+    def __call__(self, tokens: np.ndarray) -> np.ndarray:
+        """Float32 `[T, d]` of the encoder's tokens.
+
+        Raises:
+            EzavError: they are not this encoder's.
+        """
+        parts = [
+            words(
+                self.encoder.label_scores(tokens[start : start + _AT_ONCE]),
+                self.vectors,
+                temperature=self.temperature,
+                likeliest=self.likeliest,
+            )
+            for start in range(0, max(1, len(tokens)), _AT_ONCE)
+        ]
+        return np.concatenate(parts)
 
 
 def words(
