@@ -55,7 +55,7 @@ def test_parts_sum_to_the_score_of_the_run(trained, capsys):
     [
         ("eszsl", ["--store", "{store}"], "does not attend token by token"),
         ("ez_avgzl", ["--store", "{store}", "--clips", "nowhere"], "no readable clip 'nowhere'"),
-        ("ez_avgzl", ["--clips", "a"], "give it: --store STORE"),
+        ("ez_avgzl", ["--clips", "a.mp4"], "the run needs the visual encoder"),
         ("ez_avgzl", ["--store", "{store}", "--count", "0"], "--count must be at least 1, not 0"),
         ("ez_avgzl", ["--count", "-1"], "--count must be at least 1, not -1"),
         ("nothing", [], "no run at"),

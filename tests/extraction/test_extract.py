@@ -259,7 +259,7 @@ def test_files_that_were_replaced_are_told_and_broken_ones_done_again(
     for _ in range(2):
         report = light(own_videos, tmp_path / "s")
         assert (report.added, report.readable, report.replaced) == (0, 30, ("dog/2.mp4",))
-    show_report(report.to_dict())
+    show_report(report)
     assert "another file than the one that was read: dog/2.mp4; " in capsys.readouterr().out
     # A store that does not know the sizes opens, and knows them from then on.
     (tmp_path / "s" / "sizes.json").unlink()

@@ -82,7 +82,7 @@ def test_an_encoder_that_fails_on_a_clip_costs_its_own_store_that_clip(
     for number, made in enumerate((report, other)):
         alone = extract(own_videos, tmp_path / str(number), visual=both[number], **how)
         assert alone.fingerprint == made.fingerprint
-    show_report(report.to_dict())
+    show_report(report)
     told = capsys.readouterr().out
     assert f"1 clips are left out of {other.store}:\n  dog/odd.mp4: " in told
 

@@ -245,7 +245,7 @@ class DemoCommand(Command):
         output.print(rich_table(summary_rows(runs), title="Test clips of the toy world, percent"))
         truth, prediction = result.recognised.truth, result.recognised.prediction
         output.print(f"\na held-out clip of '{truth}', a class never trained on:")
-        show_prediction(prediction.as_dict())
+        show_prediction(prediction)
         ours = [run.metrics for run in runs if run.label == OURS]
         output.print(
             f"(always the first clip; of all clips of such classes {_mean(m.U for m in ours):.0%} "

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -23,7 +23,7 @@ from ezav.encoders.defaults import DEFAULTS
 from ezav.extraction.settings import ExtractSettings
 
 if TYPE_CHECKING:
-    from ezav.extraction.report import Progress
+    from ezav.extraction.report import ExtractionReport, Failure, Progress
 
 _MOST_FAILURES = 20
 """Failures listed one by one; all are in the index and in --json."""
@@ -48,11 +48,11 @@ class ExtractCommand(Command):
     )
     """How clips are split, encoded and stored."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> ExtractionReport:
         from ezav.extraction.local import extract
 
         with clip_progress(self.json) as on_progress:
-            report = extract(
+            return extract(
                 self.videos,
                 self.out,
                 visual=self.visual,
@@ -61,9 +61,8 @@ class ExtractCommand(Command):
                 settings=self.settings,
                 on_progress=on_progress,
             )
-        return report.to_dict()
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: ExtractionReport) -> None:
         show_report(result)
 
 
@@ -136,25 +135,25 @@ class _Lines:
         progress.print(", ".join(parts))
 
 
-def show_report(result: dict[str, Any]) -> None:
+def show_report(result: ExtractionReport) -> None:
     """The summary for people: splits, what is missing, what failed and why."""
     from rich.table import Table
 
-    if result["note"]:
-        output.print(result["note"])
+    if result.note:
+        output.print(result.note)
         return
-    if result["added"]:
+    if result.added:
         output.print(
-            f"{result['added']} clips in {result['seconds']:.1f} s "
-            f"({result['clips_per_second']:.1f} clips/s, "
-            f"{result['times_real_time']:.0f} × real time)"
-            + (f"; {result['earlier']} were there already" if result["earlier"] else "")
+            f"{result.added} clips in {result.seconds:.1f} s "
+            f"({result.clips_per_second:.1f} clips/s, "
+            f"{result.times_real_time:.0f} × real time)"
+            + (f"; {result.earlier} were there already" if result.earlier else "")
         )
     else:
-        output.print(f"nothing to do: all {result['earlier']} clips are there already")
-    if result["gone"]:
-        output.print(f"{result['gone']} clips of the store are listed no more and left out now")
-    if replaced := result["replaced"]:
+        output.print(f"nothing to do: all {result.earlier} clips are there already")
+    if result.gone:
+        output.print(f"{result.gone} clips of the store are listed no more and left out now")
+    if replaced := result.replaced:
         more = f" and {len(replaced) - 1} more" if len(replaced) > 1 else ""
         output.print(
             f"another file than the one that was read: {replaced[0]}{more}; the store keeps the "
@@ -162,32 +161,32 @@ def show_report(result: dict[str, Any]) -> None:
             style="yellow",
         )
     table = Table("split", "classes", "clips", box=None, pad_edge=False)
-    for name, split in result["splits"].items():
-        table.add_row(name, str(split["classes"]), str(split["clips"]))
+    for name, (classes, clips) in result.splits.items():
+        table.add_row(name, str(classes), str(clips))
     output.print(table)
-    lacking = {"sound": result["no_audio"], "picture": result["no_visual"]}
+    lacking = {"sound": result.no_audio, "picture": result.no_visual}
     for modality, count in lacking.items():
         if count:
             output.print(f"{count} clips have no {modality}; the model is told so")
-    if result["notes"]:
-        output.print(f"{len(result['notes'])} clips carry a remark (column reason of the index)")
-    if result["passed_over"]:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in result["passed_over"].items())
+    if result.notes:
+        output.print(f"{len(result.notes)} clips carry a remark (column reason of the index)")
+    if result.passed_over:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in result.passed_over.items())
         output.print(f"passed over, not recordings by their names: {kinds}")
-    if result["empty"]:
-        output.print(f"no recordings in the class folders: {', '.join(result['empty'])}")
-    stores = (result, *result["others"])
-    alike = all(store["failures"] == result["failures"] for store in stores)
+    if result.empty:
+        output.print(f"no recordings in the class folders: {', '.join(result.empty)}")
+    stores = (result, *result.others)
+    alike = all(store.failures == result.failures for store in stores)
     for store in stores[:1] if alike else stores:
-        _show_failures(store["failures"], "" if alike else f" of {store['store']}")
+        _show_failures(store.failures, "" if alike else f" of {store.store}")
     for store in stores:
-        output.print(f"feature store: {store['store']}")
+        output.print(f"feature store: {store.store}")
 
 
-def _show_failures(failures: list[dict[str, Any]], where: str) -> None:
+def _show_failures(failures: Sequence[Failure], where: str) -> None:
     if failures:
         output.print(f"{len(failures)} clips are left out{where}:", style="yellow")
     for failure in failures[:_MOST_FAILURES]:
-        output.print(f"  {failure['clip']}: {failure['reason']}")
+        output.print(f"  {failure.clip}: {failure.reason}")
     if len(failures) > _MOST_FAILURES:
         output.print(f"  and {len(failures) - _MOST_FAILURES} more (--json lists them all)")

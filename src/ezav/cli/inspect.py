@@ -1,145 +1,227 @@
-"""What decided: a run's recall class by class, and for clips of a store the tokens behind a score.
+"""What decided: a run's recall class by class, and for single clips the tokens behind a score.
 
-For every clip the class that is chosen (and, where it is another, the right one) gets its score
-split into what each token gave: the class token, and each moment of sound and picture. The parts
-sum to the score exactly; attention is the mean over heads. The choice is made among stacked
-scores: gamma is taken off those of seen classes.
+The clips are those of a store (--store), or files. For every clip the class that is chosen (and,
+where it is another, the right one) gets its score split into what each token gave: the class
+token, and each moment of sound and picture. The parts sum to the score exactly; attention is the
+mean over heads. The choice is made among stacked scores: gamma is taken off those of seen classes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, Importing, at_least_one, output
-from ezav.errors import EzavError
+from ezav.cli.common import Command, Importing, at_least_one, load_recognizer, output
+from ezav.errors import EzavError, NotFoundError
+from ezav.extraction.reading import Limits
+
+if TYPE_CHECKING:
+    from ezav.features.feature_set import FeatureSet
+    from ezav.methods.ez_avgzl.method import EzAvgzl
+    from ezav.protocol.result import ClassResult
+    from ezav.recognizer import Recognizer
 
 _KINDS = ("class token", "audio", "visual")
 _MOST_TOKENS = 6
 
 
+@dataclass(frozen=True)
+class TokenShare:
+    """What one token gave to a score.
+
+    Attributes:
+        kind: "class token", "audio" or "visual".
+        seconds: its middle.
+        attention: mean over heads.
+        contribution: its part of the score.
+    """
+
+    kind: str
+    seconds: float
+    attention: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One class's score for a clip, before and after gamma is taken off, and its parts."""
+
+    name: str
+    score: float
+    stacked: float
+    tokens: tuple[TokenShare, ...]
+
+
+@dataclass(frozen=True)
+class InspectedClip:
+    """One clip: its class (empty for a file) and the scores looked into, the chosen one first.
+
+    `error` says why a file could not be read; it has no scores then.
+    """
+
+    clip: str
+    label: str = ""
+    classes: tuple[Scored, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What `ezav inspect` shows: classes by recall, lowest first, and clips."""
+
+    run: Path
+    gamma: float
+    classes: tuple[ClassResult, ...]
+    clips: tuple[InspectedClip, ...]
+    status: int
+
+
 @dataclass(kw_only=True)
 class InspectCommand(Command):
     run_folder: tyro.conf.Positional[Path]
-    """A run folder; of ez_avgzl, where --store is given."""
+    """A run folder; of ez_avgzl, where clips are looked into."""
     store: Path | None = None
-    """The feature store of the run, to look into clips; without it: the classes only."""
+    """The feature store of the run, to look into its clips; without it clips are files."""
     clips: tuple[str, ...] = ()
-    """Clips of the store, by their ids; by default the first few of the test clips."""
+    """Clips of the store, by their ids (by default the first few of the test clips); without
+    --store video or sound files."""
     count: int = 5
     """How many test clips to show if none are named."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
+    limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
+    """What reading one file may cost."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Inspected:
         from ezav.protocol.run_folder import read_result
 
         at_least_one(count=self.count)
         result = read_result(self.run_folder)
         classes = sorted(result.per_class, key=lambda one: (one.recall is None, one.recall or 0))
-        if self.clips and self.store is None:
-            raise EzavError("clips are named, but no store", "give it: --store STORE")
-        return {
-            "run": str(self.run_folder),
-            "gamma": result.gamma,
-            "classes": [one.model_dump() for one in classes],
-            "clips": [] if self.store is None else self._clips(),
-        }
+        clips = self._clips() if self.clips or self.store is not None else ()
+        return Inspected(
+            run=self.run_folder,
+            gamma=result.gamma,
+            classes=tuple(classes),
+            clips=tuple(clips),
+            status=1 if any(clip.error for clip in clips) else 0,
+        )
 
-    def _clips(self) -> list[dict[str, Any]]:
+    def _clips(self) -> Sequence[InspectedClip]:
+        from ezav.methods.ez_avgzl.method import EzAvgzl
+
+        files = self.store is None
+        recognizer = load_recognizer(
+            self.run_folder, self.device, self.import_code, self.limits, files
+        )
+        method = recognizer.model.method
+        if not isinstance(method, EzAvgzl):
+            name = recognizer.result.method
+            raise EzavError(f"'{name}' does not attend token by token", "use ez_avgzl")
+        if self.store is not None:
+            return look(recognizer, method, self._stored(recognizer, self.store), labelled=True)
+        encoded = recognizer.encode([Path(clip) for clip in self.clips])
+        readable = [clip for clip in encoded if not clip.error]
+        found = iter(
+            look(recognizer, method, recognizer.features(readable), labelled=False)
+            if readable
+            else ()
+        )
+        return [
+            InspectedClip(str(clip.path), error=clip.error) if clip.error else next(found)
+            for clip in encoded
+        ]
+
+    def _stored(self, recognizer: Recognizer, path: Path) -> FeatureSet:
         import torch
 
         from ezav.features.store import FeatureStore
-        from ezav.methods.ez_avgzl.method import EzAvgzl
-        from ezav.protocol.run_folder import read_model
 
-        model, result = read_model(self.run_folder, self.device, import_code=self.import_code)
-        if not isinstance(model.method, EzAvgzl):
-            raise EzavError(f"'{result.method}' does not attend token by token", "use ez_avgzl")
-        assert self.store is not None
-        store = FeatureStore.open(self.store)
-        if store.fingerprint != result.store_fingerprint:
-            raise EzavError(f"'{self.store}' is not the store that this run was trained on")
+        store = FeatureStore.open(path)
+        if store.fingerprint != recognizer.result.store_fingerprint:
+            raise EzavError(f"'{path}' is not the store that this run was trained on")
         clips = store.select(*(() if self.clips else ("test_seen", "test_unseen")))
         row_of = {name: row for row, name in enumerate(clips.clips)}
         unknown = [name for name in self.clips if name not in row_of]
         if unknown:
-            raise EzavError(f"the store has no readable clip '{unknown[0]}'")
-        rows = torch.tensor(
-            [row_of[name] for name in self.clips] or range(len(clips))[: self.count]
-        )
-        names, method = model.classes.names, model.method
-        pooled, device = not method.uses_time, method.device
-        audio = clips.audio.gather(rows, pooled=pooled).to(device)
-        visual = clips.visual.gather(rows, pooled=pooled).to(device)
-        with torch.inference_mode():
-            shares = method.inspect(audio, visual, model.classes.vectors.to(device))
-        scores = shares.contribution.sum(-1).cpu()
-        stacked = scores - result.gamma * model.seen
-        found = []
-        for place, row in enumerate(rows.tolist()):
-            label = clips.classes[int(clips.labels[row])]
-            chosen = int(stacked[place].argmax())
-            columns = [chosen]
-            if label in names and names[chosen] != label:
-                columns.append(names.index(label))
-            real = shares.real[place].nonzero()[:, 0].tolist()
-            found.append(
-                {
-                    "clip": clips.clips[row],
-                    "label": label,
-                    "classes": [
-                        {
-                            "name": names[column],
-                            "score": float(scores[place, column]),
-                            "stacked": float(stacked[place, column]),
-                            "tokens": [
-                                {
-                                    "kind": _KINDS[int(shares.kinds[token])],
-                                    "seconds": float(shares.times[place, token]),
-                                    "attention": float(shares.attention[place, column, token]),
-                                    "contribution": float(
-                                        shares.contribution[place, column, token]
-                                    ),
-                                }
-                                for token in real
-                            ],
-                        }
-                        for column in columns
-                    ],
-                }
-            )
-        return found
+            raise NotFoundError(f"the store has no readable clip '{unknown[0]}'")
+        rows = [row_of[name] for name in self.clips] or list(range(len(clips))[: self.count])
+        return clips.subset(torch.tensor(rows))
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: Inspected) -> None:
         from rich.table import Table
 
         table = Table("class", "", "clips", "recall", "among unseen", box=None)
-        for one in result["classes"]:
-            numbers = ("" if x is None else f"{x:.1%}" for x in (one["recall"], one["zsl_recall"]))
-            kind = "seen" if one["seen"] else "unseen"
-            table.add_row(one["name"], kind, str(one["clips"]), *numbers)
+        for one in result.classes:
+            numbers = ("" if x is None else f"{x:.1%}" for x in (one.recall, one.zsl_recall))
+            kind = "seen" if one.seen else "unseen"
+            table.add_row(one.name, kind, str(one.clips), *numbers)
         output.print(table)
-        for clip in result["clips"]:
-            output.print(Text(f"\n{clip['clip']}", "bold"), f" is '{clip['label']}'")
-            for one in clip["classes"]:
-                less = one["stacked"] != one["score"]
-                seen = f", less gamma {one['stacked']:+.3f}" if less else ""
-                output.print(f"  {one['name']}  score {one['score']:+.3f}{seen}")
-                tokens = sorted(one["tokens"], key=lambda token: -abs(token["contribution"]))
-                for token in tokens[:_MOST_TOKENS]:
-                    when = f" at {token['seconds']:.1f} s" if token["seconds"] else ""
-                    output.print(
-                        f"    {token['contribution']:+.3f}  attention {token['attention']:.2f}  "
-                        f"{token['kind']}{when}"
-                    )
-                if len(tokens) > _MOST_TOKENS:
-                    output.print(f"    and {len(tokens) - _MOST_TOKENS} more (--json gives all)")
+        for clip in result.clips:
+            show_clip(clip)
+
+
+def look(
+    recognizer: Recognizer, method: EzAvgzl, clips: FeatureSet, labelled: bool
+) -> list[InspectedClip]:
+    """The chosen class of each clip (and the right one, where it is known and another)."""
+    import torch
+
+    model = recognizer.model
+    rows, names, pooled = torch.arange(len(clips)), model.classes.names, not method.uses_time
+    audio = clips.audio.gather(rows, pooled=pooled).to(method.device)
+    visual = clips.visual.gather(rows, pooled=pooled).to(method.device)
+    with torch.inference_mode():
+        shares = method.inspect(audio, visual, model.classes.vectors.to(method.device))
+    scores = shares.contribution.sum(-1).cpu()
+    stacked = scores - recognizer.result.gamma * model.seen
+    found = []
+    for row, clip in enumerate(clips.clips):
+        label = clips.classes[int(clips.labels[row])] if labelled else ""
+        columns = [int(stacked[row].argmax())]
+        if label in names and names[columns[0]] != label:
+            columns.append(names.index(label))
+        scored = []
+        for column in columns:
+            tokens = tuple(
+                TokenShare(
+                    kind=_KINDS[int(shares.kinds[token])],
+                    seconds=float(shares.times[row, token]),
+                    attention=float(shares.attention[row, column, token]),
+                    contribution=float(shares.contribution[row, column, token]),
+                )
+                for token in shares.real[row].nonzero()[:, 0].tolist()
+            )
+            score, less = float(scores[row, column]), float(stacked[row, column])
+            scored.append(Scored(names[column], score, less, tokens))
+        found.append(InspectedClip(clip, label, tuple(scored)))
+    return found
+
+
+def show_clip(clip: InspectedClip) -> None:
+    """One clip for people: its classes, and of each the tokens that gave most."""
+    if clip.error:
+        output.print(Text(f"\n{clip.clip}", "bold"), f" not read: {clip.error}")
+        return
+    output.print(Text(f"\n{clip.clip}", "bold"), f" is '{clip.label}'" if clip.label else "")
+    for one in clip.classes:
+        less = f", less gamma {one.stacked:+.3f}" if one.stacked != one.score else ""
+        output.print(f"  {one.name}  score {one.score:+.3f}{less}")
+        tokens = sorted(one.tokens, key=lambda token: -abs(token.contribution))
+        for token in tokens[:_MOST_TOKENS]:
+            when = f" at {token.seconds:.1f} s" if token.seconds else ""
+            output.print(
+                f"    {token.contribution:+.3f}  attention {token.attention:.2f}  "
+                f"{token.kind}{when}"
+            )
+        if len(tokens) > _MOST_TOKENS:
+            output.print(f"    and {len(tokens) - _MOST_TOKENS} more (--json gives all)")
 
 
 CLI = InspectCommand

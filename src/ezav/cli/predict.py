@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.text import Text
@@ -24,6 +24,28 @@ from ezav.cli.common import (
 )
 from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
+from ezav.recognizer.prediction import Candidate, Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What `ezav predict` found.
+
+    Attributes:
+        run: where the recogniser is.
+        temperature, ece, reject_threshold: learned on the run's validation clips.
+        predictions: one a clip, in order.
+        unread: the clips that could not be read.
+        status: 1 where there are such.
+    """
+
+    run: str
+    temperature: float
+    ece: float
+    reject_threshold: float
+    predictions: tuple[Prediction, ...]
+    unread: tuple[str, ...]
+    status: int
 
 
 @dataclass(kw_only=True)
@@ -44,78 +66,77 @@ class PredictCommand(Command):
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Predicted:
         if not self.clips:
             raise EzavError("no clips are given", "name at least one file")
         recognizer = load_recognizer(
             self.run_folder, self.device, self.import_code, self.limits, files=True
         )
         classes = read_classes(self.classes, self.class_file)
-        predictions = []
+        predictions: list[Prediction] = []
         with progress.status("") as status:
             # A bad list is told before any file is read.
             recognizer.candidates(classes, names_progress(status))
             for number, path in enumerate(self.clips, start=1):
                 status.update(Text(f"{number} of {len(self.clips)}: {path.name}"))
-                found = recognizer.predict(path, classes=classes, top_k=self.top_k)
-                predictions += [one.as_dict() for one in found]
-        unread = [one["clip"] for one in predictions if one["error"]]
-        return {
-            "run": str(self.run_folder),
-            "temperature": recognizer.temperature_,
-            "ece": recognizer.ece_,
-            "reject_threshold": recognizer.calibration.as_dict()["reject_threshold_"],
-            "predictions": predictions,
-            "unread": unread,
-            "status": 1 if unread else 0,
-        }
+                predictions += recognizer.predict(path, classes=classes, top_k=self.top_k)
+        unread = tuple(one.clip for one in predictions if one.error)
+        return Predicted(
+            run=str(self.run_folder),
+            temperature=recognizer.temperature_,
+            ece=recognizer.ece_,
+            reject_threshold=recognizer.calibration.reject_threshold_,
+            predictions=tuple(predictions),
+            unread=unread,
+            status=1 if unread else 0,
+        )
 
-    def show(self, result: dict[str, Any]) -> None:
-        for one in result["predictions"]:
+    def show(self, result: Predicted) -> None:
+        for one in result.predictions:
             show_prediction(one)
-        if len(result["unread"]) < len(result["predictions"]):
-            off = f"{result['ece']:.1%} on average on the run's validation clips"
+        if len(result.unread) < len(result.predictions):
+            off = f"{result.ece:.1%} on average on the run's validation clips"
             output.print(f"probabilities are off by {off} (calibration error)", style="dim")
-        if result["unread"]:
-            count, total = len(result["unread"]), len(result["predictions"])
+        if result.unread:
+            count, total = len(result.unread), len(result.predictions)
             progress.print(f"{count} of {total} could not be read:", style="red")
-            for one in result["predictions"]:
-                if one["error"]:
-                    progress.print(f"  {one['clip']}: {one['error']}", soft_wrap=True)
+            for one in result.predictions:
+                if one.error:
+                    progress.print(f"  {one.clip}: {one.error}", soft_wrap=True)
 
 
 CLI = PredictCommand
 
 
-def show_prediction(one: dict[str, Any]) -> None:
+def show_prediction(one: Prediction) -> None:
     """One clip for people: ranked names, and in words what it lacks."""
-    if one["error"]:
-        output.print(Text(one["clip"], "bold"), f" not read: {one['error']}\n")
+    if one.error:
+        output.print(Text(one.clip, "bold"), f" not read: {one.error}\n")
         return
-    seconds = f"  ({one['duration']:.1f} s)" if one["duration"] else ""
-    output.print(Text.assemble((one["clip"], "bold"), seconds))
-    width = max(len(label(c)) for c in one["ranked"])
-    for place, c in enumerate(one["ranked"], start=1):
-        why = ", ".join(f"{k} {v:+.2f}" for k, v in c["contributions"].items())
+    seconds = f"  ({one.duration:.1f} s)" if one.duration else ""
+    output.print(Text.assemble((one.clip, "bold"), seconds))
+    width = max(len(label(c)) for c in one.ranked)
+    for place, c in enumerate(one.ranked, start=1):
+        why = ", ".join(f"{k} {v:+.2f}" for k, v in c.contributions.items())
         line = (
-            f"  {place:>2}  {label(c):<{width}}  {c['kind']:<6}  {c['probability']:>6.1%}  "
-            f"score {c['score']:+.3f}"
+            f"  {place:>2}  {label(c):<{width}}  {c.kind:<6}  {c.probability:>6.1%}  "
+            f"score {c.score:+.3f}"
         )
         output.print(Text.assemble(line, (f"  {why}" if why else "", "dim")))
-    if one["rejected"]:
+    if one.rejected:
         output.print("  none of these stands out: it may be something else")
-    for modality, reason in one["missing"].items():
+    for modality, reason in one.missing.items():
         what, other = ("sound", "picture") if modality == "audio" else ("picture", "sound")
         output.print(f"  no {what} ({reason}): answered from the {other} alone")
-    for warning in one["warnings"]:
+    for warning in one.warnings:
         output.print(f"  warning: {warning}")
     output.print("")
 
 
-def label(candidate: dict[str, Any]) -> str:
+def label(candidate: Candidate) -> str:
     """The name as typed, with the run's own spelling where it differs."""
-    known = candidate["known_as"]
-    return f"{candidate['name']} (known as '{known}')" if known else str(candidate["name"])
+    known = candidate.known_as
+    return f"{candidate.name} (known as '{known}')" if known else candidate.name
 
 
 __all__ = ["CLI", "PredictCommand", "label", "show_prediction"]

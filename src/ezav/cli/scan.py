@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -25,8 +25,29 @@ from ezav.cli.common import (
 )
 from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
-from ezav.recognizer.events import ScanSettings
+from ezav.recognizer.events import Event, ScanSettings
 from ezav.safe_io import check_writable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """What `ezav scan` found.
+
+    Attributes:
+        video: the recording.
+        events: in order.
+        warnings: what is wrong with it, each thing once.
+        files: those that were written.
+        broken_off: why the reading ended before the recording does; empty where it did not.
+        status: 1 where it was broken off.
+    """
+
+    video: Path
+    events: tuple[Event, ...]
+    warnings: tuple[str, ...]
+    files: tuple[Path, ...]
+    broken_off: str = ""
+    status: int = 0
 
 
 @dataclass(kw_only=True)
@@ -49,7 +70,7 @@ class ScanCommand(Command):
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Scanned:
         from ezav.recognizer.event_files import check_suffix, write_events
         from ezav.recognizer.scan import scan
 
@@ -66,33 +87,45 @@ class ScanCommand(Command):
         for path in self.out:  # else hours of footage may be scanned in vain
             check_writable(path)
         warnings: list[str] = []
+        events: list[Event] = []
+        broken_off = ""
         with seconds_progress(self.video.name) as on_progress:
-            events = list(
-                scan(recognizer, self.video, classes, self.settings, on_progress, warnings.append)
+            found = scan(
+                recognizer, self.video, classes, self.settings, on_progress, warnings.append
             )
+            try:
+                events.extend(found)
+            except EzavError as error:
+                if not events:
+                    raise
+                broken_off = str(error)
         for path in self.out:
             write_events(events, path)
-        return {
-            "video": str(self.video),
-            "events": [event.as_dict() for event in events],
-            "warnings": warnings,
-            "files": [str(path) for path in self.out],
-        }
+        return Scanned(
+            video=self.video,
+            events=tuple(events),
+            warnings=tuple(warnings),
+            files=self.out,
+            broken_off=broken_off,
+            status=1 if broken_off else 0,
+        )
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: Scanned) -> None:
         from ezav.recognizer.event_files import clock
 
-        for event in result["events"]:
+        for event in result.events:
             output.print(
-                f"{clock(event['start'], '.')} - {clock(event['end'], '.')}  "
-                f"{event['probability']:>4.0%}  {event['kind']:<6}  {event['name']}"
+                f"{clock(event.start, '.')} - {clock(event.end, '.')}  "
+                f"{event.probability:>4.0%}  {event.kind:<6}  {event.name}"
             )
-        if not result["events"]:
+        if not result.events:
             output.print("no events: no class stands out for long enough")
-        for warning in result["warnings"]:
+        for warning in result.warnings:
             output.print(f"  warning: {warning}")
-        for path in result["files"]:
+        for path in result.files:
             output.print(f"written: {path}")
+        if result.broken_off:
+            progress.print(result.broken_off, style="red", soft_wrap=True)
 
 
 CLI = ScanCommand

@@ -10,13 +10,20 @@ import signal
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.text import Text
 
 from ezav.cli.common import Command, Importing, load_recognizer, progress
 from ezav.web.settings import WebSettings
+
+
+@dataclass(frozen=True)
+class Served:
+    """What `ezav serve` did: the address the page had."""
+
+    address: str
 
 
 @dataclass(kw_only=True)
@@ -31,7 +38,7 @@ class ServeCommand(Command):
     """cpu, cuda, or auto."""
     import_code: Importing = False
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Served:
         from ezav.web.server import serving
 
         recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
@@ -46,9 +53,9 @@ class ServeCommand(Command):
                 over.wait()
             except KeyboardInterrupt:
                 progress.print("ended; uploads are removed")
-        return {"address": address}
+        return Served(address)
 
-    def show(self, result: dict[str, Any]) -> None:
+    def show(self, result: Served) -> None:
         del result
 
 

@@ -213,6 +213,12 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         _check_dims(found, {"audio": audio, "visual": visual})
         return found
 
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End the worker processes; they start again when they are needed."""
         self.reader.close()

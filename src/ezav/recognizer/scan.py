@@ -53,7 +53,8 @@ def scan(
     """
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
-    moments = _moments(recognizer, path, candidates, settings, on_progress, on_warning)
+    broken_off: list[str] = []
+    moments = _moments(recognizer, path, candidates, settings, on_progress, on_warning, broken_off)
     stretch: _Stretch | None = None
     for moment, best in _labelled(moments, settings, len(candidates)):
         if stretch is None or best != stretch.row:
@@ -61,6 +62,8 @@ def scan(
             stretch = _Stretch(best, moment.start)
         stretch.add(moment)
     yield from _event(stretch, candidates, settings)
+    if broken_off:
+        raise EzavError(f"'{path}' was scanned in part only: {broken_off[0]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +169,21 @@ def _moments(
     settings: ScanSettings,
     on_progress: Callable[[float, float | None], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
+    broken_off: list[str] | None = None,
 ) -> Iterator[_Moment]:
-    """One a hop; holds no more than those under the windows in hand."""
+    """One a hop; holds no more than those under the windows in hand.
+
+    Where the reading breaks off on the way, why is put into `broken_off`.
+    """
     hop, window = settings.hop, settings.window
     waiting: deque[_Sum] = deque()
     first, end = 0, 0.0  # number of the first waiting moment; seconds seen so far
     warned: set[str] = set()
     for clip, answer in _answers(recognizer, path, candidates, settings):
+        if clip.lost:
+            if broken_off is not None:
+                broken_off.append(clip.reason)
+            continue
         for warning in (*clip.warnings, *clip.failed.values()):
             if on_warning is not None and warning not in warned:
                 on_warning(warning)
@@ -204,14 +215,10 @@ def _answers(
 ) -> Iterator[tuple[EncodedClip, tuple[Tensor, ...] | None]]:
     """Each window with its probabilities of states, of candidates, and scores; None: nothing."""
     windows: list[EncodedClip] = []
-    answered, why, end = False, "", 0.0
+    answered, why = False, ""
     for clip in recognizer.reader.windows(path, settings.window, settings.hop):
-        if clip.lost and answered:
-            yield from _answer(recognizer, windows, candidates, settings.reject)
-            raise EzavError(f"'{path}' was scanned to {end:.1f} s only: {clip.reason}")
         lacking = _lacks(recognizer, clip)
         answered, why = answered or not lacking, why or lacking
-        end = clip.start + clip.duration
         windows.append(clip)
         if len(windows) >= _WINDOWS_AT_ONCE:
             yield from _answer(recognizer, windows, candidates, settings.reject)
