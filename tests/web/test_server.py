@@ -283,7 +283,7 @@ def test_the_command_serves_and_leaves_nothing_behind(run_folder: Path, tmp_path
         "sys.exit(m.main(sys.argv[1:]))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", str(run_folder), "--port", "0"],
+        [sys.executable, "-c", code, "serve", str(run_folder), "--port", "0", "--import"],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -80,76 +80,80 @@ def build(
         gr.HTML(_head(recognizer), elem_classes="ezav-head")
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
-                clip = gr.Video(
-                    label=f"Clip, up to {settings.max_seconds:g} s and "
-                    f"{settings.max_megabytes:g} MB",
-                    sources=["upload", "webcam"],
-                    include_audio=True,
-                    elem_id="ezav-clip",
-                )
-                refuse_addresses(clip)
-                names = gr.Textbox(
-                    label="Classes, one a line; write any names you like",
-                    info=f"Empty: all {len(recognizer.classes)} classes of the run.",
-                    value=every,
-                    lines=8,
-                    max_lines=14,
-                    max_length=settings.max_letters,
-                    elem_id="ezav-classes",
-                )
-                with gr.Row():
-                    ask = gr.Button("Recognise", variant="primary", elem_id="ezav-ask")
-                    reset = gr.Button("Classes of the run", elem_id="ezav-reset")
-                if examples:
-                    gr.Examples(
-                        [[str(path)] for path in examples],
-                        [clip],
-                        label="Examples",
-                        example_labels=[path.stem for path in examples],
-                    )
+                asked = _questions(recognizer, settings, every, examples)
             with gr.Column(min_width=320):
-                ranking = gr.HTML(
-                    render.hint(),
-                    elem_classes="ezav-answer",
-                    elem_id="ezav-ranking",
-                    # A screen reader tells the answer when it comes.
-                    js_on_load="element.setAttribute('aria-live', 'polite')",
-                )
-                evidence = gr.HTML("", elem_classes="ezav-answer", elem_id="ezav-evidence")
+                shown = _answers()
         as_data = gr.JSON(visible=False)
         api = gr.Button(visible=False)
-        ask.click(
-            recognise,
-            [clip, names],
-            [ranking, evidence],
-            api_visibility="private",
-            concurrency_limit=settings.workers,
-            concurrency_id="clips",
-            scroll_to_output=True,
-        )
+        given = [asked.clip, asked.names]
+        one_at_a_time: dict[str, Any] = {
+            "concurrency_limit": settings.workers,
+            "concurrency_id": "clips",
+        }
+        seen: dict[str, Any] = {"api_visibility": "private", "scroll_to_output": True}
+        asked.ask.click(recognise, given, shown, **one_at_a_time, **seen)
         # Not `input`: an example is answered at once, too.
-        clip.change(
-            changed,
-            [clip, names],
-            [ranking, evidence],
-            api_visibility="private",
-            concurrency_limit=settings.workers,
-            concurrency_id="clips",
-            scroll_to_output=True,
-        )
-        api.click(
-            predict,
-            [clip, names],
-            [as_data],
-            api_name="predict",
-            concurrency_limit=settings.workers,
-            concurrency_id="clips",
-        )
-        reset.click(lambda: every, None, [names], api_visibility="private", queue=False)
+        asked.clip.change(changed, given, shown, **one_at_a_time, **seen)
+        api.click(predict, given, [as_data], api_name="predict", **one_at_a_time)
+        asked.reset.click(lambda: every, None, [asked.names], api_visibility="private", queue=False)
         page.unload(ended)
     tell_what_is_read(page)
     made: gr.Blocks = page
     return made
+
+
+class _Asked(NamedTuple):
+    """What a visitor fills in and presses."""
+
+    clip: gr.Video
+    names: gr.Textbox
+    ask: gr.Button
+    reset: gr.Button
+
+
+def _questions(
+    recognizer: Recognizer, settings: WebSettings, every: str, examples: Sequence[Path]
+) -> _Asked:
+    """The left side: a clip, the names, two buttons, examples."""
+    clip = gr.Video(
+        label=f"Clip, up to {settings.max_seconds:g} s and {settings.max_megabytes:g} MB",
+        sources=["upload", "webcam"],
+        include_audio=True,
+        elem_id="ezav-clip",
+    )
+    refuse_addresses(clip)
+    names = gr.Textbox(
+        label="Classes, one a line; write any names you like",
+        info=f"Empty: all {len(recognizer.classes)} classes of the run.",
+        value=every,
+        lines=8,
+        max_lines=14,
+        max_length=settings.max_letters,
+        elem_id="ezav-classes",
+    )
+    with gr.Row():
+        ask = gr.Button("Recognise", variant="primary", elem_id="ezav-ask")
+        reset = gr.Button("Classes of the run", elem_id="ezav-reset")
+    if examples:
+        gr.Examples(
+            [[str(path)] for path in examples],
+            [clip],
+            label="Examples",
+            example_labels=[path.stem for path in examples],
+        )
+    return _Asked(clip, names, ask, reset)
+
+
+def _answers() -> list[gr.HTML]:
+    """The right side: the ranking, and why."""
+    ranking = gr.HTML(
+        render.hint(),
+        elem_classes="ezav-answer",
+        elem_id="ezav-ranking",
+        # A screen reader tells the answer when it comes.
+        js_on_load="element.setAttribute('aria-live', 'polite')",
+    )
+    return [ranking, gr.HTML("", elem_classes="ezav-answer", elem_id="ezav-evidence")]
 
 
 def tell_what_is_read(page: gr.Blocks) -> None:
