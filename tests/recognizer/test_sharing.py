@@ -59,6 +59,7 @@ def test_the_card_has_the_real_numbers(recognizer: Recognizer, tmp_path: Path) -
     assert "| text | minilm | sha256:" in text
     assert "a local file or folder is looked for at the path that was recorded" in text
     assert "Apache-2.0" in text
+    assert "Nils Reimers and Iryna Gurevych (EMNLP 2019)" in text  # whom a licence asks to name
     assert "| audio | random | not stated | not stated |" in text
     assert text.startswith("---\nlibrary_name: ezav\n")
 
