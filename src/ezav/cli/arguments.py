@@ -78,7 +78,7 @@ def understood(
             )
     except SystemExit:
         return None
-    return found
+    return found if isinstance(found, command) else None
 
 
 def one_line(box: str) -> str:

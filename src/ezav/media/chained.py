@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 
 _PAGE = struct.Struct("<4sBBqIIIB")
 """Capture pattern, version, flags, granule position, serial, sequence, checksum, segments."""
@@ -105,7 +106,7 @@ class Chain:
                 total += (container.duration or 0) / av.time_base
         return total
 
-    def packets(self, end: float) -> Iterator[tuple[Packet, float]]:
+    def packets(self, end: float) -> Iterator[tuple[Packet[Stream], float]]:
         """The packets of the others in order, and what to add to their times.
 
         Args:

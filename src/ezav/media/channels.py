@@ -97,9 +97,10 @@ class Mixer:
             UnknownSamplesError: as :func:`channels`.
         """
         values = channels(frame)
+        first: NDArray[np.float32] = values[0]
         if len(values) == 1:
-            return values[0]
-        mean: NDArray[np.float32] = values[0].copy()
+            return first
+        mean = first.copy()
         for row in values[1:]:  # several times faster than mean(axis=0)
             mean += row
         mean /= np.float32(len(values))

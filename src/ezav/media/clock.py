@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from av.packet import Packet
+from av.stream import Stream
 
 from ezav.media.container import Source
 
@@ -47,11 +48,11 @@ class _Line:
     coming: float | None = None
     """The shift of the other stream, which has jumped: this one is expected to follow."""
 
-    def time(self, packet: Packet) -> float | None:
+    def time(self, packet: Packet[Stream]) -> float | None:
         """Of a packet; None if it has none. Stamps of decoding are in order, others need not be."""
         return None if packet.dts is None else packet.dts * self.tick + self.shift
 
-    def move(self, packet: Packet) -> None:
+    def move(self, packet: Packet[Stream]) -> None:
         """Give the packet its mended stamps, and take note of it."""
         if ticks := round(self.shift / self.tick):
             packet.pts = None if packet.pts is None else packet.pts + ticks
@@ -77,7 +78,7 @@ class Clock:
         self._note = note
         self._length = source.length
         self._begin: float | None = None
-        self._ahead: deque[Packet] = deque()
+        self._ahead: deque[Packet[Stream]] = deque()
         self._lines = {
             stream.index: _Line("picture" if stream.type == "video" else "sound", float(base))
             for stream in (source.video, source.audio, *source.unread)
@@ -89,7 +90,7 @@ class Clock:
         """The indices of the streams that are mended."""
         return self._lines.keys()
 
-    def mend(self, found: Iterator[Packet]) -> Iterator[Packet]:
+    def mend(self, found: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         """The same packets with mended stamps; those of further streams are not changed."""
         while (packet := self._ahead.popleft() if self._ahead else next(found, None)) is not None:
             line = self._lines.get(packet.stream.index)
@@ -102,7 +103,7 @@ class Clock:
                 line.move(packet)
             yield packet
 
-    def _check(self, line: _Line, time: float, found: Iterator[Packet]) -> None:
+    def _check(self, line: _Line, time: float, found: Iterator[Packet[Stream]]) -> None:
         """Change the line's shift if its step to `time` is an error."""
         assert line.last is not None
         step = time - line.end
@@ -125,7 +126,7 @@ class Clock:
         return time - self._begin > self._length + _TOGETHER
 
     def _jump_together(
-        self, line: _Line, time: float, other: _Line | None, found: Iterator[Packet]
+        self, line: _Line, time: float, other: _Line | None, found: Iterator[Packet[Stream]]
     ) -> bool:
         """Whether the other stream makes the same step ahead."""
         if other is None or other.last is None or other.end > line.end + _TOGETHER:
@@ -140,7 +141,7 @@ class Clock:
                 return False
         return False
 
-    def _coming(self, found: Iterator[Packet]) -> Iterator[Packet]:
+    def _coming(self, found: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         """The packets of either stream after this one; they and all others stay to be given out."""
         yield from (packet for packet in self._ahead if packet.stream.index in self._lines)
         for packet in found:

@@ -115,4 +115,4 @@ def _batch(frames: Any) -> Iterator[Picture]:
 
 def _turned(decoder: Any) -> bool:
     """Whether it turns the frames by a right angle, as their display matrix says."""
-    return round(abs(decoder.metadata.rotation or 0)) % 180 == 90
+    return bool(round(abs(decoder.metadata.rotation or 0)) % 180 == 90)

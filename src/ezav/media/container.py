@@ -15,7 +15,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import Flags, InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ezav.media.chained import Chain, links
@@ -72,7 +72,7 @@ class Source:
         )
         return Source(self.container, *kept, unread, self.chain)
 
-    def demux(self) -> Iterator[Packet]:
+    def demux(self) -> Iterator[Packet[Stream]]:
         """All packets of the file, on one clock."""
         end = 0.0
         for packet in self.container.demux():

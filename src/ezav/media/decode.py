@@ -12,6 +12,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -98,7 +99,7 @@ class Problems:
         return lines
 
 
-def packets(source: Source, problems: Problems) -> Iterator[Packet]:
+def packets(source: Source, problems: Problems) -> Iterator[Packet[Stream]]:
     """What the file holds of the source's streams, still encoded; at the end one empty packet each.
 
     A file that breaks off is told to `problems`, and so are time stamps that jump: they are mended
@@ -127,7 +128,7 @@ class _End:
     last: int | None = None
     end: float = 0.0
 
-    def move(self, packet: Packet) -> bool:
+    def move(self, packet: Packet[Stream]) -> bool:
         """Take note of a packet; whether it has a time."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is None:
@@ -138,7 +139,7 @@ class _End:
         return True
 
 
-def _demuxed(source: Source, problems: Problems) -> Iterator[Packet]:
+def _demuxed(source: Source, problems: Problems) -> Iterator[Packet[Stream]]:
     try:
         yield from source.demux()
     except (av.FFmpegError, ValueError) as error:
@@ -146,7 +147,7 @@ def _demuxed(source: Source, problems: Problems) -> Iterator[Packet]:
 
 
 def decode(
-    source: Source, problems: Problems, given: Iterable[Packet] | None = None
+    source: Source, problems: Problems, given: Iterable[Packet[Stream]] | None = None
 ) -> Iterator[Picture | Sound]:
     """Every picture and every piece of sound, in the order of the file.
 
@@ -179,7 +180,7 @@ class _Reader:
         """For a key frame: what comes before depends on a picture that was lost."""
         self.given_up = False
 
-    def decoded(self, packet: Packet) -> list[VideoFrame] | list[AudioFrame] | None:
+    def decoded(self, packet: Packet[Stream]) -> Sequence[VideoFrame | AudioFrame] | None:
         """The frames that a packet gives; None if it cannot be used."""
         if self.given_up:
             return None
@@ -187,7 +188,7 @@ class _Reader:
             self.give_up("encrypted")
             return None
         try:
-            return packet.decode()
+            return [one for one in packet.decode() if isinstance(one, VideoFrame | AudioFrame)]
         except MemoryError:
             raise
         except (av.FFmpegError, ValueError) as error:
@@ -222,7 +223,7 @@ class _PictureReader(_Reader):
         self.first: list[VideoFrame] | None = [] if stream.codec_context.has_b_frames else None
         self.last: Picture | None = None
 
-    def read(self, packet: Packet) -> Iterator[Picture]:
+    def read(self, packet: Packet[Stream]) -> Iterator[Picture]:
         at_end = not packet.size and packet.pts is None and packet.dts is None
         if not packet.size and not at_end:  # to a decoder this would be the end
             yield from self._repeat(packet)
@@ -230,7 +231,7 @@ class _PictureReader(_Reader):
         frames = [one for one in self._decoded(packet) if isinstance(one, VideoFrame)]
         yield from self._in_order(frames, at_end)
 
-    def _decoded(self, packet: Packet) -> Sequence[VideoFrame | AudioFrame]:
+    def _decoded(self, packet: Packet[Stream]) -> Sequence[VideoFrame | AudioFrame]:
         if self.waiting and not self.given_up:
             if not packet.is_keyframe:
                 return ()
@@ -262,7 +263,7 @@ class _PictureReader(_Reader):
             self.last = Picture(frame, self.time(stamp, length), length)
             yield self.last
 
-    def _repeat(self, packet: Packet) -> Iterator[Picture]:
+    def _repeat(self, packet: Packet[Stream]) -> Iterator[Picture]:
         """A packet without bytes: the last picture goes on."""
         if packet.dts is None or self.last is None:
             return
@@ -281,7 +282,7 @@ class _SoundReader(_Reader):
         self.mixer = Mixer()
         self.stamps = SoundStamps(stream.rate)
 
-    def read(self, packet: Packet) -> Iterator[Sound]:
+    def read(self, packet: Packet[Stream]) -> Iterator[Sound]:
         if not packet.size and packet.dts is not None:  # to a decoder this would be the end
             return
         for frame in self.decoded(packet) or ():

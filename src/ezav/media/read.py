@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from av.packet import Packet
+from av.stream import Stream
 
 from ezav.errors import EzavError
 from ezav.media.clip import Clip, FrameSpec
@@ -151,7 +152,7 @@ def _collect(
     wanted: Wanted,
     picture: Extent,
     problems: Problems,
-    given: Iterable[Packet] | None = None,
+    given: Iterable[Packet[Stream]] | None = None,
 ) -> tuple[Clip, Extent]:
     collector = Collector(wanted, Converters(source), picture, problems)
     for item in decode(source, problems, given):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from av.packet import Packet
+from av.stream import Stream
 
 from ezav.media.container import Source
 from ezav.media.decode import Problems, packets
@@ -34,7 +35,7 @@ class _Stamps:
     lengths: list[float] = field(default_factory=list)
 
 
-def scan(source: Source, given: Iterable[Packet] | None = None) -> dict[str, Extent]:
+def scan(source: Source, given: Iterable[Packet[Stream]] | None = None) -> dict[str, Extent]:
     """The extent of "video" and "audio" as the packets have it.
 
     A damaged file may promise more here than can be decoded.

@@ -60,7 +60,7 @@ class _Stretch:
             return self.rate
         at, times = np.array(self.stamps).T
         off = times - self.start - at / self.rate
-        slope, begin = np.polyfit(at / self.rate, off, 1)
+        slope, begin = (float(term) for term in np.polyfit(at / self.rate, off, 1))
         drift = abs(slope) * self.count / self.rate
         noise = np.abs(off - begin - slope * at / self.rate).max()
         if drift < max(_DRIFT, noise):

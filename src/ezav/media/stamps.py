@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from av.audio.frame import AudioFrame
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 
 _BACK = 1.0
@@ -118,7 +119,7 @@ class PictureStamps:
         self._waiting: list[int] = []
         self._last: int | None = None
 
-    def enters(self, packet: Packet) -> None:
+    def enters(self, packet: Packet[Stream]) -> None:
         """A packet goes to the decoder."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if packet.pts is None and packet.dts is not None:
@@ -126,7 +127,7 @@ class PictureStamps:
         if stamp is not None:
             heappush(self._waiting, stamp)
 
-    def lost(self, packet: Packet) -> None:
+    def lost(self, packet: Packet[Stream]) -> None:
         """The packet that entered last was not decoded."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp in self._waiting:
