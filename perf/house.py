@@ -42,6 +42,11 @@ def parameters(function: Function) -> int:
     return len([*a.posonlyargs, *a.args, *a.kwonlyargs])
 
 
+def is_stub(function: Function) -> bool:
+    """It only says a type: one of the `@overload`s of another function."""
+    return any(isinstance(d, ast.Name) and d.id == "overload" for d in function.decorator_list)
+
+
 def has_example(function: Function) -> bool:
     """Its docstring has a line that doctest runs."""
     text = ast.get_docstring(function) or ""
@@ -106,7 +111,7 @@ def measure(checkout: Path) -> dict[str, list[str] | int]:
                 many.append(f"{parameters(function)} {module}.{name}")
         if is_public(module, packages):
             own = [n for n in tree.body if isinstance(n, Function) and n.name[0] != "_"]
-            for function in own:
+            for function in (n for n in own if not is_stub(n)):
                 (shown if has_example(function) else bare).append(f"{module}.{function.name}")
     private = [m for m in known if any(part.startswith("_") for part in m.split(".")[1:-1])]
     private += [m for m in known if re.match(r"_[a-z]", m.split(".")[-1])]

@@ -34,14 +34,25 @@ def separation_bound(classes: int, dim: int) -> float:
 
 
 def exact_unit(x: Tensor) -> Tensor:
-    """Rows `[C, d]` in float64, of unit length to float64."""
+    """Rows `[C, d]` in float64, of unit length to float64.
+
+    Example:
+        >>> exact_unit(torch.tensor([[3.0, 4.0]])).tolist()
+        [[0.6, 0.8]]
+    """
     exact = x.double()
     length: Tensor = exact.norm(dim=1, keepdim=True)
     return exact / length
 
 
 def sphere_distances(a: Tensor, b: Tensor) -> Tensor:
-    """L2 distances `[A, B]` between unit rows `a` `[A, d]` and `b` `[B, d]`: `√(2 - 2 a·b)`."""
+    """L2 distances `[A, B]` between unit rows `a` `[A, d]` and `b` `[B, d]`: `√(2 - 2 a·b)`.
+
+    Example:
+        >>> here = torch.eye(2)
+        >>> sphere_distances(here, torch.cat([here, -here])).square().round().tolist()
+        [[0.0, 2.0, 4.0, 2.0], [2.0, 0.0, 2.0, 4.0]]
+    """
     return torch.addmm(a.new_full((), 2.0), a, b.T, alpha=-2).clamp_(min=0).sqrt_()
 
 
@@ -107,6 +118,14 @@ def part_coincident(t: Tensor, names: Sequence[str], seed: int) -> Tensor:
     direction depends on the class's name and the seed alone, not on the order of the classes: so
     this is done in the text's own space. Only rows that coincide with another change, by an angle
     of about 1e-3.
+
+    Example:
+        >>> text = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> apart = part_coincident(text, ("dog", "hound", "cat"), seed=0)
+        >>> bool((apart[0] - apart[1]).norm() > 0), bool(((apart - text).norm(dim=1) < 2e-3).all())
+        (True, True)
+        >>> apart[2].tolist()  # coincided with none
+        [0.0, 1.0]
     """
     unit = exact_unit(t)
     classes, dim = unit.shape

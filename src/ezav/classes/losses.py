@@ -40,12 +40,12 @@ def separation_loss(w: Tensor, reduction: Reduction = "mean") -> Tensor:
             f"separation needs vectors [classes, dimension] of 2 or more classes, not {[*w.shape]}"
         )
     # Only C of the C² distances carry a gradient: find them first.
-    nearest = w.index_select(0, nearest_classes(w.detach()))
+    nearest = w.index_select(0, _nearest_classes(w.detach()))
     total = -torch.linalg.vector_norm(w - nearest, dim=1).sum()
     return _reduced(total, len(w), reduction)
 
 
-def nearest_classes(w: Tensor) -> Tensor:
+def _nearest_classes(w: Tensor) -> Tensor:
     """The row of the nearest other vector, long `[C]`, worked out in chunks of rows."""
     exact = w.double() if len(w) <= _EXACT_CLASSES else w
     square = exact.square().sum(dim=1)

@@ -236,7 +236,12 @@ def _descend(
 
 
 def as_class_embeddings(t: ClassEmbeddings | Tensor) -> ClassEmbeddings:
-    """Bare vectors `[C, d]` get the names "0", "1", …; embeddings with names pass through."""
+    """Bare vectors `[C, d]` get the names "0", "1", …; embeddings with names pass through.
+
+    Example:
+        >>> as_class_embeddings(torch.eye(3)).names
+        ('0', '1', '2')
+    """
     if isinstance(t, ClassEmbeddings):
         return t
     vectors = unit_rows(t)
@@ -248,6 +253,14 @@ def centred(vectors: Tensor, reference: Tensor, names: tuple[str, ...]) -> Tenso
 
     Raises:
         EzavError: a vector is the mean itself, and has no direction left.
+
+    Example:
+        >>> centred(torch.eye(2), torch.eye(2), ("dog", "cat"))
+        tensor([[ 0.7071, -0.7071],
+                [-0.7071,  0.7071]])
+        >>> centred(torch.eye(2)[:1], torch.eye(2)[:1], ("dog",))
+        Traceback (most recent call last):
+        ezav.errors.EzavError: centring leaves nothing of class 'dog'; optimise it without centring
     """
     moved = vectors.double() - reference.double().mean(dim=0)
     length = moved.norm(dim=1)
@@ -260,5 +273,10 @@ def centred(vectors: Tensor, reference: Tensor, names: tuple[str, ...]) -> Tenso
 
 
 def scales_of(settings: dict[str, float]) -> Scales:
-    """The scales that an optimization recorded."""
+    """The scales that an optimization recorded.
+
+    Example:
+        >>> scales_of({"semantic": 0.5, "separation": 2.0, "alpha": 0.3}).separation
+        2.0
+    """
     return Scales(settings["semantic"], settings["separation"])

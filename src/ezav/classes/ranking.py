@@ -192,6 +192,13 @@ def checked_margin(margin: float) -> float:
 
     Raises:
         EzavError: it is negative or not finite.
+
+    Example:
+        >>> checked_margin(1)
+        1.0
+        >>> checked_margin(-1)
+        Traceback (most recent call last):
+        ezav.errors.EzavError: the margin is -1; it is a distance: give 0 or more
     """
     if not 0 <= margin < float("inf"):
         raise EzavError(f"the margin is {margin}", "it is a distance: give 0 or more")

@@ -121,11 +121,11 @@ def rank_rows(
         active_pairs[row] = active
 
 
-def jit_least(function: Function) -> Function:
+def _jit_least(function: Function) -> Function:
     return jit(function, fastmath={"nnan", "nsz"})
 
 
-@jit_least
+@_jit_least
 def _least(x: Array) -> Number:
     least: Number = x[0]
     for a in range(1, len(x)):

@@ -180,6 +180,12 @@ def check_sample_rate(clip: Waveform, sample_rate: int) -> None:
 
     Raises:
         EzavError: the rates differ.
+
+    Example:
+        >>> import numpy as np
+        >>> check_sample_rate(Waveform(np.zeros(8, np.float32), 8000), 16000)
+        Traceback (most recent call last):
+        ezav.errors.EzavError: a waveform at 8000 Hz was given to an encoder for 16000 Hz; ...
     """
     if clip.sample_rate != sample_rate:
         raise EzavError(

@@ -84,6 +84,11 @@ def remarks(encoder: object, names: Sequence[str], vectors: Tensor) -> list[str]
 
     Returns:
         Sentences, one a name or a group of names; empty if all is well.
+
+    Example:
+        >>> import torch
+        >>> remarks(object(), ["dog", "hound", "cat"], torch.tensor([[1.0, 0], [1.0, 0], [0, 1.0]]))
+        ["'dog', 'hound' are one vector to the text encoder: it cannot tell them apart"]
     """
     told = []
     if isinstance(encoder, SaysWhatItReads):

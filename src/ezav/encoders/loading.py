@@ -55,13 +55,21 @@ def find_source(
 
     Raises:
         EzavError: no such folder, or a hub model other than the card's without a revision.
+
+    Example:
+        >>> from ezav.encoders.registry import card
+        >>> str(find_source(card("text", "clip"), None, None)[0])
+        'openai/clip-vit-base-patch32@3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268'
+        >>> find_source(card("text", "clip"), "no/such/folder", None)
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: no folder 'no/such/folder'; ...
     """
     if source is None:
         source, revision = card.source, revision or card.revision
         return Source(str(source), str(revision)), card.but(revision=revision)
     folder = Path(source).expanduser()
     if folder.is_dir():
-        found = Source(str(source), revision or weights_hash(folder), folder)
+        found = Source(str(source), revision or _weights_hash(folder), folder)
     elif isinstance(source, str) and source.count("/") == 1 and source[0] not in "./~":
         if revision is None:
             raise EzavError(
@@ -81,7 +89,7 @@ UNPINNED = "unpinned"
 """The revision of a card whose weights are a file that the user has to bring."""
 
 
-def weights_hash(folder: Path) -> str:
+def _weights_hash(folder: Path) -> str:
     """`sha256:…` over the weight files of a folder, in the order of their names.
 
     Raises:

@@ -35,7 +35,12 @@ def _hann(window: int) -> np.ndarray:
 
 
 def hertz_to_mel(frequency: np.ndarray | float) -> np.ndarray:
-    """The HTK mel scale, `2595 log10(1 + f / 700)`."""
+    """The HTK mel scale, `2595 log10(1 + f / 700)`.
+
+    Example:
+        >>> hertz_to_mel(np.array([0.0, 700.0, 1000.0])).round(1).tolist()
+        [0.0, 781.2, 1000.0]
+    """
     return np.asarray(2595.0 * np.log10(1.0 + np.asarray(frequency) / 700.0))
 
 
@@ -57,6 +62,14 @@ def mel_filterbank(sample_rate: int, size: int, bands: int, low: float, high: fl
 
     Raises:
         EzavError: a band falls between two bins of the spectrum.
+
+    Example:
+        >>> filters = mel_filterbank(16000, 512, 40, 60.0, 7800.0)
+        >>> filters.shape, bool((filters[:2] == 0).all())  # nothing is heard below 60 Hz
+        ((257, 40), True)
+        >>> mel_filterbank(16000, 512, 400, 60.0, 7800.0)
+        Traceback (most recent call last):
+        ezav.errors.EzavError: 400 mel bands are too many for 512-point spectra
     """
     bins = hertz_to_mel(np.arange(size // 2 + 1) * sample_rate / size)
     edges = np.linspace(hertz_to_mel(low), hertz_to_mel(high), bands + 2)

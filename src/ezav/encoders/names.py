@@ -44,5 +44,10 @@ def _humps(word: str) -> list[str]:
 
 
 def readable_names(names: Sequence[str]) -> list[str]:
-    """:func:`readable_name` of each."""
+    """:func:`readable_name` of each.
+
+    Example:
+        >>> readable_names(["PlayingGuitar", "dog_barking"])
+        ['playing guitar', 'dog barking']
+    """
     return [readable_name(name) for name in names]

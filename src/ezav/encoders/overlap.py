@@ -104,6 +104,14 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
 
     Raises:
         EzavError: the file cannot be read, or holds no labels.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     labels = Path(folder, "labels.json")
+        ...     _ = labels.write_text('["Bark", "Rain", "Bark"]')
+        ...     read_labels(labels)
+        ('Bark', 'Rain')
     """
     path = Path(path).expanduser()
     if path.is_dir():

@@ -67,7 +67,16 @@ class Packaged:
 
 
 def installed_file(packaged: Packaged) -> Path | None:
-    """The weight file in the installed package, found without importing it; None without it."""
+    """The weight file in the installed package, found without importing it; None without it.
+
+    Example:
+        >>> absent = Packaged(
+        ...     package="absent", version="1", wheel_sha256="", file="absent_module/weights.npz",
+        ...     sha256="", tensors_sha256="",
+        ... )
+        >>> print(installed_file(absent))
+        None
+    """
     module, *rest = packaged.file.split("/")
     spec = find_spec(module)  # of a top module: nothing of it is executed
     if spec is None or not spec.submodule_search_locations:
@@ -118,6 +127,11 @@ def verify_sha256(path: Path, expected: str, requirement: str) -> None:
     Raises:
         NotFoundError: the file cannot be read.
         DamagedError: it is another.
+
+    Example:
+        >>> verify_sha256(Path("no/such/file"), "", "package==1")
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: cannot read 'no/such/file': No such file or directory
     """
     try:
         status = path.stat()

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @cache
 def template_sets() -> dict[str, tuple[str, ...]]:
-    """The named template sets of `prompts.yaml`."""
+    """The named template sets of `prompts.yaml`.
+
+    Example:
+        >>> sorted(template_sets())
+        ['event', 'name', 'photo', 'sound', 'video']
+    """
     text = resources.files("ezav.encoders").joinpath("prompts.yaml").read_text(encoding="utf-8")
     return {name: tuple(lines) for name, lines in yaml.safe_load(text).items()}
 
@@ -58,6 +63,17 @@ def ensemble(
 
     Raises:
         EzavError: no names, an empty name, or an embedding that is zero or not finite.
+
+    Example:
+        >>> import torch
+        >>> def embed(sentences):
+        ...     return torch.tensor([[float(len(one)), float(one.count("o"))] for one in sentences])
+        >>> one = ensemble(["dog"], ["{}"], embed)
+        >>> bool(torch.allclose(one, torch.tensor([[3.0, 1.0]]) / 10**0.5))
+        True
+        >>> ensemble(["dog", ""], ["{}"], embed)
+        Traceback (most recent call last):
+        ezav.errors.EzavError: an empty class name; give every class a name
     """
     import torch
     from torch.nn.functional import normalize

@@ -77,7 +77,12 @@ def names(kind: Kind) -> tuple[str, ...]:
 
 
 def cards() -> tuple[EncoderCard, ...]:
-    """The default card of every built-in encoder: visual, audio, text."""
+    """The default card of every built-in encoder: visual, audio, text.
+
+    Example:
+        >>> [one.name for one in cards() if one.kind == "audio"]
+        ['aisfx', 'statistics', 'clap', 'ast', 'wav2vec2', 'wavlm', 'whisper', 'pe-av', 'vggish']
+    """
     found = [entry.card for entry in _entries().values()]
     return tuple(sorted(found, key=lambda card: KINDS.index(card.kind)))
 
@@ -87,6 +92,13 @@ def card(kind: Kind, name: str) -> EncoderCard:
 
     Raises:
         EzavError: no such encoder.
+
+    Example:
+        >>> card("audio", "statistics").dimension, card("visual", "clip").dimension
+        (330, 512)
+        >>> card("audio", "clip")
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: no audio encoder named 'clip'; ...
     """
     return _entry(kind, name).card
 
@@ -112,12 +124,24 @@ def load_visual(name: str = DEFAULTS["visual"], **options: Any) -> VisualEncoder
     Raises:
         EzavError: no such encoder, its files are missing, or an option is unknown or of another
             type than its constructor says.
+
+    Example:
+        >>> load_visual("statistics").card.kind
+        'visual'
     """
     return cast(VisualEncoder, _load("visual", name, options, typed=True))
 
 
 def load_audio(name: str = DEFAULTS["audio"], **options: Any) -> AudioEncoder:
-    """An audio encoder by name or by import path; see :func:`load_visual`."""
+    """An audio encoder by name or by import path; see :func:`load_visual`.
+
+    Example:
+        >>> load_audio("statistics").card.dimension
+        330
+        >>> load_audio("statistics", fps=2)
+        Traceback (most recent call last):
+        ezav.errors.EzavError: the encoder 'statistics' has no option 'fps'; it has no options
+    """
     return cast(AudioEncoder, _load("audio", name, options, typed=True))
 
 

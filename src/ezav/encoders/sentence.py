@@ -57,7 +57,7 @@ class SentenceText(NeuralText):
 
     def __init__(self, card: EncoderCard, *arguments: Any, **options: Any) -> None:
         super().__init__(card, *arguments, **options)
-        modules = read_modules(self.source)
+        modules = _read_modules(self.source)
         self._pooling = modules.pooling
         self._dense = [layer.to(self._device) for layer in modules.dense]
         self._model = load_pretrained(
@@ -128,7 +128,7 @@ class _Modules(NamedTuple):
     longest: int | None
 
 
-def read_modules(source: Source) -> _Modules:
+def _read_modules(source: Source) -> _Modules:
     """Read `modules.json` and what it names.
 
     Raises:

@@ -89,7 +89,15 @@ class Neural:
 
 
 def pooled(output: Any) -> Tensor:
-    """The vectors of a tower's output: older models give a tensor, newer ones an object."""
+    """The vectors of a tower's output: older models give a tensor, newer ones an object.
+
+    Example:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> vectors = torch.eye(2)
+        >>> pooled(vectors) is vectors, pooled(SimpleNamespace(pooler_output=vectors)) is vectors
+        (True, True)
+    """
     vectors: Tensor = output if hasattr(output, "shape") else output.pooler_output
     return vectors
 

@@ -38,6 +38,13 @@ def file_hash(path: Path) -> str:
 
     Raises:
         EzavError: it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "weights").write_bytes(b"")
+        ...     file_hash(Path(folder, "weights"))  # of nothing
+        'sha256:e3b0c44298fc'
     """
     try:
         with path.open("rb") as file:
@@ -78,6 +85,18 @@ def fill(net: nn.Module, weights: Mapping[str, Tensor], path: str | Path, name: 
 
     Raises:
         EzavError: a weight is missing, unexpected or of another shape.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> weights = {"weight": torch.ones(1, 1), "bias": torch.zeros(1)}
+        >>> net = fill(nn.Linear(1, 1), weights, "weights.pt", "a line")
+        >>> net(torch.tensor([[2.0]])).tolist(), net.training
+        ([[2.0]], False)
+        >>> del weights["bias"]
+        >>> fill(nn.Linear(1, 1), weights, "weights.pt", "a line")
+        Traceback (most recent call last):
+        ezav.errors.DamagedError: 'weights.pt' does not fit a line: missing weights bias; ...
     """
     own = net.state_dict()
     check_weights(

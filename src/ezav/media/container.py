@@ -143,7 +143,7 @@ def _readable_formats() -> str:
     return ",".join(sorted({part for name in names for part in name.split(",")}))
 
 
-def check_file(path: Path) -> None:
+def _check_file(path: Path) -> None:
     """Say why `path` cannot be a recording before anything is decoded.
 
     Raises:
@@ -179,7 +179,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
     """
     # An absolute path cannot be taken for an option or for a protocol ("concat:…").
     path = Path(os.path.abspath(path))
-    check_file(path)
+    _check_file(path)
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": _readable_formats(),

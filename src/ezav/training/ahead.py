@@ -32,7 +32,7 @@ def ahead(
         return
 
     def fetch(index: Tensor) -> Batch:
-        return to_device(gather(index), device)
+        return _to_device(gather(index), device)
 
     with ThreadPoolExecutor(1, thread_name_prefix="gather") as thread:
         coming = thread.submit(fetch, first)
@@ -43,12 +43,12 @@ def ahead(
         yield coming.result()
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
+def _to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device, its negatives with it."""
     return replace(
         batch,
         audio=batch.audio.to(device),
         visual=batch.visual.to(device),
         labels=batch.labels.to(device),
-        negative=None if batch.negative is None else to_device(batch.negative, device),
+        negative=None if batch.negative is None else _to_device(batch.negative, device),
     )

@@ -49,6 +49,11 @@ def describe(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values float32 `[T, DIMENSION]` and times float32 `[T]`: windows of 1 s every 0.5 s,
         centred on their times; the last ends with the sound, and a clip under about 1.25 s is one
         window.
+
+    Example:
+        >>> values, times = describe(np.zeros(2 * SAMPLE_RATE, np.float32))
+        >>> values.shape, times.tolist()
+        ((3, 330), [0.5, 1.0, 1.5])
     """
     power = power_spectrogram(samples, _WINDOW, _HOP, _FFT)
     mel = power @ mel_filterbank(SAMPLE_RATE, _FFT, _BANDS, _LOW, _HIGH)

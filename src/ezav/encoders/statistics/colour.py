@@ -48,7 +48,13 @@ def _memberships() -> np.ndarray:
 
 
 def colour_codes(images: np.ndarray) -> np.ndarray:
-    """The code 0…32767 of each pixel of float images `[…, 3]` in [0, 1]."""
+    """The code 0…32767 of each pixel of float images `[…, 3]` in [0, 1].
+
+    Example:
+        >>> black_white_red = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0]], np.float32)
+        >>> colour_codes(black_white_red).tolist()
+        [0, 32767, 31744]
+    """
     level = np.minimum((images * _LEVELS).astype(np.int32), _LEVELS - 1)
     return (level[..., 0] * _LEVELS + level[..., 1]) * _LEVELS + level[..., 2]
 

@@ -21,6 +21,12 @@ def off_border(images: np.ndarray) -> np.ndarray:
 
     Args:
         images: float32 `[F, h, w, 3]` in [0, 1].
+
+    Example:
+        >>> images = np.zeros((1, 16, 16, 3), np.float32)
+        >>> images[0, 6:10, 6:10] = 1.0
+        >>> print(off_border(images)[0].sum())
+        16.0
     """
     count, height, width, _ = images.shape
     basis, border, solve = _border_model(height, width)
@@ -34,7 +40,14 @@ def off_border(images: np.ndarray) -> np.ndarray:
 
 
 def moving(images: np.ndarray) -> np.ndarray:
-    """Soft map `[F, h, w]` in [0, 1] of pixels unlike the median over time; zeros for one frame."""
+    """Soft map `[F, h, w]` in [0, 1] of pixels unlike the median over time; zeros for one frame.
+
+    Example:
+        >>> images = np.zeros((3, 8, 8, 3), np.float32)
+        >>> images[1, 2:4, 2:4] = 1.0  # a flash in one frame of three
+        >>> moving(images).sum(axis=(1, 2)).tolist()
+        [0.0, 4.0, 0.0]
+    """
     count = len(images)
     if count < 2:
         return np.zeros(images.shape[:3], dtype=np.float32)
@@ -54,7 +67,12 @@ def _soft(distance: np.ndarray, threshold: np.ndarray | np.float32) -> np.ndarra
 
 
 def largest(channels: np.ndarray) -> np.ndarray:
-    """The largest of three channels `[…, 3]`; far faster than `max` over so short an axis."""
+    """The largest of three channels `[…, 3]`; far faster than `max` over so short an axis.
+
+    Example:
+        >>> largest(np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.1]])).tolist()
+        [0.7, 0.5]
+    """
     largest: np.ndarray = np.maximum(
         np.maximum(channels[..., 0], channels[..., 1]), channels[..., 2]
     )
@@ -62,7 +80,14 @@ def largest(channels: np.ndarray) -> np.ndarray:
 
 
 def box3(maps: np.ndarray) -> np.ndarray:
-    """Mean over 3×3 neighbours of `[F, h, w]`, edges repeated."""
+    """Mean over 3×3 neighbours of `[F, h, w]`, edges repeated.
+
+    Example:
+        >>> one = np.zeros((1, 3, 3), np.float32)
+        >>> one[0, 1, 1] = 9.0
+        >>> box3(one)[0].tolist()
+        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     mean: np.ndarray = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / np.float32(9.0)

@@ -74,6 +74,11 @@ def spin(harmonics: np.ndarray) -> np.ndarray:
 
     Args:
         harmonics: complex `[F, 8]` of :func:`ezav.encoders.statistics.shape.outline`.
+
+    Example:
+        >>> turning = np.exp(1j * np.outer(np.arange(4), np.ones(8)))  # by a radian a frame
+        >>> spin(turning)[:1].round(2), spin(np.ones((4, 8)))[:1].round(2)
+        (array([0.54]), array([1.]))
     """
     if len(harmonics) < 2:
         return np.zeros(SPIN)
@@ -88,6 +93,15 @@ def affine_flow(grey: np.ndarray, weight: np.ndarray, step: float) -> np.ndarray
 
     `weight` `[F, h, w]` chooses the region. Entries: rightward and downward velocity (short sides
     a second), divergence, curl and the two shears (1/second), about the region's own centre.
+
+    Example:
+        >>> x, y = np.meshgrid(np.arange(32), np.arange(32))
+        >>> def blob(at):
+        ...     return np.exp(-((x - at) ** 2 + (y - 16) ** 2) / 40).astype(np.float32)
+        >>> frames = np.stack([blob(15), blob(16)])
+        >>> flow = affine_flow(frames, np.ones(frames.shape, np.float32), 0.1)
+        >>> print(flow[0, 0].round(1))  # a pixel of 32 to the right in 0.1 s
+        0.3
     """
     count, height, width = grey.shape
     if count < 2:
@@ -135,6 +149,14 @@ def rhythm(signals: np.ndarray, step: float) -> np.ndarray:
     """Amplitudes in bands of temporal frequency of signals `[5, F]`, each detrended: `[RHYTHM]`.
 
     Signals come scaled so that a typical movement has amplitude 1.
+
+    Example:
+        >>> time = np.arange(48) / 12
+        >>> signals = np.zeros((5, 48))
+        >>> signals[0] = np.sin(2 * np.pi * 2 * time)  # twice a second
+        >>> found = rhythm(signals, 1 / 12).reshape(5, -1)
+        >>> RHYTHM_HZ[found[0].argmax()], bool((found[1:] == 0).all())
+        (1.6, True)
     """
     count = signals.shape[1]
     if count < 4:

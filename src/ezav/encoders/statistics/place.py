@@ -37,6 +37,13 @@ def locate(maps: np.ndarray) -> Place:
     """The largest object of each frame from soft maps `[F, h, w]` in [0, 1].
 
     Of an empty map the place is a corner and the mass is zero.
+
+    Example:
+        >>> maps = np.zeros((1, 20, 40), np.float32)
+        >>> maps[0, 8:12, 28:32] = 1.0  # right of the middle
+        >>> place = locate(maps)
+        >>> place.x.round(2).tolist(), abs(place.y.round(2)).tolist()
+        ([0.5], [0.0])
     """
     _, height, width = maps.shape
     short = min(height, width)

@@ -43,6 +43,13 @@ def scaled_blocks(blocks: Mapping[str, np.ndarray], sizes: Mapping[str, int]) ->
 
     Raises:
         EzavError: a block has another size than declared, or holds NaN.
+
+    Example:
+        >>> scaled_blocks({"a": np.ones((2, 1)), "b": np.zeros((2, 3))}, {"b": 3, "a": 1}).tolist()
+        [[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]]
+        >>> scaled_blocks({"a": np.ones((2, 1))}, {"a": 4})
+        Traceback (most recent call last):
+        ezav.errors.EzavError: statistics block 'a' has 1 entries, not 4
     """
     parts = []
     for name, size in sizes.items():

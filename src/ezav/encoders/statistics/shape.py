@@ -67,7 +67,15 @@ class Gradients:
 
 
 def gradients(grey: np.ndarray) -> Gradients:
-    """Central differences of `[F, h, w]`; an edge has an orientation but no sign."""
+    """Central differences of `[F, h, w]`; an edge has an orientation but no sign.
+
+    Example:
+        >>> edge = np.zeros((1, 3, 6), np.float32)
+        >>> edge[:, :, 3:] = 1.0
+        >>> found = gradients(edge)
+        >>> print(found.magnitude[0, 1].round(2))
+        [0.   0.   0.98 0.98 0.   0.  ]
+    """
     dx, dy = np.zeros_like(grey), np.zeros_like(grey)
     dx[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     dy[:, 1:-1] = grey[:, 2:] - grey[:, :-2]

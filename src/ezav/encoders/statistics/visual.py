@@ -52,6 +52,14 @@ def describe(images: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     Returns:
         values float32 `[T, DIMENSION]` and times float32 `[T]`, one token about every half second.
+
+    Example:
+        >>> images = np.zeros((12, 64, 64, 3), np.uint8)
+        >>> values, times = describe(images, np.arange(12) / 12)
+        >>> values.shape == (2, DIMENSION)
+        True
+        >>> print(times.round(2))
+        [0.21 0.71]
     """
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     step = max(step, 1e-3)
@@ -66,7 +74,14 @@ def describe(images: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def to_canvas(images: np.ndarray) -> np.ndarray:
-    """Area-average uint8 `[F, H, W, 3]` to float32 `[F, h, w, 3]` in [0, 1], short side CANVAS."""
+    """Area-average uint8 `[F, H, W, 3]` to float32 `[F, h, w, 3]` in [0, 1], short side CANVAS.
+
+    Example:
+        >>> grey = np.full((1, 90, 160, 3), 51, np.uint8)
+        >>> small = to_canvas(grey)
+        >>> small.shape, bool(np.allclose(small, 51 / 255))
+        ((1, 72, 128, 3), True)
+    """
     _, height, width, _ = images.shape
     if min(height, width) == CANVAS and max(height, width) <= CANVAS * _WIDEST:
         return images * np.float32(1 / 255)

@@ -153,10 +153,10 @@ def write_clip(path: Path, parts: Parts, seed: int) -> None:
     video = draw_frames(parts, width, height, frames, _FPS, draw)
     wave = make_sound(parts.sound, round(frames / _FPS * _RATE), _RATE, draw)
     with atomic_path(path) as temporary:
-        encode_mp4(temporary, video, wave)
+        _encode_mp4(temporary, video, wave)
 
 
-def encode_mp4(path: Path, video: np.ndarray, wave: np.ndarray) -> None:
+def _encode_mp4(path: Path, video: np.ndarray, wave: np.ndarray) -> None:
     """Write frames uint8 `[T, H, W, 3]` and a mono waveform float32 `[S]` as H.264 and AAC."""
     import av
 

@@ -11,7 +11,7 @@ from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
 
 
-def perceptron(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
+def _perceptron(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
     """Linear - BatchNorm - ReLU - Dropout - Linear."""
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
@@ -35,10 +35,10 @@ class AVGZSLNetwork(nn.Module):
     def __init__(self, dims: Dims, config: AVGZSLNetConfig) -> None:
         super().__init__()
         c = config
-        self.audio = perceptron(dims.audio, c.hidden_dim, c.out_dim, c.dropout)
-        self.visual = perceptron(dims.visual, c.hidden_dim, c.out_dim, c.dropout)
-        self.text = perceptron(dims.text, c.text_hidden, c.out_dim, c.dropout)
-        self.decoder = perceptron(c.out_dim, c.decoder_hidden, dims.text, c.decoder_dropout)
+        self.audio = _perceptron(dims.audio, c.hidden_dim, c.out_dim, c.dropout)
+        self.visual = _perceptron(dims.visual, c.hidden_dim, c.out_dim, c.dropout)
+        self.text = _perceptron(dims.text, c.text_hidden, c.out_dim, c.dropout)
+        self.decoder = _perceptron(c.out_dim, c.decoder_hidden, dims.text, c.decoder_dropout)
 
     def decode(self, embedded: Tensor) -> Tensor:
         """`[B, out_dim]` to unit vectors `[B, text_dim]`."""

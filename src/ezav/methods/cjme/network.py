@@ -11,7 +11,7 @@ from ezav.methods.common.batch_norm import BatchNorm
 from ezav.methods.common.dropout import Dropout
 
 
-def projection(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
+def _projection(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
     """Linear - BatchNorm - ReLU - Dropout - Linear - ReLU."""
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
@@ -36,7 +36,7 @@ class CJMENetwork(nn.Module):
         super().__init__()
 
         def project(in_dim: int, hidden_dim: int) -> nn.Sequential:
-            return projection(in_dim, hidden_dim, config.out_dim, config.dropout)
+            return _projection(in_dim, hidden_dim, config.out_dim, config.dropout)
 
         self.audio = project(dims.audio, config.hidden_dim)
         self.visual = project(dims.visual, config.hidden_dim)

@@ -50,7 +50,7 @@ def confusion(group: LabelledRuns, without: LabelledRuns | None = None) -> Panel
     )
 
 
-def counts(group: LabelledRuns) -> Tensor:
+def _counts(group: LabelledRuns) -> Tensor:
     """Clips by true (row) and predicted class (column), all seeds together; long `[C, C]`."""
     first = group.first.test
     total = torch.zeros(len(first.classes), len(first.classes), dtype=torch.long)
@@ -61,7 +61,7 @@ def counts(group: LabelledRuns) -> Tensor:
 
 def _picture(group: LabelledRuns, order: Sequence[int], key: str, compared: bool) -> Picture:
     test = group.first.test
-    matrix = counts(group)[order][:, order].double().numpy()
+    matrix = _counts(group)[order][:, order].double().numpy()
     with np.errstate(invalid="ignore"):
         shares = 100 * matrix / matrix.sum(1, keepdims=True)
     title = ""
@@ -85,13 +85,13 @@ def _picture(group: LabelledRuns, order: Sequence[int], key: str, compared: bool
 
 def _csv(group: LabelledRuns, order: Sequence[int]) -> str:
     names = [group.first.test.classes[c] for c in order]
-    matrix = counts(group)[order][:, order].tolist()
+    matrix = _counts(group)[order][:, order].tolist()
     head: list[object] = ["true class \\ predicted class (clips)", *names]
     return to_csv([head, *([name, *row] for name, row in zip(names, matrix))])
 
 
 def _most_frequent(group: LabelledRuns) -> list[list[str]]:
-    matrix = counts(group)
+    matrix = _counts(group)
     names, seen = group.first.test.classes, group.first.test.seen
     clips = matrix.sum(1)
     wrong = matrix.clone().fill_diagonal_(0).flatten()
