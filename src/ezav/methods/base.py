@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet
 from ezav.features.tokens import Tokens
 from ezav.methods.common.card import Card
 from ezav.methods.common.config_check import Settings, check_config
+from ezav.methods.common.label_words import LabelHead
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +56,39 @@ class Loss:
     parts: dict[str, Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """One class fold: a method that was trained on some classes, and clips that it has not seen.
+
+    Attributes:
+        method: trained.
+        clips: held-out clips of trained and of other classes, `labels` being rows of the classes.
+        class_embeddings: `[C, d]`, all known classes.
+        seen: bool `[C]`, those that the method was trained on.
+        score: the scores `[N, C]` that a method, or a part of one, has for the clips.
+    """
+
+    method: Method
+    clips: FeatureSet
+    class_embeddings: Tensor
+    seen: Tensor
+    score: Callable[[Method], Tensor]
+
+
+class Worth(NamedTuple):
+    """What a member of a stack is worth on the class folds.
+
+    Attributes:
+        weight: in the stack.
+        alone: the folds' mean HM of its scores alone.
+        lost: by how much the stack's falls when it is left out and the rest is learned anew.
+    """
+
+    weight: float
+    alone: float
+    lost: float
+
+
 class Method(nn.Module):
     """Base class of every method.
 
@@ -68,6 +104,9 @@ class Method(nn.Module):
         one_modality: the config's field that says which modality is read, if one alone can be.
         trainable: False for frozen methods; the loop then only calls `prepare`.
         scoring_cost: about how many floats `scores` holds for one clip and one class.
+        reads_labels: it is told of the labels that the store's encoder knows by name, unless its
+            config has `words` off.
+        folds: class folds that choose for it where nobody says how; 0: the store's validation part.
     """
 
     Config: ClassVar[type[Settings]]
@@ -77,6 +116,8 @@ class Method(nn.Module):
     one_modality: ClassVar[str | None] = None
     temporal: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
+    folds: ClassVar[int] = 0
+    reads_labels: ClassVar[bool] = False
     scoring_cost: int = 64
 
     def __init__(self, config: Settings, dims: Dims) -> None:
@@ -92,6 +133,12 @@ class Method(nn.Module):
         `classes` `[C, d]`, the training classes. The default does nothing.
         """
 
+    def know_labels(self, head: LabelHead) -> None:
+        """Take over the labels that an encoder of the store knows, before `prepare`.
+
+        The default does nothing.
+        """
+
     def learn_on_validation(
         self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
     ) -> None:
@@ -101,10 +148,29 @@ class Method(nn.Module):
         `[N]` are rows of the C candidates, `seen` is bool `[C]`. The default does nothing.
         """
 
+    def learn_on_folds(self, folds: Sequence[HeldOut]) -> None:
+        """Learn what only validation can tell from all class folds at once.
+
+        It sets the buffers of `from_validation` of this method, which is that of the first fold;
+        the others, and the one that is trained on everything, take them over.
+
+        Raises:
+            EzavError: the method learns something on validation, but not on folds.
+        """
+        if self.from_validation:
+            raise EzavError(
+                f"{self.title} learns {', '.join(self.from_validation)} on validation classes only",
+                "leave `folds` out, or fix it in the config where there is a field",
+            )
+
     def take_over(self, learned: dict[str, Tensor]) -> None:
         """Set the buffers of `from_validation` to what stage 1 learned."""
         for name, value in learned.items():
             self.get_buffer(name).copy_(value)
+
+    def worth(self) -> dict[str, Worth]:
+        """What its members are worth, by name; empty: it has none, or was not asked on folds."""
+        return {}
 
     def loss(self, batch: Batch) -> Loss:
         """The training loss of a batch."""

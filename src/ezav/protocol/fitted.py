@@ -26,6 +26,8 @@ class FittedProtocol:
         gamma_, epoch_: learned in stage 1.
         validation_: the stage-1 scores of the validation clips at that epoch.
         history_: the epochs of stage 1.
+        folds_: where class folds chose instead of stage 1, the scores of each; `validation_` is
+            the first.
 
     Raises:
         EzavError: made by anything but :meth:`TwoStageProtocol.fit`.
@@ -39,6 +41,7 @@ class FittedProtocol:
     validation_: Evaluation
     history_: tuple[ValidationEpoch, ...]
     seconds: dict[str, float]
+    folds_: tuple[Evaluation, ...] = ()
     proof: InitVar[object] = None
     """Not kept, so that a changed copy (`dataclasses.replace`) lacks it."""
 
@@ -78,5 +81,6 @@ def _fitted(
         validation_=chosen.evaluation,
         history_=chosen.history,
         seconds={"stage_1": chosen.seconds, "stage_2": seconds},
+        folds_=chosen.folds,
         proof=_VALIDATION,
     )

@@ -69,5 +69,6 @@ def difference(
         "label": (result.label, label or protocol.method),
         "training settings": (_training(result.training), asdict(protocol.training)),
         "config": (config, plain_config(protocol.config)),
+        "class folds": (bool(result.folds), protocol.by_folds),
     }
     return ", ".join(name for name, (there, asked) in told.items() if there != asked)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import torch
@@ -19,7 +20,7 @@ from ezav.metrics import (
 from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.fitted import FittedProtocol
-from ezav.protocol.result import ClassResult, Metrics, RunResult
+from ezav.protocol.result import ClassResult, MemberWorth, Metrics, RunResult
 from ezav.protocol.settings import plain_config
 
 
@@ -72,7 +73,9 @@ def result_of(
         gamma=fitted.gamma_,
         epoch=fitted.epoch_,
         metrics=metrics_of(test, fitted.gamma_),
-        validation=metrics_of(fitted.validation_, fitted.gamma_),
+        validation=mean_metrics(fitted.folds_ or (fitted.validation_,), fitted.gamma_),
+        folds=len(fitted.folds_),
+        validation_error=_error(fitted),
         chance=chance(int(test.seen.sum()), int((~test.seen).sum())),
         per_class=_per_class(test, fitted.gamma_),
         candidates={
@@ -80,6 +83,7 @@ def result_of(
             "unseen": [n for n, seen in zip(classes.names, test.seen.tolist()) if not seen],
         },
         class_embeddings={"encoder": classes.encoder, **classes.settings},
+        members=_members(fitted),
         alphas=dict(alphas),
         parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
         timing=seconds,
@@ -92,6 +96,32 @@ def result_of(
         config=plain_config(fitted.model_.method.config),
         training=asdict(protocol.training),
     )
+
+
+def mean_metrics(evaluations: Sequence[Evaluation], gamma: float) -> Metrics:
+    """:func:`metrics_of` several evaluations, averaged.
+
+    Args:
+        evaluations: one, or one a class fold.
+        gamma: the same for all.
+    """
+    found = [metrics_of(one, gamma).model_dump() for one in evaluations]
+    return Metrics(**{name: statistics.fmean(one[name] for one in found) for name in found[0]})
+
+
+def _error(fitted: FittedProtocol) -> float | None:
+    """Standard error of the HM over class folds; None where there are none."""
+    if len(fitted.folds_) < 2:
+        return None
+    found = [metrics_of(one, fitted.gamma_).HM for one in fitted.folds_]
+    return statistics.stdev(found) / len(found) ** 0.5
+
+
+def _members(fitted: FittedProtocol) -> dict[str, MemberWorth]:
+    return {
+        name: MemberWorth(weight=one.weight, alone=one.alone, lost=one.lost)
+        for name, one in fitted.model_.method.worth().items()
+    }
 
 
 def _per_class(test: Evaluation, gamma: float) -> list[ClassResult]:

@@ -33,6 +33,16 @@ class ClassResult(BaseModel):
     zsl_recall: float | None = None
 
 
+class MemberWorth(BaseModel):
+    """A member's weight in a stack; its HM alone; what the stack's HM loses without it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: float
+    alone: float
+    lost: float
+
+
 class RunResult(BaseModel):
     """One run of one method with one seed under the two-stage protocol."""
 
@@ -56,6 +66,13 @@ class RunResult(BaseModel):
     per_class: list[ClassResult]
     candidates: dict[str, list[str]] = Field(description="seen and unseen class names")
     class_embeddings: dict[str, Any] = Field(default_factory=dict)
+    folds: int = 0
+    """Class folds that chose epoch and gamma, repeats counted; 0: the validation classes did.
+    `validation` is the mean over them."""
+    validation_error: float | None = None
+    """Standard error of the validation HM over the class folds."""
+    members: dict[str, MemberWorth] = Field(default_factory=dict)
+    """What each member of a stack was worth on the class folds."""
     alphas: dict[float, float] = Field(default_factory=dict)
     """Validation HM of every alpha that was tried, where alpha was chosen by it."""
     parameters: int

@@ -15,6 +15,8 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError, NotFoundError
 from ezav.features.feature_set import FeatureSet
 from ezav.features.store import FeatureStore
+from ezav.methods.common.label_words import LabelHead
+from ezav.protocol.labels import label_head
 
 TRAIN = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
 EVALUATION = {1: ("val_seen", "val_unseen"), 2: ("test_seen", "test_unseen")}
@@ -29,12 +31,14 @@ class Stage:
         train: training clips; labels are rows of the *seen* classes, `classes[seen]`.
         text: raw class embeddings of all C classes of the stage, seen and unseen.
         seen: bool `[C]`.
+        labels: the labels that the store's encoder knows, for methods that read them.
     """
 
     number: int
     train: FeatureSet
     text: ClassEmbeddings
     seen: Tensor
+    labels: LabelHead | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ def read_stage(
     train = store.select(*TRAIN[number], mapped=mapped)
     return Stage(
         number=number,
-        train=_relabel(train, [name for name in names if name in seen_names]),
+        train=relabel(train, [name for name in names if name in seen_names]),
         text=store.class_embeddings(text_encoder).select(names),
         seen=seen,
     )
@@ -77,7 +81,7 @@ def read_stage(
 def read_evaluation(store: FeatureStore, stage: Stage, mapped: bool = False) -> FeatureSet:
     """The evaluation clips of a stage; labels are rows of all its classes."""
     clips = store.select(*EVALUATION[stage.number], mapped=mapped)
-    return _relabel(clips, list(stage.classes))
+    return relabel(clips, list(stage.classes))
 
 
 class StageReader:
@@ -88,6 +92,7 @@ class StageReader:
         device: where training clips go, unless they stay on disk.
         features: `memory` holds them in memory, `mapped` on disk (see `FeatureStore.select`);
             `auto` does the latter where they would take more than half of the free memory.
+        labels: find the labels that the store's encoder knows by name.
     """
 
     def __init__(
@@ -96,9 +101,10 @@ class StageReader:
         text_encoder: str | None = None,
         device: str = "cpu",
         features: Literal["auto", "memory", "mapped"] = "auto",
+        labels: bool = False,
     ) -> None:
         self.store, self.text_encoder, self.device = store, text_encoder, device
-        self.features = features
+        self.features, self.labels = features, labels
         # Weak: what no stage uses any more is freed.
         self._stages: WeakValueDictionary[int, Stage] = WeakValueDictionary()
         self._evaluations: WeakValueDictionary[int, FeatureSet] = WeakValueDictionary()
@@ -109,6 +115,8 @@ class StageReader:
         if stage is None:
             mapped = self._is_mapped(TRAIN[number])
             stage = read_stage(self.store, number, self.text_encoder, mapped=mapped)
+            if self.labels:
+                stage = replace(stage, labels=label_head(self.store.header, stage.text.encoder))
             if not mapped:
                 stage = replace(stage, train=stage.train.to(self.device))
             self._stages[number] = stage
@@ -145,10 +153,15 @@ def available_memory() -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
 
 
-def _relabel(clips: FeatureSet, names: list[str]) -> FeatureSet:
+def relabel(clips: FeatureSet, names: list[str]) -> FeatureSet:
+    """The same clips with labels that are rows of `names`.
+
+    Raises:
+        EzavError: a clip of a class that is none of them.
+    """
     row = {name: position for position, name in enumerate(names)}
     table = torch.tensor([row.get(name, -1) for name in clips.classes])
-    labels = table[clips.labels]
+    labels = table.to(clips.labels.device)[clips.labels]
     if bool((labels < 0).any()):
         stray = clips.classes[int(clips.labels[labels < 0][0])]
         raise EzavError(f"clips of '{stray}' are evaluated, but no stage trains or names it")

@@ -22,6 +22,7 @@ from ezav.features.feature_set import FeatureSet
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
+from ezav.protocol.by_folds import REPEATED, choose_by_folds, fold_data, stored
 from ezav.protocol.epochs import EpochWanted, Steps, alone, together
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.fitted import FittedProtocol, _fitted
@@ -70,6 +71,9 @@ class TwoStageProtocol:
     """Which of the store's class embeddings to use; by default its first."""
     features: Literal["auto", "memory", "mapped"] = "auto"
     """Features in memory, or on disk; by default the latter where they fill half of the memory."""
+    folds: int | None = None
+    """Class folds of all known classes that choose instead of the validation classes; 0: these
+    choose. None: as the method has it; then fewer folds where classes are few."""
 
     def __post_init__(self) -> None:
         method = self._method()
@@ -91,6 +95,8 @@ class TwoStageProtocol:
             Dims(audio=stage.train.audio.dim, visual=stage.train.visual.dim, text=classes.dim),
             self.seed,
         ).to(choose_device(self.device))
+        if stage.labels is not None:
+            method.know_labels(stage.labels)
         trainer = Trainer(
             method, stage.train, classes.vectors[stage.seen], self.training, self.seed
         )
@@ -120,7 +126,13 @@ class TwoStageProtocol:
 
     def reader(self, store: FeatureStore) -> StageReader:
         """What reads the stages of a store for this protocol."""
-        return StageReader(store, self.text_encoder, choose_device(self.device), self.features)
+        return StageReader(
+            store,
+            self.text_encoder,
+            choose_device(self.device),
+            self.features,
+            labels=self._method().reads_labels and getattr(self.config, "words", False),
+        )
 
     def steps(
         self, reader: StageReader, on_epoch: Progress, checkpoint: str | Path | None
@@ -128,9 +140,13 @@ class TwoStageProtocol:
         """:meth:`fit`, asking for every epoch of training instead of running it."""
         keeper = Checkpoint(checkpoint, self.key(reader.store))
         state = keeper.load() or {}
-        best = yield from self._stage_1(reader, state, keeper, on_epoch)
-        chosen, stored = best.chosen(), {"validated": best.state()}
-        model, seconds = yield from self._stage_2(reader, chosen, stored, state, keeper, on_epoch)
+        if self._folds:
+            chosen = yield from self._by_folds(reader, state, keeper, on_epoch)
+            kept = stored(chosen)
+        else:
+            best = yield from self._stage_1(reader, state, keeper, on_epoch)
+            chosen, kept = best.chosen(), {"validated": best.state()}
+        model, seconds = yield from self._stage_2(reader, chosen, kept, state, keeper, on_epoch)
         return _fitted(self, reader.store, chosen, model, seconds)
 
     def validate(self, store: FeatureStore, on_epoch: Progress = _silent) -> Validated:
@@ -141,9 +157,38 @@ class TwoStageProtocol:
         Raises:
             EzavError: the store does not fit the protocol or the method.
         """
-        done = alone(self._stage_1(self.reader(store), {}, Checkpoint(None, ""), on_epoch))
+        reader, nowhere = self.reader(store), Checkpoint(None, "")
+        if self._folds:
+            chosen = alone(self._by_folds(reader, {}, nowhere, on_epoch))
+        else:
+            chosen = alone(self._stage_1(reader, {}, nowhere, on_epoch)).chosen()
+        hm = max(epoch.HM for epoch in chosen.history)
         return Validated(
-            HM=done.HM, gamma=done.gamma, epoch=done.epoch, history=tuple(done.history)
+            HM=hm, gamma=chosen.gamma, epoch=chosen.epoch, history=tuple(chosen.history)
+        )
+
+    @property
+    def by_folds(self) -> bool:
+        """Class folds choose, not the store's validation classes."""
+        return self._folds > 0
+
+    @property
+    def _folds(self) -> int:
+        return self._method().folds if self.folds is None else self.folds
+
+    def _by_folds(
+        self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
+    ) -> Steps[Chosen]:
+        """Choose by class folds of the clips that stage 2 trains on."""
+        stage = reader.stage(2)
+        known = stage.train
+        count, folds = len(known.classes), self._folds
+        if self.folds is None:
+            folds = max(2, min(folds, count // 2))
+        small = self._method().trainable is False and len(known) <= REPEATED
+        data = fold_data(stage, folds, 2 if small else 1, self.seed)
+        return (
+            yield from choose_by_folds(data, self._trainer, self.training, state, keeper, on_epoch)
         )
 
     def _stage_1(
@@ -244,6 +289,8 @@ class TwoStageProtocol:
             "text_encoder": self.text_encoder,
             "store": store.fingerprint,
         }
+        if self._folds:
+            facts["folds"] = self._folds
         return json.dumps(facts, sort_keys=True)
 
 

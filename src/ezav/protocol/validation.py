@@ -42,6 +42,7 @@ class Chosen:
         history: the epochs they were chosen among, which say the learning rates too.
         learned: what the method itself learned on validation.
         seconds: how long the choice took.
+        folds: the scores of every class fold, where folds chose; `evaluation` is the first.
     """
 
     epoch: int
@@ -50,6 +51,7 @@ class Chosen:
     history: tuple[ValidationEpoch, ...]
     learned: dict[str, Tensor]
     seconds: float
+    folds: tuple[Evaluation, ...] = ()
 
 
 @dataclass

@@ -18,7 +18,7 @@ from ezav.training.config import TrainingConfig
 
 FROZEN_BASELINE = "zero_shot"
 """The recipe whose scores come straight from the encoders."""
-WEIGHED = (FROZEN_BASELINE, "blending")
+WEIGHED = (FROZEN_BASELINE, "blending", "best")
 """Methods with such scores; whose text the class embeddings are decides their `visual_weight`."""
 
 

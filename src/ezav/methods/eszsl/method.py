@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Dims, Method
+from ezav.methods.base import Dims, HeldOut, Method
 from ezav.methods.common.card import Card
 from ezav.methods.common.joint_input import JointInput, Normalization
 from ezav.methods.eszsl.solution import BilinearRidge, RidgeTooSmall
@@ -120,6 +120,30 @@ class ESZSL(Method):
             if hm > best_hm + 1e-12:
                 best, best_hm = [a, g], hm
         self.take_over({"exponents_": torch.tensor(best)})
+
+    def learn_on_folds(self, folds: Sequence[HeldOut]) -> None:
+        """Set the open penalties to those of the best mean HM over the class folds.
+
+        Raises:
+            EzavError: no pair of penalties has a solution in every fold.
+        """
+        alpha, gamma = self.config.alpha, self.config.gamma
+        if alpha is not None and gamma is not None:
+            return
+        alphas, gammas = (EXPONENTS if x is None else (x,) for x in (alpha, gamma))
+        found: dict[tuple[float, float], list[float]] = {}
+        for fold in folds:
+            method = fold.method
+            if not isinstance(method, ESZSL) or method._problem is None:
+                raise TypeError("a fold of another method, or not prepared")
+            for a, g, weight in _solutions(method._problem, alphas, gammas):
+                method.weight_.copy_(weight)
+                curve = seen_unseen_curve(fold.score(method), fold.clips.labels.cpu(), fold.seen)
+                found.setdefault((a, g), []).append(curve.best_hm)
+        whole = {pair: sum(hms) for pair, hms in found.items() if len(hms) == len(folds)}
+        if not whole:
+            raise EzavError("no penalties of ESZSL have a solution in every class fold")
+        self.take_over({"exponents_": torch.tensor(max(whole, key=lambda pair: whole[pair]))})
 
     def take_over(self, learned: dict[str, Tensor]) -> None:
         """The penalties that stage 1 learned; V follows."""

@@ -1,0 +1,88 @@
+"""Words: what a classifier's labels say of a clip, in the space of the class names (ConSE)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ezav.features.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelHead:
+    """The last layer of the encoder that made a modality's features, and its labels' text.
+
+    Attributes:
+        modality: whose features they are.
+        weight, bias: `[L, d]` and `[L]`: a feature's logits for L labels.
+        vectors: `[L, text]`, the labels' names by the text encoder of the class names, unit rows.
+    """
+
+    modality: Literal["audio", "visual"]
+    weight: Tensor
+    bias: Tensor
+    vectors: Tensor
+
+
+class LabelWords(nn.Module):
+    """The probabilities of the labels times the vectors of their names; nothing is trained.
+
+    It is empty until :meth:`know` fills it or a state that knew is loaded; then a run needs its
+    encoder's features and no encoder (Norouzi et al., ICLR 2014).
+
+    Example:
+        >>> words = LabelWords(audio=2, visual=3, text=4)
+        >>> words.knows
+        False
+        >>> words.know(LabelHead("visual", 9 * torch.eye(3), torch.zeros(3), torch.eye(4)[:3]))
+        >>> clips = Tokens.pooled(torch.zeros(1, 2)), Tokens.pooled(torch.eye(3)[:1])
+        >>> words(*clips).round(decimals=2).tolist()
+        [[0.98, 0.01, 0.01, 0.0]]
+    """
+
+    temperature = 2.0
+    """Logits are divided by it: a classifier is surer of its labels than it should be of others."""
+
+    audio_weight: Tensor
+    visual_weight: Tensor
+    bias: Tensor
+    vectors: Tensor
+
+    def __init__(self, audio: int, visual: int, text: int) -> None:
+        super().__init__()
+        self.register_buffer("audio_weight", torch.zeros(0, audio))
+        self.register_buffer("visual_weight", torch.zeros(0, visual))
+        self.register_buffer("bias", torch.zeros(0))
+        self.register_buffer("vectors", torch.zeros(0, text))
+
+    @property
+    def knows(self) -> bool:
+        """There are labels."""
+        return len(self.bias) > 0
+
+    def know(self, head: LabelHead) -> None:
+        """Take over an encoder's labels."""
+        weight = self.get_buffer(f"{head.modality}_weight")
+        setattr(self, f"{head.modality}_weight", head.weight.to(weight))
+        self.bias, self.vectors = head.bias.to(weight), head.vectors.to(weight)
+
+    def forward(self, audio: Tokens, visual: Tokens) -> Tensor:
+        """Clips in the space of the class names, `[N, text]`; zeros without the modality."""
+        tokens, weight = audio, self.audio_weight
+        if len(self.visual_weight):
+            tokens, weight = visual, self.visual_weight
+        logits = F.linear(tokens.mean(), weight, self.bias)
+        shares = (logits / self.temperature).softmax(dim=1)
+        found: Tensor = shares @ self.vectors * tokens.present[:, None]
+        return found
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name, buffer in list(self.named_buffers(recurse=False)):
+            given = state.get(prefix + name)
+            if isinstance(given, Tensor) and given.shape[1:] == buffer.shape[1:]:
+                setattr(self, name, torch.zeros_like(given))
+        super()._load_from_state_dict(state, prefix, *rest)

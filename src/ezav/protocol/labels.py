@@ -1,0 +1,42 @@
+"""The labels that a store's encoder knows by name, read from the encoder itself."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+
+from ezav.encoders import registry
+from ezav.encoders.base import HasHead
+from ezav.encoders.words import label_vectors
+from ezav.features.header import Header
+from ezav.methods.common.label_words import LabelHead
+
+
+def label_head(header: Header, text: str) -> LabelHead | None:
+    """The last layer of the store's visual or audio encoder, with the text of its labels.
+
+    None where no built-in encoder of the store ends in a linear layer over named labels, or the
+    class names are not the text of one built-in encoder; then there are no words.
+
+    Args:
+        header: of the store.
+        text: which class embeddings are used, as `ClassEmbeddings.encoder` has it.
+
+    Raises:
+        UnavailableError: the encoder's weights are not on this machine.
+    """
+    reader = text.split("@")[0]
+    if header.simulated or reader not in registry.names("text"):
+        return None
+    for info in header.encoders:
+        modality: Literal["audio", "visual"] = "audio" if info.modality == "audio" else "visual"
+        if info.modality == "text" or info.name not in registry.names(modality):
+            continue
+        if not registry.has_head(modality, info.name):
+            continue
+        encoder = cast(HasHead, registry.load(modality, info.name, import_code=False))
+        weight, bias = encoder.head()
+        vectors = torch.from_numpy(label_vectors(registry.load_text(reader), encoder.labels).copy())
+        return LabelHead(modality, weight, bias, vectors)
+    return None
