@@ -21,6 +21,8 @@ def clean(name: str) -> str:
         >>> clean("dog\\u200b  barking"), clean("\\ufeffcafe\\u0301\\u00a0noise")
         ('dog barking', 'café noise')
     """
+    if name.isascii() and name.isprintable():
+        return " ".join(name.split())
     composed = unicodedata.normalize("NFC", name)
     kept = [
         letter

@@ -27,6 +27,7 @@ from ezav.classes.geometry import (
     exact_unit,
     part_coincident,
     separation_bound,
+    sphere_distances,
     text_order,
 )
 from ezav.classes.objective import Objective, ObjectiveSettings
@@ -216,21 +217,40 @@ def test_wide_embeddings_are_optimised_in_their_span() -> None:
     assert space.start.shape == (12, 12)
 
 
-def test_duplicated_vectors_are_tied_in_text_and_parted_in_the_result() -> None:
+def test_duplicated_vectors_are_parted_where_that_is_asked_for() -> None:
     t = text(12, 20)
     t[5] = t[3]
     assert text_order(t.double()).tied_pairs == 10  # seen from each of the other classes
     names = tuple(f"class {i}" for i in range(12))
-    done = optimize_class_embeddings(ClassEmbeddings(names, t))
+    done = optimize_class_embeddings(ClassEmbeddings(names, t), part_equal=True)
     assert done.converged
     assert done.diagnostics.min_nearest > 0.8
     # Which way they part follows from their names, not from their place in the list.
     order = list(reversed(range(12)))
-    again = optimize_class_embeddings(ClassEmbeddings(tuple(names[i] for i in order), t[order]))
+    turned = ClassEmbeddings(tuple(names[i] for i in order), t[order])
+    again = optimize_class_embeddings(turned, part_equal=True)
     side = [
         (x.embeddings.select(["class 3", "class 5"]).vectors @ t[0]).tolist() for x in (done, again)
     ]
     assert (side[0][0] > side[0][1]) == (side[1][0] > side[1][1])
+
+
+def test_what_the_text_does_not_tell_apart_stays_together() -> None:
+    """The result is that of the different texts alone, each given to all that have it."""
+    t = text(10, 20)
+    t[4] = torch.nn.functional.normalize(t[3] + 1e-6 * t[0], dim=0)  # another batch's rounding
+    row = [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 0]
+    for center in (False, True):
+        done = optimize_class_embeddings(t[row], center=center).vectors
+        assert torch.equal(done[3], done[4])
+        assert torch.equal(done[5], done[6])
+        assert torch.equal(done[0], done[11])
+        distances = sphere_distances(done.double(), done.double())
+        together = (distances < 0.1).sum(dim=1)
+        assert together.tolist() == [2, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1, 2]
+    alone = optimize_class_embeddings(t[[0, 1, 2, 3, 5, 6, 7, 8, 9]]).vectors
+    again = optimize_class_embeddings(t[row]).vectors
+    assert torch.equal(again[[0, 1, 2, 3, 5, 7, 8, 9, 10]], alone)
 
 
 def test_which_way_classes_part_follows_from_name_and_seed() -> None:
@@ -250,13 +270,15 @@ def test_listing_does_not_matter_where_wide_texts_are_the_same() -> None:
     names = tuple(f"class {i}" for i in range(12))
     order = torch.randperm(12, generator=torch.Generator().manual_seed(0)).tolist()
     turned = ClassEmbeddings(tuple(names[i] for i in order), t[order])
-    done = optimize_class_embeddings(ClassEmbeddings(names, t)).vectors
-    again = optimize_class_embeddings(turned).embeddings.select(names).vectors
+    done = optimize_class_embeddings(ClassEmbeddings(names, t), part_equal=True).vectors
+    again = optimize_class_embeddings(turned, part_equal=True).embeddings.select(names).vectors
     assert torch.allclose(done, again, atol=0.02)
 
 
 def test_all_classes_the_same() -> None:
-    done = optimize_class_embeddings(torch.ones(4, 6))
+    together = optimize_class_embeddings(torch.ones(4, 6))
+    assert torch.equal(together.vectors, together.text.vectors)
+    done = optimize_class_embeddings(torch.ones(4, 6), part_equal=True)
     assert done.converged
     assert done.diagnostics.min_nearest > 0.99 * separation_bound(4, 6)
     # All are tied: there is no order to keep, whichever way they part.

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from ezav.encoders.legible import alike, remarks
+from ezav.classes.geometry import COINCIDENT
+from ezav.encoders.legible import ALIKE, alike, remarks
 from ezav.encoders.text import load_text_encoder
 from tests.shared_data import shared
 
@@ -56,3 +57,15 @@ def test_alike_finds_what_a_loop_finds(which: list[int], seed: int) -> None:
         groups.setdefault(kind, []).append(row)
     expected = sorted(group for group in groups.values() if len(group) > 1)
     assert alike(rows) == expected
+
+
+def test_rows_that_differ_by_rounding_are_one_vector() -> None:
+    generator = torch.Generator().manual_seed(0)
+    t = normalize(torch.randn(40, 8, generator=generator), dim=1)
+    near = normalize(t[3] + 2e-5 * torch.randn(8, generator=generator), dim=0)
+    far = normalize(t[4] + 1e-2 * torch.randn(8, generator=generator), dim=0)
+    assert alike(torch.stack([*t, near, far])) == [[3, 40]]
+
+
+def test_what_is_told_apart_is_what_class_embedding_optimization_keeps_together() -> None:
+    assert ALIKE == COINCIDENT

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ezav.errors import DamagedError, EzavError, NotFoundError
+from ezav.naming import clean, refuse_twins, shown
 from ezav.safe_io import atomic_path, load_data_npy
 
 _FORMAT = "ezav-class-embeddings-1"
@@ -36,7 +37,7 @@ class ClassEmbeddings:
         settings: how the vectors were made, JSON-ready (empty for raw text embeddings).
 
     Raises:
-        EzavError: names repeat or are empty; names and rows do not match in number; a vector is
+        EzavError: names repeat (also as "Dog" and "dog") or are empty; names and rows do not match in number; a vector is
             zero or not finite.
 
     Example:
@@ -205,13 +206,14 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
         raise EzavError(f"class names must be a list, not the text '{names}'")
     names = tuple(names)
     for position, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not clean(name):
             raise EzavError(
                 f"class {position + 1} of {len(names)} has no name", "every class needs a name"
             )
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise EzavError(f"the class name '{repeated[0]}' occurs twice", "names must differ")
+        raise EzavError(f"the class name '{shown(repeated[0])}' occurs twice", "names must differ")
+    refuse_twins(names)
     return names
 
 

@@ -111,6 +111,35 @@ class Subspace:
         return (w / length).float()
 
 
+def points(t: Tensor) -> Tensor:
+    """Long `[C]`: for each unit row of `t` `[C, d]` the number of its point, from 0 in their order.
+
+    Rows closer than `COINCIDENT` to a row that has no point yet share one with it.
+
+    Example:
+        >>> import torch
+        >>> points(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])).tolist()
+        [0, 1, 0]
+    """
+    unit = exact_unit(t)
+    classes = len(unit)
+    step = max(1, CHUNK // classes)
+    found = torch.full((classes,), -1, dtype=torch.long, device=t.device)
+    number = 0
+    for first in range(0, classes, step):
+        close = sphere_distances(unit[first : first + step], unit) <= COINCIDENT
+        close[:, first : first + len(close)].fill_diagonal_(True)
+        alone = close.sum(dim=1) == 1
+        for row in range(first, first + len(close)):
+            if found[row] >= 0:
+                continue
+            found[row] = number
+            if not alone[row - first]:
+                found[close[row - first] & (found < 0)] = number
+            number += 1
+    return found
+
+
 def part_coincident(t: Tensor, names: Sequence[str], seed: int) -> Tensor:
     """Unit rows `t` `[C, d]` as float64, those that share one point moved slightly apart.
 
@@ -128,18 +157,12 @@ def part_coincident(t: Tensor, names: Sequence[str], seed: int) -> Tensor:
         [0.0, 1.0]
     """
     unit = exact_unit(t)
-    classes, dim = unit.shape
-    step = max(1, CHUNK // classes)
-    alone = torch.ones(classes, dtype=torch.bool, device=t.device)
-    for first in range(0, classes, step):
-        distance = sphere_distances(unit[first : first + step], unit)
-        own = torch.arange(first, first + len(distance), device=t.device)
-        distance.scatter_(1, own[:, None], torch.inf)
-        alone[first : first + step] = distance.amin(dim=1) > COINCIDENT
-    if bool(alone.all()):
+    point = points(t)
+    together = (point.bincount()[point] > 1).nonzero().flatten().tolist()
+    if not together:
         return t.double()
-    moved = unit.clone()
-    for row in (~alone).nonzero().flatten().tolist():
+    moved, dim = unit.clone(), unit.shape[1]
+    for row in together:
         key = sha256(f"{seed}:{names[row]}".encode()).digest()[:8]
         generator = torch.Generator().manual_seed(int.from_bytes(key, "big") >> 1)
         direction = torch.randn(dim, generator=generator, dtype=torch.float64).to(t.device)

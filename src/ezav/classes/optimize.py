@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ezav.classes.diagnostics import Diagnostics, diagnose
 from ezav.classes.embeddings import ClassEmbeddings, unit_rows
-from ezav.classes.geometry import Subspace, part_coincident, text_order
+from ezav.classes.geometry import Subspace, part_coincident, points, text_order
 from ezav.classes.objective import Objective, Scales
 from ezav.classes.settings import CeoChanges, CeoSettings
 from ezav.device import choose_device
@@ -113,13 +113,15 @@ def optimize_class_embeddings(
     Args:
         t: text embeddings of all classes of the stage, seen and unseen.
         settings: what is minimised and how; its fields explain themselves.
-        seed: for sampled triplets and for classes with one and the same vector.
+        seed: for sampled triplets, and for the directions in which `part_equal` parts classes.
         device: where to work: `cpu`, `cuda`, or `auto`.
         changes: fields that differ from `settings`, by name: `alpha=0.3`.
 
     Returns:
-        The embeddings with their history and diagnostics. One class is returned as it is. A
-        :class:`NotConverged` warning is given where `max_steps` did not suffice.
+        The embeddings with their history and diagnostics. One class is returned as it is. Classes
+        with one text embedding are optimised as one class and get one embedding, unless
+        `part_equal` is set. A :class:`NotConverged` warning is given where `max_steps` did not
+        suffice.
 
     Raises:
         EzavError: a zero or non-finite vector, repeated names, dimension 1, a setting out of range.
@@ -156,15 +158,22 @@ def _optimized(
 ) -> OptimizedClassEmbeddings:
     begin = time.perf_counter()
     vectors = text.vectors.detach().to(device)
+    point = points(vectors)  # of the texts as they are: taking off the mean may part them further
     if settings.center:
         vectors = centred(vectors, vectors, text.names)
+    if not settings.part_equal:
+        first: dict[int, int] = {}
+        for row, number in enumerate(point.tolist()):
+            first.setdefault(number, row)
+        vectors = vectors[list(first.values())]
     # Coinciding classes are parted to begin with, but the order to keep is the text's own.
-    space = Subspace(part_coincident(vectors, text.names, seed))
+    parted = part_coincident(vectors, text.names, seed) if settings.part_equal else vectors
+    space = Subspace(parted)
     objective = Objective(space.start, settings, seed, target=text_order(vectors))
-    if len(text) == 1:
+    if len(vectors) == 1:
         w, history, converged, reason = space.start, Progress((), (), ()), True, "one class"
     else:
-        with one_thread(when=len(text) <= _ONE_THREAD_CLASSES):
+        with one_thread(when=len(vectors) <= _ONE_THREAD_CLASSES):
             w, history, converged, reason = _descend(
                 objective,
                 space.start.float(),
@@ -180,7 +189,8 @@ def _optimized(
         "converged": converged,
         "reason": reason,
     }
-    made = text.with_vectors(space.back(w).cpu(), optimized=record)
+    rows = space.back(w)
+    made = text.with_vectors((rows if settings.part_equal else rows[point]).cpu(), optimized=record)
     seconds = time.perf_counter() - begin
     return OptimizedClassEmbeddings(made, text, history, converged, reason, seconds)
 

@@ -27,6 +27,9 @@ class CeoSettings(ObjectiveSettings):
     center: bool = False
     """Take the mean of the classes off their text embeddings first: orders are then kept relative
     to the centred ones."""
+    part_equal: bool = False
+    """Part classes that have one and the same text embedding, in directions that follow from their
+    names alone. Else they keep one embedding: what the text does not tell apart stays together."""
     learning_rate: float = 0.1
     """The first step size, in radians a class and step."""
     tolerance: float = 3e-4
@@ -50,6 +53,7 @@ class CeoChanges(TypedDict, total=False):
     samples: int
     reduction: Scaling
     center: bool
+    part_equal: bool
     learning_rate: float
     tolerance: float
     max_steps: int

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from ezav.encoders.names import readable_names
+from ezav.naming import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ALIKE = 1e-5
-"""Distance of unit vectors up to which they are the same: rounding apart."""
+ALIKE = 1e-4
+"""Distance of unit vectors up to which they are the same: the rounding of half precision apart.
+Class embedding optimization keeps such rows together."""
 
 
 @runtime_checkable
@@ -30,10 +34,12 @@ def unread_by(tokenizer: Any, names: Sequence[str], longest: int | None) -> dict
         longest: tokens that are read, marks of beginning and end among them; None for all.
     """
     unknown = getattr(tokenizer, "unk_token_id", None)
-    found = {}
-    for name in names:
-        tokens = tokenizer(name, add_special_tokens=False, truncation=False)["input_ids"]
-        room = None if longest is None else longest - tokenizer.num_special_tokens_to_add()
+    room = None if longest is None else longest - tokenizer.num_special_tokens_to_add()
+    found: dict[str, str] = {}
+    if not names:
+        return found
+    read = tokenizer(list(names), add_special_tokens=False, truncation=False)["input_ids"]
+    for name, tokens in zip(names, read):
         if tokens and unknown is not None and all(token == unknown for token in tokens):
             found[name] = "none of its letters are known to the text encoder"
         elif not tokens:
@@ -56,22 +62,23 @@ def alike(vectors: Tensor) -> list[list[int]]:
     """
     import torch
 
-    # Equal rows are neighbours in the order of any one coordinate; a random direction makes it
-    # unlikely that others come between them.
+    # What is near in space is near along any direction: few pairs are left to compare.
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(vectors.shape[1], generator=generator, dtype=torch.float64)
-    along = vectors.double().cpu() @ direction / direction.norm()
-    order = along.argsort()
+    rows = vectors.double().cpu()
+    along = (rows @ direction / direction.norm()).tolist()
     groups: list[list[int]] = []
-    rows = vectors.cpu()
-    for before, after in zip(order[:-1].tolist(), order[1:].tolist()):
-        if float((rows[before] - rows[after]).norm()) > ALIKE:
-            continue
-        if groups and groups[-1][-1] == before:
-            groups[-1].append(after)
+    near: list[list[int]] = []  # groups that the next row may still belong to
+    for row in sorted(range(len(along)), key=along.__getitem__):
+        near = [group for group in near if along[row] - along[group[0]] <= ALIKE]
+        for group in near:
+            if float((rows[row] - rows[group[0]]).norm()) <= ALIKE:
+                group.append(row)
+                break
         else:
-            groups.append([before, after])
-    return sorted(sorted(group) for group in groups)
+            near.append([row])
+            groups.append(near[-1])
+    return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
 def remarks(encoder: object, names: Sequence[str], vectors: Tensor) -> list[str]:
@@ -90,11 +97,39 @@ def remarks(encoder: object, names: Sequence[str], vectors: Tensor) -> list[str]
         >>> remarks(object(), ["dog", "hound", "cat"], torch.tensor([[1.0, 0], [1.0, 0], [0, 1.0]]))
         ["'dog', 'hound' are one vector to the text encoder: it cannot tell them apart"]
     """
-    told = []
-    if isinstance(encoder, SaysWhatItReads):
-        told = [f"'{name}': {what}" for name, what in encoder.unread(names).items()]
+    return told_of(names, vectors, unread(encoder, names))
+
+
+def unread(encoder: object, names: Sequence[str]) -> dict[str, str]:
+    """Name -> what of it a text encoder does not read; empty for one that cannot say.
+
+    Args:
+        encoder: the text encoder; one that cannot say what it reads is believed.
+        names: the names of classes, as people wrote them.
+    """
+    if not isinstance(encoder, SaysWhatItReads):
+        return {}
+    read = readable_names(names)
+    found = encoder.unread(read)
+    return {name: found[words] for name, words in zip(names, read) if words in found}
+
+
+def told_of(names: Sequence[str], vectors: Tensor, unread: Mapping[str, str]) -> list[str]:
+    """Sentences of what is not read of names, and of those that are one vector.
+
+    Args:
+        names: the C names.
+        vectors: their text embeddings, unit rows `[C, d]`.
+        unread: as :func:`unread` gives it, perhaps of more names.
+
+    Example:
+        >>> import torch
+        >>> told_of(["dog", "hound"], torch.ones(2, 1), {})
+        ["'dog', 'hound' are one vector to the text encoder: it cannot tell them apart"]
+    """
+    told = [f"'{shown(name)}': {unread[name]}" for name in names if name in unread]
     for group in alike(vectors):
-        shown = ", ".join(f"'{names[row]}'" for row in group[:4])
+        listed = ", ".join(f"'{shown(names[row])}'" for row in group[:4])
         more = f" and {len(group) - 4} more" if len(group) > 4 else ""
-        told.append(f"{shown}{more} are one vector to the text encoder: it cannot tell them apart")
+        told.append(f"{listed}{more} are one vector to the text encoder: it cannot tell them apart")
     return told

@@ -49,6 +49,9 @@ TEXT = VISUAL.but(
 )
 
 
+_LONGEST = 512  # tokens that the text tower reads
+
+
 def _load(source: Source, device: str) -> Any:
     return load_pretrained("PeAudioVideoModel", source, device=device)
 
@@ -130,10 +133,11 @@ class PeAvText(NeuralText):
             raise EzavError(f"PE-AV has no text head '{target}'", f"there are {', '.join(heads)}")
         self._text, self._head = model.text_model, heads[target]
         self._tokenizer = load_tokenizer(self.source)
+        self._longest = _LONGEST
         self._learn_dimension(model.config.text_config.hidden_size)
 
     def _embed(self, batch: list[str]) -> Tensor:
-        tokens = tokenized(self._tokenizer, batch, self._device, max_length=512)
+        tokens = tokenized(self._tokenizer, batch, self._device, max_length=self._longest)
         output = self._text(
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],

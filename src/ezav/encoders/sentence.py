@@ -92,10 +92,11 @@ class LlmText(NeuralText):
         self._tokenizer = load_tokenizer(self.source)
         if self._tokenizer.pad_token is None:  # generation needs no padding; the mask hides it
             self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._longest = _LONGEST
         self._learn_dimension(self._model.config.hidden_size)
 
     def _embed(self, batch: list[str]) -> Tensor:
-        tokens = tokenized(self._tokenizer, batch, self._device, max_length=_LONGEST)
+        tokens = tokenized(self._tokenizer, batch, self._device, max_length=self._longest)
         hidden = self._model(
             input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
         ).last_hidden_state

@@ -56,10 +56,10 @@ class SiglipText(NeuralText):
         super().__init__(card, *arguments, **options)
         self._model = load_pretrained("SiglipModel", self.source, device=self._device)
         self._tokenizer = load_tokenizer(self.source)
+        self._longest = self._model.config.text_config.max_position_embeddings
         self._learn_dimension(self._model.config.vision_config.hidden_size)
 
     def _embed(self, batch: list[str]) -> Tensor:
-        longest = self._model.config.text_config.max_position_embeddings
         # The tower reads the last position and was trained without a mask: every text is padded
         # to the full length, and no mask is given.
         tokens = tokenized(
@@ -67,7 +67,7 @@ class SiglipText(NeuralText):
             [sentence.lower() for sentence in batch],
             self._device,
             padding="max_length",
-            max_length=longest,
+            max_length=self._longest,
         )
         return pooled(self._model.get_text_features(input_ids=tokens["input_ids"]))
 

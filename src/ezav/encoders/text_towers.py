@@ -22,6 +22,8 @@ _TOKENS = 1_000_000
 class NeuralText(Neural):
     """A text network with an ensemble of prompts.
 
+    A subclass sets `_tokenizer`, and `_longest`: the tokens of a sentence that it reads.
+
     Args:
         prompts: a set of `prompts.yaml` by name, or templates with `{}` for the class name;
             default the card's.
@@ -48,12 +50,15 @@ class NeuralText(Neural):
         """
         return ensemble(names, self.card.templates, self._sentences)
 
+    _tokenizer: Any = None
+    _longest: int | None = None
+
     def unread(self, names: Sequence[str]) -> dict[str, str]:
         """Name -> what of it is not read, of the names of which something is not."""
-        tokenizer = getattr(self, "_tokenizer", None)
+        tokenizer = self._tokenizer
         if tokenizer is None:
             return {}
-        longest = getattr(self, "_longest", None) or tokenizer.model_max_length
+        longest = self._longest or tokenizer.model_max_length
         template = max(self.card.templates, key=len, default="{}")
         around = len(tokenizer(template.replace("{}", ""), add_special_tokens=False)["input_ids"])
         return unread_by(tokenizer, names, min(longest, _TOKENS) - around)
@@ -77,11 +82,12 @@ class PairedText(NeuralText):
         super().__init__(card, *arguments, **options)
         self._model = load_pretrained(self._class, self.source, device=self._device)
         self._tokenizer = load_tokenizer(self.source)
+        positions = self._model.config.text_config.max_position_embeddings
+        self._longest = positions - self._reserved
         self._learn_dimension(self._model.config.projection_dim)
 
     def _embed(self, batch: list[str]) -> Tensor:
-        longest = self._model.config.text_config.max_position_embeddings - self._reserved
-        tokens = tokenized(self._tokenizer, batch, self._device, max_length=longest)
+        tokens = tokenized(self._tokenizer, batch, self._device, max_length=self._longest)
         return pooled(
             self._model.get_text_features(
                 input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 from ezav.features.splits import SPLITS
+from ezav.naming import clean, refuse_twins, shown
 
 # Files that lie beside recordings and are none, by their extension; also those of a store or a run
 # that was written among the videos, which would become a class.
@@ -87,7 +87,7 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
             f"there is no folder or manifest '{path}'",
             "give a folder with one folder a class, or a CSV file path,class[,split]",
         )
-    _refuse_twins(listing.classes)
+    refuse_twins(listing.classes)
     return listing
 
 
@@ -113,7 +113,7 @@ def _from_folder(root: Path) -> Listing:
             else:
                 items.append(Item(in_utf8(file.relative_to(root).as_posix()), file, class_name))
         if len(items) == before:
-            empty.append(folder.name)
+            empty.append(class_name)
     if not items:
         raise EzavError(f"the class folders of '{root}' hold no clips", "put recordings into them")
     items.sort(key=lambda item: item.clip)
@@ -148,7 +148,7 @@ def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
     items: list[Item] = []
     for line, row in _rows(manifest):
         where = f"line {line} of '{manifest}'"
-        if not (text := row["path"].strip()):
+        if not (text := row["path"].strip("\ufeff \t\r\n")):
             raise EzavError(f"{where} has an empty path")
         clip = _inside(text, where, allow_outside)
         split = row.get("split", "").strip() or None
@@ -175,16 +175,29 @@ def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
 def _rows(manifest: Path) -> Iterable[tuple[int, dict[str, str]]]:
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
-            dialect = "excel-tab" if manifest.suffix.lower() == ".tsv" else "excel"
-            reader = csv.DictReader(file, dialect=dialect, restval="", strict=True)
-            names = [(name or "").strip().lower() for name in reader.fieldnames or []]
+            first = file.readline()
+            file.seek(0)
+            if manifest.suffix.lower() == ".tsv":
+                reader = csv.DictReader(file, dialect="excel-tab", restval="", strict=True)
+            else:  # spreadsheets of countries with decimal commas write semicolons
+                comma = ";" if first.count(";") > first.count(",") else ","
+                reader = csv.DictReader(file, delimiter=comma, restval="", strict=True)
+            names = [clean(name or "").lower() for name in reader.fieldnames or []]
             if not {"path", "class"} <= set(names):
                 raise EzavError(
                     f"'{manifest}' does not begin with the columns path,class[,split]",
-                    f"its first line has {', '.join(names) or 'nothing'}",
+                    f"its first line has {', '.join(map(shown, names)) or 'nothing'}",
                 )
+            for name in _COLUMNS:
+                if names.count(name) > 1:
+                    raise EzavError(
+                        f"'{manifest}' has {names.count(name)} columns '{name}'", "leave one"
+                    )
             reader.fieldnames = names
             for row in reader:
+                values = [clean(row[name] or "").lower() for name in names if name in _COLUMNS]
+                if values == [name for name in names if name in _COLUMNS]:
+                    continue  # manifests that were joined: the headline once more
                 if None in row:
                     raise EzavError(
                         f"line {reader.line_num} of '{manifest}' has too many columns",
@@ -211,16 +224,7 @@ def _inside(text: str, where: str, allow_outside: bool) -> str:
 
 
 def _class_name(text: str, where: str) -> str:
-    # One form of accented letters (macOS writes names in the other), and no stray spaces.
-    name = " ".join(unicodedata.normalize("NFC", text).split())
+    name = clean(text)
     if not name:
         raise EzavError(f"{where} has an empty class name", "name the class")
     return name
-
-
-def _refuse_twins(classes: Iterable[str]) -> None:
-    seen: dict[str, str] = {}
-    for name in classes:
-        twin = seen.setdefault(name.casefold().replace("_", " "), name)
-        if twin != name:
-            raise EzavError(f"'{twin}' and '{name}' are two names of one class", "use one of them")

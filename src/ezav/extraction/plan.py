@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
+from ezav.encoders.legible import unread
 from ezav.encoders.names import readable_names
 from ezav.encoders.registry import load_text
 from ezav.encoders.spec import EncoderSpec
@@ -20,6 +21,7 @@ from ezav.extraction.resume import changed_files, check_classes, file_sizes, fin
 from ezav.extraction.settings import ExtractSettings
 from ezav.extraction.splitting import Splitter, check_continues, splitter
 from ezav.features.header import SplitOrigin
+from ezav.features.unread import remarks_of
 from ezav.features.writer import StoreWriter
 from ezav.media.codec import require_torchcodec
 
@@ -50,6 +52,12 @@ class Plan:
     classes: tuple[ClassEmbeddings, ...]
     sizes: dict[str, int]
     settings: ExtractSettings
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the text encoders cannot read of the class names, or not tell apart; each once."""
+        told = (line for one in self.classes for line in remarks_of(one))
+        return tuple(dict.fromkeys(told))
 
 
 def plan(
@@ -144,6 +152,8 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
             settings["templates"] = list(encoder.card.templates)
         if options := spec.without("prompts").settings:
             settings["options"] = options
+        if found_unread := unread(encoder, names):
+            settings["unread"] = found_unread
         label = f"{spec.name}@{encoder.card.revision}"  # how it is found again
         found.append(ClassEmbeddings(tuple(names), vectors, label, settings))
     return found

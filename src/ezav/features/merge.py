@@ -215,4 +215,6 @@ def _join(known: ClassEmbeddings, more: ClassEmbeddings, path: Path) -> ClassEmb
     if not names:
         return known
     vectors = torch.cat([known.vectors, more.select(names).vectors])
-    return ClassEmbeddings((*known.names, *names), vectors, known.encoder, known.settings)
+    unread = {**known.settings.get("unread", {}), **more.settings.get("unread", {})}
+    settings = {**known.settings, **({"unread": unread} if unread else {})}
+    return ClassEmbeddings((*known.names, *names), vectors, known.encoder, settings)
