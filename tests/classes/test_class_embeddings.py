@@ -23,6 +23,8 @@ THREE = ("dog", "cat", "car")
     [
         (THREE, torch.eye(3)[:2], "3 class names but 2 vectors"),
         (("dog", "cat", "dog"), torch.eye(3), "'dog' occurs twice"),
+        (("dog", "cat", "Dog"), torch.eye(3), "two names of one class"),
+        (("dog", "cat", "dog\u200b"), torch.eye(3), "ZERO WIDTH SPACE"),
         (("dog", " ", "car"), torch.eye(3), "class 2 of 3 has no name"),
         (THREE, torch.tensor([[1.0, 0], [0, 0], [1, 1]]), "vector of class 'cat' is zero"),
         (THREE, torch.tensor([[1.0, 0], [torch.nan, 0], [1, 1]]), "'cat' is not finite"),

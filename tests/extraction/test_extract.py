@@ -18,7 +18,9 @@ from ezav.errors import EzavError
 from ezav.extraction import EncoderSpec, ExtractionReport, Progress, encode_clip, extract
 from ezav.extraction.listing import list_videos
 from ezav.extraction.parts import Shard
+from ezav.extraction.report import Begun
 from ezav.features import FeatureStore
+from ezav.features.unread import remarks_of
 from tests.extraction.conftest import CLASSES
 from tests.extraction.encoders import HERE, LIGHT, Level, MeanColour, OnDevice
 from tests.media.files import write_clip
@@ -525,3 +527,31 @@ def test_real_clips_with_the_built_in_encoders(tmp_path: Path) -> None:
     features = FeatureStore.open(tmp_path / "s").select()
     assert (features.audio.lengths > 0).all()
     assert (features.visual.lengths > 0).all()
+
+
+def test_what_is_set_apart_is_told_before_the_first_clip(videos: Path, tmp_path: Path) -> None:
+    told: list[object] = []
+    report = light(videos, tmp_path / "s", on_begin=told.append, on_progress=told.append)
+    begun = told[0]
+    assert isinstance(begun, Begun)
+    store = FeatureStore.open(report.store)
+    assert begun.unseen == store.split_classes("test_unseen")
+    assert begun.validating == store.split_classes("val_unseen")
+    assert begun.drawn
+    assert begun.remarks == report.remarks == ()
+    named = light(videos, tmp_path / "named", unseen=["bell"], on_begin=told.append)
+    assert named.readable
+    assert isinstance(told[-1], Begun)
+    assert (told[-1].unseen, told[-1].drawn) == (("bell",), False)
+
+
+def test_names_that_the_text_encoder_cannot_read_are_told(own_videos: Path, tmp_path: Path) -> None:
+    (own_videos / "dog").rename(own_videos / "ឆ្កែ")
+    (own_videos / "cat").rename(own_videos / "ឆ្មា")
+    told: list[Begun] = []
+    report = light(own_videos, tmp_path / "s", text="minilm", on_begin=told.append)
+    assert told[0].remarks == report.remarks
+    assert [line.split(":")[0] for line in report.remarks[:2]] == ["'ឆ្កែ'", "'ឆ្មា'"]
+    assert "one vector" in report.remarks[2]
+    text = FeatureStore.open(report.store).class_embeddings()
+    assert remarks_of(text) == list(report.remarks)  # what later commands tell

@@ -178,3 +178,49 @@ def test_shards_share_the_clips_out() -> None:
     for text in ("0/4", "5/4", "1", "a/b", "1/0", "-1/4"):
         with pytest.raises(EzavError, match="shard"):
             Shard.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [
+        ("path,class\na.mp4,dog barking\nb.mp4,dog\u200b barking\n", ("dog barking",)),
+        ("path,class\na.mp4,dog\n\ufeffb.mp4,\ufeffdog\n", ("dog",)),
+        ("path,class\na.mp4,cafe\u0301\nb.mp4,caf\u00e9\n", ("café",)),
+        ("path,class\na.mp4,dog\u00a0barking\nb.mp4,dog barking\n", ("dog barking",)),
+        # Two files joined, each with its headline and byte order mark.
+        ("path,class\na.mp4,dog\n\ufeffPath, Class \nb.mp4,cat\n", ("cat", "dog")),
+        ("CLASS,Path\ndog,a.mp4\ncat,b.mp4\n", ("cat", "dog")),
+        ("path;class\na.mp4;dog, small\nb.mp4;cat\n", ("cat", "dog, small")),
+    ],
+)
+def test_manifests_as_spreadsheets_write_them(
+    tmp_path: Path, text: str, classes: tuple[str, ...]
+) -> None:
+    listing = list_videos(manifest(tmp_path, text))
+    assert listing.classes == classes
+    assert [item.clip for item in listing.items] == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("dog", "\uff44og", "FULLWIDTH LATIN SMALL LETTER D"),
+        ("Dog", "dog", "two names of one class"),
+        ("dog_barking", "dog barking", "two names of one class"),
+    ],
+)
+def test_names_that_look_the_same_are_refused(
+    tmp_path: Path, one: str, other: str, words: str
+) -> None:
+    with pytest.raises(EzavError, match=words):
+        list_videos(touch(tmp_path, f"{one}/a.mp4", f"{other}/b.mp4"))
+
+
+def test_the_reported_folders_are_one_class(tmp_path: Path) -> None:
+    listing = list_videos(touch(tmp_path, "dog barking/a.mp4", "dog\u200b barking/b.mp4"))
+    assert listing.classes == ("dog barking",)
+
+
+def test_a_column_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EzavError, match="2 columns 'class'"):
+        list_videos(manifest(tmp_path, "path,class,Class\na.mp4,dog,cat\n"))

@@ -345,16 +345,19 @@ def test_files_from_python_and_the_command_line_agree(
     good = videos / "green light" / "0.mp4"
     paths = [silent, broken, dark, good]
     names = ["green light", "a lamp that shines red", "ein Hund bellt"]
-    found = Recognizer.load(run, import_code=True).predict(paths, names)
+    loaded = Recognizer.load(run, import_code=True)
+    found = loaded.predict(paths, names, explain=True)
     assert [bool(one.error) for one in found] == [False, True, False, False]
     assert "not a media file" in found[1].error
     assert found[0].missing == {"audio": "no audio stream"}
     assert found[2].missing == {"visual": "no video stream"}
     assert found[3].best.moments
+    assert not loaded.predict(good, names)[0].best.moments  # only where it is asked for
 
-    arguments = ["predict", "--import", str(run), *map(str, paths), "--json", "--classes", *names]
-    assert main(arguments) == 1
+    arguments = ["predict", "--import", str(run), *map(str, paths), "--explain", "--json"]
+    assert main([*arguments, "--classes", *names]) == 1
     told = json.loads(capsys.readouterr().out)
+    assert told["predictions"][3]["ranked"][0]["moments"]
     assert told["unread"] == [str(broken)]
     for mine, theirs in zip(found, told["predictions"]):
         assert [c.name for c in mine.ranked] == [c["name"] for c in theirs["ranked"]]
@@ -396,3 +399,34 @@ def test_a_decoded_clip_is_the_file(lights: tuple[Path, Path]) -> None:
     needs = [encoder.card.needs for encoder in recognizer.encoders.by_slot.values()]
     clip = read_clip(path, video=needs[0].frame_spec, audio=needs[1].sample_rate)
     assert recognizer.predict(clip) == recognizer.predict(path)
+
+
+def test_names_that_the_encoder_cannot_tell_apart_are_told(recognizer: Recognizer) -> None:
+    found = recognizer.candidates(["ឆ្កែ", "ឆ្មា", "dog barking", "violin"])
+    told = "\n".join(found.remarks)
+    assert "'ឆ្កែ': none of its letters are known to the text encoder" in told
+    assert "'ឆ្កែ', 'ឆ្មា' are one vector" in told
+    assert "violin" not in told
+    # What the text does not tell apart gets one score.
+    assert torch.equal(found.new_vectors[0], found.new_vectors[1])
+    assert recognizer.candidates(["a violin", "dog barking"]).remarks == ()
+    assert recognizer.candidates().remarks == ()
+
+
+def test_remarks_come_with_the_answer(
+    stored: tuple[FeatureStore, Path], recognizer: Recognizer
+) -> None:
+    clips = stored[0].select("test_seen")
+    one = recognizer.predict(clips, ["ឆ្កែ", "violin"])[0]
+    assert one.remarks == recognizer.candidates(["ឆ្កែ", "violin"]).remarks != ()
+
+
+@pytest.mark.parametrize(
+    "name", ["dog\u200b barking", "\ufeffdog barking", "dog\u00a0barking", "Ｄog  barking"]
+)
+def test_a_name_that_looks_like_one_of_the_run_is_it(recognizer: Recognizer, name: str) -> None:
+    assert recognizer.candidates([name]).columns.tolist() == [
+        recognizer.classes.index("dog barking")
+    ]
+    with pytest.raises(EzavError, match="one class|twice"):
+        recognizer.candidates(["dog barking", name + "\u200b", "Dog barking"])

@@ -37,8 +37,8 @@ class ClassEmbeddings:
         settings: how the vectors were made, JSON-ready (empty for raw text embeddings).
 
     Raises:
-        EzavError: names repeat (also as "Dog" and "dog") or are empty; names and rows do not match in number; a vector is
-            zero or not finite.
+        EzavError: names repeat (also as "Dog" and "dog") or are empty; names and rows do not match
+            in number; a vector is zero or not finite.
 
     Example:
         >>> import torch

@@ -45,12 +45,15 @@ def load_source(source: Path, encoder: str | None = None) -> ClassEmbeddings:
 def encode_names(names: Sequence[str], encoder: str | None = None) -> ClassEmbeddings:
     """Class names through a text encoder (default minilm)."""
     from ezav.classes import ClassEmbeddings
+    from ezav.encoders.legible import unread
     from ezav.encoders.names import readable_names
     from ezav.encoders.text import load_text_encoder
 
     text = load_text_encoder(encoder or "minilm")
     label = f"{text.card.name}@{text.card.revision}"
-    return ClassEmbeddings(tuple(names), text.encode(readable_names(names)), label)
+    found = unread(text, names)
+    settings = {"unread": found} if found else {}
+    return ClassEmbeddings(tuple(names), text.encode(readable_names(names)), label, settings)
 
 
 def write_pictures(pictures: Iterable[Picture], folder: Path | None) -> tuple[Path, ...]:

@@ -27,7 +27,7 @@ from ezav.cli.class_embeddings import (
     show_points,
     write_pictures,
 )
-from ezav.cli.common import Command, output, progress
+from ezav.cli.common import Command, output, progress, tell_remarks
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
@@ -54,6 +54,15 @@ class _OnClasses(Command):
             return encode_names(self.names, self.encoder)
         return load_source(self.source, self.encoder)
 
+    @staticmethod
+    def _remarks(text: ClassEmbeddings) -> tuple[str, ...]:
+        """What is to be told of the names, told."""
+        from ezav.features.unread import remarks_of
+
+        remarks = tuple(remarks_of(text))
+        tell_remarks(remarks)
+        return remarks
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizeResult:
@@ -65,6 +74,7 @@ class OptimizeResult:
         converged, reason: whether and why the optimization ended at its goal.
         steps, seconds: how long it took.
         before, after: measures of the text embeddings and of the optimised ones.
+        remarks: what the text encoder cannot read of the names, or not tell apart.
         figures: files of the figures.
     """
 
@@ -76,6 +86,7 @@ class OptimizeResult:
     seconds: float
     before: Diagnostics
     after: Diagnostics
+    remarks: tuple[str, ...]
     figures: tuple[Path, ...]
 
     @property
@@ -127,6 +138,7 @@ class Optimize(_OnClasses):
             seconds=done.seconds,
             before=diagnose(text),
             after=done.diagnostics,
+            remarks=self._remarks(text),
             figures=write_pictures(pictures, self.figures),
         )
 
@@ -149,6 +161,7 @@ class InspectResult:
         compared: text embeddings were given.
         embeddings: measures of the embeddings.
         text: measures of the text embeddings; None where none were given.
+        remarks: what the text encoder cannot read of the names, or not tell apart.
         figures: files of the figures.
     """
 
@@ -157,6 +170,7 @@ class InspectResult:
     compared: bool
     embeddings: Diagnostics
     text: Diagnostics | None
+    remarks: tuple[str, ...]
     figures: tuple[Path, ...]
 
 
@@ -184,6 +198,7 @@ class Inspect(_OnClasses):
             compared=reference is not None,
             embeddings=diagnose(found, reference, pairs=self.pairs),
             text=None if reference is None else diagnose(reference, pairs=self.pairs),
+            remarks=self._remarks(found if reference is None else reference),
             figures=write_pictures(pictures, self.figures),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TextIO
 
 import tyro
 from rich.console import Console
+from rich.text import Text
 
 from ezav.errors import EzavError, NotFoundError, RefusedError
 
@@ -141,6 +142,12 @@ def read_names(file: Path) -> list[str]:
     if not found:
         raise EzavError(f"'{file}' holds no class names", "write one a line")
     return found
+
+
+def tell_remarks(remarks: Iterable[str]) -> None:
+    """Say on stderr which class names a text encoder cannot read, or not tell apart."""
+    for remark in remarks:
+        progress.print(Text("class names:", "yellow"), remark, soft_wrap=True)
 
 
 def names_progress(status: Status) -> OnNames:

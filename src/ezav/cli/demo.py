@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ezav.cli.common import Command, at_least_one, output, progress
-from ezav.cli.extract import clip_progress
+from ezav.cli.extract import extraction_progress
 from ezav.cli.predict import show_prediction
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class DemoCommand(Command):
         from ezav.features.store import FeatureStore
 
         _step(2, "Features: statistics of pictures and sounds, sentence vectors of the names")
-        with clip_progress() as tell:
+        with extraction_progress() as tell:
             # The toy world's encoders: colour, shape and motion of flat figures, and what an
             # object looks like to a network that was trained on photographs is beside the point.
             made = extract(

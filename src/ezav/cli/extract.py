@@ -7,24 +7,25 @@ a kill at any moment loses at most the clips in hand.
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ezav.cli.common import Command, output, progress
+from ezav.cli.clips_progress import clip_progress
+from ezav.cli.common import Command, output, progress, tell_remarks
 from ezav.encoders.defaults import DEFAULTS
 from ezav.extraction.settings import ExtractSettings
+from ezav.naming import shown
 
 if TYPE_CHECKING:
-    from ezav.extraction.report import ExtractionReport, Failure, Progress
+    from ezav.extraction.report import Begun, ExtractionReport, Failure, Progress
 
+_MOST_NAMES = 40
+"""Classes named in one line; the store knows all."""
 _MOST_FAILURES = 20
 """Failures listed one by one; all are in the index and in --json."""
 
@@ -51,7 +52,7 @@ class ExtractCommand(Command):
     def run(self) -> ExtractionReport:
         from ezav.extraction.local import extract
 
-        with clip_progress(self.json) as on_progress:
+        with extraction_progress(self.json) as on_progress:
             return extract(
                 self.videos,
                 self.out,
@@ -60,6 +61,7 @@ class ExtractCommand(Command):
                 text=self.text,
                 settings=self.settings,
                 on_progress=on_progress,
+                on_begin=tell_plan,
             )
 
     def show(self, result: ExtractionReport) -> None:
@@ -69,70 +71,28 @@ class ExtractCommand(Command):
 CLI = ExtractCommand
 
 
+def tell_plan(begun: Begun) -> None:
+    """What was decided before the first clip is read: classes set apart, names that are unclear."""
+    if begun.unseen:
+        drawn = " (drawn; `--unseen NAME...` or the manifest's column split choose others)"
+        told = [f"never trained on: {_listed(begun.unseen)}{drawn if begun.drawn else ''}"]
+        if begun.validating:
+            told.append(f"only validate: {_listed(begun.validating)}")
+        for line in told:
+            progress.print(line, soft_wrap=True)
+    tell_remarks(begun.remarks)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(shown, names[:_MOST_NAMES])) + more
+
+
 @contextmanager
-def clip_progress(quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
-    """A progress bar on stderr with clips a second and the time left; gives `on_progress`.
-
-    Where stderr is no terminal a line is written about every tenth of the work instead.
-    """
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    if quiet or not sys.stderr.isatty():
-        yield _nothing if quiet else _Lines()
-        return
-    columns = (
-        TextColumn("extracting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failed]}"),
-    )
-    with Bar(*columns, console=progress) as bar:
-        task = bar.add_task("extracting", total=None, rate="", failed="")
-        failed = 0
-
-        def on_progress(state: Progress) -> None:
-            nonlocal failed
-            failed += state.clip.status != "ok"
-            speed = bar.tasks[0].speed
-            bar.update(
-                task,
-                total=state.total,
-                completed=state.done,
-                rate=f"{speed:.1f} clips/s" if speed else "",
-                failed=f"[yellow]{failed} left out[/yellow]" if failed else "",
-            )
-
-        yield on_progress
-
-
-def _nothing(state: Progress) -> None:
-    del state
-
-
-class _Lines:
-    """A line about every tenth of the work, at most one a second."""
-
-    def __init__(self) -> None:
-        self._begun = self._told = time.monotonic()
-        self._failed = 0
-
-    def __call__(self, state: Progress) -> None:
-        self._failed += state.clip.status != "ok"
-        now = time.monotonic()
-        due = state.done % max(1, state.total // 10) == 0 and now - self._told >= 1
-        if not due and state.done < state.total:
-            return
-        self._told = now
-        rate = state.done / max(1e-6, now - self._begun)
-        left = round((state.total - state.done) / rate)
-        parts = [f"extracted {state.done} of {state.total} clips", f"{rate:.1f} clips/s"]
-        parts += [f"{self._failed} left out"] * bool(self._failed)
-        parts += [f"{timedelta(seconds=left)} left"] * (state.done < state.total)
-        progress.print(", ".join(parts))
+def extraction_progress(quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
+    """:func:`ezav.cli.clips_progress.clip_progress` as `extract` tells it."""
+    with clip_progress("extracting", "extracted", quiet) as tell:
+        yield lambda state: tell(state.done, state.total, state.clip.status != "ok")
 
 
 def show_report(result: ExtractionReport) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated
 import tyro
 from rich.text import Text
 
+from ezav.cli.clips_progress import clip_progress
 from ezav.cli.common import (
     Command,
     Importing,
@@ -21,6 +22,7 @@ from ezav.cli.common import (
     output,
     progress,
     read_classes,
+    tell_remarks,
 )
 from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
@@ -60,6 +62,8 @@ class PredictCommand(Command):
     """A text file with one class name a line, instead of --classes."""
     top_k: int = 5
     """How many candidates to show for each clip."""
+    explain: bool = False
+    """Tell what sound, picture and each moment give to the answers; costs more than the reading."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
@@ -74,12 +78,16 @@ class PredictCommand(Command):
         )
         classes = read_classes(self.classes, self.class_file)
         predictions: list[Prediction] = []
-        with progress.status("") as status:
+        with progress.status("class names") as status:
             # A bad list is told before any file is read.
-            recognizer.candidates(classes, names_progress(status))
+            candidates = recognizer.candidates(classes, names_progress(status))
+        tell_remarks(candidates.remarks)
+        with clip_progress("reading", "read", quiet=self.json) as tell:
             for number, path in enumerate(self.clips, start=1):
-                status.update(Text(f"{number} of {len(self.clips)}: {path.name}"))
-                predictions += recognizer.predict(path, classes=classes, top_k=self.top_k)
+                predictions += recognizer.predict(
+                    path, classes=classes, top_k=self.top_k, explain=self.explain
+                )
+                tell(number, len(self.clips), bool(predictions[-1].error))
         unread = tuple(one.clip for one in predictions if one.error)
         return Predicted(
             run=str(self.run_folder),

@@ -20,7 +20,7 @@ import tyro
 
 import ezav
 from ezav.cli.arguments import understood
-from ezav.cli.common import Command, Importing, at_least_one, output, progress
+from ezav.cli.common import Command, Importing, at_least_one, output, progress, tell_remarks
 from ezav.cli.flags import error_in_flags, flags_of
 from ezav.cli.runs_progress import epoch_progress
 from ezav.errors import EzavError, RefusedError
@@ -45,9 +45,15 @@ class RunDone:
 
 @dataclass(frozen=True, kw_only=True)
 class RunsDone:
-    """The runs of all seeds, those done before among them."""
+    """The runs of all seeds, those done before among them.
+
+    Attributes:
+        runs: one a seed.
+        remarks: what the text encoder cannot read of the class names, or not tell apart.
+    """
 
     runs: tuple[RunDone, ...]
+    remarks: tuple[str, ...] = ()
 
 
 DEFAULT_METHOD = "best"
@@ -100,6 +106,7 @@ class RunCommand(RunOptions):
 
     def run(self) -> RunsDone:
         from ezav.features.store import FeatureStore
+        from ezav.features.unread import remarks_of
 
         at_least_one(seeds=self.seeds)
         if self.together and self.alphas:
@@ -108,6 +115,8 @@ class RunCommand(RunOptions):
                 "choose alpha with one seed, then give it as --config.classes.alpha",
             )
         store = FeatureStore.open(self.store)
+        remarks = remarks_of(store.class_embeddings(self.text_encoder))
+        tell_remarks(remarks)
         wanted = self._wanted(self.protocol(store))
         found = {folder: self._kept(folder, one, store) for folder, one in wanted.items()}
         waiting = [folder for folder, kept in found.items() if kept is None]
@@ -118,7 +127,8 @@ class RunCommand(RunOptions):
                 RunDone(folder=folder, result=result)
                 for folder, result in found.items()
                 if result is not None
-            )
+            ),
+            remarks=tuple(remarks),
         )
 
     def protocol(self, store: FeatureStore) -> TwoStageProtocol:

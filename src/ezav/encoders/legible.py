@@ -16,6 +16,10 @@ ALIKE = 1e-4
 Class embedding optimization keeps such rows together."""
 
 
+_MOST = 20
+"""Names, and groups of names, that are told one by one."""
+
+
 @runtime_checkable
 class SaysWhatItReads(Protocol):
     """A text encoder that can say what it does not read of a name."""
@@ -127,9 +131,13 @@ def told_of(names: Sequence[str], vectors: Tensor, unread: Mapping[str, str]) ->
         >>> told_of(["dog", "hound"], torch.ones(2, 1), {})
         ["'dog', 'hound' are one vector to the text encoder: it cannot tell them apart"]
     """
-    told = [f"'{shown(name)}': {unread[name]}" for name in names if name in unread]
-    for group in alike(vectors):
+    odd = [name for name in names if name in unread]
+    told = [f"'{shown(name)}': {unread[name]}" for name in odd[:_MOST]]
+    told += [f"{len(odd) - _MOST} more names are not read whole"] * (len(odd) > _MOST)
+    groups = alike(vectors)
+    for group in groups[:_MOST]:
         listed = ", ".join(f"'{shown(names[row])}'" for row in group[:4])
         more = f" and {len(group) - 4} more" if len(group) > 4 else ""
         told.append(f"{listed}{more} are one vector to the text encoder: it cannot tell them apart")
-    return told
+    more_groups = len(groups) - _MOST
+    return told + [f"{more_groups} more groups of names are one vector each"] * (more_groups > 0)

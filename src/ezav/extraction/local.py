@@ -20,7 +20,14 @@ from ezav.extraction.on_ray import RayPool
 from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.plan import Plan, open_stores, plan, still_to_do
 from ezav.extraction.pool import WorkerPool
-from ezav.extraction.report import Done, ExtractionReport, Progress, empty_report, read_report
+from ezav.extraction.report import (
+    Begun,
+    Done,
+    ExtractionReport,
+    Progress,
+    empty_report,
+    read_report,
+)
 from ezav.extraction.resume import note_sizes
 from ezav.extraction.settings import ExtractSettings
 from ezav.extraction.splitting import final_splits
@@ -35,6 +42,7 @@ def extract(
     text: Encoders = DEFAULTS["text"],
     settings: ExtractSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_begin: Callable[[Begun], None] | None = None,
     **changes: Any,
 ) -> ExtractionReport:
     """Encode every clip of a folder or manifest and write a feature store.
@@ -54,6 +62,7 @@ def extract(
         text: text encoders of the class names, the default first.
         settings: all else; by default those of :class:`ezav.extraction.ExtractSettings`.
         on_progress: called after every clip.
+        on_begin: called before the first, with the classes set apart and unclear class names.
         changes: settings by name, in place of those in `settings`: `unseen=["rain"]`,
             `workers=2`, `device="cuda"`, `shard="1/8"`, `retry=True`, …
 
@@ -78,6 +87,8 @@ def extract(
         return empty_report(made.folders[0], made.listing, note)
     with ExitStack() as stack:
         stores = open_stores(made, stack)
+        if on_begin is not None:
+            on_begin(made.begun)
         done = _encode(made, stores, still_to_do(made, stores), on_progress)
         gone = [_publish(made, store) for store in stores]
     reports = [
@@ -88,7 +99,7 @@ def extract(
         )
         for store, count in zip(stores, gone)
     ]
-    return replace(reports[0], others=tuple(reports[1:]))
+    return replace(reports[0], remarks=made.remarks, others=tuple(reports[1:]))
 
 
 def _encode(

@@ -17,6 +17,7 @@ from ezav.extraction.encoded import OK
 from ezav.extraction.listing import Item, Listing, in_utf8, list_videos
 from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.parts import Shard, take_parts
+from ezav.extraction.report import Begun
 from ezav.extraction.resume import changed_files, check_classes, file_sizes, finished
 from ezav.extraction.settings import ExtractSettings
 from ezav.extraction.splitting import Splitter, check_continues, splitter
@@ -58,6 +59,20 @@ class Plan:
         """What the text encoders cannot read of the class names, or not tell apart; each once."""
         told = (line for one in self.classes for line in remarks_of(one))
         return tuple(dict.fromkeys(told))
+
+    @property
+    def begun(self) -> Begun:
+        """What is told before the first clip."""
+        splits = self.splits_of(self.listing.items)
+        of: dict[str, set[str]] = {}
+        for item in self.listing.items:
+            of.setdefault(splits[item.clip], set()).add(item.class_name)
+        return Begun(
+            unseen=tuple(sorted(of.get("test_unseen", ()))),
+            validating=tuple(sorted(of.get("val_unseen", ()))),
+            drawn=self.origin.how == "drawn" and not self.origin.detail,
+            remarks=self.remarks,
+        )
 
 
 def plan(

@@ -28,6 +28,23 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """Told once, before the first clip is read.
+
+    Attributes:
+        unseen: classes that are never trained on.
+        validating: classes that only validate: stage 1 takes them for unseen ones.
+        drawn: whether the two were drawn; else the caller or the manifest named the unseen ones.
+        remarks: what the text encoders cannot read of the class names, or not tell apart.
+    """
+
+    unseen: tuple[str, ...]
+    validating: tuple[str, ...]
+    drawn: bool
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A clip that gave no features."""
 
@@ -59,6 +76,7 @@ class ExtractionReport:
         seconds: wall time of decoding and encoding.
         fingerprint: of the store; empty where none was made.
         note: why there was nothing to do; otherwise empty.
+        remarks: what the text encoders cannot read of the class names, or not tell apart.
         others: the reports of the further stores, where several encoders were given.
     """
 
@@ -80,6 +98,7 @@ class ExtractionReport:
     seconds: float
     fingerprint: str
     note: str = ""
+    remarks: tuple[str, ...] = ()
     others: tuple[ExtractionReport, ...] = ()
 
     @property

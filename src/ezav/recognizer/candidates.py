@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.encoders.legible import told_of
 from ezav.errors import EzavError
 from ezav.recognizer.names import Wanted, read_names
 from ezav.recognizer.prediction import Kind
@@ -26,6 +27,7 @@ class Candidates:
         seen: bool `[C]`.
         columns: long `[C]`, the column of each among `[run's K classes…, new names…]`.
         new_vectors: `[C_new, d]`, class embeddings of the new names.
+        remarks: what the text encoder does not read of the names, and which are one vector to it.
     """
 
     names: tuple[str, ...]
@@ -34,6 +36,7 @@ class Candidates:
     seen: Tensor
     columns: Tensor
     new_vectors: Tensor
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,6 +77,26 @@ def named_classes(
         columns=torch.tensor([column[o.name] if o.row is None else o.row for o in wanted]),
         new_vectors=vectors,
     )
+
+
+def remarks(
+    found: Candidates, text: ClassEmbeddings, raw: Tensor, unread: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What to tell of candidates in the text encoder's space; see `ezav.encoders.legible`.
+
+    Args:
+        found: the candidates.
+        text: raw text embeddings of the run's K classes, in its order.
+        raw: those of the new names `[C_new, d]`, in the order of `found.new_vectors`.
+        unread: new name -> what of it is not read; for the run's classes `text` records it.
+    """
+    of_run = text.settings.get("unread", {})
+    what = dict(unread)
+    for name, column in zip(found.names, found.columns.tolist()):
+        if column < len(text) and text.names[column] in of_run:
+            what[name] = of_run[text.names[column]]
+    vectors = torch.cat([text.vectors, raw.to(text.vectors)])[found.columns]
+    return tuple(told_of(found.names, vectors, what))
 
 
 def extend(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from ezav.encoders.base import AudioEncoder, Kind, TextEncoder, VisualEncoder
+from ezav.encoders.legible import unread
 from ezav.encoders.names import readable_names
 from ezav.encoders.registry import accepted, load
 from ezav.encoders.spec import EncoderSpec
@@ -113,6 +114,10 @@ class RunEncoders:
                 "choose among the classes of the run",
             )
         return vectors
+
+    def unread(self, names: Sequence[str]) -> dict[str, str]:
+        """Name -> what of it the text encoder does not read; raises as `text`."""
+        return unread(self.text, names)
 
     def spec(self, kind: Kind) -> EncoderSpec:
         """An encoder of the run by name and options, as another process may load it.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ezav.errors import EzavError
+from ezav.naming import clean, difference, same, shown
 
 MAX_NAMES = 50_000
 """More candidates than this are a mistake, not a list of classes."""
@@ -25,17 +26,6 @@ class Wanted:
 
     name: str
     row: int | None
-
-
-def same(name: str) -> str:
-    """What two spellings of one class have in common: case, spacing and `_` do not matter.
-
-    Example:
-        >>> same("Playing  Guitar") == same("playing_guitar")
-        True
-    """
-    folded = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
-    return " ".join(folded.split())
 
 
 def read_names(names: Sequence[str], known: Sequence[str]) -> list[Wanted]:
@@ -71,7 +61,8 @@ def read_names(names: Sequence[str], known: Sequence[str]) -> list[Wanted]:
         key = same(name) if found is None else found
         if key in first:
             earlier = wanted[first[key]].name
-            spelt = f"'{name}' twice" if earlier == name else f"'{earlier}' and '{name}', one class"
+            told = f"'{earlier}' and '{name}', one class{difference(earlier, name)}"
+            spelt = f"'{name}' twice" if earlier == name else told
             raise EzavError(
                 f"the list of classes holds {spelt} (numbers {first[key] + 1} and {position})",
                 "name each class once",
@@ -84,10 +75,13 @@ def read_names(names: Sequence[str], known: Sequence[str]) -> list[Wanted]:
 def _checked(name: object, position: int, total: int) -> str:
     if not isinstance(name, str):
         raise EzavError(f"class {position} of {total} is not a name but {type(name).__name__}")
-    # Cf covers joiners that some scripts need inside a word.
+    # What cannot be seen (Cf) is left out: `clean` keeps joiners that some scripts need.
     if any(unicodedata.category(letter) in {"Cc", "Cs", "Co", "Cn"} for letter in name.strip()):
-        raise EzavError(f"class {position} of {total} holds characters that cannot be printed")
-    name = " ".join(name.split())
+        raise EzavError(
+            f"class {position} of {total} holds characters that cannot be printed: "
+            f"'{shown(name.strip())[:60]}'"
+        )
+    name = clean(name)
     if not name:
         raise EzavError(f"class {position} of {total} has an empty name", "remove it or name it")
     if len(name) > MAX_LENGTH:

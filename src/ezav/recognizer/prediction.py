@@ -65,6 +65,7 @@ class Prediction:
         missing: modality -> why the clip lacks it.
         duration: seconds, 0 when it is not known.
         warnings: what was wrong with a file that could still be read.
+        remarks: what the text encoder cannot read of the candidates' names, or not tell apart.
         error: why the clip could not be read; empty when it could.
 
     Example:
@@ -80,6 +81,7 @@ class Prediction:
     missing: dict[str, str] = field(default_factory=dict)
     duration: float = 0.0
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     error: str = ""
 
     @property

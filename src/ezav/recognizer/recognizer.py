@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,13 @@ from ezav.extraction.reading import Limits
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.store import MODALITIES
 from ezav.media import Clip
-from ezav.recognizer.candidates import Candidates, all_classes, extend, named_classes
+from ezav.recognizer.candidates import (
+    Candidates,
+    all_classes,
+    extend,
+    named_classes,
+    remarks,
+)
 from ezav.recognizer.card import model_card
 from ezav.recognizer.encoders import RunEncoders
 from ezav.recognizer.explain import Explanation, explain
@@ -138,7 +144,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         clips: Media | Sequence[Media] | FeatureSet,
         classes: Sequence[str] | None = None,
         top_k: int = 5,
-        explain: bool | None = None,
+        explain: bool = False,
     ) -> list[Prediction]:
         """Rank class names for each clip.
 
@@ -150,8 +156,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                 are encoded and extended to class embeddings. None: all classes of the run.
             top_k: how many candidates to give for each clip.
             explain: with the contribution of each modality and moment; about 20 times the
-                scoring. By default where a file is read (reading takes longer), and not for
-                stored features.
+                scoring, which for short clips is more than the reading.
 
         Returns:
             One prediction a clip, in order. A file that cannot be read has an `error` and no
@@ -166,14 +171,12 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         candidates = self.candidates(classes)
         if isinstance(clips, FeatureSet):
             self.check_dims(clips)
-            return self._predict_stored(clips, candidates, top_k, bool(explain))
+            return self._predict_stored(clips, candidates, top_k, explain)
         media = [clips] if isinstance(clips, Media) else list(clips)
         found: list[Prediction] = []
         for start in range(0, len(media), _FILES_AT_ONCE):
             some = media[start : start + _FILES_AT_ONCE]
-            found += self._predict_encoded(
-                self.encode(some), candidates, top_k, explain is not False
-            )
+            found += self._predict_encoded(self.encode(some), candidates, top_k, explain)
         return found
 
     def encode(self, clips: Sequence[Media]) -> list[EncodedClip]:
@@ -236,20 +239,37 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             EzavError: a bad list, or the text encoder is not available for a new name.
         """
         if classes is None:
-            return all_classes(self.model.classes, self.model.seen)
+            return self._every
         key = tuple(classes)
         if isinstance(classes, str) or not all(isinstance(name, str) for name in key):
             read_names(classes, self.classes)  # raises: it is no list of names
         if key not in self._lists:
-            self._lists[key] = named_classes(
-                key,
-                self.model.classes,
-                self.model.seen,
-                lambda names: self._extend(names, on_progress),
-            )
+            self._lists[key] = self._named(key, on_progress)
             while len(self._lists) > _CACHED_LISTS:
                 self._lists.popitem(last=False)
         return self._lists[key]
+
+    @cached_property
+    def _every(self) -> Candidates:
+        found = all_classes(self.model.classes, self.model.seen)
+        text = self.text.select(found.names)
+        return replace(found, remarks=remarks(found, text, text.vectors[:0], {}))
+
+    def _named(self, names: tuple[str, ...], on_progress: OnNames | None) -> Candidates:
+        text = self.text.select(self.model.classes.names)
+        raw, unread = text.vectors[:0], {}
+
+        def extended(new: list[str]) -> Tensor:
+            nonlocal raw, unread
+            raw = self.encoders.encode_names(new, _step(on_progress, "encoded"))
+            unread = self.encoders.unread(new)
+            placed = _step(on_progress, "placed among the classes")
+            recipe = getattr(self.model.method.config, "classes", None)
+            recipe = recipe or ClassEmbeddingRecipe(source="raw")
+            return extend(new, raw, self.text, self.model.classes, recipe, placed)
+
+        found = named_classes(names, self.model.classes, self.model.seen, extended)
+        return replace(found, remarks=remarks(found, text, raw, unread))
 
     def score(self, clips: FeatureSet, candidates: Candidates) -> Tensor:
         """Stacked scores `[N, C]` of the candidates."""
@@ -316,6 +336,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                     modalities=present,
                     missing={m: "not there" for m in MODALITIES if m not in present},
                     duration=float(durations[row]),
+                    remarks=candidates.remarks,
                 )
             )
         return answers
@@ -339,20 +360,6 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             return (stacked.double() / self.calibration.temperature_).log_softmax(dim=1)
 
         return of
-
-    def _extend(self, names: list[str], on_progress: OnNames | None = None) -> Tensor:
-        def told(step: str) -> Callable[[int, int], None] | None:
-            return None if on_progress is None else partial(on_progress, step)
-
-        recipe = getattr(self.model.method.config, "classes", None)
-        return extend(
-            names,
-            self.encoders.encode_names(names, told("encoded")),
-            self.text,
-            self.model.classes,
-            recipe or ClassEmbeddingRecipe(source="raw"),
-            told("placed among the classes"),
-        )
 
     def check_dims(self, clips: FeatureSet) -> None:
         """Refuse stored features that the run was not trained on.
@@ -399,6 +406,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
         return model_card(self.trained)
+
+
+def _step(on_progress: OnNames | None, step: str) -> Callable[[int, int], None] | None:
+    return None if on_progress is None else partial(on_progress, step)
 
 
 def _check_dims(clips: FeatureSet, wanted: dict[str, int]) -> None:

@@ -44,7 +44,8 @@ def scan(
     Args:
         classes: as for :meth:`Recognizer.predict`.
         on_progress: called with the seconds done and the seconds the file claims to have.
-        on_warning: called with what is wrong with a file that can still be read, each thing once.
+        on_warning: called with what is wrong with a file that can still be read, and with names
+            that the text encoder cannot read, each thing once.
 
     Raises:
         EzavError: the file cannot be read or has nothing that the run reads, a bad list of
@@ -53,6 +54,9 @@ def scan(
     """
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
+    if on_warning is not None:
+        for remark in candidates.remarks:
+            on_warning(remark)
     broken_off: list[str] = []
     moments = _moments(recognizer, path, candidates, settings, on_progress, on_warning, broken_off)
     stretch: _Stretch | None = None

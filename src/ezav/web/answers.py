@@ -48,7 +48,7 @@ class Answers:
             self.recognizer.candidates(classes)
         looked = self._reader.read(path)
         with self._lock:
-            found = self.recognizer.predict(looked.encoded, classes, top_k=_SHOWN)[0]
+            found = self.recognizer.predict(looked.encoded, classes, top_k=_SHOWN, explain=True)[0]
         if found.error:
             raise EzavError(f"this file cannot be read: {found.error}")
         return replace(found, clip=""), looked  # where uploads are kept is told to nobody

@@ -45,6 +45,7 @@ def ranking(found: Prediction) -> str:
     for modality, reason in found.missing.items():
         other = _WORDS["visual" if modality == "audio" else "audio"]
         notes.append(f"No {_WORDS[modality]} ({reason}): answered from the {other} alone.")
+    notes += [f"{remark}." for remark in found.remarks]
     notes += [f"The file is damaged: {warning}." for warning in found.warnings]
     lines = "".join(f'<p class="ezav-note">{escape(note)}</p>' for note in notes)
     return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>'
