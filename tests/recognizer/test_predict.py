@@ -428,5 +428,5 @@ def test_a_name_that_looks_like_one_of_the_run_is_it(recognizer: Recognizer, nam
     assert recognizer.candidates([name]).columns.tolist() == [
         recognizer.classes.index("dog barking")
     ]
-    with pytest.raises(EzavError, match="one class|twice"):
+    with pytest.raises(EzavError, match=r"one class|twice"):
         recognizer.candidates(["dog barking", name + "\u200b", "Dog barking"])
