@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from weakref import WeakValueDictionary
@@ -116,11 +117,16 @@ class StageReader:
             mapped = self._is_mapped(TRAIN[number])
             stage = read_stage(self.store, number, self.text_encoder, mapped=mapped)
             if self.labels:
-                stage = replace(stage, labels=label_head(self.store.header, stage.text.encoder))
+                stage = replace(stage, labels=self._labels)
             if not mapped:
                 stage = replace(stage, train=stage.train.to(self.device))
             self._stages[number] = stage
         return stage
+
+    @cached_property
+    def _labels(self) -> LabelHead | None:
+        text = self.store.class_embeddings(self.text_encoder).encoder
+        return label_head(self.store.header, text)
 
     def evaluation(self, stage: Stage) -> FeatureSet:
         """The evaluation clips of a stage."""
