@@ -49,6 +49,7 @@ def test_the_head_gives_the_encoders_own_scores() -> None:
         (header("my.module:Encoder"), MINILM),
         (header("efficientnet", simulated=True), MINILM),
         (header("efficientnet"), "word2vec-file"),
+        (header("efficientnet"), "minilm@another"),
         (header("efficientnet"), f"{MINILM} + clip"),
     ],
 )

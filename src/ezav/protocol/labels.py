@@ -29,6 +29,8 @@ def label_head(header: Header, text: str) -> LabelHead | None:
     reader = text.split("@")[0]
     if header.simulated or reader not in registry.names("text"):
         return None
+    if registry.card("text", reader).label != text:  # another revision, or several side by side
+        return None
     for info in header.encoders:
         modality: Literal["audio", "visual"] = "audio" if info.modality == "audio" else "visual"
         if info.modality == "text" or info.name not in registry.names(modality):
