@@ -24,7 +24,13 @@ from ezav.media import Frames, Waveform
 
 
 def on_device(spec: EncoderSpec, encoder: MediaEncoder, device: str) -> EncoderSpec:
-    """The spec for that device, if the encoder (as loaded from the spec) can be put on one."""
+    """The spec for that device, if the encoder (as loaded from the spec) can be put on one.
+
+    Example:
+        >>> from ezav.encoders import load_audio
+        >>> on_device(EncoderSpec("statistics"), load_audio("statistics"), "cuda")  # not a network
+        EncoderSpec(name='statistics', options={})
+    """
     if device == "cpu" or "device" not in options(type(encoder)):
         return spec
     return EncoderSpec(spec.name, {**spec.options, "device": device})

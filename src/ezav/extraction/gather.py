@@ -128,6 +128,17 @@ def encode_checked(encoder: MediaEncoder, media: Sequence[Any]) -> list[Encoded]
 
     Raises:
         EncoderError: the encoder raised, or gave something else than its card promises.
+
+    Example:
+        >>> from ezav.encoders import load_audio
+        >>> from ezav.media import Waveform
+        >>> class Broken:
+        ...     card = load_audio("statistics").card
+        ...     def encode(self, clips):
+        ...         return [(np.zeros((1, 3)), np.zeros(1))]
+        >>> encode_checked(Broken(), [Waveform(np.zeros(16000, np.float32), 16000)])
+        Traceback (most recent call last):
+        ezav.extraction.gather.EncoderError: 'statistics' gave tokens (1, 3) with times ...
     """
     name, dim = encoder.card.name, encoder.card.dimension
     try:

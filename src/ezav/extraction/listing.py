@@ -76,6 +76,16 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
     Raises:
         EzavError: nothing there, no class folders, an empty class name, a clip listed twice, two
             names of what must be one class, an unknown split, a split for some clips only.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for file in ("dog/a.mp4", "dog/notes.txt", "cat/deep/b.mkv"):
+        ...         Path(folder, file).parent.mkdir(parents=True, exist_ok=True)
+        ...         Path(folder, file).touch()
+        ...     found = list_videos(folder)
+        >>> [(one.clip, one.class_name) for one in found.items], found.passed_over
+        ([('cat/deep/b.mkv', 'cat'), ('dog/a.mp4', 'dog')], {'.txt': 1})
     """
     path = Path(videos)
     if path.is_dir():

@@ -58,11 +58,22 @@ class Reading(Limits):
 
 
 def reading_of(settings: Reading) -> Reading:
-    """The part of wider settings that says how files are read."""
+    """The part of wider settings that says how files are read.
+
+    Example:
+        >>> from ezav.extraction.settings import ExtractSettings
+        >>> reading_of(ExtractSettings(seed=3, use_damaged=True)) == Reading(use_damaged=True)
+        True
+    """
     names = [one.name for one in fields(Reading)]
     return Reading(**{name: getattr(settings, name) for name in names})
 
 
 def as_message(reading: Reading) -> dict[str, Any]:
-    """JSON-ready, for another process: `Reading(**message)` is the same again."""
+    """JSON-ready, for another process: `Reading(**message)` is the same again.
+
+    Example:
+        >>> Reading(**as_message(Reading(use_damaged=True))).use_damaged
+        True
+    """
     return asdict(reading_of(reading))

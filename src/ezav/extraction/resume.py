@@ -52,7 +52,13 @@ def finished(
 
 
 def file_sizes(items: Iterable[Item]) -> dict[str, int]:
-    """Clip -> bytes of its file, of those that can be looked at."""
+    """Clip -> bytes of its file, of those that can be looked at.
+
+    Example:
+        >>> from ezav.extraction.listing import Item
+        >>> file_sizes([Item("gone.mp4", Path("no/such/gone.mp4"), "dog")])
+        {}
+    """
     sizes: dict[str, int] = {}
     for item in items:
         with suppress(OSError, ValueError):

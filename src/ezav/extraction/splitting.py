@@ -18,7 +18,16 @@ Splitter = Callable[[Sequence[Item]], dict[str, str]]
 def splitter(
     listing: Listing, unseen: Collection[str] | None, seed: int, videos: Path
 ) -> tuple[Splitter, SplitOrigin]:
-    """How these clips are split, and how to say so."""
+    """How these clips are split, and how to say so.
+
+    Example:
+        >>> from ezav.extraction.listing import Item
+        >>> names = [f"class {i // 8}" for i in range(48)]
+        >>> items = tuple(Item(f"{i}.mp4", Path(f"{i}.mp4"), name) for i, name in enumerate(names))
+        >>> splits_of, origin = splitter(Listing(items, "videos", {}), None, 0, Path("videos"))
+        >>> origin.how, sorted(set(splits_of(items).values()))
+        ('drawn', ['test_seen', 'test_unseen', 'train', 'val_seen', 'val_unseen'])
+    """
     if listing.items[0].split is not None:
         if unseen is not None:
             raise EzavError(

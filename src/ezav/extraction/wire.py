@@ -21,7 +21,15 @@ Arrays = dict[str, np.ndarray]
 
 
 def send(connection: Connection, head: Mapping[str, Any], arrays: Mapping[str, Any] = {}) -> None:
-    """Send a JSON-ready head and named arrays (float32, float64 or uint8)."""
+    """Send a JSON-ready head and named arrays (float32, float64 or uint8).
+
+    Example:
+        >>> from multiprocessing import Pipe
+        >>> here, there = Pipe()
+        >>> send(here, {"ready": True})
+        >>> receive(there)
+        ({'ready': True}, {})
+    """
     begin, parts = _message(head, arrays)
     connection.send_bytes(begin)
     for part in parts:
@@ -43,7 +51,16 @@ def pack(head: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], Arrays]:
-    """What :func:`pack` packed; raises ValueError if it is not such a thing."""
+    """What :func:`pack` packed; raises ValueError if it is not such a thing.
+
+    Example:
+        >>> head, arrays = unpack(pack({"clip": "a.mp4"}, {"times": np.array([0.5])}))
+        >>> head, arrays["times"].tolist()
+        ({'clip': 'a.mp4'}, [0.5])
+        >>> unpack(pack({}, {"text": np.array(["no number"])}))
+        Traceback (most recent call last):
+        ValueError: an array of <U9 [1]
+    """
     at = 4 + int.from_bytes(data[:4], "little")
     message = json.loads(data[4:at])
     arrays: Arrays = {}
@@ -72,6 +89,14 @@ def receive(connection: Connection) -> tuple[dict[str, Any], Arrays]:
     Raises:
         EOFError: the other side has gone.
         ValueError: what came is not such a message.
+
+    Example:
+        >>> from multiprocessing import Pipe
+        >>> here, there = Pipe()
+        >>> send(here, {"ready": True}, {"tokens": np.eye(2, dtype=np.float32)})
+        >>> receive(there)
+        ({'ready': True}, {'tokens': array([[1., 0.],
+               [0., 1.]], dtype=float32)})
     """
     message = json.loads(connection.recv_bytes(_MAX_HEAD))
     arrays: Arrays = {}

@@ -57,7 +57,12 @@ def begin(path: Path, given: Header) -> None:
 
 
 def holds_clips(path: Path) -> bool:
-    """Whether anything was ever added to the store."""
+    """Whether anything was ever added to the store.
+
+    Example:
+        >>> holds_clips(store.path), holds_clips(store.path / "classes")
+        (True, False)
+    """
     written = (path / "shards").glob("[!.]*")  # what begins with a dot a kill left half-written
     return (path / INDEX_FILE).exists() or any(file.stat().st_size for file in written)
 

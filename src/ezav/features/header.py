@@ -125,7 +125,14 @@ def parse_header(text: str | bytes, path: Path) -> Header:
 
 
 def parse_contents(text: str | bytes, path: Path) -> Contents:
-    """The contents written in `path`; raises EzavError for another format or version."""
+    """The contents written in `path`; raises EzavError for another format or version.
+
+    Example:
+        >>> from pathlib import Path
+        >>> parse_contents('{"format_version": 99}', Path("index"))
+        Traceback (most recent call last):
+        ezav.errors.DamagedError: 'index' is a feature store of format version 99, this ...
+    """
     _check_version(text, path)
     return _parse(Contents, text, path)
 

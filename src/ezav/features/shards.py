@@ -192,7 +192,13 @@ def _writing(path: Path, part: Path) -> Iterator[None]:
 
 
 def read_shard(path: Path) -> tuple[Ragged, Ragged]:
-    """Audio and visual features of a shard, memory-mapped: only rows that are used are read."""
+    """Audio and visual features of a shard, memory-mapped: only rows that are used are read.
+
+    Example:
+        >>> audio, visual = read_shard(next((store.path / "shards").iterdir()))
+        >>> len(audio), audio.dim, visual.dim
+        (144, 10, 12)
+    """
     from safetensors import safe_open
 
     with _reading(path), safe_open(path, framework="pt") as file:
@@ -204,7 +210,12 @@ def read_shard(path: Path) -> tuple[Ragged, Ragged]:
 
 
 def read_records(path: Path) -> list[ClipRecord]:
-    """The records of a shard's clips, in the order of its rows."""
+    """The records of a shard's clips, in the order of its rows.
+
+    Example:
+        >>> read_records(next((store.path / "shards").iterdir()))[0].class_name
+        'class 00'
+    """
     from safetensors import safe_open
 
     with _reading(path), safe_open(path, framework="pt") as file:

@@ -38,6 +38,10 @@ def word_reader(
     Raises:
         EzavError: the encoder cannot be loaded, or is of another revision than the store's.
         RefusedError: it is one of one's own, and `import_code` is False.
+
+    Example:
+        >>> print(word_reader(store.header, text=None))  # its encoders know no labels
+        None
     """
     info = next((one for one in header.encoders if one.modality == modality), None)
     if info is None or header.simulated:

@@ -22,6 +22,13 @@ def completed(result: RunResult) -> RunResult:
     A new setting's default is what was done before there was one, so the run is the same and
     stands in one row with those of this version. What this version cannot read (settings of a
     later one, or of a method of one's own) stays as it is.
+
+    Example:
+        >>> from ezav.protocol import read_result
+        >>> result = read_result(runs / "ez-0")
+        >>> earlier = result.model_copy(update={"config": {}})  # before there were such settings
+        >>> completed(earlier).config["heads"]
+        8
     """
     config = result.config
     if result.method in registry.names():
@@ -55,6 +62,12 @@ def difference(
         result: of the run, from :func:`ezav.protocol.run_folder.read_result`.
         protocol, store: what is asked for.
         label: as for :func:`ezav.protocol.run_folder.write_run`.
+
+    Example:
+        >>> from ezav.protocol import TwoStageProtocol, read_result
+        >>> asked = TwoStageProtocol(method="ez_avgzl", seed=1)
+        >>> difference(read_result(runs / "ez-0"), asked, store, label="")
+        'seed, feature store, text encoder, training settings, config'
     """
     method = registry.get(protocol.method, import_code=True)  # named by who made the protocol
     config = _config(method, result.config) if result.method == protocol.method else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
@@ -114,7 +115,7 @@ def _error(fitted: FittedProtocol) -> float | None:
     if len(fitted.folds_) < 2:
         return None
     found = [metrics_of(one, fitted.gamma_).HM for one in fitted.folds_]
-    return statistics.stdev(found) / len(found) ** 0.5
+    return statistics.stdev(found) / math.sqrt(len(found))
 
 
 def _members(fitted: FittedProtocol) -> dict[str, MemberWorth]:

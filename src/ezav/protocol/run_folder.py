@@ -54,6 +54,11 @@ def write_run(
     Raises:
         RefusedError: the folder exists and holds something.
         UnavailableError: it cannot be written.
+
+    Example:
+        >>> write_run(fitted=None, folder=runs / "ez-0")  # nothing is trained twice or overwritten
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: '...ez-0' exists already; ...
     """
     folder = Path(folder).resolve()
     check_free(folder)
@@ -182,6 +187,11 @@ def read_model(
         DamagedError: a file is missing or unreadable, or weights are of another architecture.
         RefusedError: its method would have to be imported.
         UnavailableError: no such device.
+
+    Example:
+        >>> read_model("no/such/run")
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: no run at 'no/such/run' (no result.json); 'ezav run' writes one
     """
     device = choose_device(device)
     folder = Path(folder)
@@ -216,6 +226,11 @@ def read_evaluation_file(path: str | Path) -> Evaluation:
 
     Raises:
         DamagedError: the file is missing, unreadable or something else.
+
+    Example:
+        >>> test = read_evaluation_file(runs / "ez-0" / "test.safetensors")
+        >>> test.scores.shape, int(test.seen.sum())
+        (torch.Size([48, 8]), 5)
     """
     from safetensors import safe_open
 

@@ -56,6 +56,13 @@ def read_stage(
 
     Raises:
         EzavError: the store lacks a split the stage needs.
+
+    Example:
+        >>> stage = read_stage(store, 1)
+        >>> len(stage.classes), int(stage.seen.sum()), len(stage.train)
+        (10, 8, 64)
+        >>> read_stage(store, 2).seen.sum().item()  # the unseen classes of validation are seen now
+        10
     """
     for split in (*TRAIN[number], *EVALUATION[number]):
         if not store.splits.get(split):
@@ -80,7 +87,14 @@ def read_stage(
 
 
 def read_evaluation(store: FeatureStore, stage: Stage, mapped: bool = False) -> FeatureSet:
-    """The evaluation clips of a stage; labels are rows of all its classes."""
+    """The evaluation clips of a stage; labels are rows of all its classes.
+
+    Example:
+        >>> stage = read_stage(store, 1)
+        >>> clips = read_evaluation(store, stage)
+        >>> clips.classes == stage.classes, len(clips)
+        (True, 36)
+    """
     clips = store.select(*EVALUATION[stage.number], mapped=mapped)
     return relabel(clips, list(stage.classes))
 

@@ -308,6 +308,12 @@ def fit_together(
     Raises:
         EzavError: as `fit`; the method cannot train several seeds in one pass; the protocols
             differ in more than the seed.
+
+    Example:
+        >>> one, other = TwoStageProtocol(method="devise"), TwoStageProtocol(method="ale", seed=1)
+        >>> fit_together([one, other], store)
+        Traceback (most recent call last):
+        ezav.errors.EzavError: protocols that train together may differ in their seed only
     """
     first = protocols[0]
     if any(replace(one, seed=first.seed) != first for one in protocols):

@@ -15,6 +15,10 @@ def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float
 
     Raises:
         NotFoundError: the store has no class embeddings, or none of that encoder.
+
+    Example:
+        >>> print(frozen_weight(store))  # random vectors share no space with a text
+        None
     """
     text = store.class_embeddings(text_encoder).encoder
     if store.header.setting == LAYOUTS["clipclap"].features("cls").setting:

@@ -10,7 +10,14 @@ from ezav.reports.summary import percent
 
 
 def protocol_of(groups: Sequence[LabelledRuns]) -> str:
-    """How the numbers of a section came about."""
+    """How the numbers of a section came about.
+
+    Example:
+        >>> from ezav.reports.runs import Run, find_runs, label_runs
+        >>> groups = label_runs([Run.read(folder) for folder in find_runs([runs])])
+        >>> protocol_of(groups)[:44], "'ez_avgzl'" in protocol_of(groups)
+        ('Two-stage protocol (Mercea et al., CVPR 2022', True)
+    """
     result = groups[0].first.result
     test = groups[0].first.test
     seen, unseen = (len(result.candidates[side]) for side in ("seen", "unseen"))
@@ -44,7 +51,17 @@ def protocol_of(groups: Sequence[LabelledRuns]) -> str:
 
 
 def run_table(groups: Sequence[LabelledRuns]) -> list[list[str]]:
-    """Header and one row a run: what was learned on validation, sizes, seconds, folder."""
+    """Header and one row a run: what was learned on validation, sizes, seconds, folder.
+
+    Example:
+        >>> from ezav.reports.runs import Run, find_runs, label_runs
+        >>> for row in run_table(label_runs([Run.read(folder) for folder in find_runs([runs])])):
+        ...     print(*row, sep=" | ")
+        run | seed | γ | epoch | validation HM | parameters | seconds | folder
+        ez_avgzl | 0 | 0.7106 | 4 | 91.1 | 1,234 | 2.6 | runs/ez-0
+        ez_avgzl | 1 | 0.03712 | 4 | 98.3 | 1,234 | 2.6 | runs/ez-1
+        zero_shot | 0 | 0.5957 | 4 | 35.8 | 1,234 | 2.6 | runs/frozen
+    """
     rows = [["run", "seed", "γ", "epoch", "validation HM", "parameters", "seconds", "folder"]]
     for group in groups:
         for run in group.runs:
@@ -65,7 +82,14 @@ def run_table(groups: Sequence[LabelledRuns]) -> list[list[str]]:
 
 
 def facts_of(groups: Sequence[LabelledRuns]) -> dict[str, str]:
-    """Data set, encoders, store fingerprint and versions of a section."""
+    """Data set, encoders, store fingerprint and versions of a section.
+
+    Example:
+        >>> from ezav.reports.runs import Run, find_runs, label_runs
+        >>> facts = facts_of(label_runs([Run.read(folder) for folder in find_runs([runs])]))
+        >>> facts["data set"], facts["audio encoder"], facts["splits"]
+        ('toy', 'beeps (1), 4 dimensions', 'drawn, seed 3')
+    """
     runs = [run for group in groups for run in group.runs]
     result, header = runs[0].result, runs[0].header
     facts = {

@@ -28,6 +28,12 @@ def published_for(groups: Sequence[LabelledRuns]) -> Published:
 
     The store must say that its splits are the published ones: a folder of one's own videos may
     be called "UCF" as well.
+
+    Example:
+        >>> from ezav.reports.runs import Run, find_runs, label_runs
+        >>> groups = label_runs([Run.read(folder) for folder in find_runs([runs])])
+        >>> published_for(groups)  # a data set of one's own
+        Published(beside=(), apart=())
     """
     run = groups[0].first
     origin = run.header.get("splits") or {}

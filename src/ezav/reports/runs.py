@@ -130,6 +130,10 @@ def find_runs(paths: Iterable[str | Path]) -> list[Path]:
 
     Raises:
         EzavError: a path holds no run.
+
+    Example:
+        >>> [found.name for found in find_runs([runs, runs / "ez-0"])]
+        ['ez-0', 'ez-1', 'frozen']
     """
     found: list[Path] = []
     for path in map(Path, paths):
@@ -149,7 +153,13 @@ def find_runs(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def label_runs(runs: Sequence[Run]) -> list[LabelledRuns]:
-    """Runs by table row, in the order of :func:`ezav.reports.summary.summary_rows`."""
+    """Runs by table row, in the order of :func:`ezav.reports.summary.summary_rows`.
+
+    Example:
+        >>> found = [Run.read(folder) for folder in find_runs([runs])]
+        >>> [(group.label, len(group.runs)) for group in label_runs(found)]
+        [('ez_avgzl', 2), ('zero_shot', 1)]
+    """
     return [
         LabelledRuns(label, tuple(runs[position] for position in positions))
         for label, positions in group_runs([run.result for run in runs])
@@ -157,7 +167,12 @@ def label_runs(runs: Sequence[Run]) -> list[LabelledRuns]:
 
 
 def principal(groups: Sequence[LabelledRuns]) -> LabelledRuns:
-    """The row that figures of one model show: the best HM on *validation*, controls left out."""
+    """The row that figures of one model show: the best HM on *validation*, controls left out.
+
+    Example:
+        >>> principal(label_runs([Run.read(folder) for folder in find_runs([runs])])).label
+        'ez_avgzl'
+    """
     real = [group for group in groups if kind_of(group.first.result) == "trained"]
     real = real or [g for g in groups if kind_of(g.first.result) == "frozen"] or list(groups)
     return max(real, key=lambda group: group.validation_hm)
@@ -167,6 +182,11 @@ def without_ceo(group: LabelledRuns, groups: Sequence[LabelledRuns]) -> Labelled
     """The row of the same method on raw text embeddings, if `group` uses optimised ones.
 
     Among several, the one whose other settings differ least.
+
+    Example:
+        >>> groups = label_runs([Run.read(folder) for folder in find_runs([runs])])
+        >>> print(without_ceo(groups[0], groups))  # the other row is of another method
+        None
     """
     if not group.uses_ceo:
         return None

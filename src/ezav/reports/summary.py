@@ -93,7 +93,13 @@ class SummaryRow:
 
 
 def comparable(result: RunResult) -> Comparable:
-    """What another run must share to be compared with this one."""
+    """What another run must share to be compared with this one.
+
+    Example:
+        >>> from ezav.protocol import read_result
+        >>> comparable(read_result(runs / "ez-0")) == comparable(read_result(runs / "frozen"))
+        True
+    """
     return Comparable(
         result.dataset,
         result.setting,
@@ -121,6 +127,15 @@ def group_runs(results: Sequence[RunResult]) -> list[tuple[str, list[int]]]:
 
     Raises:
         EzavError: one run occurs twice.
+
+    Example:
+        >>> from ezav.protocol import read_result
+        >>> every = [read_result(runs / name) for name in ("ez-1", "frozen", "ez-0")]
+        >>> group_runs(every)
+        [('ez_avgzl', [2, 0]), ('zero_shot', [1])]
+        >>> group_runs([every[0], every[0]])
+        Traceback (most recent call last):
+        ezav.errors.EzavError: two runs of 'ez_avgzl' have seed 1 and the same settings; ...
     """
     groups: dict[tuple[Comparable, str, str], list[int]] = {}
     for position, result in enumerate(results):
@@ -165,7 +180,14 @@ def summary_rows(results: Sequence[RunResult]) -> list[SummaryRow]:
 
 
 def by_comparison(rows: Iterable[SummaryRow]) -> list[list[SummaryRow]]:
-    """The rows of each table: those that may be compared with each other."""
+    """The rows of each table: those that may be compared with each other.
+
+    Example:
+        >>> from ezav.protocol import read_result
+        >>> rows = summary_rows([read_result(runs / name) for name in ("ez-0", "frozen")])
+        >>> [[row.label for row in table] for table in by_comparison(rows)]
+        [['ez_avgzl', 'zero_shot']]
+    """
     tables: dict[Comparable, list[SummaryRow]] = {}
     for row in rows:
         tables.setdefault(row.where, []).append(row)
@@ -173,7 +195,17 @@ def by_comparison(rows: Iterable[SummaryRow]) -> list[list[SummaryRow]]:
 
 
 def notes(rows: Sequence[SummaryRow]) -> list[str]:
-    """What a reader must not overlook: trained rows below frozen ones, controls or chance."""
+    """What a reader must not overlook: trained rows below frozen ones, controls or chance.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from ezav.protocol import read_result
+        >>> good, frozen = summary_rows([read_result(runs / name) for name in ("ez-0", "frozen")])
+        >>> notes([good, frozen])
+        []
+        >>> print(*notes([replace(good, mean={**good.mean, "HM": 0.2}), frozen]))
+        'ez_avgzl' (HM 20.0) is trained, yet below the frozen baseline 'zero_shot' (HM 50.0).
+    """
     return [
         note for table in by_comparison(rows) for row in table for note in _warnings(row, table)
     ]
@@ -201,7 +233,13 @@ def _warnings(row: SummaryRow, table: Sequence[SummaryRow]) -> list[str]:
 
 
 def kind_of(result: RunResult) -> Kind:
-    """Whether a run was trained, is a frozen baseline, or the shuffled control."""
+    """Whether a run was trained, is a frozen baseline, or the shuffled control.
+
+    Example:
+        >>> from ezav.protocol import read_result
+        >>> kind_of(read_result(runs / "ez-0")), kind_of(read_result(runs / "frozen"))
+        ('trained', 'frozen')
+    """
     from ezav.methods import registry
     from ezav.methods.base import Method
 
@@ -216,7 +254,14 @@ def kind_of(result: RunResult) -> Kind:
 
 
 def flat_settings(result: RunResult) -> dict[str, Any]:
-    """Every setting of a run but its seed, as `{"config.classes.alpha": 0.5, …}`."""
+    """Every setting of a run but its seed, as `{"config.classes.alpha": 0.5, …}`.
+
+    Example:
+        >>> from ezav.protocol import read_result
+        >>> settings = flat_settings(read_result(runs / "ez-0"))
+        >>> settings["config.classes.source"], settings["training.epochs"], "seed" in settings
+        ('ceo', 10, False)
+    """
     flat: dict[str, Any] = {"method": result.method}
 
     def walk(prefix: str, value: Any) -> None:

@@ -144,6 +144,15 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
 
     Raises:
         EzavError: it is missing, not UTF-8, or lacks one of the columns.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "names.csv")
+        ...     _ = table.write_text("original,manual")
+        ...     read_table(table, "original", "clip")
+        Traceback (most recent call last):
+        ezav.errors.DamagedError: '...names.csv' must have the columns original and clip; ...
     """
     reader = csv.DictReader(io.StringIO(_text(path, "table"), newline=""), restval="")
     try:

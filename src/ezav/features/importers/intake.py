@@ -113,7 +113,18 @@ class Intake:
 
 
 def chunks(blocks: Iterator[Block]) -> Iterator[list[Block]]:
-    """Blocks with clips, gathered up to some megabytes."""
+    """Blocks with clips, gathered up to some megabytes.
+
+    Example:
+        >>> import numpy as np
+        >>> from ezav.features.importers.blocks import one_token_each
+        >>> def block(names):
+        ...     part = one_token_each(names, np.zeros((len(names), 2)))
+        ...     return Block("train", "Dog", part, part)
+        >>> blocks = iter([block(["a", "b"]), block([]), block(["c"])])
+        >>> [[len(one.clips) for one in chunk] for chunk in chunks(blocks)]
+        [[2, 1]]
+    """
     chunk: list[Block] = []
     for block in blocks:
         if block.clips:

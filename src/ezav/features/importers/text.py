@@ -124,6 +124,12 @@ def find_text(folder: Path, patterns: Sequence[str]) -> Path:
 
     Raises:
         EzavError: there is none (the message lists what is there).
+
+    Example:
+        >>> from pathlib import Path
+        >>> find_text(Path("no/such/folder"), ["word_embeddings.npy"])
+        Traceback (most recent call last):
+        ezav.errors.NotFoundError: no text embeddings 'word_embeddings.npy' in 'no/such/folder'; ...
     """
     for pattern in patterns:
         if (folder / pattern).is_file():

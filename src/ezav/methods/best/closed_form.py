@@ -76,7 +76,7 @@ def seen_classifier(inputs: Tensor, labels: Tensor, classes: int, ridge: float =
     if len(x) <= x.shape[1]:
         gram = x @ x.T
         gram.diagonal().add_(ridge)
-        solved = x.T @ torch.linalg.solve(gram, one_hot)
+        solved: Tensor = x.T @ torch.linalg.solve(gram, one_hot)
     else:
         gram = x.T @ x
         gram.diagonal().add_(ridge)
@@ -129,7 +129,8 @@ def carried(weight: Tensor, own: Tensor, ridge: float) -> Tensor:
     """
     own = own.double()
     regular = own + ridge * torch.eye(len(own), dtype=own.dtype, device=own.device)
-    return torch.linalg.solve(regular, weight.double().T).T.to(weight.dtype)
+    solved: Tensor = torch.linalg.solve(regular, weight.double().T)
+    return solved.T.to(weight.dtype)
 
 
 def aligned_scores(values: Tensor, mean: Tensor, classes: Tensor) -> Tensor:

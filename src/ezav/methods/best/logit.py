@@ -97,10 +97,10 @@ def fit_stack(
             logits = SHARPNESS * (design @ (origin + moved))
             chosen = logits.log_softmax(dim=1).gather(1, targets[:, None])[:, 0]
             loss = loss - (weight * chosen).sum() / len(prepared)
-        loss.backward()
+        torch.autograd.backward(loss)
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     learned = (origin + moved).detach()
     return Stack(learned[:size], learned[size : 2 * size])
 

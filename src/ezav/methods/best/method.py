@@ -161,7 +161,8 @@ class Best(Method):
             names = centred(class_embeddings, self.forms.text_mean_)
             said = aligned_scores(self.words(audio, visual), self.words_mean_, names)
             found = torch.cat([found, said[:, :, None]], dim=2)
-        return found / self.scale_
+        scaled: Tensor = found / self.scale_
+        return scaled
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         members = self.members(audio, visual, class_embeddings)
@@ -214,7 +215,7 @@ def _scored(fold: HeldOut) -> FoldScores:
                     fold.clips.visual.gather(rows, pooled=True).to(method.device),
                     fold.class_embeddings.to(method.device),
                 ).cpu()
-                for rows in index.split(1024)
+                for rows in torch.split(index, 1024)
             ]
         )
     return FoldScores(members.clone(), fold.clips.labels.cpu(), fold.seen.cpu())

@@ -106,5 +106,10 @@ def _most_frequent(group: LabelledRuns) -> list[list[str]]:
 
 
 def side(seen: bool) -> str:
-    """The word for a class's side."""
+    """The word for a class's side.
+
+    Example:
+        >>> side(True), side(False)
+        ('seen', 'unseen')
+    """
     return "seen" if seen else "unseen"

@@ -46,7 +46,14 @@ class Mistake:
 
 
 def mistakes(run: Run) -> list[Mistake]:
-    """The wrong predictions with the largest margin, at most two of a true class."""
+    """The wrong predictions with the largest margin, at most two of a true class.
+
+    Example:
+        >>> from ezav.reports.runs import Run
+        >>> worst, *others = mistakes(Run.read(runs / "frozen"))
+        >>> worst.true != worst.predicted, all(worst.margin >= one.margin > 0 for one in others)
+        (True, True)
+    """
     test = run.test
     penalised = test.scores.double() - run.result.gamma * test.seen
     given = penalised.gather(1, run.predictions[:, None])[:, 0]

@@ -33,5 +33,11 @@ def cluster_order(vectors: Tensor) -> list[int]:
 
 
 def seen_first(order: list[int], seen: Tensor) -> list[int]:
-    """The same order within seen and within unseen classes, seen ones first."""
+    """The same order within seen and within unseen classes, seen ones first.
+
+    Example:
+        >>> import torch
+        >>> seen_first([1, 2, 0], seen=torch.tensor([True, False, True]))
+        [2, 0, 1]
+    """
     return [c for c in order if seen[c]] + [c for c in order if not seen[c]]
