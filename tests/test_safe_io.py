@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ezav.data_pickle import load_data_npy, load_data_pickle
 from ezav.errors import EzavError
-from ezav.safe_io import load_data_npy, load_data_pickle
 
 
 @pytest.mark.parametrize(

@@ -1,137 +1,18 @@
-"""Files in and out, safely: atomic writes, and pickles that can hold data but run no code."""
+"""Files in and out, safely: written in one step, and never through a link."""
 
 from __future__ import annotations
 
-import importlib
-import io
-import math
+import json
 import os
-import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
 
-from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError, UnavailableError
-
-# What a pickle of numpy arrays in plain containers needs, and nothing that can run code.
-_ALLOWED_GLOBALS: dict[tuple[str, str], Any] = {
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("builtins", "bytearray"): bytearray,
-    ("builtins", "complex"): complex,
-    ("builtins", "slice"): slice,
-    ("collections", "OrderedDict"): dict,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-_NUMPY_FUNCTIONS = {
-    ("multiarray", "_reconstruct"),
-    ("multiarray", "scalar"),
-    ("numeric", "_frombuffer"),
-}
-
-
-class _DataOnlyUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        module = {"__builtin__": "builtins"}.get(module, module)  # as protocol 2 writes it
-        if (module, name) in _ALLOWED_GLOBALS:
-            return _ALLOWED_GLOBALS[(module, name)]
-        # Files written by numpy 1 name numpy.core, by numpy 2 numpy._core.
-        if module.startswith("numpy.") and (module.split(".")[-1], name) in _NUMPY_FUNCTIONS:
-            return getattr(importlib.import_module(module.replace(".core.", "._core.")), name)
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1_encode
-        raise RefusedError(
-            f"refused to load '{module}.{name}' from a pickle",
-            "only numpy arrays and plain containers are read; convert the file if you trust it",
-        )
-
-
-def _latin1_encode(text: str, encoding: str = "latin1") -> bytes:
-    """Protocol-2 pickles spell bytes as ``_codecs.encode(text, 'latin1')``."""
-    if encoding not in {"latin1", "latin-1", "iso-8859-1"}:
-        raise RefusedError(f"refused the codec '{encoding}' in a pickle")
-    return text.encode("latin1")
-
-
-def load_data_pickle(path: str | Path) -> Any:
-    """Read a pickle that holds numpy arrays and plain containers; refuse all else by name.
-
-    Nothing in the file is executed: a global other than numpy's array constructors is an error.
-
-    Raises:
-        EzavError: the file is missing, damaged, or names anything but data.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "a.pkl"
-        ...     _ = path.write_bytes(pickle.dumps({"x": np.arange(2)}))
-        ...     assert load_data_pickle(path)["x"].tolist() == [0, 1]
-        ...     _ = path.write_bytes(pickle.dumps(os.system))
-        ...     load_data_pickle(path)
-        Traceback (most recent call last):
-        ezav.errors.RefusedError: ...: refused to load 'posix.system' from a pickle; ...
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            return _unpickle(file, path)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-
-
-def load_data_npy(path: str | Path) -> Any:
-    """Read a ``.npy`` file; an object array (a pickled dict, say) through the restricted reader.
-
-    Returns an ndarray, or the pickled object itself when the array is a 0-d object array.
-
-    Raises:
-        EzavError: the file is missing, damaged, or its pickle names anything but data.
-
-    Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     np.save(f"{folder}/a.npy", np.eye(2))
-        ...     load_data_npy(f"{folder}/a.npy").tolist()
-        [[1.0, 0.0], [0.0, 1.0]]
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = read_header(file)
-            if not dtype.hasobject:
-                claimed = math.prod(shape) * dtype.itemsize
-                if claimed > os.fstat(file.fileno()).st_size:
-                    raise ValueError(f"its header claims {claimed:,} bytes of numbers")
-                file.seek(0)
-                return np.lib.format.read_array(file, allow_pickle=False)
-            array = _unpickle(file, path)
-            if isinstance(array, np.ndarray) and shape == ():
-                return array.item()
-            return array
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    except ValueError as error:
-        raise DamagedError(f"'{path}' is not a numpy .npy file: {error}") from error
-
-
-def _unpickle(file: io.BufferedReader, path: Path) -> Any:
-    try:
-        return _DataOnlyUnpickler(file).load()
-    except EzavError as error:
-        raise type(error)(f"'{path}': {error.message}", error.hint) from None
-    except Exception as error:
-        raise DamagedError(f"'{path}' is not a readable pickle: {error}") from error
+from ezav.errors import EzavError, NotFoundError, RefusedError, UnavailableError
 
 
 def cannot_read(path: str | Path, error: OSError, hint: str | None = None) -> EzavError:
@@ -147,6 +28,93 @@ def cannot_read(path: str | Path, error: OSError, hint: str | None = None) -> Ez
     absent = isinstance(error, FileNotFoundError | NotADirectoryError)
     cause = NotFoundError if absent else UnavailableError
     return cause(f"cannot read '{path}': {error.strerror or error}", hint)
+
+
+_SMALL = 1 << 26
+_DEEP = 64
+_VALUES = 100_000
+
+
+def read_small(path: str | Path, limit: int = _SMALL) -> bytes:
+    """The bytes of a file that is to be small: JSON, YAML, a list of names.
+
+    Raises:
+        EzavError: it cannot be read.
+        RefusedError: it is larger than `limit` bytes (64 MiB).
+
+    Example:
+        >>> read_small("/dev/zero")
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: refused '/dev/zero': it is larger than 64 MiB
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if len(data) > limit:
+        raise RefusedError(f"refused '{path}': it is larger than {limit >> 20} MiB")
+    return data
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON, where nesting without end is as much a `ValueError` as any other mistake.
+
+    Example:
+        >>> parse_json("[" * 100_000)
+        Traceback (most recent call last):
+        ValueError: it is nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """YAML of plain values, however often one place refers to another.
+
+    References let a few lines stand for gigabytes: what they stand for is counted beforehand.
+
+    Raises:
+        ValueError: it is no YAML, is nested too deeply, or stands for more than 100 000 values.
+
+    Example:
+        >>> parse_yaml("{a: &x [1], b: *x}")
+        {'a': [1], 'b': [1]}
+        >>> parse_yaml("[" * 100 + "]" * 100)
+        Traceback (most recent call last):
+        ValueError: it is nested too deeply
+    """
+    import yaml
+
+    class Counting(yaml.SafeLoader):
+        def __init__(self, text: str) -> None:
+            super().__init__(text)
+            self.depth = self.total = 0
+            self.sizes: dict[str | None, int] = {}
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            peek: Callable[[], Any] = self.peek_event
+            event, start = peek(), self.total
+            if isinstance(event, yaml.AliasEvent):
+                self.total += self.sizes.get(event.anchor, _VALUES)  # none while it is open
+            self.total += 1
+            self.depth += 1
+            if self.depth > _DEEP:
+                raise ValueError("it is nested too deeply")
+            if self.total > _VALUES:
+                raise ValueError(f"it stands for more than {_VALUES:,} values, or for itself")
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            self.sizes[event.anchor] = self.total - start
+            return node
+
+    try:
+        loader = Counting(text if isinstance(text, str) else text.decode("utf-8"))
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 @contextmanager

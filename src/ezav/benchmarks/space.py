@@ -7,7 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,6 +18,7 @@ from pydantic import (
 
 from ezav.errors import EzavError
 from ezav.methods import registry
+from ezav.safe_io import parse_yaml, read_small
 
 
 def _number(value: Any) -> Any:
@@ -131,7 +131,7 @@ def read_space(path: str | Path) -> Space:
     space: Space = {}
     where = ""
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = parse_yaml(read_small(path, 1 << 20))
         entries = TypeAdapter(dict[str, dict[str, Any]]).validate_python(data)
         for name, entry in entries.items():
             where = name
@@ -139,10 +139,6 @@ def read_space(path: str | Path) -> Space:
             space[name] = kind.model_validate(entry)
     except UnicodeDecodeError as error:
         raise EzavError(f"the space '{path}' is not text in UTF-8") from error
-    except OSError as error:
-        raise EzavError(f"cannot read the space '{path}': {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise EzavError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join([where, *map(str, first["loc"])]).strip(".")
@@ -150,6 +146,8 @@ def read_space(path: str | Path) -> Space:
             f"space '{path}': {place or 'the file'}: {first['msg']}",
             "a setting is {choices: [...]} or {low: ..., high: ..., log: true}",
         ) from error
+    except ValueError as error:
+        raise EzavError(f"'{path}' is not YAML: {error}") from error
     if not space:
         raise EzavError(f"space '{path}' holds no setting")
     return _by_dependence(space)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ezav.data_pickle import load_data_npy
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.naming import clean, refuse_twins, shown
-from ezav.safe_io import atomic_path, load_data_npy
+from ezav.safe_io import atomic_path
 
 _FORMAT = "ezav-class-embeddings-1"
 _KEY = "vectors"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             found: Any = load_file(path)
         else:
+            _refuse_compressed(path)
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -78,6 +80,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(found, Mapping) or not all(hasattr(v, "shape") for v in found.values()):
         raise DamagedError(f"'{path}' does not hold named tensors", "give a state dictionary")
     return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def _refuse_compressed(path: Path) -> None:
+    """A torch file is an archive; one with compressed parts may unpack without end."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                raise ValueError("its parts are compressed, as torch never writes them")
 
 
 def fill(net: nn.Module, weights: Mapping[str, Tensor], path: str | Path, name: str) -> Any:

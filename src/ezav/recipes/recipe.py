@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,6 +18,7 @@ from pydantic import (
 
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.methods import registry
+from ezav.safe_io import parse_yaml, read_small
 
 DEFAULT = "default"
 """The setting for data of one's own."""
@@ -183,17 +183,17 @@ def _no_recipe(name: str) -> NotFoundError:
 
 def _read(path: Path) -> Recipe:
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Recipe.model_validate(parse_yaml(read_small(path, 1 << 20)))
     except UnicodeDecodeError as error:
         raise DamagedError(f"the recipe '{path}' is not text in UTF-8") from error
-    except OSError as error:
-        raise NotFoundError(f"no recipe '{path}': {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise DamagedError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from error
+    except NotFoundError as error:
+        raise NotFoundError(f"no recipe '{path}': {error.message}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise EzavError(f"recipe '{path}': {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise DamagedError(f"'{path}' is not YAML: {error}") from error
 
 
 def _check_method(recipe: Recipe, path: Path, import_code: bool) -> None:

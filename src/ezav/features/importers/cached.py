@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ezav.errors import DamagedError, EzavError
+from ezav.data_pickle import Maker, load_data_pickle
+from ezav.errors import DamagedError, NotFoundError
 from ezav.features.importers.blocks import (
     Block,
     LeftOut,
@@ -26,7 +26,6 @@ from ezav.features.importers.blocks import (
 from ezav.features.importers.class_split import ClassSplit
 from ezav.features.importers.files import Wanted
 from ezav.features.importers.layouts import Features, Layout
-from ezav.safe_io import _DataOnlyUnpickler, cannot_read
 
 _PARTS = {
     "training": ("train",),
@@ -115,37 +114,33 @@ def _clean(name: Any) -> str:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    makers: dict[tuple[str, str], Maker] = {
+        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+        ("torch.storage", "_load_from_bytes"): _load_storage,
+    }
     try:
-        with path.open("rb") as file:
-            content = _TensorUnpickler(file).load()
-    except OSError as error:
+        content = load_data_pickle(path, makers, _size_of)
+    except NotFoundError as error:
         hint = "`cache` names the folder of the pickles: .../_features_processed/<features>"
-        raise cannot_read(path, error, hint) from error
-    except EzavError as error:
-        raise type(error)(f"'{path}': {error.message}", error.hint) from None
-    except Exception as error:
-        raise DamagedError(f"'{path}' is not a readable pickle: {error}") from error
+        raise NotFoundError(error.message, hint) from error
     if not isinstance(content, dict):
         raise DamagedError(f"'{path}' is not a cache of features")
     return content
 
 
-class _TensorUnpickler(_DataOnlyUnpickler):
-    """Also reads CPU tensors as plain pickle writes them, through torch's own data-only reader."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
-        if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return _load_storage
-        return super().find_class(module, name)
+def _size_of(value: Any) -> int | None:
+    return value.numel() * value.element_size() if isinstance(value, Tensor) else None
 
 
 def _load_storage(data: bytes) -> Tensor:
     """A storage as a flat tensor of its elements."""
+    if data[:2] == b"PK":  # an archive, which could be compressed
+        raise ValueError("a tensor whose storage is an archive")
     storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if not isinstance(storage, torch.storage.TypedStorage):
-        raise pickle.UnpicklingError("a tensor whose storage is something else")
+        raise ValueError("a tensor whose storage is something else")
+    if storage._untyped_storage.nbytes() > len(data):
+        raise ValueError("a tensor that claims more than it holds")
     return torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
 
 
@@ -154,5 +149,5 @@ def _rebuild_tensor(
 ) -> Tensor:
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if min((offset, *size, *stride)) < 0 or (0 not in size and last >= len(storage)):
-        raise pickle.UnpicklingError("a tensor larger than its storage")
+        raise ValueError("a tensor larger than its storage")
     return storage.as_strided(tuple(size), tuple(stride), offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
+from ezav.data_pickle import load_data_pickle
+from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError, UnavailableError
 from ezav.features.importers.blocks import (
     Block,
     LeftOut,
@@ -26,11 +28,15 @@ from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.class_split import LISTS
 from ezav.features.importers.layouts import Features, Layout
 from ezav.features.splits import SPLITS
-from ezav.safe_io import load_data_pickle
 
 if TYPE_CHECKING:
+    from h5py.h5d import DatasetID
     from h5py.h5f import FileID
 
+_FREE = 1 << 24
+"""Bytes that a dataset may always take; above, `_RATIO` for each that is stored."""
+_RATIO = 64
+_COPY = "copy the values into the file itself"
 _PLAIN = (np.dtype("f4"), np.dtype("f2"))
 Take = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """(shape, type) -> an array to read into."""
@@ -103,8 +109,7 @@ def _read_h5(path: Path, take: Take) -> Modality:
 
 
 def _h5_names(file: FileID, path: Path) -> list[str]:
-    names = _h5_array(file, "video_urls", path, np.empty)
-    return [_text(name, path) for name in names.tolist()]
+    return [_text(name, path) for name in _h5_array(file, "video_urls", path, np.empty).tolist()]
 
 
 @contextmanager
@@ -129,20 +134,18 @@ def _open_h5(path: Path) -> Iterator[FileID]:
 
 
 def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
-    from h5py import h5d, h5i, h5s, h5t
+    from h5py import h5s, h5t
 
-    if name.encode() not in file:
-        keys = ", ".join(key.decode() for key in file) or "nothing"
-        raise DamagedError(f"'{path}' has no dataset '{name}'", f"it holds {keys}")
-    dataset = h5d.open(file, name.encode())
+    dataset = _h5_dataset(file, name, path)
     array = take(dataset.shape, dataset.dtype)
     if not array.size:
         return array
+    if array.dtype.hasobject:
+        return _h5_texts(dataset, array, path)
     # None unless the values lie in one piece as they are; then the system reads them twice as
-    # fast as HDF5, and Python's lock is free meanwhile. A link may lead into another file.
+    # fast as HDF5, and Python's lock is free meanwhile.
     place = dataset.get_offset() if array.dtype in _PLAIN else None
-    here = h5i.get_file_id(dataset).name == file.name
-    if place is None or not here or file.get_create_plist().get_userblock():
+    if place is None or file.get_create_plist().get_userblock():
         dataset.read(h5s.ALL, h5s.ALL, array, h5t.py_create(dataset.dtype))
         return array
     rest, handle = array.reshape(-1).view("u1").data, file.get_vfd_handle()
@@ -151,6 +154,49 @@ def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
         if not read:
             raise OSError("it ends in the middle of the features")
         place, rest = place + read, rest[read:]
+    return array
+
+
+def _h5_dataset(file: FileID, name: str, path: Path) -> DatasetID:
+    """A dataset whose values lie in this file, and are about as many as it has room for."""
+    from h5py import h5d, h5l, h5t
+
+    key = name.encode()
+    if key not in file:
+        keys = ", ".join(one.decode(errors="replace") for one in file) or "nothing"
+        raise DamagedError(f"'{path}' has no dataset '{name}'", f"it holds {keys}")
+    if file.links.get_info(key).type != h5l.TYPE_HARD:
+        raise RefusedError(f"refused '{path}': its '{name}' is a link to somewhere else", _COPY)
+    dataset = h5d.open(file, key)
+    how = dataset.get_create_plist()
+    if how.get_layout() == h5d.VIRTUAL or how.get_external_count():
+        raise RefusedError(f"refused '{path}': its '{name}' lies in other files", _COPY)
+    kind = dataset.dtype
+    if kind.kind not in "fiuS" and h5t.check_string_dtype(kind) is None:
+        raise DamagedError(f"'{path}' has neither numbers nor text in '{name}'")
+    claimed = math.prod(dataset.shape) * kind.itemsize
+    stored = dataset.get_storage_size()
+    if claimed > _FREE + _RATIO * min(stored, os.fstat(file.get_vfd_handle()).st_size):
+        raise RefusedError(f"refused '{path}': its '{name}' claims {claimed:,} bytes of {stored:,}")
+    return dataset
+
+
+def _h5_texts(dataset: DatasetID, array: np.ndarray, path: Path) -> np.ndarray:
+    """Texts of any length, some at a time: many may be one and the same long one."""
+    from h5py import h5s, h5t
+
+    if array.ndim != 1:
+        raise DamagedError(f"'{path}' has names of shape {list(array.shape)}")
+    size = path.stat().st_size
+    step, left = max(1, _FREE // size), _FREE + _RATIO * size
+    space, kind = dataset.get_space(), h5t.py_create(dataset.dtype)
+    for start in range(0, len(array), step):
+        part = array[start : start + step]
+        space.select_hyperslab((start,), (len(part),))
+        dataset.read(h5s.create_simple((len(part),)), space, part, kind)
+        left -= sum(len(text) for text in part)
+        if left < 0:
+            raise RefusedError(f"refused '{path}': its names take far more than its size")
     return array
 
 

@@ -1,0 +1,43 @@
+"""Attacks run in a process of their own, which may take a little memory and time and no more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MEMORY = 3 << 30
+"""Of address space; importing torch alone takes about 1 GiB of it."""
+SECONDS = 120
+"""Far more than any answer takes; what never ends is stopped by it."""
+
+_GUARD = """
+import resource, signal, sys
+resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+from ezav.errors import EzavError
+try:
+{code}
+except EzavError as error:
+    print(type(error).__name__, error, sep=": ")
+"""
+
+
+def answer(code: str, *, memory: int = MEMORY, seconds: float = SECONDS) -> str:
+    """What a piece of code says; the error of a user as `Class: message`.
+
+    Fails where it is killed, takes too long, or ends in any other error (a MemoryError, say).
+    """
+    indented = "\n".join(f"    {line}" for line in code.splitlines())
+    done = subprocess.run(
+        [sys.executable, "-c", _GUARD.format(memory=memory, code=indented)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, f"status {done.returncode}\n{done.stderr[-2000:]}"
+    return done.stdout
