@@ -2,6 +2,6 @@
 
 import sys
 
-from ezav.cli.main import main
+from ezav.cli.start import main
 
 sys.exit(main())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +194,41 @@ def write_text(path: str | Path, text: str) -> None:
 def cache_folder() -> Path:
     """Where what can be made again is kept: `EZAV_CACHE`, or `~/.cache/ezav`.
 
+    Where there is no home folder, or it cannot be written to, it is a folder of the user's own
+    beside temporary files, and that is said once (a warning).
+
+    Raises:
+        UnavailableError: that one belongs to somebody else.
+
     Example:
         >>> cache_folder().is_absolute()
         True
     """
-    return Path(os.environ.get("EZAV_CACHE") or Path.home() / ".cache" / "ezav")
+    given = os.environ.get("EZAV_CACHE")
+    return Path(given) if given else _own_cache(os.environ.get("HOME"))
+
+
+@lru_cache
+def _own_cache(home: str | None) -> Path:
+    """The cache of a user with that home folder; asked and told once."""
+    try:
+        folder = Path(home or Path.home()) / ".cache" / "ezav"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+        why = "it is read-only"
+    except (OSError, RuntimeError) as error:  # the latter: the system knows no home of the user's
+        why = getattr(error, "strerror", None) or str(error)
+    own = Path(tempfile.gettempdir()) / f"ezav-cache-{os.getuid()}"
+    try:
+        own.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"no folder to keep things in: {error}", "set EZAV_CACHE") from error
+    if own.is_symlink() or own.stat().st_uid != os.getuid():
+        raise UnavailableError(f"'{own}' belongs to somebody else", "set EZAV_CACHE to a folder")
+    warnings.warn(
+        f"the home folder cannot keep what ezav makes ({why}); it is in '{own}', or where "
+        "EZAV_CACHE says",
+        stacklevel=3,
+    )
+    return own

@@ -277,7 +277,19 @@ def test_there_is_room_for_the_largest_files() -> None:
     assert WebSettings(max_megabytes=10, max_kept_megabytes=11).max_kept == 11e6
 
 
-def test_the_command_serves_and_leaves_nothing_behind(run_folder: Path, tmp_path: Path) -> None:
+_NOBODY = "http://127.0.0.1:9"  # a proxy where nobody listens
+
+
+@pytest.mark.parametrize(
+    ("proxies", "ending"),
+    [
+        ({}, signal.SIGTERM),
+        ({"HTTP_PROXY": _NOBODY, "http_proxy": _NOBODY, "ALL_PROXY": _NOBODY}, signal.SIGHUP),
+    ],
+)
+def test_the_command_serves_and_leaves_nothing_behind(
+    run_folder: Path, tmp_path: Path, proxies: dict[str, str], ending: signal.Signals
+) -> None:
     code = (
         "import sys; from ezav.cli import main as m; m.COMMANDS.setdefault('serve', ''); "
         "sys.exit(m.main(sys.argv[1:]))"
@@ -286,7 +298,9 @@ def test_the_command_serves_and_leaves_nothing_behind(run_folder: Path, tmp_path
         [sys.executable, "-c", code, "serve", str(run_folder), "--port", "0", "--import"],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ
+        | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+        | proxies,
     )
     try:
         assert process.stderr is not None
@@ -297,7 +311,7 @@ def test_the_command_serves_and_leaves_nothing_behind(run_folder: Path, tmp_path
             assert b"What is in this clip?" in answer.read()
         assert any(path.name.startswith("ezav-serve-") for path in tmp_path.iterdir())
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(ending)
         assert process.wait(MINUTES) == 0
         process.stderr.close()
     assert list(tmp_path.iterdir()) == []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ezav.cli.ending import Ended
 from ezav.cli.flags import in_flags
 from ezav.errors import EzavError
 
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+_SIGNALLED = 128  # and the number of the signal, as shells have it
 
 _CAUSES = {
     errno.ENOENT: "not_found",
@@ -85,6 +88,9 @@ def failure_of(error: BaseException, flags: Mapping[str, str], goes_on: bool = F
         return Failure(error.cause, in_flags(error.message, flags), hint, status)
     if isinstance(error, KeyboardInterrupt):
         hint = "what was finished is kept" if goes_on else None
+        if isinstance(error, Ended):
+            name = signal.Signals(error.number).name
+            return Failure("interrupted", f"ended by {name}", hint, _SIGNALLED + error.number)
         return Failure("interrupted", "interrupted", hint, INTERRUPTED)
     if isinstance(error, OSError):
         where = f" ('{error.filename}')" if error.filename else ""

@@ -13,6 +13,7 @@ import ezav
 from ezav.cli.arguments import read_arguments
 from ezav.cli.as_json import json_text
 from ezav.cli.common import Command, output, progress
+from ezav.cli.ending import write_what_can_be_written
 from ezav.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, UsageError, failure_of
 from ezav.cli.flags import flags_of
 from ezav.errors import EzavError
@@ -63,6 +64,8 @@ def _overview() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 done, 1 failed, 2 usage, 130 interrupted)."""
+    if argv is None:  # else a program that called keeps its own streams
+        write_what_can_be_written()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         _overview()

@@ -43,8 +43,11 @@ class ServeCommand(Command):
 
         recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
         over = threading.Event()
-        # A service manager ends with SIGTERM: leave no upload behind then either.
-        signal.signal(signal.SIGTERM, lambda *_: over.set())
+        # A service manager ends with SIGTERM, a terminal that is closed with SIGHUP: leave no
+        # upload behind then either. What is ignored stays so (nohup).
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda *_: over.set())
         with serving(recognizer, self.web, self.examples) as address:
             progress.print("the page is at", Text(address, "bold"), " (Ctrl-C ends it)")
             if self.web.host not in {"127.0.0.1", "localhost", "::1"}:

@@ -63,6 +63,9 @@ def serving(
             kept=int(settings.max_kept),
             stored=uploads.size,
         )
+        # Gradio asks its own address whether it is there; a proxy does not know this machine.
+        for name, hosts in without_proxy(settings.host).items():
+            stack.enter_context(_environment(name, hosts))
         page.queue(max_size=settings.waiting, default_concurrency_limit=settings.workers)
         try:
             _, address, _ = page.launch(
@@ -187,6 +190,25 @@ class Uploads:
         finally:
             over.set()
             thread.join()
+
+
+def without_proxy(host: str) -> dict[str, str]:
+    """Variables of the environment by which requests to this machine go through no proxy.
+
+    Args:
+        host: where the page is served.
+
+    Example:
+        >>> os.environ.pop("NO_PROXY", None) and None
+        >>> with _environment("no_proxy", "example.org"):
+        ...     without_proxy("127.0.0.1")["no_proxy"]
+        'example.org,localhost,127.0.0.1,::1'
+    """
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [one.strip() for one in given.split(",") if one.strip()]
+    more = ["localhost", "127.0.0.1", "::1", host]
+    joined = ",".join(dict.fromkeys([*hosts, *more]))
+    return {"no_proxy": joined, "NO_PROXY": joined}
 
 
 def free_port(host: str) -> int:
