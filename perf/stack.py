@@ -32,10 +32,10 @@ from torch import Tensor
 from ezav.features import FeatureStore
 from ezav.features.splits import SPLITS
 from ezav.features.tokens import Tokens
-from ezav.methods.best.closed_form import aligned_scores, centred
 from ezav.methods.best.logit import FoldScores, Stack, fit_stack
 from ezav.methods.best.members import FORMS, ClosedForms
 from ezav.methods.best.method import GAMMA, START
+from ezav.methods.common.centring import aligned_scores, centred
 from ezav.methods.common.label_words import LabelWords
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from ezav.metrics.smoothed import smoothed_gamma

@@ -14,7 +14,7 @@ from ezav.features.begin import HEADER_FILE
 from ezav.features.simulated import simulated_banner
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import RunResult
-from ezav.recipes.frozen import frozen_weight
+from ezav.recipes.frozen import frozen_settings
 from ezav.recipes.published import PublishedResult, published_results
 from ezav.recipes.recipe import label_of, load_recipe
 from ezav.recipes.settings import FROZEN_BASELINE, protocol_for
@@ -55,7 +55,7 @@ def plan(
     jobs = []
     wanted = [(name, load_recipe(name, import_code=import_code), seeds) for name in methods]
     baseline = load_recipe(FROZEN_BASELINE)
-    can_be_frozen = frozen_weight(store, text_encoder) is not None
+    can_be_frozen = frozen_settings(store, text_encoder) is not None
     if can_be_frozen and all(recipe.method != baseline.method for _, recipe, _ in wanted):
         wanted.append((FROZEN_BASELINE, baseline, seeds[:1]))
     for name, recipe, each in wanted:

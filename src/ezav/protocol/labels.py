@@ -9,8 +9,26 @@ import torch
 from ezav.encoders import registry
 from ezav.encoders.base import HasHead
 from ezav.encoders.words import label_vectors
-from ezav.features.header import Header
+from ezav.features.header import EncoderInfo, Header
 from ezav.methods.common.label_words import LabelHead
+
+
+def has_labels(header: Header, text: str) -> bool:
+    """Whether :func:`label_head` would find some; no encoder is loaded."""
+    reader = text.split("@")[0]
+    if header.simulated or reader not in registry.names("text"):
+        return False
+    if registry.card("text", reader).label != text:  # another revision, or several side by side
+        return False
+    return any(_is_labelled(info) for info in header.encoders)
+
+
+def _is_labelled(info: EncoderInfo) -> bool:
+    if info.modality == "text":
+        return False
+    return info.name in registry.names(info.modality) and registry.has_head(
+        info.modality, info.name
+    )
 
 
 def label_head(header: Header, text: str) -> LabelHead | None:
@@ -26,17 +44,13 @@ def label_head(header: Header, text: str) -> LabelHead | None:
     Raises:
         UnavailableError: the encoder's weights are not on this machine.
     """
+    if not has_labels(header, text):
+        return None
     reader = text.split("@")[0]
-    if header.simulated or reader not in registry.names("text"):
-        return None
-    if registry.card("text", reader).label != text:  # another revision, or several side by side
-        return None
     for info in header.encoders:
+        if not _is_labelled(info):
+            continue
         modality: Literal["audio", "visual"] = "audio" if info.modality == "audio" else "visual"
-        if info.modality == "text" or info.name not in registry.names(modality):
-            continue
-        if not registry.has_head(modality, info.name):
-            continue
         encoder = cast(HasHead, registry.load(modality, info.name, import_code=False))
         weight, bias = encoder.head()
         vectors = torch.from_numpy(label_vectors(registry.load_text(reader), encoder.labels).copy())

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ezav.features.header import EncoderInfo
 from ezav.features.importers.layouts import LAYOUTS
 from ezav.features.store import FeatureStore
+from ezav.protocol.labels import has_labels
+
+
+def frozen_settings(store: FeatureStore, text_encoder: str | None = None) -> dict[str, Any] | None:
+    """What a method with frozen scores must be told of a store; None: it can have none.
+
+    Features in the text's own space are compared with it (`visual_weight`). Else the labels that
+    an encoder of the store knows speak for it (`words`).
+
+    Raises:
+        NotFoundError: as :func:`frozen_weight`.
+    """
+    weight = frozen_weight(store, text_encoder)
+    if weight is not None:
+        return {"visual_weight": weight}
+    if has_labels(store.header, store.class_embeddings(text_encoder).encoder):
+        return {"words": True}
+    return None
 
 
 def frozen_weight(store: FeatureStore, text_encoder: str | None = None) -> float | None:

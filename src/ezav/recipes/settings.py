@@ -11,7 +11,7 @@ from ezav.methods import registry
 from ezav.methods.common.config_check import parse
 from ezav.protocol.settings import parse_config, plain_config
 from ezav.protocol.two_stage import TwoStageProtocol
-from ezav.recipes.frozen import frozen_weight
+from ezav.recipes.frozen import frozen_settings
 from ezav.recipes.recipe import DEFAULT, Recipe, RecipeSetting, load_recipe
 from ezav.recipes.suites import suite_of
 from ezav.training.config import TrainingConfig
@@ -80,17 +80,17 @@ def setting_for(
 ) -> RecipeSetting:
     """A recipe's setting for the store's suite.
 
-    Frozen scores weigh the modalities by :func:`ezav.recipes.frozen.frozen_weight`, unless the
+    Frozen scores weigh the modalities by :func:`ezav.recipes.frozen.frozen_settings`, unless the
     recipe names a weight.
 
     Raises:
         NotFoundError: the store has no such class embeddings.
     """
     setting = recipe.setting(suite_of(store.header))
-    weight = frozen_weight(store, text_encoder) if recipe.method in WEIGHED else None
-    if weight is None:
+    frozen = frozen_settings(store, text_encoder) if recipe.method in WEIGHED else None
+    if not frozen:
         return setting
-    return setting.model_copy(update={"config": {"visual_weight": weight, **setting.config}})
+    return setting.model_copy(update={"config": {**frozen, **setting.config}})
 
 
 def typed_settings(

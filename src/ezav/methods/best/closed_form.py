@@ -48,14 +48,6 @@ class UnitInput(nn.Module):
         return unit * present[:, None]
 
 
-def centred(classes: Tensor, mean: Tensor) -> Tensor:
-    """Unit class vectors `[C, d]` minus `mean` `[d]`, at unit length again.
-
-    What all names share ("a video of") tells none of them from another.
-    """
-    return F.normalize(F.normalize(classes, dim=1) - mean, dim=1)
-
-
 def seen_classifier(inputs: Tensor, labels: Tensor, classes: int, ridge: float = 1.0) -> Tensor:
     """Ridge regression onto one-hot labels: `W [D, S]` of `X W = K (K + ridge I)^-1 Y`, K = X X^T.
 
@@ -131,21 +123,3 @@ def carried(weight: Tensor, own: Tensor, ridge: float) -> Tensor:
     regular = own + ridge * torch.eye(len(own), dtype=own.dtype, device=own.device)
     solved: Tensor = torch.linalg.solve(regular, weight.double().T)
     return solved.T.to(weight.dtype)
-
-
-def aligned_scores(values: Tensor, mean: Tensor, classes: Tensor) -> Tensor:
-    """Cosines `[N, C]` of clips in the text's own space with class vectors; nothing is trained.
-
-    Args:
-        values: `[N, d]`; a clip of zeros is unknown there and scores 0 everywhere.
-        mean: `[d]` of the training clips at unit length: what they all share tells nothing.
-        classes: as of :func:`centred`, `[C, d]`.
-
-    Example:
-        >>> clips = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
-        >>> aligned_scores(clips, torch.zeros(2), torch.eye(2)).tolist()
-        [[1.0, 0.0], [0.0, 0.0]]
-    """
-    known = values.abs().amax(dim=1, keepdim=True) > 0
-    unit = F.normalize(F.normalize(values, dim=1) - mean, dim=1) * known
-    return unit @ classes.T

@@ -13,14 +13,13 @@ from ezav.features.tokens import Tokens
 from ezav.methods.best.closed_form import (
     SAME,
     UnitInput,
-    aligned_scores,
     carried,
-    centred,
     gaussian_kernel,
     identity_kernel,
     linear_kernel,
     seen_classifier,
 )
+from ezav.methods.common.centring import aligned_scores, centred
 
 FORMS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float]] = {
     "kernel": (gaussian_kernel, 0.3),

@@ -13,7 +13,6 @@ from torch import Tensor
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims, HeldOut, Method, Worth
-from ezav.methods.best.closed_form import aligned_scores, centred
 from ezav.methods.best.logit import (
     FoldScores,
     fit_stack,
@@ -23,6 +22,7 @@ from ezav.methods.best.logit import (
 )
 from ezav.methods.best.members import FORMS, ClosedForms, FrozenScores
 from ezav.methods.common.card import Card
+from ezav.methods.common.centring import aligned_scores, centred
 from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 

@@ -16,6 +16,7 @@ from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.methods.blending.weight import best_weight, blend
 from ezav.methods.common.card import Card
 from ezav.methods.common.config_check import parse
+from ezav.methods.common.label_words import LabelHead
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 
 
@@ -30,6 +31,8 @@ class BlendingConfig:
     """Its hyper-parameters; what is not named has its default."""
     visual_weight: float = 0.5
     """Share of the visual score within the frozen one."""
+    words: bool = False
+    """Frozen scores are what the labels of the store's encoder say (see `zero_shot`)."""
     weight: float | None = None
     """Share of the frozen scores, in [0, 1]; None learns it on validation."""
 
@@ -59,6 +62,7 @@ class Blending(Method):
 
     Config = BlendingConfig
     config: BlendingConfig
+    reads_labels: ClassVar[bool] = True
     weight_: Tensor
     card: ClassVar[Card] = Card(
         title="Blending",
@@ -78,7 +82,8 @@ class Blending(Method):
         method = registry.get(config.trained)
         inner = parse(method.Config, config.trained_config, "trained_config")
         self.trained = method(inner, dims)
-        self.frozen = ZeroShot(ZeroShotConfig(visual_weight=config.visual_weight), dims)
+        frozen = ZeroShotConfig(visual_weight=config.visual_weight, words=config.words)
+        self.frozen = ZeroShot(frozen, dims)
         unknown = float("nan") if config.weight is None else config.weight
         self.register_buffer("weight_", torch.tensor(unknown))
 
@@ -112,8 +117,14 @@ class Blending(Method):
         return self.trained.parameter_groups()
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
-        """Prepare the trained method."""
+        """Prepare both parts."""
         self.trained.prepare(audio, visual, labels, classes)
+        self.frozen.prepare(audio, visual, labels, classes)
+
+    def know_labels(self, head: LabelHead) -> None:
+        """The frozen part does; the trained one if it has a use for them."""
+        self.frozen.know_labels(head)
+        self.trained.know_labels(head)
 
     def loss(self, batch: Batch) -> Loss:
         """The trained method's loss; the weight has no part in it."""

@@ -40,7 +40,7 @@ class LabelWords(nn.Module):
         False
         >>> words.know(LabelHead("visual", 9 * torch.eye(3), torch.zeros(3), torch.eye(4)[:3]))
         >>> clips = Tokens.pooled(torch.zeros(1, 2)), Tokens.pooled(torch.eye(3)[:1])
-        >>> words(*clips).round(decimals=2).tolist()
+        >>> [[round(value, 2) for value in row] for row in words(*clips).tolist()]
         [[0.98, 0.01, 0.01, 0.0]]
     """
 

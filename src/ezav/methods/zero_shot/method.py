@@ -13,6 +13,8 @@ from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims, Method
 from ezav.methods.common.card import Card
+from ezav.methods.common.centring import aligned_scores, centred
+from ezav.methods.common.label_words import LabelHead, LabelWords
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +30,9 @@ class ZeroShotConfig:
     """Factor on visual cosines before the softmax (CLIP's learned one is 100)."""
     audio_scale: float = 14.3
     """Factor on audio cosines before the softmax (a contrastive temperature of 0.07)."""
+    words: bool = False
+    """Score what the encoder's own labels say of a clip, read by the text encoder (ConSE), instead
+    of its features; for stores whose features share no space with the text."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.visual_weight <= 1:
@@ -40,6 +45,9 @@ class ZeroShot(Method):
     The class vectors tell by their size which text they are: CLIP and CLAP text side by side
     (visual first), one text that both modalities share, or the text of one modality. Where all
     are of one size, a `visual_weight` of 1 or 0 says that the text is that of one modality.
+
+    With `words` the clip is what the labels of its encoder say, in the space of the class names,
+    the mean of the training clips and of the training classes taken off both sides.
 
     Raises:
         EzavError: the class vectors fit neither modality.
@@ -54,6 +62,9 @@ class ZeroShot(Method):
     Config = ZeroShotConfig
     config: ZeroShotConfig
     trainable = False
+    reads_labels: ClassVar[bool] = True
+    words_mean_: Tensor
+    text_mean_: Tensor
     card: ClassVar[Card] = Card(
         title="Frozen zero-shot",
         paper="Radford et al., ICML 2021 (CLIP); Mei et al., TASLP 2024 (WavCaps CLAP)",
@@ -65,6 +76,14 @@ class ZeroShot(Method):
 
     def __init__(self, config: ZeroShotConfig, dims: Dims) -> None:
         super().__init__(config, dims)
+        self.words: LabelWords | None = None
+        self.visual_text: slice | None = None
+        self.audio_text: slice | None = None
+        if config.words:
+            self.words = LabelWords(dims.audio, dims.visual, dims.text)
+            self.register_buffer("words_mean_", torch.zeros(dims.text))
+            self.register_buffer("text_mean_", torch.zeros(dims.text))
+            return
         both = dims.text == dims.visual + dims.audio
         sight, sound = dims.text == dims.visual, dims.text == dims.audio
         if sight and sound:
@@ -75,11 +94,34 @@ class ZeroShot(Method):
             raise EzavError(
                 f"class embeddings of {dims.text} dimensions share no space with visual features"
                 f" of {dims.visual} or audio features of {dims.audio}",
-                "zero_shot needs the text of the same encoders (CLIP, CLAP, or both side by side)",
+                "zero_shot needs the text of the same encoders (CLIP, CLAP, or both side by side), "
+                "or an encoder that knows labels: `config.words=True`",
             )
+
+    def know_labels(self, head: LabelHead) -> None:
+        """The words are those of these labels."""
+        if self.words is not None:
+            self.words.know(head)
+
+    def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
+        """Learn what all training clips' words share, and what all training classes do."""
+        if self.words is None:
+            return
+        if not self.words.knows:
+            raise EzavError(
+                "no encoder of the store knows labels that the text encoder could read",
+                "extract with one that does (efficientnet), or use the text of its own space",
+            )
+        found = self.words(audio, visual)
+        known = found.abs().amax(dim=1) > 0
+        if bool(known.any()):
+            self.words_mean_.copy_(F.normalize(found[known], dim=1).mean(dim=0))
+        self.text_mean_.copy_(F.normalize(classes, dim=1).mean(dim=0))
 
     @property
     def modalities(self) -> tuple[str, ...]:
+        if self.words is not None:
+            return ("visual",) if len(self.words.visual_weight) else ("audio",)
         # Nothing is trained. Of two modalities either will do, as for a clip that lacks one.
         parts = {"audio": self.audio_text, "visual": self.visual_text}
         read = tuple(name for name, part in parts.items() if part is not None)
@@ -92,6 +134,9 @@ class ZeroShot(Method):
         scores keep their scale; a clip without any gets 0 for every class.
         """
         config = self.config
+        if self.words is not None:
+            names = centred(class_embeddings, self.text_mean_)
+            return aligned_scores(self.words(audio, visual), self.words_mean_, names)
         total = class_embeddings.new_zeros(len(audio), len(class_embeddings))
         weights = class_embeddings.new_zeros(len(audio), 1)
         weightless = torch.zeros_like(total)
