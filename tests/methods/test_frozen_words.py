@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ezav.encoders.text import MINILM
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims
@@ -15,7 +16,7 @@ from ezav.methods.blending.method import Blending, BlendingConfig
 from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 from ezav.recipes.frozen import frozen_settings
-from tests.benchmarks.test_bench import MINILM, store_with
+from tests.benchmarks.test_bench import store_with
 
 DIMS = Dims(audio=3, visual=4, text=5)
 DRAW = torch.Generator().manual_seed(0)
@@ -101,7 +102,7 @@ def test_blending_takes_words_for_its_frozen_part() -> None:
 
 
 def test_a_store_says_whether_it_has_words(tmp_path: Path) -> None:
-    minilm = (MINILM[0], 384)
+    minilm = (MINILM.label, 384)
     known = store_with(tmp_path / "known", ("efficientnet", 1280), ("aisfx", 512), minilm)
     deaf = store_with(tmp_path / "deaf", ("c3d", 8), ("aisfx", 512), minilm)
     assert frozen_settings(known) == {"words": True}
