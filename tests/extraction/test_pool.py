@@ -169,7 +169,7 @@ def test_windows_of_a_long_recording_are_encoded_here(tmp_path: Path) -> None:
 def test_workers_end_when_their_master_is_gone(tmp_path: Path) -> None:
     pool = WorkerPool(EncoderSpec(VISUAL), None, workers=1)
     worker = pool._workers[0]
-    worker.connection.close()  # what the death of this process does
+    worker.channel.close()  # what the death of this process does
     assert worker._process.wait(timeout=MINUTES) == 0
     pool.close()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +18,8 @@ from ezav.encoders.registry import options
 from ezav.encoders.spec import EncoderSpec
 from ezav.extraction.encoded import OK, EncodedClip, MediaEncoder, kind_of
 from ezav.extraction.gather import EncoderError, encode_checked, joined
-from ezav.extraction.wire import Arrays, send
+from ezav.extraction.shown import check_frames, check_sound, finite
+from ezav.extraction.wire import Arrays, Channel
 from ezav.media import Frames, Waveform
 
 
@@ -68,7 +68,7 @@ Media = Frames | Waveform
 class Forward:
     """Takes an encoder's place in a worker: asks for the same media, and sends it on."""
 
-    def __init__(self, slot: str, needs: Mapping[str, Any], connection: Connection) -> None:
+    def __init__(self, slot: str, needs: Mapping[str, Any], channel: Channel) -> None:
         self.slot = slot
         self.card = EncoderCard(
             name="forward",
@@ -79,7 +79,7 @@ class Forward:
             revision="1",
             licence="MIT",
         )
-        self._connection = connection
+        self._channel = channel
         self._sent = 0
 
     @staticmethod
@@ -92,20 +92,27 @@ class Forward:
         (media,) = clips
         head = {"piece": self._sent, "slot": self.slot}
         if isinstance(media, Frames):
-            send(self._connection, head, {"images": media.images, "times": media.times})
+            self._channel.send(head, {"images": media.images, "times": media.times})
         else:
             about = {"sample_rate": media.sample_rate, "start": media.start}
-            send(self._connection, head | about, {"samples": media.samples})
+            self._channel.send(head | about, {"samples": media.samples})
         token = np.array([[self._sent]], np.float32)
         self._sent = (self._sent + 1) % (1 << 20)  # within what a float32 counts exactly
         return [Encoded(token, np.zeros(1, np.float32))]
 
 
 def received(head: Mapping[str, Any], arrays: Arrays) -> Media:
-    """The media of a message that a :class:`Forward` sent."""
+    """The media of a message that a :class:`Forward` sent; nothing is believed of it.
+
+    Raises:
+        ValueError, LookupError: it makes no sense.
+    """
     if "images" in arrays:
+        check_frames(arrays["images"], arrays["times"])
         return Frames(arrays["images"], arrays["times"])
-    return Waveform(arrays["samples"], int(head["sample_rate"]), float(head["start"]))
+    samples, rate = arrays["samples"], head["sample_rate"]
+    check_sound(samples, rate)
+    return Waveform(samples, rate, finite(head["start"]))
 
 
 _Key = tuple[int, str, int]
@@ -130,12 +137,28 @@ class Batcher:
     _open: Counter[int] = field(default_factory=Counter)
 
     def add(self, clip: int, slot: str, piece: int, media: Media) -> None:
-        """A piece of a clip whose decoding goes on."""
+        """A piece of a clip whose decoding goes on.
+
+        Raises:
+            ValueError: no encoder here is for it, or it has come before.
+        """
+        key = (clip, slot, piece)
+        if type(piece) is not int or slot not in self.encoders:
+            raise ValueError("a piece that nobody asked for")
+        if key in self._media or key in self._tokens:
+            raise ValueError("a piece that has come before")
         self._media[clip, slot, piece] = media
         self._open[clip] += 1
 
     def close(self, index: int, clip: EncodedClip) -> None:
-        """The clip is decoded; its tokens are still the numbers of its pieces."""
+        """The clip is decoded; its tokens are still the numbers of its pieces.
+
+        Raises:
+            ValueError: they are the numbers of other pieces.
+        """
+        if clip.status == OK:
+            for slot in self.encoders:
+                self._check_numbers(index, slot, clip.tokens.get(slot))
         if clip.status != OK:
             for key in [key for key in self._media if key[0] == index]:
                 del self._media[key]
@@ -143,6 +166,17 @@ class Batcher:
                 del self._tokens[key]
             self._open.pop(index, None)
         self._clips[index] = clip
+
+    def _check_numbers(self, index: int, slot: str, numbers: Encoded | None) -> None:
+        had = [
+            key[2]
+            for kept in (self._media, self._tokens)
+            for key in kept
+            if key[:2] == (index, slot)
+        ]
+        told = [] if numbers is None else [float(row[0]) for row in numbers.values]
+        if sorted(had) != sorted(told):
+            raise ValueError("tokens that are not the numbers of the pieces")
 
     def ready(self, flush: bool = False) -> Iterator[tuple[int, EncodedClip]]:
         """Clips that are done; with `flush` all that are closed."""

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from ezav.encoders.base import Encoded, EncoderCard
+from ezav.extraction.shown import finite, shown_message, shown_of, text
 from ezav.extraction.wire import Arrays
+from ezav.media import Clip
 
 OK, DAMAGED, UNREADABLE = "ok", "damaged", "unreadable"
 OUT_OF_MEMORY = "needs more memory than allowed"
@@ -45,6 +49,7 @@ class EncodedClip:
             counted from there.
         claimed: seconds that the file says it has; None if it does not say.
         lost: the process that read it crashed or was ended, and what it had is gone.
+        shown: the clip decoded small for display, where that was asked for.
     """
 
     tokens: Mapping[str, Encoded] = field(default_factory=dict)
@@ -60,6 +65,7 @@ class EncodedClip:
     start: float = 0.0
     claimed: float | None = None
     lost: bool = False
+    shown: Clip | None = None
 
     @property
     def visual(self) -> Encoded | None:
@@ -125,7 +131,7 @@ class EncodedClip:
 
     def message(self) -> tuple[dict[str, Any], Arrays]:
         """The clip as another process may send it (:mod:`ezav.extraction.wire`)."""
-        head = {
+        head: dict[str, Any] = {
             "status": self.status,
             "reason": self.reason,
             "duration": self.duration,
@@ -141,11 +147,17 @@ class EncodedClip:
         arrays: Arrays = {}
         for slot, (values, times) in self.tokens.items():
             arrays[f"{slot}.values"], arrays[f"{slot}.times"] = values, times
+        if self.shown is not None:
+            head["shown"], shown = shown_message(self.shown)
+            arrays |= shown
         return head, arrays
 
     @classmethod
     def of(cls, head: Mapping[str, Any], arrays: Arrays, path: Path) -> EncodedClip:
-        """What :meth:`message` gave.
+        """What :meth:`message` gave; nothing is believed of it.
+
+        Raises:
+            ValueError, LookupError, TypeError, AttributeError: it makes no sense.
 
         Example:
             >>> clip = EncodedClip(reason="no audio stream", duration=2.0)
@@ -153,24 +165,38 @@ class EncodedClip:
             True
         """
         slots = [name.removesuffix(".values") for name in arrays if name.endswith(".values")]
-        claimed = head["claimed"]
+        claimed, frames, status = head["claimed"], head["frames"], head["status"]
+        if status not in (OK, DAMAGED, UNREADABLE) or type(frames) is not int:
+            raise ValueError("a clip of another kind")
         return cls(
-            tokens={
-                slot: Encoded(arrays[f"{slot}.values"], arrays[f"{slot}.times"]) for slot in slots
-            },
-            duration=float(head["duration"]),
-            status=str(head["status"]),
-            reason=str(head["reason"]),
-            frames=int(head["frames"]),
+            tokens={slot: _tokens(arrays, slot) for slot in slots},
+            duration=finite(head["duration"]),
+            status=status,
+            reason=text(head["reason"]),
+            frames=frames,
             path=path,
-            failed=dict(head["failed"]),
-            remarks=str(head["remarks"]),
-            missing=dict(head["missing"]),
-            warnings=tuple(map(str, head["warnings"])),
-            start=float(head["start"]),
-            claimed=None if claimed is None else float(claimed),
-            lost=bool(head["lost"]),
+            failed=_texts(head["failed"]),
+            remarks=text(head["remarks"]),
+            missing=_texts(head["missing"]),
+            warnings=tuple(map(text, head["warnings"])),
+            start=finite(head["start"]),
+            claimed=None if claimed is None else finite(claimed),
+            lost=head["lost"] is True,
+            shown=shown_of(head["shown"], arrays, path) if "shown" in head else None,
         )
+
+
+def _tokens(arrays: Arrays, slot: str) -> Encoded:
+    values, times = arrays[f"{slot}.values"], arrays[f"{slot}.times"]
+    if values.ndim != 2 or times.shape != (len(values),):
+        raise ValueError("tokens of another shape")
+    if not np.isfinite(values).all() or not np.isfinite(times).all():
+        raise ValueError("tokens that are not finite")
+    return Encoded(values, times)
+
+
+def _texts(told: Mapping[str, Any]) -> dict[str, str]:
+    return {text(name): text(value) for name, value in told.items()}
 
 
 def slotted(visual: Any, audio: Any) -> dict[str, Any]:

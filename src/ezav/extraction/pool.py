@@ -21,14 +21,18 @@ from ezav.extraction.encoded import (
     MediaEncoder,
     slotted,
 )
+from ezav.extraction.look import Look
 from ezav.extraction.process import Job, Worker
 from ezav.extraction.reading import Limits, Reading, as_message
-from ezav.extraction.wire import receive
 
 __all__ = ["Limits", "Reading", "WorkerPool", "cpus"]
 
-_WATCH_SECONDS = 0.25
+_WATCH_SECONDS = 0.05
 """Between two looks at the memory of the workers."""
+_GRACE = 5.0
+"""Seconds after the deadline in which an answer that is there is still taken."""
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an answer raises that no worker of ours gives."""
 
 
 class WorkerPool:
@@ -82,7 +86,7 @@ class WorkerPool:
         self._workers: list[Worker] = []
         try:
             for _ in range(workers or cpus()):
-                self._workers.append(Worker(self._setup, threads))
+                self._workers.append(self._worker())
             if wait:
                 self.wait()
         except BaseException:
@@ -146,6 +150,22 @@ class WorkerPool:
         for _, clip in self._run(iter([Job(0, Path(path), (length, hop))])):
             yield clip.checked()
 
+    def look(self, path: str | os.PathLike[str], wanted: Look) -> EncodedClip:
+        """One file's tokens, with its pictures and sound for display in `shown`.
+
+        Example:
+            >>> with WorkerPool(None, EncoderSpec("statistics"), workers=1) as pool:
+            ...     pool.look("no/such.mp4", Look(longest=10.0)).reason
+            'no such file'
+        """
+        ((_, clip),) = self._run(iter([Job(0, Path(path), look=wanted)]))
+        return clip.checked()
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the workers that have started have no network (:mod:`.confine`)."""
+        return all(worker.cut_off for worker in self._workers if worker.started)
+
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
@@ -178,7 +198,7 @@ class WorkerPool:
         for worker in list(self._workers):
             if job is None or not worker.idle:
                 continue
-            if worker.connection.poll():  # it died without a file: none is to blame
+            if worker.channel.poll():  # it died without a file: none is to blame
                 self._restart(worker)
                 continue
             worker.begin(job, self.reading.seconds)
@@ -189,11 +209,11 @@ class WorkerPool:
         """Wait for the workers, take what they say, and replace those that say nothing."""
         awaited = busy + [worker for worker in self._workers if not worker.started]
         until = min(worker.deadline for worker in awaited) - time.monotonic()
-        wait([w.connection for w in awaited], min(max(0.0, until), _WATCH_SECONDS))
+        wait([w.channel.fileno() for w in awaited], min(max(0.0, until), _WATCH_SECONDS))
         for worker in awaited:
             if not worker.started:
                 worker.finish_start()
-            elif worker.connection.poll():
+            elif worker.channel.poll() and time.monotonic() < worker.deadline + _GRACE:
                 self._collect(worker, batcher)
             elif worker.memory() > worker.memory_at_start + (self.reading.memory << 20):
                 self._replace(worker, batcher, OUT_OF_MEMORY)
@@ -204,22 +224,23 @@ class WorkerPool:
         """One message: a piece of media to be encoded here, or what became of clip or window."""
         assert worker.job is not None
         try:
-            head, arrays = receive(worker.connection)
+            head, arrays = worker.channel.receive()
             if "piece" in head:
                 media = received(head, arrays)
                 batcher.add(worker.index, head["slot"], head["piece"], media)
                 return
-            if "over" in head:
+            if "over" in head and worker.job.windows:
                 worker.job = None
                 return
             clip = EncodedClip.of(head, arrays, worker.job.path)
+            _check(clip, worker)
+            batcher.close(worker.index, clip)
         except (EOFError, OSError):
             self._replace(worker, batcher, f"crashed the decoder ({worker.how_it_ended()})")
             return
-        except (ValueError, KeyError, TypeError) as error:
+        except _NONSENSE as error:
             self._replace(worker, batcher, f"the worker's answer makes no sense: {error}")
             return
-        batcher.close(worker.index, clip)
         if clip.lost:
             self._restart(worker)
         elif worker.job.windows:
@@ -237,7 +258,11 @@ class WorkerPool:
 
     def _restart(self, worker: Worker) -> None:
         worker.end()
-        self._workers[self._workers.index(worker)] = Worker(self._setup, self._threads)
+        self._workers[self._workers.index(worker)] = self._worker()
+
+    def _worker(self) -> Worker:
+        # It cannot have more to send than it may hold.
+        return Worker(self._setup, self._threads, most=self.reading.memory << 20)
 
 
 def cpus() -> int:
@@ -250,6 +275,15 @@ def cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _check(clip: EncodedClip, worker: Worker) -> None:
+    """Raise ValueError for tokens that none of its encoders gives."""
+    for slot, tokens in clip.tokens.items():
+        if tokens.values.shape[1] != worker.dimensions[slot]:
+            raise ValueError("tokens of another dimension")
+    if not set(clip.failed) <= set(worker.dimensions):
+        raise ValueError("a failure of no encoder")
 
 
 def _plain(encoder: EncoderSpec | MediaEncoder) -> dict[str, Any]:

@@ -11,16 +11,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from ezav.errors import EzavError, UnavailableError
-from ezav.extraction.wire import receive, send
+from ezav.extraction.confine import handed_on
+from ezav.extraction.look import Look
+from ezav.extraction.wire import Channel
+from ezav.naming import shown
 
 _START_SECONDS = 300
 """For a worker to import its encoders on a slow disk."""
+_MESSAGE_SECONDS = 60
+"""For the rest of a message that has begun."""
+_LAST_WORDS = 4096
+"""Bytes of what a worker printed, of which the last line is told."""
 _BYTES_PER_SECOND = 1e6
 """A file may take longer than the limit by a second for each so many bytes."""
 _KINDS: tuple[type[EzavError], ...] = (EzavError, *EzavError.__subclasses__())
@@ -35,11 +41,13 @@ class Job:
         index: its place among those that are asked for.
         path: the file.
         windows: length and hop in seconds where it is wanted in windows.
+        look: what is to be shown of it, where somebody looks on.
     """
 
     index: int
     path: Path
     windows: tuple[float, float] | None = None
+    look: Look | None = None
 
 
 class Worker:
@@ -48,9 +56,12 @@ class Worker:
     Args:
         setup: what it is told first (:mod:`ezav.extraction.worker`).
         threads: that its encoders may use; None leaves it to the environment.
+        most: bytes of media that one message of it may have.
     """
 
-    def __init__(self, setup: Mapping[str, Any], threads: int | None = 1) -> None:
+    def __init__(
+        self, setup: Mapping[str, Any], threads: int | None = 1, most: int = 1 << 32
+    ) -> None:
         mine, theirs = socket.socketpair()
         # What it prints when it cannot even start.
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
@@ -63,25 +74,29 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
-            env=os.environ | few | {"PYTHONPATH": _python_path()},
+            env=handed_on(os.environ) | few | {"PYTHONPATH": _python_path()},
             # A group of its own: Ctrl-C reaches this process alone, which then ends the workers.
             start_new_session=True,
         )
         theirs.close()
-        self.connection = Connection(mine.detach())
+        self.channel = Channel(mine, seconds=_MESSAGE_SECONDS, most=most)
         self.job: Job | None = None
         self.windows = 0
         """Of the job, those that have come."""
         self.started = False
         self.cards: dict[str, tuple[str, str]] = {}
         """Slot -> name and revision of the encoder, once it has started."""
+        self.dimensions: dict[str, int] = {}
+        """Slot -> of the encoder's tokens."""
+        self.cut_off = False
+        """It has no network; known once it has started."""
         self.failed = ""
         """The slot whose encoder it could not load."""
         self.memory_at_start = 0
         self._seconds = 0.0
         self.allowed = float(_START_SECONDS)
         self.deadline = time.monotonic() + self.allowed
-        send(self.connection, setup)
+        self.channel.send(setup)
 
     @property
     def idle(self) -> bool:
@@ -102,18 +117,23 @@ class Worker:
         """
         if self.started:
             return
-        if not self.connection.poll(max(0.0, self.deadline - time.monotonic()) if wait else 0):
+        if not self.channel.poll(max(0.0, self.deadline - time.monotonic()) if wait else 0):
             if time.monotonic() >= self.deadline:
                 raise UnavailableError(f"a worker did not start within {_START_SECONDS} seconds")
             return
         try:
-            head, _ = receive(self.connection)
+            head, _ = self.channel.receive()
+            if "error" not in head:
+                told = {slot: (str(one[0]), str(one[1])) for slot, one in head["cards"].items()}
+                self.dimensions = {slot: int(one[2]) for slot, one in head["cards"].items()}
+                self.cards, self.cut_off = told, bool(head["cut_off"])
         except (EOFError, OSError):
             raise UnavailableError(f"a worker could not start: {self.how_it_ended()}") from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise UnavailableError(f"a worker's first answer makes no sense: {error}") from None
         if "error" in head:
             self.failed = head["slot"]
             raise _CAUSES.get(head["cause"], EzavError)(head["error"], head["hint"])
-        self.cards = {slot: (name, revision) for slot, (name, revision) in head["cards"].items()}
         self.memory_at_start = self.memory()
         self.started = True
 
@@ -135,8 +155,9 @@ class Worker:
         self.allowed = seconds + size / _BYTES_PER_SECOND
         self.deadline = time.monotonic() + self.allowed
         request = {"path": str(job.path), "seconds": self.allowed, "windows": job.windows}
+        request["look"] = None if job.look is None else asdict(job.look)
         with contextlib.suppress(OSError):  # it has died: reading its answer will tell
-            send(self.connection, request)
+            self.channel.send(request)
 
     def next_window(self) -> None:
         """A window has come: the next one has its own time."""
@@ -150,16 +171,16 @@ class Worker:
             status = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             return "it broke the connection"
-        self._errors.seek(0)
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _LAST_WORDS))
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        said = f": {lines[-1]}" if lines else ""
+        said = f": {shown(lines[-1])}" if lines else ""
         if status < 0:
             return f"signal {signal.Signals(-status).name}{said}"
         return f"status {status}{said}"
 
     def end(self) -> None:
         """Kill it; nothing of value is lost."""
-        self.connection.close()
+        self.channel.close()
         self._process.kill()
         self._process.wait()
         self._errors.close()

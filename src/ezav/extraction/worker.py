@@ -4,9 +4,11 @@ Started by :mod:`ezav.extraction.process` as `python -P -m ezav.extraction.worke
 requests over a socket until the other side goes away:
 
 - setup: `sys_path`, `encoders` (slot -> name and options, or what a `Forward` needs), `reading`.
-  The answer is `ready` with the name and revision of each encoder, or `error`.
+  The answer is `ready` with name, revision and dimension of each encoder, and whether it is
+  `cut_off` from the network; or `error`.
 - a file: `path`, `seconds`. The answer is an :class:`EncodedClip`, after the pieces of media that
   are to be encoded on the other side.
+- a file to be looked at: also `look` (what is shown, :class:`ezav.extraction.look.Look`).
 - a recording in windows: also `windows` (length and hop). One answer a window, and `over` at last.
 """
 
@@ -14,41 +16,48 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from ezav.errors import EzavError
+from ezav.extraction.confine import cut_off, data_in_use
 from ezav.extraction.encoded import OUT_OF_MEMORY, UNREADABLE, EncodedClip, MediaEncoder, kind_of
 from ezav.extraction.reading import Reading
-from ezav.extraction.wire import receive, send
+from ezav.extraction.wire import Channel
 
 _ORPHANED = 10
 """Times its limit, after which the kernel ends a worker that nobody is left to end."""
+_STACKS = 512 << 20
+"""Bytes for the threads that torch starts with the first clip."""
 
 
 def main(descriptor: int) -> None:
     """Serve until the connection closes."""
-    connection = Connection(descriptor)
+    channel = Channel(socket.socket(fileno=descriptor))
     try:
-        setup, _ = receive(connection)
+        setup, _ = channel.receive()
         sys.path[:] = setup["sys_path"]
-        encoders = _load(setup["encoders"], connection)
+        encoders = _load(setup["encoders"], channel)
         if encoders is None:
             return
         reading = Reading(**setup["reading"])
         _limit_memory(reading.memory << 20)
-        cards = {slot: [one.card.name, one.card.revision] for slot, one in encoders.items()}
-        send(connection, {"ready": True, "cards": cards})
-        while _serve(connection, receive(connection)[0], encoders, reading):
+        cards = {
+            slot: [one.card.name, one.card.revision, one.card.dimension]
+            for slot, one in encoders.items()
+        }
+        # Encoders may have been fetched; from here on there are only files of others.
+        channel.send({"ready": True, "cards": cards, "cut_off": cut_off()})
+        while _serve(channel, channel.receive()[0], encoders, reading):
             pass
     except (EOFError, OSError):
         return  # the other side has gone
 
 
-def _load(wanted: dict[str, Any], connection: Connection) -> dict[str, MediaEncoder] | None:
+def _load(wanted: dict[str, Any], channel: Channel) -> dict[str, MediaEncoder] | None:
     """The encoders by slot; None, and it is told, where one cannot be loaded."""
     import av
 
@@ -61,27 +70,30 @@ def _load(wanted: dict[str, Any], connection: Connection) -> dict[str, MediaEnco
     for slot, one in wanted.items():
         kind = kind_of(slot)
         if "forward" in one:
-            found[slot] = Forward(slot, one["forward"], connection)
+            found[slot] = Forward(slot, one["forward"], channel)
             continue
         try:
             load = load_visual if kind == "visual" else load_audio
             found[slot] = load(one["name"], **one["options"])
         except EzavError as error:
             told = {"error": error.message, "hint": error.hint, "cause": error.cause, "slot": slot}
-            send(connection, told)
+            channel.send(told)
             return None
     return found
 
 
 def _limit_memory(extra: int) -> None:
-    """Allow so many bytes of addresses on top of what the encoders take (Linux).
+    """Allow so many bytes on top of what the encoders take (Linux).
 
-    Not with torch: it reserves addresses far beyond the memory it uses. The pool watches the
-    memory in use in any case.
+    Of addresses; with torch, which reserves addresses far beyond the memory it uses, of what can be
+    written, and some for the stacks of its threads. The pool watches the memory in use in any case.
     """
     import resource
 
     if "torch" in sys.modules:
+        if in_use := data_in_use():
+            limit = in_use + extra + _STACKS
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         return
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -92,7 +104,7 @@ def _limit_memory(extra: int) -> None:
 
 
 def _serve(
-    connection: Connection,
+    channel: Channel,
     request: dict[str, Any],
     encoders: dict[str, MediaEncoder],
     reading: Reading,
@@ -108,10 +120,10 @@ def _serve(
         clip = _next(clips)
         signal.setitimer(signal.ITIMER_REAL, 0)
         if clip is None:
-            send(connection, {"over": True})
+            channel.send({"over": True})
             return True
         head, arrays = clip.message()
-        send(connection, head, arrays)
+        channel.send(head, arrays)
         if clip.lost:
             return False
         if not request["windows"]:
@@ -124,7 +136,11 @@ def _clips(
     from ezav.extraction.encode import encode_slots, encode_windows
 
     path = Path(request["path"])
-    if request["windows"]:
+    if request["look"]:
+        from ezav.extraction.look import Look, look
+
+        yield look(path, encoders, reading, Look(**request["look"]))
+    elif request["windows"]:
         yield from encode_windows(path, encoders, *request["windows"])
     else:
         yield encode_slots(path, encoders, reading)

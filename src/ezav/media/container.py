@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -19,16 +18,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ezav.media.chained import Chain, links
+from ezav.media.formats import readable
 
-# FFmpeg also "plays" playlists that open other files or addresses, devices, single pictures,
-# subtitles and plain text. None of them is a recording, and the first kind is unsafe.
-_NOT_RECORDINGS = """
-    adf alias_pix alsa aqtitle ass bin brender_pix concat dash data dvbsub dvbtxt fbdev ffmetadata
-    fifo hls ico idf image2 image2pipe imf jacosub kmsgrab lavfi lrc mcc microdvd mpl2 mpsub oss
-    pjs pulse rawvideo rcwt realtext rtp rtsp sami sap sbg scc sdp srt stl subviewer subviewer1 sup
-    tedcaptions tiertexseq ttml tty txd v210 v210x vobsub vplayer webm_dash_manifest webp webvtt
-    x11grab xbin video4linux2,v4l2
-"""
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}
 _MAX_PIXELS = 16_384 * 16_384
 # Other containers only estimate how long they are, from the bit rate.
@@ -133,16 +124,6 @@ class Source:
         return float(length * stream.time_base)
 
 
-@cache
-def _readable_formats() -> str:
-    refused = _NOT_RECORDINGS.split()
-    names = (
-        name for name in av.formats_available if name not in refused and not name.endswith("_pipe")
-    )
-    # A demuxer such as "mov,mp4,m4a,…" is allowed when any one of its names is.
-    return ",".join(sorted({part for name in names for part in name.split(",")}))
-
-
 def _check_file(path: Path) -> None:
     """Say why `path` cannot be a recording before anything is decoded.
 
@@ -182,7 +163,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
     _check_file(path)
     options = {
         "protocol_whitelist": "file",
-        "format_whitelist": _readable_formats(),
+        "format_whitelist": readable(),
     }
     chain = None
     try:
@@ -190,7 +171,12 @@ def open_source(path: str | Path) -> Iterator[Source]:
             chain = Chain(path, begins)
             container = chain.first()
         else:
-            container = av.open(str(path), metadata_errors="ignore", container_options=options)
+            # Here already, not only for the streams that are chosen: FFmpeg decodes some frames
+            # of every stream to find out what they are.
+            limits = {"max_pixels": str(_MAX_PIXELS), "threads": "1"}
+            container = av.open(
+                str(path), metadata_errors="ignore", container_options=options, options=limits
+            )
     except MemoryError:
         raise UnreadableError("needs more memory than allowed") from None
     except (av.FFmpegError, ValueError, UnicodeError, OSError) as error:

@@ -14,6 +14,7 @@ from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
 from ezav.extraction.batch import in_worker
 from ezav.extraction.encoded import EncodedClip
+from ezav.extraction.look import Look
 from ezav.extraction.pool import WorkerPool, cpus
 from ezav.extraction.reading import Limits, Reading
 from ezav.recognizer.encoders import RunEncoders
@@ -92,6 +93,21 @@ class ClipReader:
         with self._borrowed() as pool:
             found = dict(pool.encode(paths))
         return [found[index] for index in sorted(found)]
+
+    def look(self, path: str | os.PathLike[str], wanted: Look) -> EncodedClip:
+        """The tokens of a file, with its pictures and sound for display in `shown`.
+
+        Raises:
+            EzavError: an encoder of the run is not available.
+        """
+        with self._borrowed() as pool:
+            return pool.look(path, wanted)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether idle workers have no network (:mod:`ezav.extraction.confine`)."""
+        with self._lock:
+            return all(pool.cut_off for pool in self._idle)
 
     def windows(
         self, path: str | os.PathLike[str], length: float, hop: float

@@ -1,4 +1,4 @@
-"""A visitor's file: read in a process of its own, within limits, then looked at for display."""
+"""A visitor's file: read and looked at in a process of its own, within limits."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from types import TracebackType
 
 from ezav.errors import EzavError
 from ezav.extraction.encoded import EncodedClip
-from ezav.media import Clip, FrameSpec, read_clip
-from ezav.media.container import UnreadableError, open_source
+from ezav.extraction.look import TOO_LONG, Look
+from ezav.media import Clip
 from ezav.recognizer import Recognizer
 from ezav.recognizer.reading import ClipReader
 from ezav.web.settings import WebSettings
-
-SHOWN = FrameSpec.uniform(8, short_side=120)
-"""Frames for the page."""
-SHOWN_RATE = 16_000
-"""Sample rate of the sound for the page's spectrogram."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +26,9 @@ class Looked:
 class Reader:
     """Reads files of unknown origin: time, memory, size and length are bounded.
 
-    Decoding and encoding happen in worker processes; a file that crashes or stalls one is
-    answered in words, and the worker is replaced.
+    This process does not open them: probing, decoding, encoding and the pictures for display happen
+    in worker processes. A file that crashes or stalls one is answered in words, and the worker is
+    replaced.
 
     Raises:
         EzavError: an encoder of the run is not available.
@@ -70,13 +66,17 @@ class Reader:
             EzavError: too large, too long, or not to be read; in words for the visitor.
         """
         self._check(path)
-        (encoded,) = self._reader.encode([path])
-        if encoded.error:
+        encoded = self._reader.look(path, Look(longest=self._settings.max_seconds))
+        if encoded.reason == TOO_LONG:
+            raise self._too_long(encoded.claimed or 0.0)
+        if encoded.error or encoded.shown is None:
             raise EzavError(f"this file cannot be read: {encoded.error}")
-        if encoded.duration > 1.05 * self._settings.max_seconds + 1:
-            raise self._too_long(encoded.duration)
-        # Only a file that a worker has read within the limits is decoded in this process.
-        return Looked(encoded, read_clip(path, video=SHOWN, audio=SHOWN_RATE))
+        return Looked(encoded, encoded.shown)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether files are read without a network (:mod:`ezav.extraction.confine`)."""
+        return self._reader.cut_off
 
     def _check(self, path: Path) -> None:
         settings = self._settings
@@ -91,13 +91,6 @@ class Reader:
                 f"the file has {size / 1e6:.0f} MB, at most {settings.max_megabytes:g} are read",
                 "cut it shorter or smaller",
             )
-        try:
-            with open_source(path) as source:
-                claimed = source.claimed
-        except UnreadableError as error:
-            raise EzavError(f"this file cannot be read: {error}") from None
-        if claimed is not None and claimed > settings.max_seconds:
-            raise self._too_long(claimed)
 
     def _too_long(self, seconds: float) -> EzavError:
         return EzavError(
