@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -117,6 +119,55 @@ def parse_yaml(text: str | bytes) -> Any:
         return loader.get_single_data()
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def open_for_writing(path: str | Path) -> int:
+    """A descriptor of a plain file to read and write, made if it is not there; as it is.
+
+    A folder of others' may hold links under the names that are written: none is followed.
+
+    Raises:
+        RefusedError: it is a link, has a second name (a hard link), or is no plain file.
+        OSError: the system does not let it be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     os.symlink("elsewhere", f"{folder}/a")
+        ...     open_for_writing(f"{folder}/a")
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: refused to write '...a': it is a link
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        handle = os.open(path, flags, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RefusedError(f"refused to write '{path}': it is a link") from error
+        raise
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        raise RefusedError(f"refused to write '{path}': it is no file of this folder alone")
+    return handle
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder, if it is not there, inside one that may have come from others.
+
+    Raises:
+        RefusedError: a link is there.
+        OSError: it cannot be made.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     os.symlink("/", f"{folder}/a")
+        ...     own_folder(Path(f"{folder}/a"))
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: refused to write into '...a': it is a link
+    """
+    if path.is_symlink():
+        raise RefusedError(f"refused to write into '{path}': it is a link")
+    path.mkdir(exist_ok=True)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ezav.benchmarks.space import Range, Space, Value, holds
 from ezav.errors import RefusedError
+from ezav.safe_io import open_for_writing
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -98,7 +99,7 @@ def alone_in(out: Path) -> Iterator[None]:
         RefusedError: another process searches there.
     """
     # Not the folder itself, which `ask` locks. Workers do not inherit an open file.
-    with (out / LOCK_FILE).open("w") as file:
+    with os.fdopen(open_for_writing(out / LOCK_FILE), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -10,7 +10,7 @@ from typing import Any
 from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.features.header import Header, parse_header
 from ezav.features.index import INDEX_FILE
-from ezav.safe_io import write_text
+from ezav.safe_io import open_for_writing, own_folder, write_text
 
 HEADER_FILE = "header.json"
 LOCK_FILE = ".writing.lock"
@@ -23,7 +23,7 @@ def lock(path: Path) -> int:
     try:
         path.mkdir(parents=True, exist_ok=True)
         _refuse_foreign(path)  # before anything of ours is put there
-        handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = open_for_writing(path / LOCK_FILE)
     except OSError as error:
         raise UnavailableError(f"cannot write the store '{path}': {error.strerror}") from error
     try:
@@ -51,7 +51,7 @@ def begin(path: Path, given: Header) -> None:
         check_same(parse_header(header.read_bytes(), header), given, path)
     else:
         write_text(header, given.model_dump_json(indent=2) + "\n")
-    (path / "classes").mkdir(exist_ok=True)
+    own_folder(path / "classes")
     for part in path.glob(".*.part"):
         part.unlink()
 

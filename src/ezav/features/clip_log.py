@@ -11,6 +11,7 @@ from ezav.features.feature_set import Ragged
 from ezav.features.index import INDEX_FILE, read_contents
 from ezav.features.journal import Journal
 from ezav.features.shards import ClipRecord, clip_tokens, read_records, settle, write_part
+from ezav.safe_io import own_folder
 
 
 class ClipLog:
@@ -49,7 +50,7 @@ class ClipLog:
         self._take_up(store)
 
     def _take_up(self, store: Path) -> None:
-        self._folder.mkdir(exist_ok=True)
+        own_folder(self._folder)
         for part in self._folder.glob(".*.part"):
             part.unlink()  # what a kill left half-written
         for number in self._numbers(".safetensors"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 import ezav
 from ezav.errors import DamagedError, EzavError
@@ -83,6 +83,11 @@ class Header(_Record):
         raise EzavError(f"the header names no {modality} encoder", "say which one was used")
 
 
+_File = StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}\.safetensors$")
+FileName = Annotated[str, _File]
+"""A file beside others: an index of others' names no place but the store's own."""
+
+
 class ClassFile(_Record):
     """One text encoder's class embeddings inside the store.
 
@@ -92,7 +97,7 @@ class ClassFile(_Record):
     """
 
     encoder: str
-    file: str
+    file: FileName
     checksum: str
 
 
@@ -105,7 +110,7 @@ class Contents(_Record):
     unreadable: int
     whole: bool = True
     """False for a part of a data set, written to be merged."""
-    shards: tuple[str, ...]
+    shards: tuple[FileName, ...]
     class_files: tuple[ClassFile, ...]
     fingerprint: str
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ezav.errors import DamagedError
+from ezav.errors import DamagedError, RefusedError
 from ezav.features.header import Contents, parse_contents
 from ezav.features.shards import ClipRecord, sync
-from ezav.safe_io import atomic_path
+from ezav.manifest import digest
+from ezav.safe_io import atomic_path, parse_json
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
@@ -38,6 +41,14 @@ SCHEMA = pa.schema(
     ]
 )
 _KEY = b"ezav"
+_DIGESTS = b"ezav.sha256"
+"""SHA-256 of the contents and of each file of class embeddings; of clips the rows have theirs."""
+_OWN = "contents"
+_FREE = 1 << 26
+_RATIO = 64
+"""An index may take 64 MiB, and 64 bytes for each of its own."""
+_TEXTS = [field.name for field in SCHEMA if field.type == pa.string()]
+_AGAIN = "make the store again"
 
 
 def make_index(
@@ -110,9 +121,18 @@ def class_checksum(embeddings: ClassEmbeddings) -> str:
 
 def write_index(folder: Path, index: pa.Table, contents: Contents) -> None:
     """Write index and contents in one step: this makes a store finished."""
-    metadata = {_KEY: contents.model_dump_json().encode()}
+    text = contents.model_dump_json().encode()
+    names = [file.file for file in contents.class_files]
+    files = {name: digest(folder / "classes" / name) for name in names}
+    files[_OWN] = hashlib.sha256(text).hexdigest()
+    metadata = {_KEY: text, _DIGESTS: json.dumps(files).encode()}
     with atomic_path(folder / INDEX_FILE) as temporary:
-        pq.write_table(index.replace_schema_metadata(metadata), temporary, compression="zstd")
+        pq.write_table(
+            index.replace_schema_metadata(metadata),
+            temporary,
+            compression="zstd",
+            write_page_checksum=True,
+        )
         sync(temporary)
     sync(folder)
 
@@ -126,18 +146,43 @@ def read_contents(folder: Path) -> Contents:
         (12, 0)
     """
     path = folder / INDEX_FILE
-    try:
-        metadata = pq.read_schema(path, memory_map=True).metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DamagedError(
-            f"the index '{path}' cannot be read: {error}", "make the store again"
-        ) from error
+    metadata = _metadata(path)
     if _KEY not in metadata:
         raise DamagedError(
             f"'{path}' is a Parquet file, but not the index of a feature store",
             "make one with 'ezav extract' or 'ezav import'",
         )
+    told = _digests(metadata, path).get(_OWN)
+    if told is not None and told != hashlib.sha256(metadata[_KEY]).hexdigest():
+        raise DamagedError(f"the index '{path}' was changed after it was written", _AGAIN)
     return parse_contents(metadata[_KEY], path)
+
+
+def read_digests(folder: Path) -> dict[str, str]:
+    """File of class embeddings -> SHA-256; empty for a store of before.
+
+    Example:
+        >>> [len(digest) for digest in read_digests(store.path).values()]
+        [64]
+    """
+    path = folder / INDEX_FILE
+    digests = _digests(_metadata(path), path)
+    return {name: one for name, one in digests.items() if name != _OWN}
+
+
+def _digests(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, str]:
+    try:
+        found = parse_json(metadata.get(_DIGESTS, b"{}"))
+    except ValueError as error:
+        raise DamagedError(f"the index '{path}' is damaged: {error}", _AGAIN) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _metadata(path: Path) -> dict[bytes, bytes]:
+    try:
+        return pq.read_schema(path, memory_map=True).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedError(f"the index '{path}' cannot be read: {error}", _AGAIN) from error
 
 
 def read_index(folder: Path) -> pa.Table:
@@ -147,9 +192,33 @@ def read_index(folder: Path) -> pa.Table:
         >>> read_index(store.path).select(["clip", "class", "split"]).to_pylist()[0]
         {'clip': 'clip0000', 'class': 'class 00', 'split': 'val_seen'}
     """
+    path = folder / INDEX_FILE
     try:
-        return pq.read_table(folder / INDEX_FILE, schema=SCHEMA, memory_map=True)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DamagedError(
-            f"the index '{folder / INDEX_FILE}' cannot be read: {error}", "make the store again"
-        ) from error
+        with pq.ParquetFile(
+            path, memory_map=True, page_checksum_verification=True, read_dictionary=_TEXTS
+        ) as file:
+            return _rows(file, path)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DamagedError(f"the index '{path}' cannot be read: {error}", _AGAIN) from error
+
+
+def _rows(file: pq.ParquetFile, path: Path) -> pa.Table:
+    """All rows; how long their texts are is known before they are written out.
+
+    A column of one long text, a million times, is small on disk: it is read as numbers that
+    stand for texts.
+    """
+    size, found = path.stat().st_size, file.metadata
+    allowed = _FREE + _RATIO * size
+    claimed = sum(found.row_group(row).total_byte_size for row in range(found.num_row_groups))
+    if found.num_rows > size or claimed > allowed:
+        raise RefusedError(f"refused the index '{path}': it claims far more than its size")
+    table = file.read(columns=SCHEMA.names)
+    texts = 0
+    for name in _TEXTS:
+        for part in table.column(name).chunks:
+            lengths = pc.binary_length(part.dictionary).take(part.indices)
+            texts += pc.sum(lengths).as_py() or 0
+    if texts > allowed:
+        raise RefusedError(f"refused the index '{path}': it takes far more than its size")
+    return table.replace_schema_metadata(None).select(SCHEMA.names).cast(SCHEMA)

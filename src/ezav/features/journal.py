@@ -13,6 +13,7 @@ import torch
 
 from ezav.errors import UnavailableError
 from ezav.features.shards import ClipRecord, Values, pack_records, sync, unpack_records
+from ezav.safe_io import open_for_writing
 
 _FRAME = struct.Struct("<4sQI")
 """Before each clip: a mark, the number of bytes that follow, their CRC-32."""
@@ -30,7 +31,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = open_for_writing(path)
             self.size = sum(_FRAME.size + len(payload) for payload in _frames(path))
             os.ftruncate(self._file, self.size)
             os.lseek(self._file, self.size, os.SEEK_SET)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 from ezav.features.feature_set import Ragged
 from ezav.features.tensor_file import write_safetensors
+from ezav.safe_io import parse_json
 
 Values = tuple[Tensor, Tensor]
 """One clip's tokens: values `[T, d]`, times `[T]` in seconds."""
@@ -66,7 +67,7 @@ def unpack_records(text: str) -> list[ClipRecord]:
         >>> unpack_records(pack_records([record])) == [record]
         True
     """
-    columns = json.loads(text)
+    columns = parse_json(text)
     return [ClipRecord(*row) for row in zip(*(columns[name] for name in ClipRecord._fields))]
 
 
@@ -206,7 +207,22 @@ def read_shard(path: Path) -> tuple[Ragged, Ragged]:
             modality: Ragged(*(file.get_tensor(f"{modality}.{part}") for part in _PARTS))
             for modality in ("audio", "visual")
         }
+        for modality, part in parts.items():
+            if why := _misfit(part):
+                raise ValueError(f"its {modality} {why}")
     return parts["audio"], parts["visual"]
+
+
+def _misfit(part: Ragged) -> str:
+    """What of a shard's tensors does not fit together; empty: nothing."""
+    values, offsets, times = part.values, part.offsets, part.times
+    if values.ndim != 2 or values.dtype not in _DTYPES or times.shape != (len(values),):
+        return "features have another shape or type"
+    if offsets.ndim != 1 or offsets.dtype != torch.int64 or not len(offsets):
+        return "offsets have another shape or type"
+    if int(offsets[0]) or int(offsets[-1]) != len(values) or bool((offsets.diff() < 0).any()):
+        return "offsets lead outside its features"
+    return ""
 
 
 def read_records(path: Path) -> list[ClipRecord]:

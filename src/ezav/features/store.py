@@ -12,18 +12,22 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from ezav.errors import NotFoundError
+from ezav.errors import DamagedError, NotFoundError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.header import ClassFile, Contents, Header
-from ezav.features.index import INDEX_FILE, OK, read_contents, read_index
+from ezav.features.index import INDEX_FILE, OK, read_contents, read_digests, read_index
 from ezav.features.mapped import mapped_room
-from ezav.features.shards import read_shard
+from ezav.features.shards import checksums, read_shard
 from ezav.features.splits import SPLITS
+from ezav.manifest import digest
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
 
+_CHEAP = 2 << 30
+_COMPARED = ("clip", "row", "checksum")
+_AGAIN = "copy the store again, or make it anew"
 MODALITIES: tuple[Literal["audio", "visual"], ...] = ("audio", "visual")
 
 
@@ -54,6 +58,8 @@ class FeatureStore:
     def __init__(self, path: Path, contents: Contents) -> None:
         self.path = path
         self.contents = contents
+        self._compared: set[int] = set()
+        self._left = _CHEAP
 
     @classmethod
     def open(cls, path: str | Path) -> FeatureStore:
@@ -103,7 +109,10 @@ class FeatureStore:
     def index(self) -> pa.Table:
         """One row a clip, sorted by clip: clip, class, split, path, shard, row, audio_tokens,
         visual_tokens, duration, status, reason, checksum."""
-        return read_index(self.path)
+        index = read_index(self.path)
+        if any(index.column(name).null_count for name in index.column_names if name != "duration"):
+            raise DamagedError(f"the index of '{self.path}' lacks values", _AGAIN)
+        return index
 
     @cached_property
     def _ok(self) -> pa.Table:
@@ -175,10 +184,18 @@ class FeatureStore:
         """One text encoder's class embeddings as they were given, further names included."""
         from ezav.classes.embeddings import ClassEmbeddings
 
-        return ClassEmbeddings.load(self.path / "classes" / file.file)
+        path = self.path / "classes" / file.file
+        told = read_digests(self.path).get(file.file)
+        if told is not None and path.is_file() and digest(path) != told:
+            raise DamagedError(
+                f"the class embeddings of {file.encoder} are not those that were written", _AGAIN
+            )
+        return ClassEmbeddings.load(path)
 
     def shard_path(self, number: int) -> Path:
         """The file of the shard that the index calls `number`."""
+        if not 0 <= number < len(self.contents.shards):
+            raise DamagedError(f"the index of '{self.path}' names a shard that it lacks", _AGAIN)
         return self.path / "shards" / self.contents.shards[number]
 
     def bytes_of(self, *splits: str) -> int:
@@ -198,6 +215,44 @@ class FeatureStore:
                 )
         return self._ok.filter(pc.is_in(self._ok.column("split"), value_set=pa.array(splits)))
 
+    def _shard(self, number: int) -> tuple[Ragged, Ragged]:
+        """Both modalities of a shard, whose clips are what was written.
+
+        The first time that a shard is read its clips are compared with their checksums, up to
+        2 GiB of features in all; `verify_store` compares everything.
+        """
+        path = self.shard_path(number)
+        parts = read_shard(path)
+        for part, modality in zip(parts, MODALITIES):
+            if part.dim != self.header.dim(modality):
+                raise DamagedError(f"'{path}' has {modality} features of another size", _AGAIN)
+        size = path.stat().st_size
+        if number in self._compared or size > self._left:
+            return parts
+        self._left -= size
+        rows = self.index.filter(pc.equal(self.index.column("shard"), number))
+        hashes = checksums(*parts)
+        for clip, row, told in zip(*(rows.column(n).to_pylist() for n in _COMPARED)):
+            if not 0 <= row < len(hashes) or hashes[row] != told:
+                raise DamagedError(
+                    f"clip '{clip}' in '{path}' has other features than were written",
+                    "ezav features verify tells all; copy the store again or make it anew",
+                )
+        self._compared.add(number)
+        return parts
+
+    def _refuse_claims(self, numbers: list[int], tokens: list[int]) -> None:
+        """Refuse an index that counts more tokens than its shards have bytes for."""
+        paths = [self.shard_path(number) for number in numbers]
+        if not all(path.is_file() for path in paths):
+            return  # reading them tells
+        held = sum(path.stat().st_size for path in paths)
+        half = 2  # bytes of the smallest number that a shard holds
+        if held < sum(half * n * self.header.dim(m) for n, m in zip(tokens, MODALITIES)):
+            raise DamagedError(
+                f"the index of '{self.path}' claims more than its shards hold", _AGAIN
+            )
+
     def _read(
         self,
         shard: Tensor,
@@ -209,9 +264,15 @@ class FeatureStore:
         """Both modalities of the clips at (shard, row), each shard mapped once."""
         result: list[Ragged | None] = [None, None]
         offsets = [torch.cat([count.new_zeros(1), count.cumsum(0)]) for count in counts]
-        for number in sorted(set(shard.tolist())):
+        numbers = sorted(set(shard.tolist()))
+        self._refuse_claims(numbers, [int(one[-1]) for one in offsets])
+        for number in numbers:
             here = (shard == number).nonzero()[:, 0]
-            for modality, part in enumerate(read_shard(self.shard_path(number))):
+            for modality, part in enumerate(self._shard(number)):
+                if not torch.equal(_lengths(part, row[here]), counts[modality][here]):
+                    raise DamagedError(
+                        f"'{self.shard_path(number)}' does not hold what the index says", _AGAIN
+                    )
                 if result[modality] is None:
                     total = int(offsets[modality][-1])
                     room = mapped_room if mapped else torch.empty
@@ -228,6 +289,14 @@ class FeatureStore:
             Ragged.from_clips([], self.header.dim(modality)) if found is None else found
             for found, modality in zip(result, MODALITIES)
         ]
+
+
+def _lengths(part: Ragged, rows: Tensor) -> Tensor:
+    """How many tokens some rows have; -1 where there is no such row."""
+    there = (rows >= 0) & (rows < len(part))
+    if not len(part):
+        return torch.full_like(rows, -1)
+    return torch.where(there, part.lengths[rows.where(there, rows.new_zeros(()))], -1)
 
 
 def _token_rows(offsets: Tensor, clips: Tensor, counts: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ezav.safe_io import open_for_writing
+
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
 _ALIGNMENT = 8
 
@@ -52,8 +54,9 @@ def write_safetensors(
         parts.append(tensor.numpy().reshape(-1).view("u1").data)
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    handle = open_for_writing(path)
     try:
+        os.ftruncate(handle, 0)
         for part in (memoryview(len(text).to_bytes(8, "little") + text), *parts):
             while part:
                 part = part[os.write(handle, part) :]
