@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from ezav.benchmarks.switches import Switch, switches
 from ezav.errors import EzavError, NotFoundError, RefusedError
 from ezav.features.simulated import simulated_banner
 from ezav.features.store import FeatureStore
+from ezav.markdown import markdown_rows
 from ezav.protocol.result import RunResult
 from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.recipes.recipe import Recipe, load_recipe
@@ -274,26 +276,28 @@ def _markdown(rows: Sequence[RowResult], first: RunResult, store: FeatureStore) 
         "differs by no more than one standard deviation. Settings are to be chosen by the "
         "validation column, never by the others.",
     ]
-    table = ""
-    for row in rows:
-        if row.table != table:
-            table = row.table
-            lines += ["", f"## {table.capitalize()}", ""]
-            lines += ["| | " + " | ".join(METRICS) + " | validation HM | delta | |"]
-            lines += ["|---|" + "--:|" * (len(METRICS) + 2) + "---|"]
-        cells = [_cell(row, metric) for metric in METRICS]
-        is_full = row.verdict == "full"
-        label = f"**{row.label}**" if is_full else row.label
-        delta = "" if is_full else f"{100 * row.difference:+.1f}"
-        marks = ["▲"] if row.above_full else []
-        marks += ["within sd"] if row.verdict == "within" else []
-        lines.append(
-            f"| {label} | {' | '.join(cells)} | {percent(row.validation_hm)} | {delta} "
-            f"| {' '.join(marks)} |"
-        )
+    columns = ["", *METRICS, "validation HM", "delta", ""]
+    align = "l" + "r" * (len(METRICS) + 2) + "l"
+    for table, found in groupby(rows, lambda row: row.table):
+        lines += ["", f"## {table.capitalize()}", ""]
+        lines += [markdown_rows(columns, map(_cells, found), align)]
     not_lower = sorted({row.label for row in rows if row.above_full})
     lines += ["", f"Rows above the full method: {', '.join(not_lower) or 'none'}.", ""]
     return "\n".join(lines)
+
+
+def _cells(row: RowResult) -> list[str]:
+    """A row of the Markdown table."""
+    is_full = row.verdict == "full"
+    marks = ["▲"] if row.above_full else []
+    marks += ["within sd"] if row.verdict == "within" else []
+    return [
+        f"**{row.label}**" if is_full else row.label,
+        *(_cell(row, metric) for metric in METRICS),
+        percent(row.validation_hm),
+        "" if is_full else f"{100 * row.difference:+.1f}",
+        " ".join(marks),
+    ]
 
 
 def _cell(row: RowResult, metric: str) -> str:

@@ -13,6 +13,7 @@ from ezav.errors import EzavError, NotFoundError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.simulated import simulated_banner
 from ezav.features.store import FeatureStore
+from ezav.markdown import markdown_rows
 from ezav.protocol.result import RunResult
 from ezav.recipes.frozen import frozen_settings
 from ezav.recipes.published import PublishedResult, published_results
@@ -20,6 +21,8 @@ from ezav.recipes.recipe import label_of, load_recipe
 from ezav.recipes.settings import FROZEN_BASELINE, protocol_for
 from ezav.recipes.suites import suite_of
 from ezav.safe_io import atomic_path, write_text
+
+_PUBLISHED = ("S", "U", "HM", "ZSL")
 
 
 def plan(
@@ -155,18 +158,23 @@ def _published_markdown(rows: Sequence[PublishedResult], setting: str) -> list[s
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{100 * value:.2f}"
 
-    lines = [
-        "Published rows (other people's numbers, on the real features, percent):",
-        "",
-        "| method | setting | S | U | HM | ZSL | text alignment | source |",
-        "|---|---|--:|--:|--:|--:|---|---|",
-    ]
-    lines += [
-        f"| {row.method} | {setting} | {percent(row.S)} | {percent(row.U)} | {percent(row.HM)} | "
-        f"{percent(row.ZSL)} | {row.text_alignment.replace('_', ' ')} | {row.source} |"
+    columns = ["method", "setting", *_PUBLISHED, "text alignment", "source"]
+    cells = [
+        [
+            row.method,
+            setting,
+            *(percent(getattr(row, metric)) for metric in _PUBLISHED),
+            row.text_alignment.replace("_", " "),
+            row.source,
+        ]
         for row in rows
     ]
-    return [*lines, ""]
+    return [
+        "Published rows (other people's numbers, on the real features, percent):",
+        "",
+        markdown_rows(columns, cells, align="ll" + "r" * len(_PUBLISHED) + "ll"),
+        "",
+    ]
 
 
 def find_store(target: str, stores: Path) -> FeatureStore:

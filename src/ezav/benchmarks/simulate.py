@@ -19,7 +19,7 @@ import numpy as np
 from ezav.benchmarks.simulated_classes import count_clips, draw_classes, draw_text
 from ezav.benchmarks.simulated_features import FeatureModel, generator
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError, RefusedError
 from ezav.features.begin import HEADER_FILE, holds_clips
 from ezav.features.header import EncoderInfo, Header, SplitOrigin, parse_header
 from ezav.features.importers.blocks import Block, join
@@ -122,7 +122,8 @@ def plan_simulation(
         seed: of everything that is drawn.
 
     Raises:
-        EzavError: an unknown suite, files that do not fit each other, too few names.
+        NotFoundError: an unknown suite.
+        EzavError: files that do not fit each other, too few names.
 
     Example:
         >>> plan = plan_simulation("ucf-cls", scale=0.01)
@@ -130,7 +131,7 @@ def plan_simulation(
         (48, 'UCF simulated', 300)
     """
     if suite not in SUITES:
-        raise EzavError(f"no suite '{suite}' to simulate", f"there are {', '.join(SUITES)}")
+        raise NotFoundError(f"no suite '{suite}' to simulate", f"there are {', '.join(SUITES)}")
     if not 0 < scale <= 1:
         raise EzavError(f"`scale={scale}` does not lie in (0, 1]")
     dataset, _, kind = suite.partition("-")
@@ -162,7 +163,8 @@ def write_store(plan: Simulation, path: str | Path) -> dict[str, int]:
         split -> number of clips.
 
     Raises:
-        EzavError: the folder holds something else or another simulation, or the disk is full.
+        RefusedError: the folder holds another simulation.
+        EzavError: it holds something else, or the disk is full.
     """
     spec, identity = plan.features, plan.identity
     dims = FeatureModel(spec, plan.text, plan.seed).dims
@@ -199,13 +201,13 @@ def _check_continues(path: Path, now: Header) -> None:
         return  # the writer says what is wrong
     there, here = before.encoders[0].options, now.encoders[0].options
     if not there:
-        raise EzavError(
+        raise RefusedError(
             f"the store '{path}' does not say with which seed, scale, text and class lists it was "
             "simulated: an earlier ezav wrote it",
             "simulate into another folder, or remove this one first",
         )
     if there != here:
-        raise EzavError(
+        raise RefusedError(
             f"the store '{path}' holds another simulation: {there} there, {here} now",
             "use the same seed, scale, text and class lists, or another folder",
         )
@@ -221,14 +223,14 @@ def write_files(plan: Simulation, root: str | Path) -> Path:
         the folder of features.
 
     Raises:
-        EzavError: the folder exists already.
+        RefusedError: the folder exists already.
     """
     from ezav.features.importers import writing
     from ezav.features.importers.importer import SIMULATED_MARK
 
     root = Path(root)
     if root.exists():
-        raise EzavError(f"'{root}' exists already", "give the name of a new folder")
+        raise RefusedError(f"'{root}' exists already", "give the name of a new folder")
     dataset = plan.suite.split("-")[0]
     column = plan.layout.text_column(dataset)
     root.mkdir(parents=True)

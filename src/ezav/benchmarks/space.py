@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 from ezav.methods import registry
 from ezav.safe_io import parse_yaml, read_small
 
@@ -126,7 +126,8 @@ def read_space(path: str | Path) -> Space:
         The settings in the order of the file, one that depends on another (`when`) after it.
 
     Raises:
-        EzavError: unreadable, no YAML, no space, or a `when` that names no setting of the space.
+        DamagedError: it is no text, or no YAML.
+        EzavError: it cannot be read, is no space, or a `when` names no setting of it.
     """
     space: Space = {}
     where = ""
@@ -138,7 +139,7 @@ def read_space(path: str | Path) -> Space:
             kind = Choice if "choices" in entry else Range
             space[name] = kind.model_validate(entry)
     except UnicodeDecodeError as error:
-        raise EzavError(f"the space '{path}' is not text in UTF-8") from error
+        raise DamagedError(f"the space '{path}' is not text in UTF-8") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join([where, *map(str, first["loc"])]).strip(".")
@@ -147,7 +148,7 @@ def read_space(path: str | Path) -> Space:
             "a setting is {choices: [...]} or {low: ..., high: ..., log: true}",
         ) from error
     except ValueError as error:
-        raise EzavError(f"'{path}' is not YAML: {error}") from error
+        raise DamagedError(f"'{path}' is not YAML: {error}") from error
     if not space:
         raise EzavError(f"space '{path}' holds no setting")
     return _by_dependence(space)

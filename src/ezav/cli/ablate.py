@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -40,7 +40,7 @@ class AblateResult:
 
 @dataclass(kw_only=True)
 class AblateCommand(Command):
-    store: tyro.conf.Positional[Path]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """A feature store."""
     out: Path
     """The folder for runs and tables."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -45,7 +45,7 @@ class BenchResult:
 
 @dataclass(kw_only=True)
 class BenchCommand(Command):
-    targets: tyro.conf.Positional[tuple[str, ...]]
+    targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="STORE...")]
     """Stores or suites."""
     methods: tuple[str, ...]
     """Methods by name (one's own as `package.module:Class`), or recipe files."""

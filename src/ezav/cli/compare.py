@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -43,9 +43,9 @@ class CompareResult:
 
 @dataclass(kw_only=True)
 class CompareCommand(Command):
-    a: tyro.conf.Positional[Path]
+    a: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder."""
-    b: tyro.conf.Positional[Path]
+    b: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Another run folder, of the same feature store."""
     draws: int = 2000
     """Resamples of the clips."""

@@ -32,7 +32,7 @@ _MOST_FAILURES = 20
 
 @dataclass(kw_only=True)
 class ExtractCommand(Command):
-    videos: tyro.conf.Positional[Path]
+    videos: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")]
     """Folder <class name>/* or CSV manifest path,class[,split]."""
     out: Path
     """The feature store to write (a folder)."""

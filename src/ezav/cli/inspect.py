@@ -83,7 +83,7 @@ class Inspected:
 
 @dataclass(kw_only=True)
 class InspectCommand(Command):
-    run_folder: tyro.conf.Positional[Path]
+    run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder; of ez_avgzl, where clips are looked into."""
     store: Path | None = None
     """The feature store of the run, to look into its clips; without it clips are files."""

@@ -14,7 +14,7 @@ import dataclasses
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -96,10 +96,10 @@ class RunOptions(Command):
 class RunCommand(RunOptions):
     """A run, with the settings of its method once that is known (:func:`cli_for`)."""
 
-    method: tyro.conf.Positional[str]
+    method: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="METHOD")]
     """The method by name ('ezav methods' lists them; one's own as `package.module:Class`), or a
     recipe file, as 'ezav tune' writes it."""
-    store: tyro.conf.Positional[Path]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """A feature store, as 'ezav extract' or 'ezav import' writes it."""
     config: tyro.conf.Suppress[Any] = None
     training: tyro.conf.Suppress[Any] = None

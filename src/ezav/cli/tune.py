@@ -13,7 +13,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
@@ -44,7 +44,7 @@ class TuneResult:
 class TuneCommand(Command):
     arguments: ClassVar[dict[str, str]] = {"recipe": "method"}
 
-    store: tyro.conf.Positional[Path]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """A feature store."""
     out: Path
     """The folder of the search."""

@@ -89,17 +89,11 @@ def extract(
         stores = open_stores(made, stack)
         if on_begin is not None:
             on_begin(made.begun)
-        done = _encode(made, stores, still_to_do(made, stores), on_progress)
-        gone = [_publish(made, store) for store in stores]
-    reports = [
-        read_report(
-            store.writer.path,
-            made.listing,
-            replace(done, gone=count, replaced=tuple(sorted(store.replaced))),
-        )
-        for store, count in zip(stores, gone)
-    ]
-    return replace(reports[0], remarks=made.remarks, others=tuple(reports[1:]))
+        work = _encode(made, stores, still_to_do(made, stores), on_progress)
+        done = [_publish(made, store, work) for store in stores]
+    pairs = zip(stores, done)
+    first, *others = (read_report(one.writer.path, made.listing, did) for one, did in pairs)
+    return replace(first, remarks=made.remarks, others=tuple(others))
 
 
 def _encode(
@@ -151,8 +145,8 @@ def _pool(slots: Slots, settings: ExtractSettings) -> WorkerPool | RayPool:
     )
 
 
-def _publish(made: Plan, store: PairStore) -> int:
-    """Finish a store with its splits; the number of its clips that are listed no more.
+def _publish(made: Plan, store: PairStore, work: Done) -> Done:
+    """Finish a store with its splits; what was done in it.
 
     Raises:
         EzavError: none of its clips could be read.
@@ -168,7 +162,7 @@ def _publish(made: Plan, store: PairStore) -> int:
     unlisted = set(writer.done) - {item.clip for item in held}
     note_sizes(writer.path, writer.records, made.sizes, store.replaced)
     writer.finish(splits, made.classes, split_origin=origin, leave_out=unlisted, whole=whole)
-    return len(unlisted)
+    return replace(work, gone=len(unlisted), replaced=tuple(sorted(store.replaced)))
 
 
 def _nothing_readable(failed: dict[str, str], items: Sequence[Item]) -> EzavError:

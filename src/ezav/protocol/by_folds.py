@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -126,17 +126,7 @@ def choose_by_folds(
         for trainer, _ in made:
             logs.append((yield EpochWanted(trainer)))
         found = _evaluate(folds, models, logs[0].epoch)
-        log = EpochLog(
-            epoch=logs[0].epoch,
-            loss=statistics.fmean(log.loss for log in logs),
-            parts={
-                name: statistics.fmean(log.parts[name] for log in logs) for name in logs[0].parts
-            },
-            learning_rate=logs[0].learning_rate,
-            seconds=sum(log.seconds for log in logs),
-            clips=sum(log.clips for log in logs),
-        )
-        history.append(ValidationEpoch(log, found.at.HM, found.at.gamma))
+        history.append(ValidationEpoch(_of_all(logs), found.at.HM, found.at.gamma))
         if best is None or found.at.around > best.at.around:
             best = found
         for trainer, _ in made:
@@ -152,6 +142,19 @@ def choose_by_folds(
             }
         )
     return _chosen(best, history, begun)
+
+
+def _of_all(logs: Sequence[EpochLog]) -> EpochLog:
+    """The epoch of all folds as one: means, and what it took together."""
+    first = logs[0]
+    return EpochLog(
+        epoch=first.epoch,
+        loss=statistics.fmean(log.loss for log in logs),
+        parts={name: statistics.fmean(log.parts[name] for log in logs) for name in first.parts},
+        learning_rate=first.learning_rate,
+        seconds=sum(log.seconds for log in logs),
+        clips=sum(log.clips for log in logs),
+    )
 
 
 def _chosen(best: _Found, history: list[ValidationEpoch], begun: float) -> Chosen:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ezav.errors import EzavError
+from ezav.errors import EzavError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class MediaFiles:
         """Read the paths of a store.
 
         Raises:
-            EzavError: the store is not that of any run, or a folder does not exist.
+            NotFoundError: the folder of videos does not exist.
+            EzavError: the store is not that of any run.
         """
         if videos is not None and not Path(videos).is_dir():
-            raise EzavError(f"there is no folder '{videos}'", "give the folder of the videos")
+            raise NotFoundError(f"there is no folder '{videos}'", "give the folder of the videos")
         root = None if videos is None else Path(videos).resolve()
         if store is None:
             return cls(root)
@@ -43,7 +44,7 @@ class MediaFiles:
         if opened.fingerprint not in fingerprints:
             raise EzavError(
                 f"no run of this report was made on the store '{store}'",
-                "give the store that the runs were trained on, or leave out --store",
+                "give the store that the runs were trained on, or leave out `store`",
             )
         clips, paths = (opened.index.column(name).to_pylist() for name in ("clip", "path"))
         return cls(root, dict(zip(clips, paths)), opened.fingerprint)

@@ -10,10 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ezav.errors import EzavError
 from ezav.recognizer import Recognizer
 from ezav.web.settings import WebSettings
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+    from starlette.middleware import Middleware
 
 _SWEEP_SECONDS = 5.0
 
@@ -49,7 +54,7 @@ def serving(
 
         from ezav.web.answers import Answers
         from ezav.web.limits import RequestLimits
-        from ezav.web.page import STYLE, build, theme
+        from ezav.web.page import build
         from ezav.web.reading import Reader
 
         reader = stack.enter_context(Reader(recognizer, settings))
@@ -66,36 +71,44 @@ def serving(
         # Gradio asks its own address whether it is there; a proxy does not know this machine.
         for name, hosts in without_proxy(settings.host).items():
             stack.enter_context(_environment(name, hosts))
-        page.queue(max_size=settings.waiting, default_concurrency_limit=settings.workers)
-        try:
-            _, address, _ = page.launch(
-                # An IPv6 address is part of the page's address.
-                server_name=f"[{settings.host}]" if ":" in settings.host else settings.host,
-                server_port=settings.port or free_port(settings.host),
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                show_error=False,
-                max_file_size=int(settings.max_megabytes * 1e6),
-                run_history=False,
-                enable_monitoring=False,
-                ssr_mode=False,
-                mcp_server=False,
-                pwa=False,
-                footer_links=["api"],
-                app_kwargs={"middleware": [limits]},
-                theme=theme(),
-                css=STYLE,
-            )
-        except (OSError, UnicodeError) as error:
-            raise EzavError(
-                f"cannot serve on {settings.host}:{settings.port}: {error}",
-                "choose another `port`, or `port=0` for a free one",
-            ) from error
+        address = _launch(page, settings, limits)
         stack.callback(page.close, verbose=False)
         uploads.keep_what_is_there()
         stack.enter_context(uploads.sweeping())
         yield address
+
+
+def _launch(page: Blocks, settings: WebSettings, limits: Middleware) -> str:
+    """Serve the page from a thread of its own; its address."""
+    from ezav.web.page import STYLE, theme
+
+    page.queue(max_size=settings.waiting, default_concurrency_limit=settings.workers)
+    try:
+        _, address, _ = page.launch(
+            # An IPv6 address is part of the page's address.
+            server_name=f"[{settings.host}]" if ":" in settings.host else settings.host,
+            server_port=settings.port or free_port(settings.host),
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            show_error=False,
+            max_file_size=int(settings.max_megabytes * 1e6),
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            mcp_server=False,
+            pwa=False,
+            footer_links=["api"],
+            app_kwargs={"middleware": [limits]},
+            theme=theme(),
+            css=STYLE,
+        )
+    except (OSError, UnicodeError) as error:
+        raise EzavError(
+            f"cannot serve on {settings.host}:{settings.port}: {error}",
+            "choose another `port`, or `port=0` for a free one",
+        ) from error
+    return str(address)
 
 
 def example_files(paths: Sequence[Path]) -> list[Path]:

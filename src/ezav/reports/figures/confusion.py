@@ -38,7 +38,7 @@ def confusion(group: LabelledRuns, without: LabelledRuns | None = None) -> Panel
     if without is not None:
         caption += f" First: {without.label}, raw text embeddings; then: {group.label}."
     if len(order) > LABELLED:
-        caption += " The names, in this order, are in the CSV (--figures writes it)."
+        caption += " The names, in this order, are in the CSV that is written with figures."
     return Panel(
         key="confusion",
         title="Confusion matrix" if without is None else "Confusion without and with CEO",

@@ -49,7 +49,7 @@ def similarity(group: LabelledRuns) -> Panel:
     if unchanged:
         caption += " This run uses the text embeddings as they are."
     if len(names) > LABELLED:
-        caption += " The names, in this order, are in the CSV (--figures writes it)."
+        caption += " The names, in this order, are in the CSV that is written with figures."
     rows = [[name, *(f"{n[row]:.5f}" for n in nearest.values())] for row, name in enumerate(names)]
     return Panel(
         key="similarity",
