@@ -239,7 +239,7 @@ def test_names_may_come_one_by_one(recognizer: Recognizer) -> None:
 
 
 def test_thousands_of_names(recognizer: Recognizer, stored: Stored) -> None:
-    recognizer.encoders.text = _Hashed(recognizer.text.dim)  # type: ignore[misc, assignment]
+    recognizer.encoders.texts = (_Hashed(recognizer.text.dim),)  # type: ignore[misc, assignment]
     names = [f"thing number {n}" for n in range(3000)]
     clips = stored[0].select("test_unseen")
     one = recognizer.predict(clips, names, explain=False)[0]

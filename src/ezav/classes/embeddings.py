@@ -81,6 +81,23 @@ class ClassEmbeddings:
             raise EzavError("no class embeddings: the mapping is empty")
         return cls(tuple(map(str, vectors)), torch.from_numpy(np.stack(rows)), encoder)
 
+    @classmethod
+    def none(
+        cls, dim: int, encoder: str = "unknown", settings: dict[str, Any] | None = None
+    ) -> ClassEmbeddings:
+        """No class at all, in the space of an encoder: a recogniser that has only the names that
+        are typed.
+
+        Example:
+            >>> ClassEmbeddings.none(384).vectors.shape
+            torch.Size([0, 384])
+        """
+        made = object.__new__(cls)  # the checks are about classes that there are
+        values = {"names": (), "vectors": torch.zeros(0, dim), "encoder": encoder}
+        for name, value in {**values, "settings": settings or {}}.items():
+            object.__setattr__(made, name, value)
+        return made
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -95,6 +112,8 @@ class ClassEmbeddings:
         Raises:
             EzavError: a name is not among the classes (the message suggests the closest ones).
         """
+        if not len(self) and not len(names):
+            return self  # :meth:`none`
         row = {name: index for index, name in enumerate(self.names)}
         for name in names:
             if name not in row:
@@ -119,7 +138,18 @@ class ClassEmbeddings:
                 "both must have the same class names",
             )
         joined = torch.cat([self.vectors, other.select(self.names).vectors], dim=1)
-        return replace(self, vectors=joined, encoder=f"{self.encoder} + {other.encoder}")
+        return replace(
+            self,
+            vectors=joined,
+            encoder=f"{self.encoder} + {other.encoder}",
+            settings={"joined": [*self.parts, *other.parts]},
+        )
+
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """The settings of each text that is joined in these; of one text its own alone."""
+        joined = self.settings.get("joined")
+        return list(joined) if isinstance(joined, list) else [self.settings]
 
     def to(self, device: torch.device | str) -> ClassEmbeddings:
         """The same embeddings on another device."""

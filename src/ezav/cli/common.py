@@ -109,6 +109,54 @@ def load_recognizer(
     return Recognizer.load(run, device, import_code, limits, reader)
 
 
+@dataclass(kw_only=True)
+class FrozenOptions:
+    """The options of a command that also takes a recogniser that nothing was trained for."""
+
+    frozen: bool = False
+    """Without a run, nothing trained: names against what frozen encoders say of the clip."""
+    visual: str | None = None
+    """With --frozen: the visual encoder, NAME,option=value; by default efficientnet."""
+    audio: str | None = None
+    """With --frozen: the audio encoder; by default aisfx."""
+    text: str | None = None
+    """With --frozen: the text encoder, or "A + B"; by default the one that fits the others."""
+    calibrate: Path | None = None
+    """With --frozen: labelled clips (class folders, or a CSV path,class) that probabilities and
+    "none of these" are learned from."""
+
+
+def frozen_recognizer(
+    options: FrozenOptions, device: str = "cpu", limits: Limits | None = None
+) -> Recognizer:
+    """The recogniser of `--frozen`; says once what it does not read, and learns of `--calibrate`.
+
+    Raises:
+        EzavError: an encoder is not available or shares no space; the labelled clips cannot be
+            read.
+    """
+    from ezav.recognizer import Recognizer
+
+    made = Recognizer.frozen(options.visual, options.audio, options.text, device, limits)
+    for why in made.unused.values():
+        progress.print(why, style="dim")
+    if options.calibrate is not None:
+        with progress.status(f"calibrating on {options.calibrate}"):
+            made.calibrate(options.calibrate)
+    return made
+
+
+def check_frozen(options: FrozenOptions) -> None:
+    """Refuse options of `--frozen` without it.
+
+    Raises:
+        EzavError: one is given.
+    """
+    for name in ("visual", "audio", "text", "calibrate"):
+        if not options.frozen and getattr(options, name) is not None:
+            raise EzavError(f"--{name} is an option of --frozen: a run has its own", "leave it out")
+
+
 def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] | None:
     """The candidates from the command line or a file; None for all classes of the run.
 

@@ -1,11 +1,15 @@
 """Name what is in clips: among the classes of a run, or any names you type.
 
+    ezav predict RUN CLIP... [--classes "a dog" "rain"]
+    ezav predict --frozen CLIP... --classes "a dog" "rain"      no run, nothing trained
+
 Names that the run knows keep their trained class embedding; others are new: no clip of them was
 ever seen, their name is enough. Reads any file with picture or sound; what is missing is said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +20,10 @@ from rich.text import Text
 from ezav.cli.clips_progress import clip_progress
 from ezav.cli.common import (
     Command,
+    FrozenOptions,
     Importing,
+    check_frozen,
+    frozen_recognizer,
     load_recognizer,
     names_progress,
     output,
@@ -34,8 +41,11 @@ class Predicted:
     """What `ezav predict` found.
 
     Attributes:
-        run: where the recogniser is.
-        temperature, ece, reject_threshold: learned on the run's validation clips.
+        run: where the recogniser is; empty of a frozen one.
+        temperature, ece, reject_threshold: learned on the run's validation clips, or on those of
+            `calibrate`.
+        calibrated: whether they were learned at all.
+        unused: modality -> why it is not read.
         predictions: one a clip, in order.
         unread: the clips that could not be read.
         status: 1 where there are such.
@@ -45,17 +55,22 @@ class Predicted:
     temperature: float
     ece: float
     reject_threshold: float
+    calibrated: bool
+    unused: dict[str, str]
     predictions: tuple[Prediction, ...]
     unread: tuple[str, ...]
     status: int
 
 
 @dataclass(kw_only=True)
-class PredictCommand(Command):
+class PredictCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, a saved recogniser, or a hub id 'owner/name'."""
+    """A run folder, a saved recogniser, or a hub id 'owner/name'; with --frozen the first clip."""
     clips: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CLIP...")]
-    """Video or sound files."""
+    """Video or sound files, or folders of them."""
+    together: bool = False
+    """With --frozen: answer the clips jointly; with others beside it a clip may be called
+    otherwise."""
     classes: tuple[str, ...] | None = None
     """Exactly these candidates, each name in quotes; by default all classes of the run."""
     class_file: Path | None = None
@@ -71,29 +86,43 @@ class PredictCommand(Command):
     """What reading one file may cost."""
 
     def run(self) -> Predicted:
-        if not self.clips:
+        check_frozen(self)
+        clips = files_of([Path(self.run_folder), *self.clips] if self.frozen else self.clips)
+        if not clips:
             raise EzavError("no clips are given", "name at least one file")
-        recognizer = load_recognizer(
-            self.run_folder, self.device, self.import_code, self.limits, files=True
-        )
         classes = read_classes(self.classes, self.class_file)
+        if self.frozen and classes is None:
+            raise EzavError("--frozen knows no classes of its own", "name them with --classes")
+        recognizer = (
+            frozen_recognizer(self, self.device, self.limits)
+            if self.frozen
+            else load_recognizer(
+                self.run_folder, self.device, self.import_code, self.limits, files=True
+            )
+        )
         predictions: list[Prediction] = []
         with progress.status("class names") as status:
             # A bad list is told before any file is read.
             candidates = recognizer.candidates(classes, names_progress(status))
         tell_remarks(candidates.remarks)
         with clip_progress("reading", "read", quiet=self.json) as tell:
-            for number, path in enumerate(self.clips, start=1):
+            if self.together:
+                predictions = recognizer.predict(
+                    clips, classes=classes, top_k=self.top_k, together=True
+                )
+            for number, path in enumerate([] if self.together else clips, start=1):
                 predictions += recognizer.predict(
                     path, classes=classes, top_k=self.top_k, explain=self.explain
                 )
-                tell(number, len(self.clips), bool(predictions[-1].error))
+                tell(number, len(clips), bool(predictions[-1].error))
         unread = tuple(one.clip for one in predictions if one.error)
         return Predicted(
-            run=str(self.run_folder),
+            run="" if self.frozen else str(self.run_folder),
             temperature=recognizer.temperature_,
             ece=recognizer.ece_,
             reject_threshold=recognizer.calibration.reject_threshold_,
+            calibrated=recognizer.calibration.fitted,
+            unused=recognizer.unused,
             predictions=tuple(predictions),
             unread=unread,
             status=1 if unread else 0,
@@ -103,8 +132,7 @@ class PredictCommand(Command):
         for one in result.predictions:
             show_prediction(one)
         if len(result.unread) < len(result.predictions):
-            off = f"{result.ece:.1%} on average on the run's validation clips"
-            output.print(f"probabilities are off by {off} (calibration error)", style="dim")
+            output.print(together_line(result.predictions) + honesty(result), style="dim")
         if result.unread:
             count, total = len(result.unread), len(result.predictions)
             progress.print(f"{count} of {total} could not be read:", style="red")
@@ -114,6 +142,47 @@ class PredictCommand(Command):
 
 
 CLI = PredictCommand
+
+
+def honesty(result: Predicted) -> str:
+    """What the probabilities are worth."""
+    if not result.calibrated:
+        return (
+            "probabilities are uncalibrated: nothing was trained (--calibrate FOLDER learns them)"
+        )
+    where = "the labelled clips" if not result.run else "the run's validation clips"
+    off = f"{result.ece:.1%} on average on {where}"
+    return f"probabilities are off by {off} (calibration error)"
+
+
+def together_line(predictions: tuple[Prediction, ...]) -> str:
+    """How far the clips were answered together; empty where each stands alone."""
+    answered = [one.together for one in predictions if one.together is not None]
+    if not answered:
+        return ""
+    if answered[0] == 0:
+        return (
+            "each clip was answered alone: too few of the names seem to occur in the clips for "
+            "them to correct each other\n"
+        )
+    return f"{len(answered)} clips answered together (transductive, weight {answered[0]:.2f})\n"
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """The files themselves, and the recordings inside of the folders, in order.
+
+    Raises:
+        EzavError: a folder holds none.
+    """
+    from ezav.extraction.listing import recordings
+
+    found: list[Path] = []
+    for path in paths:
+        inside = recordings(path) if path.is_dir() else [path]
+        if not inside:
+            raise EzavError(f"the folder '{path}' holds no recordings", "give another")
+        found += inside
+    return found
 
 
 def show_prediction(one: Prediction) -> None:

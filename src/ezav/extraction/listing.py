@@ -101,6 +101,15 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
     return listing
 
 
+def recordings(folder: str | os.PathLike[str]) -> list[Path]:
+    """The files of a folder and of those in it, but hidden ones and kinds that lie beside videos.
+
+    Sorted by path; what they hold shows when they are read.
+    """
+    sidecars = set(_SIDECARS.split())
+    return [file for file in _files(Path(folder)) if file.suffix.lower()[1:] not in sidecars]
+
+
 def _from_folder(root: Path) -> Listing:
     folders = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not _hidden(entry)]
     if not folders:

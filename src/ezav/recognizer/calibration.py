@@ -86,6 +86,32 @@ class Calibration:
             clips=len(scores),
         )
 
+    @classmethod
+    def none(cls) -> Calibration:
+        """Nothing learned: scores are taken as they are, and nothing is rejected.
+
+        Example:
+            >>> Calibration.none().fitted
+            False
+        """
+        unknown = math.nan
+        return cls(
+            gamma=0.0,
+            temperature_=1.0,
+            ece_before_=unknown,
+            ece_=unknown,
+            nll_before_=unknown,
+            nll_=unknown,
+            reject_threshold_=-math.inf,
+            reject_accuracy_=0.5,
+            clips=0,
+        )
+
+    @property
+    def fitted(self) -> bool:
+        """Whether probabilities were learned from clips; else they are uncalibrated."""
+        return self.clips > 0
+
     def stacked(self, scores: Tensor, seen: Tensor) -> Tensor:
         """Scores `[N, C]` with gamma subtracted from the seen classes (bool `[C]`)."""
         return scores - self.gamma * seen

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ezav.encoders.base import AudioEncoder, Kind, TextEncoder, VisualEncoder
+from ezav.encoders.descriptions import Descriptions, encode_described
 from ezav.encoders.legible import unread
-from ezav.encoders.names import readable_names
 from ezav.encoders.registry import accepted, load
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError, NotFoundError, RefusedError, UnavailableError
@@ -22,7 +23,18 @@ if TYPE_CHECKING:  # torch is slow to import, and who only reads files need not 
 
 _STORED = "give clips as stored features"
 _KNOWN = "choose among the classes of the run: it keeps their embeddings"
-_NAMES_AT_ONCE = 512
+MEDIA: tuple[Kind, ...] = ("visual", "audio")
+JOIN = " + "
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An encoder as a run tells of it."""
+
+    name: str
+    revision: str = ""
+    options: str = ""
+    prompts: tuple[str, ...] = ()
 
 
 class RunEncoders:
@@ -38,6 +50,7 @@ class RunEncoders:
         import_code: whether an encoder named by an import path may be imported: the header is
             data, and could name any function (`docs/trust.md`).
         device: where encoders run that have an option for it.
+        kinds: which encoders of media are used; the other modality is not even decoded.
 
     Example:
         >>> from ezav.features.header import EncoderInfo
@@ -52,8 +65,10 @@ class RunEncoders:
         text: ClassEmbeddings | None,
         import_code: bool = False,
         device: str = "cpu",
+        kinds: tuple[Kind, ...] = MEDIA,
     ) -> None:
         self.header = header
+        self.kinds = kinds
         self._text_embeddings = text
         self._import_code = import_code
         self._device = device
@@ -75,37 +90,48 @@ class RunEncoders:
     @property
     def by_slot(self) -> dict[str, MediaEncoder]:
         """Those of media, as one road takes them; raises as `visual`."""
-        return {"visual": self.visual, "audio": self.audio}
+        return {kind: self.visual if kind == "visual" else self.audio for kind in self.kinds}
 
     @cached_property
-    def text(self) -> TextEncoder:
-        """The text encoder, with the prompts of the run; raises as `visual`."""
-        encoder = cast(TextEncoder, self._load("text"))
-        if self._prompts and encoder.card.templates != self._prompts:
-            raise EzavError(
-                f"the run was made with the prompts {list(self._prompts)}, the text encoder "
-                f"'{encoder.card.name}' now has {list(encoder.card.templates)}",
-                _KNOWN,
-            )
-        return encoder
+    def texts(self) -> tuple[TextEncoder, ...]:
+        """The text encoders, with the prompts of the run: one, or those of joined texts.
+
+        Raises:
+            EzavError: as `visual`; or the prompts are others than the run's.
+        """
+        found = []
+        for recorded in self._recorded_texts():
+            encoder = cast(TextEncoder, self._load("text", recorded))
+            if recorded.prompts and encoder.card.templates != recorded.prompts:
+                raise EzavError(
+                    f"the run was made with the prompts {list(recorded.prompts)}, the text encoder "
+                    f"'{encoder.card.name}' now has {list(encoder.card.templates)}",
+                    _KNOWN,
+                )
+            found.append(encoder)
+        return tuple(found)
 
     def encode_names(
-        self, names: Sequence[str], on_progress: Callable[[int, int], None] | None = None
+        self,
+        names: Sequence[str],
+        on_progress: Callable[[int, int], None] | None = None,
+        descriptions: Descriptions | None = None,
     ) -> Tensor:
         """Raw text embeddings, unit rows `[C, d]`; progress is told as (done, all).
 
+        Args:
+            descriptions: what the text encoder reads in place of some names.
+
         Raises:
-            EzavError: the text encoder is not available, or gives another dimension.
+            EzavError: a text encoder is not available, or gives another dimension.
         """
         import torch
 
-        written = readable_names(names)
-        parts = []
-        for start in range(0, len(written), _NAMES_AT_ONCE):
-            parts.append(self.text.encode(written[start : start + _NAMES_AT_ONCE]))
-            if on_progress is not None:
-                on_progress(min(start + _NAMES_AT_ONCE, len(written)), len(written))
-        vectors = torch.cat(parts)
+        from ezav.classes.embeddings import unit_rows
+
+        parts = [encode_described(one, names, descriptions, on_progress) for one in self.texts]
+        # Joined texts have unit length together, as the run's class embeddings have.
+        vectors = parts[0] if len(parts) == 1 else unit_rows(torch.cat(parts, dim=1), names)
         dim = self._names.dim
         if vectors.shape[1] != dim:
             raise EzavError(
@@ -116,58 +142,64 @@ class RunEncoders:
         return vectors
 
     def unread(self, names: Sequence[str]) -> dict[str, str]:
-        """Name -> what of it the text encoder does not read; raises as `text`."""
-        return unread(self.text, names)
+        """Name -> what of it a text encoder does not read; raises as `texts`."""
+        return {name: what for one in self.texts for name, what in unread(one, names).items()}
 
-    def spec(self, kind: Kind) -> EncoderSpec:
+    def spec(self, kind: Kind, recorded: Recorded | None = None) -> EncoderSpec:
         """An encoder of the run by name and options, as another process may load it.
+
+        Args:
+            recorded: which of several text encoders; by default the first.
 
         Raises:
             EzavError: the run does not name it, there is none of its name, or it may not be
                 imported.
         """
-        name, _, written = self._recorded(kind)
-        options = dict(EncoderSpec.parse(f"{name},{written}" if written else name).options)
+        one = recorded or self._recorded(kind)
+        written = f"{one.name},{one.options}" if one.options else one.name
+        options = dict(EncoderSpec.parse(written).options)
         try:
-            takes = accepted(kind, name, import_code=self._import_code)
+            takes = accepted(kind, one.name, import_code=self._import_code)
         except EzavError as error:
-            raise self.needs(kind, error) from error
+            raise self.needs(kind, error, one) from error
         if "device" in takes:
             options["device"] = self._device
-        if kind == "text" and self._prompts and "prompts" in takes:
-            options["prompts"] = list(self._prompts)
-        return EncoderSpec(name, options)
+        if one.prompts and "prompts" in takes:
+            options["prompts"] = list(one.prompts)
+        return EncoderSpec(one.name, options)
 
-    def check_revision(self, kind: Kind, revision: str) -> None:
+    def check_revision(self, kind: Kind, revision: str, recorded: Recorded | None = None) -> None:
         """Refuse an encoder of another revision than the one that the run was made with.
 
         Raises:
             UnavailableError: it is another.
         """
-        name, wanted, _ = self._recorded(kind)
-        if wanted and revision != wanted:
+        one = recorded or self._recorded(kind)
+        if one.revision and revision != one.revision:
             raise UnavailableError(
-                f"the run was made with revision '{wanted}' of the {kind} encoder '{name}', "
-                f"here is '{revision}'",
+                f"the run was made with revision '{one.revision}' of the {kind} encoder "
+                f"'{one.name}', here is '{revision}'",
                 "install that revision, extract and run again, or "
                 f"{_KNOWN if kind == 'text' else _STORED}",
             )
 
-    def needs(self, kind: Kind, error: EzavError) -> EzavError:
+    def needs(self, kind: Kind, error: EzavError, recorded: Recorded | None = None) -> EzavError:
         """The error that an encoder of the run cannot be loaded, from what went wrong."""
-        name = self._recorded(kind)[0]
+        name = (recorded or self._recorded(kind)).name
         hint = _KNOWN if kind == "text" else _STORED
         if isinstance(error, RefusedError):
             hint = error.hint or hint
         return type(error)(f"the run needs the {kind} encoder '{name}': {error.message}", hint)
 
-    def _load(self, kind: Kind) -> VisualEncoder | AudioEncoder | TextEncoder:
-        spec = self.spec(kind)
+    def _load(
+        self, kind: Kind, recorded: Recorded | None = None
+    ) -> VisualEncoder | AudioEncoder | TextEncoder:
+        spec = self.spec(kind, recorded)
         try:
             encoder = load(kind, spec.name, spec.options, import_code=self._import_code)
         except EzavError as error:
-            raise self.needs(kind, error) from error
-        self.check_revision(kind, encoder.card.revision)
+            raise self.needs(kind, error, recorded) from error
+        self.check_revision(kind, encoder.card.revision, recorded)
         return encoder
 
     @property
@@ -176,30 +208,31 @@ class RunEncoders:
             raise EzavError("these encoders were made without class names", "give `text`")
         return self._text_embeddings
 
-    @property
-    def _prompts(self) -> tuple[str, ...]:
-        templates = self._names.settings.get("templates")
-        return tuple(templates) if isinstance(templates, list | tuple) else ()
-
-    def _recorded(self, kind: Kind) -> tuple[str, str, str]:
-        """Name, revision and options of an encoder, as the run tells them."""
-        return self._recorded_text() if kind == "text" else self._recorded_media(kind)
-
-    def _recorded_media(self, kind: Kind) -> tuple[str, str, str]:
+    def _recorded(self, kind: Kind) -> Recorded:
+        """What the run tells of an encoder."""
+        if kind == "text":
+            return self._recorded_texts()[0]
         for one in self.header.encoders:
             if one.modality == kind:
-                return one.name, one.revision, one.options
+                return Recorded(one.name, one.revision, one.options)
         raise NotFoundError(f"the run does not say which {kind} encoder made its features", _STORED)
 
-    def _recorded_text(self) -> tuple[str, str, str]:
-        text = self._names
-        if " + " in text.encoder:
+    def _recorded_texts(self) -> tuple[Recorded, ...]:
+        labels = self._names.encoder.split(JOIN)
+        settings = self._names.parts
+        if len(settings) != len(labels):
             raise EzavError(
-                f"the run was trained on joined texts ({text.encoder}), and a new name is encoded "
-                "by one text encoder only",
-                _KNOWN,
+                f"the run was trained on joined texts ({self._names.encoder}) and does not say how "
+                "each was made",
+                f"{_KNOWN}, or run again",
             )
-        name, _, revision = text.encoder.rpartition("@")
-        if not name:
-            name, revision = revision, ""
-        return name, revision, str(text.settings.get("options", ""))
+        return tuple(_recorded_text(*one) for one in zip(labels, settings))
+
+
+def _recorded_text(label: str, settings: dict[str, Any]) -> Recorded:
+    name, _, revision = label.rpartition("@")
+    if not name:
+        name, revision = revision, ""
+    templates = settings.get("templates")
+    prompts = tuple(templates) if isinstance(templates, list | tuple) else ()
+    return Recorded(name, revision, str(settings.get("options", "")), prompts)

@@ -67,6 +67,9 @@ class Prediction:
         warnings: what was wrong with a file that could still be read.
         remarks: what the text encoder cannot read of the candidates' names, or not tell apart.
         error: why the clip could not be read; empty when it could.
+        together: how far the other clips counted, 0 to 1, where clips are answered together
+            (transductive: with other clips beside it the answer may be another); None where the
+            clip stands alone.
 
     Example:
         >>> dog = Candidate(name="dog", kind="new", score=2.0, probability=0.8)
@@ -83,6 +86,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     error: str = ""
+    together: float | None = None
 
     @property
     def best(self) -> Candidate:

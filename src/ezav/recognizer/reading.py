@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from ezav.encoders.base import AudioEncoder, Kind, VisualEncoder
+from ezav.encoders.base import AudioEncoder, VisualEncoder
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
 from ezav.extraction.batch import in_worker
@@ -19,8 +19,6 @@ from ezav.extraction.pool import WorkerPool, cpus
 from ezav.extraction.reading import Limits, Reading
 from ezav.recognizer.encoders import RunEncoders
 from ezav.recognizer.find import find, read_header
-
-_KINDS: tuple[Kind, ...] = ("visual", "audio")
 
 
 class ClipReader:
@@ -143,12 +141,16 @@ class ClipReader:
                 self._idle.append(pool)
 
     def _begin(self, threads: int) -> WorkerPool:
-        looks: EncoderSpec | VisualEncoder = self._encoders.spec("visual")
-        sounds: EncoderSpec | AudioEncoder = self._encoders.spec("audio")
-        if isinstance(looks, EncoderSpec) and not in_worker(looks):
-            looks = self._encoders.visual
-        if isinstance(sounds, EncoderSpec) and not in_worker(sounds):
-            sounds = self._encoders.audio
+        looks: EncoderSpec | VisualEncoder | None = None
+        sounds: EncoderSpec | AudioEncoder | None = None
+        if "visual" in self._encoders.kinds:
+            looks = self._encoders.spec("visual")
+            if not in_worker(looks):
+                looks = self._encoders.visual
+        if "audio" in self._encoders.kinds:
+            sounds = self._encoders.spec("audio")
+            if not in_worker(sounds):
+                sounds = self._encoders.audio
         few = None if "OMP_NUM_THREADS" in os.environ else max(1, threads)
         return WorkerPool(looks, sounds, workers=1, reading=self._reading, threads=few, wait=False)
 
@@ -156,11 +158,11 @@ class ClipReader:
         try:
             cards = pool.wait()
         except EzavError as error:
-            for kind in _KINDS:
+            for kind in self._encoders.kinds:
                 if pool.failed == kind:
                     raise self._encoders.needs(kind, error) from error
             raise
-        for kind in _KINDS:
+        for kind in self._encoders.kinds:
             name, revision = cards[kind]
             if name != "forward":  # of one in this process it is known already
                 self._encoders.check_revision(kind, revision)

@@ -19,10 +19,14 @@ from ezav.encoders.base import Encoded
 from ezav.errors import EzavError
 from ezav.extraction.encode import encode_decoded
 from ezav.extraction.encoded import EncodedClip
+from ezav.extraction.listing import list_videos
 from ezav.extraction.reading import Limits
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.store import MODALITIES
 from ezav.media import Clip
+from ezav.protocol.result import RunResult
+from ezav.recognizer.calibrate import calibrated
+from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.candidates import (
     Candidates,
     all_classes,
@@ -31,10 +35,12 @@ from ezav.recognizer.candidates import (
     remarks,
 )
 from ezav.recognizer.card import model_card
-from ezav.recognizer.encoders import RunEncoders
+from ezav.recognizer.encoders import MEDIA, RunEncoders
 from ezav.recognizer.explain import Explanation, explain
 from ezav.recognizer.find import find
 from ezav.recognizer.folder import read, save
+from ezav.recognizer.frozen import Frozen, Spec, frozen
+from ezav.recognizer.joint import score_together
 from ezav.recognizer.names import read_names
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.ranked import ranked
@@ -57,7 +63,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     """Names what is in clips, among a run's classes or any names.
 
     Attributes:
-        trained: the run; `model`, `text`, `header`, `result` and `calibration` are parts of it.
+        trained: the run, or what is frozen; `model`, `text`, `header` and `calibration` are parts
+            of it.
         encoders: of the run, loaded when first needed.
         reader: files to the features of the run, in worker processes that start when needed.
 
@@ -73,7 +80,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
 
     def __init__(
         self,
-        trained: Trained,
+        trained: Trained | Frozen,
         import_code: bool = False,
         device: str = "cpu",
         limits: Limits | None = None,
@@ -83,9 +90,9 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         self.model = trained.model
         self.text = trained.text
         self.header = trained.header
-        self.result = trained.result
         self.calibration = trained.calibration
-        self.encoders = RunEncoders(trained.header, trained.text, import_code, device)
+        kinds = trained.kinds if isinstance(trained, Frozen) else MEDIA
+        self.encoders = RunEncoders(trained.header, trained.text, import_code, device, kinds)
         self.reader = ClipReader(self.encoders, limits) if reader is None else reader
         self._hub_mixin_config = None
         self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
@@ -119,9 +126,63 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         trained = read(find(run), device, import_code)
         return cls(trained, import_code, device, limits, reader)
 
+    @classmethod
+    def frozen(
+        cls,
+        visual: Spec | None = None,
+        audio: Spec | None = None,
+        text: Spec | Sequence[Spec] | None = None,
+        device: str = "cpu",
+        limits: Limits | None = None,
+    ) -> Recognizer:
+        """Without a run: nothing is trained, and no labelled video is needed.
+
+        What an encoder says of a clip is compared with the names in a space that both share: that
+        of a model of text and media (CLIP, CLAP, SigLIP 2, X-CLIP, PE-AV), or that of the text
+        encoder that reads the label names of a classifier (:mod:`ezav.encoders.words`). A modality
+        with neither is not used (`unused` says why). The recogniser has no classes of its own, and
+        its probabilities are uncalibrated until :meth:`calibrate`.
+
+        Args:
+            visual, audio: encoders by name with their options (`"clip,source=models/clip"`), or by
+                import path, which is imported; default `efficientnet` and `aisfx`.
+            text: the text encoder, or several; by default those whose space the others share,
+                else `minilm`.
+            device: where encoders run that have an option for it.
+            limits: time and memory that reading one file may cost.
+
+        Raises:
+            EzavError: an encoder is not available, or none shares a space with the text.
+
+        Example:
+            >>> from ezav.recognizer import Recognizer
+            >>> recognizer = Recognizer.frozen()
+            >>> recognizer.classes, recognizer.reads, list(recognizer.unused)
+            ((), ('visual',), ['audio'])
+        """
+        device = choose_device(device)
+        # Encoders that are named in this call are the caller's word.
+        return cls(frozen(visual, audio, text, device), True, device, limits)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Modality -> why it is not read; empty for a trained run."""
+        return dict(self.trained.unused) if isinstance(self.trained, Frozen) else {}
+
+    @property
+    def result(self) -> RunResult:
+        """The result of the run.
+
+        Raises:
+            EzavError: nothing was trained.
+        """
+        if isinstance(self.trained, Frozen):
+            raise EzavError("a frozen recogniser has no result: nothing was trained")
+        return self.trained.result
+
     @property
     def classes(self) -> tuple[str, ...]:
-        """The run's K class names."""
+        """The run's K class names; none of a frozen recogniser."""
         return self.trained.classes
 
     @property
@@ -145,6 +206,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         classes: Sequence[str] | None = None,
         top_k: int = 5,
         explain: bool = False,
+        together: bool = False,
     ) -> list[Prediction]:
         """Rank class names for each clip.
 
@@ -157,6 +219,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             top_k: how many candidates to give for each clip.
             explain: with the contribution of each modality and moment; about 20 times the
                 scoring, which for short clips is more than the reading.
+            together: answer the clips jointly, of a frozen recogniser (transductive): what they
+                have in common corrects each answer, as far as they are spread over the names
+                (:mod:`ezav.recognizer.together`). Each answer's `together` says how far. Nothing
+                is explained.
 
         Returns:
             One prediction a clip, in order. A file that cannot be read has an `error` and no
@@ -164,11 +230,14 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
 
         Raises:
             EzavError: a bad list of classes, `top_k` below 1, stored features of other
-                dimensions than the run's, or an encoder that is not available.
+                dimensions than the run's, or an encoder that is not available; `together` with
+                one clip or of a trained run.
         """
         if top_k < 1:
             raise EzavError(f"top_k must be at least 1, not {top_k}")
         candidates = self.candidates(classes)
+        if together:
+            return self._predict_together(clips, candidates, top_k)
         if isinstance(clips, FeatureSet):
             self.check_dims(clips)
             return self._predict_stored(clips, candidates, top_k, explain)
@@ -178,6 +247,21 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             some = media[start : start + _FILES_AT_ONCE]
             found += self._predict_encoded(self.encode(some), candidates, top_k, explain)
         return found
+
+    def calibrate(self, videos: str | Path) -> Calibration:
+        """Learn temperature and "none of these" from clips with labels, of a frozen recogniser.
+
+        Args:
+            videos: a folder `<class name>/*`, or a CSV file `path,class`; the candidates are its
+                classes.
+
+        Raises:
+            EzavError: it is a trained run; there are no such clips, or fewer than two classes.
+        """
+        if not isinstance(self.trained, Frozen):
+            raise EzavError("a trained run learned its probabilities on its validation clips")
+        self.calibration = calibrated(self, list_videos(videos))
+        return self.calibration
 
     def encode(self, clips: Sequence[Media]) -> list[EncodedClip]:
         """The tokens of clips, in order; one without says why in its `error`.
@@ -205,7 +289,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         Raises:
             EzavError: the encoders gave other dimensions than the run was trained on.
         """
-        audio, visual = self.header.dim("audio"), self.header.dim("visual")
+        dims = self.model.method.dims
+        audio, visual = dims.audio, dims.visual
         found = FeatureSet(
             audio=Ragged.from_clips([_tensors(clip.audio) for clip in clips], audio),
             visual=Ragged.from_clips([_tensors(clip.visual) for clip in clips], visual),
@@ -238,6 +323,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         Raises:
             EzavError: a bad list, or the text encoder is not available for a new name.
         """
+        if classes is None and not self.classes:
+            raise EzavError(
+                "there are no names to choose from: nothing was trained", "give `classes`"
+            )
         if classes is None:
             return self._every
         key = tuple(classes)
@@ -281,15 +370,47 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     ) -> list[Prediction]:
         readable = [clip for clip in clips if not clip.error]
         durations = torch.tensor([clip.duration for clip in readable])
-        answers = iter(
-            self._predict(self.features(readable), durations, candidates, top_k, explain)
-        )
+        features = self.features(readable)
+        return self._told(clips, self._predict(features, durations, candidates, top_k, explain))
+
+    def _told(
+        self, clips: Sequence[EncodedClip], answers: Sequence[Prediction]
+    ) -> list[Prediction]:
+        """The answers of the readable clips among all, with what the others lack."""
+        found = iter(answers)
         return [
             Prediction(clip=str(clip.path), error=clip.error)
             if clip.error
-            else replace(next(answers), missing=clip.lacks(MODALITIES), warnings=clip.warnings)
+            else replace(
+                next(found), missing=clip.lacks(self.encoders.kinds), warnings=clip.warnings
+            )
             for clip in clips
         ]
+
+    def _predict_together(
+        self, clips: Media | Sequence[Media] | FeatureSet, candidates: Candidates, top_k: int
+    ) -> list[Prediction]:
+        if not isinstance(self.trained, Frozen):
+            raise EzavError(
+                "only a frozen recogniser answers clips together: a trained run answers each alone",
+                "leave `together` out",
+            )
+        method, told = self.trained.method, None
+        if isinstance(clips, FeatureSet):
+            self.check_dims(clips)
+            features, durations = clips, torch.zeros(len(clips))
+        else:
+            told = self.encode([clips] if isinstance(clips, Media) else list(clips))
+            readable = [clip for clip in told if not clip.error]
+            features = self.features(readable)
+            durations = torch.tensor([clip.duration for clip in readable])
+        scores, weight = score_together(method, features, self._vectors(candidates))
+        stacked = self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
+        answers = [
+            replace(one, together=None if one.error else weight)
+            for one in self._predict(features, durations, candidates, top_k, False, stacked)
+        ]
+        return answers if told is None else self._told(told, answers)
 
     def _predict_stored(
         self, clips: FeatureSet, candidates: Candidates, top_k: int, explain: bool
@@ -307,10 +428,11 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         candidates: Candidates,
         top_k: int,
         explained: bool,
+        stacked: Tensor | None = None,
     ) -> list[Prediction]:
         if not len(clips):
             return []
-        stacked = self.score(clips, candidates)
+        stacked = self.score(clips, candidates) if stacked is None else stacked
         probabilities = self.calibration.probabilities(stacked)
         order = stacked.argsort(dim=1, descending=True, stable=True)[:, :top_k]
         why: Sequence[Explanation | None] = [None] * len(clips)
@@ -324,7 +446,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             present = tuple(m for m in MODALITIES if lengths[m][row])
             if not set(present) & set(self.reads):
                 neither = "neither sound nor picture"
-                alone = f"the run reads {self.reads[0]} features only, and the clip has none"
+                alone = f"{self._reader} reads {self.reads[0]} features only, and the clip has none"
                 answers.append(Prediction(clip=name, error=alone if present else neither))
                 continue
             columns = order[row]
@@ -340,6 +462,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                 )
             )
         return answers
+
+    @property
+    def _reader(self) -> str:
+        return "the frozen recogniser" if isinstance(self.trained, Frozen) else "the run"
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -371,7 +497,15 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         _check_dims(clips, {"audio": dims.audio, "visual": dims.visual})
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save(self.trained, save_directory)
+        save(self._run(), save_directory)
+
+    def _run(self) -> Trained:
+        if isinstance(self.trained, Frozen):
+            raise EzavError(
+                "a frozen recogniser has nothing to save: nothing was trained",
+                "name the same encoders again",
+            )
+        return self.trained
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -405,7 +539,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
-        return model_card(self.trained)
+        return model_card(self._run())
 
 
 def _step(on_progress: OnNames | None, step: str) -> Callable[[int, int], None] | None:

@@ -1,0 +1,115 @@
+"""Names against what frozen encoders say of a clip: cosines in a space they share with text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ezav.encoders.base import Kind
+from ezav.encoders.words import WordReader
+from ezav.features.tokens import Tokens
+from ezav.methods.base import Dims, Method
+from ezav.methods.common.card import Card
+
+WORDS_SCALE = 10.0
+"""Of cosines of words: fitted on clips of 30 classes, 1 / temperature."""
+SHARED_SCALE: dict[Kind, float] = {"visual": 100.0, "audio": 14.3}
+"""Of cosines in a learned space: as CLIP and CLAP were trained."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How one modality meets the class names.
+
+    Attributes:
+        kind: "visual" or "audio".
+        columns: of the class vectors, those of the text encoder that it shares a space with.
+        scale: of its cosines.
+        words: makes vectors in the text's space of its tokens; None where the tokens lie there.
+    """
+
+    kind: Kind
+    columns: slice
+    scale: float
+    words: WordReader | None = None
+
+    @property
+    def mean(self) -> Tensor | None:
+        """What all words have in common, `[d]`, to be taken off both sides."""
+        return None if self.words is None else torch.from_numpy(self.words.mean).float()
+
+    def names(self, class_embeddings: Tensor) -> Tensor:
+        """Unit rows `[C, d]` of the class vectors, what all names have in common taken off."""
+        vectors = normalize(class_embeddings[:, self.columns], dim=1)
+        mean = self.mean
+        return vectors if mean is None else normalize(vectors - mean.to(vectors), dim=1)
+
+    def vectors(self, tokens: Tokens) -> Tensor:
+        """A vector in the text's space for each clip, `[N, d]`; of a clip without tokens zero."""
+        if self.words is None:
+            return tokens.mean()
+        values, mask = tokens.values, tokens.mask
+        found = self.words(values[mask].cpu().numpy())
+        spread = values.new_zeros(*mask.shape, found.shape[1])
+        spread[mask] = torch.from_numpy(found).to(values)
+        return spread.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def centred(self, vectors: Tensor) -> Tensor:
+        """Unit rows of :meth:`vectors`, what all words have in common taken off."""
+        mean = self.mean
+        return normalize(vectors if mean is None else vectors - mean.to(vectors), dim=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrozenConfig:
+    """Nothing to set: nothing is trained."""
+
+
+class FrozenMethod(Method):
+    """Scaled cosines of each modality with its text, averaged over those that a clip has.
+
+    Args:
+        channels: one for each modality that is read.
+        dims: of tokens and class vectors; 1 for a modality that is not read.
+    """
+
+    Config = FrozenConfig
+    trainable = False
+    card: ClassVar[Card] = Card(
+        title="Frozen recogniser",
+        paper="Norouzi et al., ICLR 2014 (ConSE); Radford et al., ICML 2021 (CLIP)",
+        year=2014,
+        parity="cosines of words computed apart",
+        modalities="audio + visual, or either",
+        text="text of the encoders' own space, or any that reads label names",
+    )
+
+    def __init__(self, channels: tuple[Channel, ...], dims: Dims) -> None:
+        super().__init__(FrozenConfig(), dims)
+        self.channels = channels
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        kinds = tuple(channel.kind for channel in self.channels)
+        return kinds if len(kinds) == 1 else ()
+
+    @property
+    def uses_time(self) -> bool:
+        # The words of a mean of tokens are not the mean of their words.
+        return any(channel.words is not None for channel in self.channels)
+
+    def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """Mean over modalities of scaled cosines, `[N, C]`; a clip without any gets 0."""
+        total = class_embeddings.new_zeros(len(audio), len(class_embeddings))
+        count = class_embeddings.new_zeros(len(audio), 1)
+        for channel in self.channels:
+            tokens = visual if channel.kind == "visual" else audio
+            there = tokens.present[:, None].to(total)
+            cosines = channel.centred(channel.vectors(tokens)) @ channel.names(class_embeddings).T
+            total = total + there * channel.scale * cosines
+            count = count + there
+        return total / count.clamp(min=1)

@@ -1,0 +1,61 @@
+"""Scores of clips that are answered together, modality by modality."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet
+from ezav.recognizer.frozen_method import Channel, FrozenMethod
+from ezav.recognizer.together import By, answer
+
+_AT_ONCE = 64
+LEAST = 2
+"""Clips that can be answered together."""
+
+
+@torch.inference_mode()
+def score_together(
+    method: FrozenMethod, clips: FeatureSet, class_embeddings: Tensor, by: By = "mixture"
+) -> tuple[Tensor, float]:
+    """Scores `[N, C]` as of :meth:`FrozenMethod.scores`, and how far clips counted for others.
+
+    Each modality is answered among the clips that have it; what counted least is told.
+
+    Raises:
+        EzavError: there are fewer than two clips.
+    """
+    if len(clips) < LEAST:
+        raise EzavError(
+            f"{len(clips)} readable clips cannot be answered together"
+            if len(clips) != 1
+            else "one readable clip cannot be answered together",
+            f"give {LEAST} clips or more, or leave `together` out",
+        )
+    total = class_embeddings.new_zeros(len(clips), len(class_embeddings))
+    count = class_embeddings.new_zeros(len(clips), 1)
+    weights = []
+    for channel in method.channels:
+        stored = clips.visual if channel.kind == "visual" else clips.audio
+        there = (stored.lengths > 0).cpu()
+        if int(there.sum()) < LEAST:
+            continue
+        vectors = _vectors(channel, clips)[there]
+        names = channel.names(class_embeddings)
+        mean = channel.mean
+        centre = torch.zeros_like(vectors[0]) if mean is None else mean.to(vectors)
+        found = answer(vectors, names, centre, by)
+        total[there] += channel.scale * found.cosines
+        count[there] += 1
+        weights.append(found.weight)
+    return total / count.clamp(min=1), min(weights, default=0.0)
+
+
+def _vectors(channel: Channel, clips: FeatureSet) -> Tensor:
+    stored = clips.visual if channel.kind == "visual" else clips.audio
+    parts = []
+    for start in range(0, len(clips), _AT_ONCE):
+        index = torch.arange(start, min(start + _AT_ONCE, len(clips)))
+        parts.append(channel.vectors(stored.gather(index, pooled=channel.words is None)).cpu())
+    return torch.cat(parts)

@@ -1,0 +1,160 @@
+"""A recogniser that nothing was trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ezav.encoders.names import readable_names
+from ezav.encoders.registry import load_text, load_visual
+from ezav.encoders.words import label_vectors
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.media import read_clip
+from ezav.recognizer import Recognizer
+from tests.encoders import checkpoints
+from tests.recognizer.small_run import write_video
+
+NAMES = ["Saxophone_playing", "dog barking", "a trombone", "rain"]
+
+
+def _visual_clips(values: list[np.ndarray]) -> FeatureSet:
+    parts = [
+        (torch.from_numpy(one), torch.arange(len(one)) / 2) if len(one) else None for one in values
+    ]
+    return FeatureSet(
+        audio=Ragged.from_clips([None] * len(values), 1),
+        visual=Ragged.from_clips(parts, 1280),
+        labels=torch.zeros(len(values), dtype=torch.long),
+        clips=tuple(map(str, range(len(values)))),
+        classes=("",),
+    )
+
+
+def test_scores_are_cosines_of_words_and_names_computed_apart() -> None:
+    recognizer = Recognizer.frozen()
+    rng = np.random.default_rng(0)
+    tokens = [np.maximum(rng.normal(size=(t, 1280)), 0).astype(np.float32) for t in (1, 3, 2)]
+    found = recognizer.score(_visual_clips(tokens), recognizer.candidates(NAMES))
+    visual, text = load_visual("efficientnet"), load_text("minilm")
+    labels = label_vectors(text, visual.labels)  # type: ignore[attr-defined]
+    names = text.encode(readable_names(NAMES)).numpy()
+    for row, clip in enumerate(tokens):
+        logits = visual.label_scores(clip) / 1.5  # type: ignore[attr-defined]
+        vectors = []
+        for one in logits:
+            best = np.argsort(-one)[:100]
+            share = np.exp(one[best] - one[best].max())
+            vectors.append(share / share.sum() @ labels[best])
+        mean = labels.mean(axis=0)
+        word = np.mean(vectors, axis=0) - mean
+        for column, name in enumerate(names - mean):
+            cosine = word @ name / np.linalg.norm(word) / np.linalg.norm(name)
+            assert float(found[row, column]) == pytest.approx(10 * cosine, abs=2e-4)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip", "xclip", "pe_av"])
+def test_encoders_that_share_a_space_with_text(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints.vit_for_timm(monkeypatch)
+    made: dict[str, tuple[Callable[[Path], Path], str]] = {
+        "clip": (checkpoints.clip, "clip"),
+        "siglip": (checkpoints.siglip, "siglip2"),
+        "xclip": (checkpoints.xclip, "xclip"),
+        "pe_av": (checkpoints.pe_av, "pe-av"),
+    }
+    make, name = made[kind]
+    spec = f"{name},source={make(tmp_path / 'model')}"
+    recognizer = Recognizer.frozen(visual=spec)
+    assert recognizer.reads == ("visual",)
+    assert "aisfx" in recognizer.unused["audio"]
+    video = write_video(tmp_path / "clip.mp4", ["blue light"])
+    clip = read_clip(video, video=recognizer.encoders.visual.card.needs.frame_spec)
+    [answer] = recognizer.predict(clip, classes=["dog", "ice cream"])
+    assert not answer.error
+    assert not answer.missing
+    visual = load_visual(name, source=str(tmp_path / "model"))
+    text = load_text(name, source=str(tmp_path / "model"))
+    [encoded] = recognizer.encode([clip])
+    assert encoded.visual is not None
+    picture = torch.from_numpy(encoded.visual.values).mean(dim=0)
+    cosines = text.encode(["dog", "ice cream"]) @ (picture / picture.norm())
+    best = answer.ranked[0]
+    assert best.score == pytest.approx(100 * float(cosines.max()), abs=1e-3)
+    assert visual.card.dimension == len(picture)
+
+
+def test_picture_and_sound_with_a_text_each(tmp_path: Path) -> None:
+    heard = f"clap,source={checkpoints.clap(tmp_path / 'clap')}"
+    seen = f"clip,source={checkpoints.clip(tmp_path / 'clip')}"
+    recognizer = Recognizer.frozen(visual=seen, audio=heard)
+    assert not recognizer.unused
+    assert set(recognizer.reads) == {"audio", "visual"}
+    video = write_video(tmp_path / "clip.mp4", ["blue light"])
+    [answer] = recognizer.predict(video, classes=["dog", "ice cream"], top_k=2, explain=True)
+    [encoded] = recognizer.encode([video])
+    recognizer.close()
+    scores = []
+    for tokens, scale, name, folder in (
+        (encoded.visual, 100.0, "clip", "clip"),
+        (encoded.audio, 14.3, "clap", "clap"),
+    ):
+        assert tokens is not None
+        mean = torch.from_numpy(tokens.values).mean(dim=0)
+        names = load_text(name, source=str(tmp_path / folder)).encode(["dog", "ice cream"])
+        scores.append(scale * names @ (mean / mean.norm()))
+    expected = ((scores[0] + scores[1]) / 2).tolist()
+    given = {one.name: one.score for one in answer.ranked}
+    assert [given["dog"], given["ice cream"]] == pytest.approx(expected, abs=1e-3)
+    assert set(answer.best.contributions) == {"audio", "visual"}
+
+
+def test_a_classifier_without_names_of_labels_is_not_used(tmp_path: Path) -> None:
+    """The tiny AST has placeholders, "LABEL_0", for labels: there is nothing to read."""
+    recognizer = Recognizer.frozen(audio=f"ast,source={checkpoints.ast(tmp_path / 'ast')}")
+    assert recognizer.reads == ("visual",)
+    assert "'ast' shares no space with 'minilm' and names no labels" in recognizer.unused["audio"]
+
+
+def test_what_cannot_be_answered_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EzavError, match=r"no encoder shares a space with the text.*'statistics'"):
+        Recognizer.frozen(visual="statistics")
+    recognizer = Recognizer.frozen()
+    with pytest.raises(EzavError, match="no names to choose from"):
+        recognizer.predict(tmp_path / "clip.mp4")
+    with pytest.raises(EzavError, match="has no result"):
+        _ = recognizer.result
+    with pytest.raises(EzavError, match="nothing to save"):
+        recognizer.save_pretrained(tmp_path / "saved")
+    one = _visual_clips([np.ones((1, 1280), np.float32)])
+    with pytest.raises(EzavError, match="one readable clip cannot be answered together"):
+        recognizer.predict(one, classes=NAMES, together=True)
+    nothing = _visual_clips([np.ones((0, 1280), np.float32)])
+    [answer] = recognizer.predict(nothing, classes=NAMES)
+    assert "neither" in answer.error
+    silent = write_video(tmp_path / "silent.mp4", ["blue light"], sound=False)
+    [answer] = recognizer.predict(silent, classes=NAMES)
+    assert not answer.error
+    assert not answer.missing
+    recognizer.close()
+
+
+def test_probabilities_are_uncalibrated_until_clips_with_labels_are_given(tmp_path: Path) -> None:
+    recognizer = Recognizer.frozen()
+    assert not recognizer.calibration.fitted
+    assert recognizer.temperature_ == 1
+    for name, light in (("dog", "blue light"), ("rain", "green light")):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for number in range(2):
+            write_video(tmp_path / "clips" / name / f"{number}.mp4", [light])
+    fitted = recognizer.calibrate(tmp_path / "clips")
+    recognizer.close()
+    assert fitted.clips == 4
+    assert fitted.temperature_ != 1
+    assert recognizer.calibration is fitted
+    assert fitted.fitted
