@@ -83,7 +83,7 @@ def test_upload_type_a_new_class_read_the_ranking(tab: Tab, page: Page, run_fold
     clip = run_folder.parent / "clip.mp4"
     names = ["red light", "a lamp that nobody has seen", "white light"]
     tab.ask(clip, "\n".join(names))
-    wanted = page.recognizer.predict(clip, names)[0]
+    wanted = page.recognizer.predict(clip, names, explain=True)[0]
     assert tab.rows() == [[c.name, c.kind, f"{c.probability:.1%}"] for c in wanted.ranked]
     assert {kind for _, kind, _ in tab.rows()} == {"seen", "unseen", "new"}
 
@@ -104,7 +104,7 @@ def test_upload_type_a_new_class_read_the_ranking(tab: Tab, page: Page, run_fold
 def test_asking_again_with_other_names(tab: Tab, page: Page, run_folder: Path) -> None:
     clip = run_folder.parent / "clip.mp4"
     tab.ask(clip)  # the text field begins with the classes of the run
-    wanted = page.recognizer.predict(clip)[0]
+    wanted = page.recognizer.predict(clip, explain=True)[0]
     assert [row[0] for row in tab.rows()][:5] == [c.name for c in wanted.ranked]
     tab.tab.fill("#ezav-classes textarea", "Red Light\n<b>bold</b> & <script>alert(1)</script>")
     tab.tab.click("#ezav-ask")

@@ -62,7 +62,7 @@ def test_the_api_gives_the_same_as_python(page: Page, run_folder: Path) -> None:
     told = _call(page, [_upload(page, clip), "\n".join(names)])
     assert told.startswith("event: complete")
     (found,) = json.loads(told.split("data: ", 1)[1])
-    wanted = page.recognizer.predict(clip, names)[0]
+    wanted = page.recognizer.predict(clip, names, explain=True)[0]
     assert [c["name"] for c in found["ranked"]] == [c.name for c in wanted.ranked]
     for a, b in zip(found["ranked"], wanted.ranked):
         assert a["score"] == pytest.approx(b.score, abs=1e-4)
