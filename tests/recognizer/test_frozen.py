@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from ezav.cli.common import tell_seen
+from ezav.cli.main import main
 from ezav.encoders.names import readable_names
 from ezav.encoders.registry import load_text, load_visual
 from ezav.encoders.words import label_vectors
 from ezav.errors import EzavError
+from ezav.features import EncoderInfo
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.media import read_clip
 from ezav.recognizer import Recognizer
@@ -158,3 +162,66 @@ def test_probabilities_are_uncalibrated_until_clips_with_labels_are_given(tmp_pa
     assert fitted.temperature_ != 1
     assert recognizer.calibration is fitted
     assert fitted.fitted
+
+
+def _said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    status = main(arguments)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_the_commands_answer_without_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = [write_video(tmp_path / "clips" / f"{n}.mp4", ["blue light"]) for n in range(2)]
+    names = ["--classes", "a trombone", "rain"]
+    status, out, err = _said(["predict", "--frozen", str(videos[0]), *names], capsys)
+    assert status == 0
+    assert "a trombone" in out
+    assert "probabilities are uncalibrated" in out
+    assert "sound is not used: 'aisfx'" in err
+    assert "of 2 names efficientnet has seen 1 under its labels ('a trombone'), perhaps 1" in err
+    together = ["predict", "--frozen", "--together", "--json", str(tmp_path / "clips"), *names]
+    status, out, _ = _said(together, capsys)
+    found = json.loads(out)
+    assert status == 0
+    assert [Path(one["clip"]).name for one in found["predictions"]] == ["0.mp4", "1.mp4"]
+    assert all(one["together"] is not None for one in found["predictions"])
+    assert found["calibrated"] is False
+    assert found["ece"] is None  # JSON has no NaN
+    status, out, _ = _said(["scan", "--frozen", "--json", str(videos[0]), *names], capsys)
+    assert status == 0
+    assert {one["name"] for one in json.loads(out)["events"]} <= {"a trombone", "rain"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["predict", "--frozen", "a.mp4"], "--frozen knows no classes of its own"),
+        (["predict", "run", "a.mp4", "--audio", "clap"], "--audio is an option of --frozen"),
+        (["scan", "--frozen", "run", "a.mp4", "--classes", "a"], "--frozen takes no run"),
+        (["scan", "run"], "no recording is given"),
+        (["serve"], "no run is given"),
+        (["serve", "--frozen", "run"], "--frozen takes no run"),
+        (["predict", "--frozen", "a.mp4", "--visual", "no-such", "--classes", "a"], "no-such"),
+    ],
+)
+def test_what_does_not_go_with_frozen_is_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = _said(arguments, capsys)
+    assert status != 0
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_run_says_which_unseen_classes_the_encoder_has_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = EncoderInfo(modality="visual", name="efficientnet", dimension=1280)
+    line = tell_seen([made], ["trombone", "blowing candles"], "unseen classes")
+    assert line == (
+        "of 2 unseen classes efficientnet has seen 1 under its labels ('trombone'), perhaps 1 "
+        "('blowing candles': candle)"
+    )
+    assert line in capsys.readouterr().err.replace("\n", " ")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ezav.cli.common import Command, Importing, at_least_one, output
+from ezav.cli.common import Command, Importing, at_least_one, output, tell_seen_unseen
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class BenchCommand(Command):
                 device=choose_device(self.device),
                 import_code=self.import_code,
             )
+            tell_seen_unseen(store)
             planned.append((store, out, jobs))
         return planned
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from ezav.extraction.reading import Limits
+    from ezav.features.header import EncoderInfo
+    from ezav.features.store import FeatureStore
     from ezav.recognizer import Recognizer
     from ezav.recognizer.recognizer import OnNames
 
@@ -127,23 +129,55 @@ class FrozenOptions:
 
 
 def frozen_recognizer(
-    options: FrozenOptions, device: str = "cpu", limits: Limits | None = None
+    options: FrozenOptions,
+    device: str = "cpu",
+    limits: Limits | None = None,
+    names: Sequence[str] | None = None,
+    must: bool = True,
 ) -> Recognizer:
     """The recogniser of `--frozen`; says once what it does not read, and learns of `--calibrate`.
 
+    Args:
+        names: the candidates; which of them the encoders have seen under their labels is said.
+        must: refuse to go on without names.
+
     Raises:
-        EzavError: an encoder is not available or shares no space; the labelled clips cannot be
-            read.
+        EzavError: no names; an encoder is not available or shares no space; the labelled clips
+            cannot be read.
     """
     from ezav.recognizer import Recognizer
 
+    if names is None and must:
+        raise EzavError("--frozen knows no classes of its own", "name them with --classes")
     made = Recognizer.frozen(options.visual, options.audio, options.text, device, limits)
     for why in made.unused.values():
         progress.print(why, style="dim")
+    tell_seen(made.header.encoders, names or (), "names")
     if options.calibrate is not None:
         with progress.status(f"calibrating on {options.calibrate}"):
             made.calibrate(options.calibrate)
     return made
+
+
+def tell_seen(encoders: Sequence[EncoderInfo], names: Sequence[str], what: str) -> str:
+    """Say which names the encoders have seen under the labels of their own training.
+
+    Returns:
+        The line; empty where there is nothing to say.
+    """
+    from ezav.encoders.seen import seen_by, told
+
+    line = told(seen_by([(one.modality, one.name) for one in encoders], names), len(names), what)
+    if line:
+        progress.print(line, style="dim")
+    return line
+
+
+def tell_seen_unseen(store: FeatureStore) -> None:
+    """Say which unseen classes of a store its encoders have seen under their labels."""
+    if not store.header.simulated:
+        unseen = store.split_classes("test_unseen") if store.splits.get("test_unseen") else ()
+        tell_seen(store.header.encoders, unseen, "unseen classes")
 
 
 def check_frozen(options: FrozenOptions) -> None:

@@ -91,10 +91,8 @@ class PredictCommand(FrozenOptions, Command):
         if not clips:
             raise EzavError("no clips are given", "name at least one file")
         classes = read_classes(self.classes, self.class_file)
-        if self.frozen and classes is None:
-            raise EzavError("--frozen knows no classes of its own", "name them with --classes")
         recognizer = (
-            frozen_recognizer(self, self.device, self.limits)
+            frozen_recognizer(self, self.device, self.limits, classes)
             if self.frozen
             else load_recognizer(
                 self.run_folder, self.device, self.import_code, self.limits, files=True

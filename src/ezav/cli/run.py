@@ -20,7 +20,15 @@ import tyro
 
 import ezav
 from ezav.cli.arguments import understood
-from ezav.cli.common import Command, Importing, at_least_one, output, progress, tell_remarks
+from ezav.cli.common import (
+    Command,
+    Importing,
+    at_least_one,
+    output,
+    progress,
+    tell_remarks,
+    tell_seen_unseen,
+)
 from ezav.cli.flags import error_in_flags, flags_of
 from ezav.cli.runs_progress import epoch_progress
 from ezav.errors import EzavError, RefusedError
@@ -117,6 +125,7 @@ class RunCommand(RunOptions):
         store = FeatureStore.open(self.store)
         remarks = remarks_of(store.class_embeddings(self.text_encoder))
         tell_remarks(remarks)
+        tell_seen_unseen(store)
         wanted = self._wanted(self.protocol(store))
         found = {folder: self._kept(folder, one, store) for folder, one in wanted.items()}
         waiting = [folder for folder, kept in found.items() if kept is None]

@@ -1,7 +1,8 @@
 """Find events in a long video: which class, from when to when.
 
 Slides a window over the whole recording and writes events as JSON, CSV, or subtitles (WebVTT,
-SRT) that a video player shows. Memory does not grow with the length of the recording.
+SRT) that a video player shows. Memory does not grow with the length of the recording. With
+--frozen VIDEO no run is needed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import tyro
 
 from ezav.cli.common import (
     Command,
+    FrozenOptions,
     Importing,
+    check_frozen,
+    frozen_recognizer,
     load_recognizer,
     names_progress,
     output,
@@ -51,10 +55,10 @@ class Scanned:
 
 
 @dataclass(kw_only=True)
-class ScanCommand(Command):
+class ScanCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, a saved recogniser, or a hub id 'owner/name'."""
-    video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
+    """A run folder, a saved recogniser, or a hub id 'owner/name'; none with --frozen."""
+    video: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")] = None
     """The recording."""
     classes: tuple[str, ...] | None = None
     """Exactly these candidates, each name in quotes; by default all classes of the run."""
@@ -70,17 +74,32 @@ class ScanCommand(Command):
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
+    def _video(self) -> Path:
+        if self.frozen:
+            if self.video is not None:
+                raise EzavError("--frozen takes no run", f"leave '{self.run_folder}' out")
+            return Path(self.run_folder)
+        if self.video is None:
+            raise EzavError("no recording is given", "name a run and a recording, or --frozen")
+        return self.video
+
     def run(self) -> Scanned:
         from ezav.recognizer.event_files import check_suffix, write_events
         from ezav.recognizer.scan import scan
 
+        check_frozen(self)
+        video = self._video()
         for path in self.out:
             check_suffix(path)
-            if path.resolve() == self.video.resolve():
+            if path.resolve() == video.resolve():
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
         classes = read_classes(self.classes, self.class_file)
-        recognizer = load_recognizer(
-            self.run_folder, self.device, self.import_code, self.limits, files=True
+        recognizer = (
+            frozen_recognizer(self, self.device, self.limits, classes)
+            if self.frozen
+            else load_recognizer(
+                self.run_folder, self.device, self.import_code, self.limits, files=True
+            )
         )
         with progress.status("class names") as status:
             recognizer.candidates(classes, names_progress(status))
@@ -89,10 +108,8 @@ class ScanCommand(Command):
         warnings: list[str] = []
         events: list[Event] = []
         broken_off = ""
-        with seconds_progress(self.video.name) as on_progress:
-            found = scan(
-                recognizer, self.video, classes, self.settings, on_progress, warnings.append
-            )
+        with seconds_progress(video.name) as on_progress:
+            found = scan(recognizer, video, classes, self.settings, on_progress, warnings.append)
             try:
                 events.extend(found)
             except EzavError as error:
@@ -102,7 +119,7 @@ class ScanCommand(Command):
         for path in self.out:
             write_events(events, path)
         return Scanned(
-            video=self.video,
+            video=video,
             events=tuple(events),
             warnings=tuple(warnings),
             files=self.out,

@@ -1,7 +1,7 @@
 """A web page to try a run on: upload or record a clip, type any class names, see the answer.
 
-Listens on this machine only unless --host says otherwise. Nothing is fetched from the internet,
-and no uploaded file stays behind.
+With --frozen no run is needed: any names, nothing trained. Listens on this machine only unless
+--host says otherwise. Nothing is fetched from the internet, and no uploaded file stays behind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from typing import Annotated
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, Importing, load_recognizer, progress
+from ezav.cli.common import (
+    Command,
+    FrozenOptions,
+    Importing,
+    check_frozen,
+    frozen_recognizer,
+    load_recognizer,
+    progress,
+)
+from ezav.errors import EzavError
 from ezav.web.settings import WebSettings
 
 
@@ -27,9 +36,9 @@ class Served:
 
 
 @dataclass(kw_only=True)
-class ServeCommand(Command):
-    run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, a saved recogniser, or a hub id 'owner/name'."""
+class ServeCommand(FrozenOptions, Command):
+    run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = ""
+    """A run folder, a saved recogniser, or a hub id 'owner/name'; none with --frozen."""
     web: Annotated[WebSettings, tyro.conf.arg(name="")] = field(default_factory=WebSettings)
     """The address, and what one request may cost."""
     examples: tuple[Path, ...] = ()
@@ -41,7 +50,16 @@ class ServeCommand(Command):
     def run(self) -> Served:
         from ezav.web.server import serving
 
-        recognizer = load_recognizer(self.run_folder, self.device, self.import_code)
+        check_frozen(self)
+        if self.frozen and self.run_folder:
+            raise EzavError("--frozen takes no run", f"leave '{self.run_folder}' out")
+        if not self.frozen and not self.run_folder:
+            raise EzavError("no run is given", "name one, or --frozen")
+        recognizer = (
+            frozen_recognizer(self, self.device, must=False)
+            if self.frozen
+            else load_recognizer(self.run_folder, self.device, self.import_code)
+        )
         over = threading.Event()
         # A service manager ends with SIGTERM, a terminal that is closed with SIGHUP: leave no
         # upload behind then either. What is ignored stays so (nohup).

@@ -165,6 +165,11 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         return cls(frozen(visual, audio, text, device), True, device, limits)
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether nothing was trained."""
+        return isinstance(self.trained, Frozen)
+
+    @property
     def unused(self) -> dict[str, str]:
         """Modality -> why it is not read; empty for a trained run."""
         return dict(self.trained.unused) if isinstance(self.trained, Frozen) else {}

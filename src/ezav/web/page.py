@@ -124,7 +124,9 @@ def _questions(
     refuse_addresses(clip)
     names = gr.Textbox(
         label="Classes, one a line; write any names you like",
-        info=f"Empty: all {len(recognizer.classes)} classes of the run.",
+        info=f"Empty: all {len(recognizer.classes)} classes of the run."
+        if recognizer.classes
+        else "Nothing was trained: these names are all there is to choose from.",
         value=every,
         lines=8,
         max_lines=14,
@@ -187,6 +189,19 @@ def refuse_addresses(component: gr.Video) -> None:
 
 
 def _head(recognizer: Recognizer) -> str:
+    if recognizer.is_frozen:
+        made = ", ".join(one.name for one in recognizer.header.encoders)
+        honest = (
+            f"calibration error {recognizer.ece_:.1%} on labelled clips"
+            if recognizer.calibration.fitted
+            else "probabilities are uncalibrated"
+        )
+        said = "".join(f" {escape(why)}." for why in recognizer.unused.values())
+        return (
+            "<h1>What is in this clip?</h1>"
+            f"<p>Nothing trained: names against what {escape(made)} says of the clip; {honest}."
+            f"{said}</p>"
+        )
     result = recognizer.result
     seen = len(recognizer.seen)
     simulated = f" <strong>{escape(simulated_banner())}</strong>" if result.simulated else ""
