@@ -103,6 +103,7 @@ class Method(nn.Module):
         temporal: True uses all tokens, False gets one mean token a modality.
         one_modality: the config's field that says which modality is read, if one alone can be.
         trainable: False for frozen methods; the loop then only calls `prepare`.
+        baseline: nothing is learned from labels: tables call its row a frozen baseline.
         scoring_cost: about how many floats `scores` holds for one clip and one class.
         reads_labels: it is told of the labels that the store's encoder knows by name, unless its
             config has `words` off.
@@ -116,6 +117,7 @@ class Method(nn.Module):
     one_modality: ClassVar[str | None] = None
     temporal: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
+    baseline: ClassVar[bool] = False
     folds: ClassVar[int] = 0
     reads_labels: ClassVar[bool] = False
     scoring_cost: int = 64

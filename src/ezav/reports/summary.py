@@ -241,15 +241,11 @@ def kind_of(result: RunResult) -> Kind:
         ('trained', 'frozen')
     """
     from ezav.methods import registry
-    from ezav.methods.base import Method
 
     if (result.config.get("classes") or {}).get("shuffle"):
         return "shuffled"
     if result.method in registry.names():
-        method = registry.get(result.method)
-        # A closed form learns from the training set too.
-        learns = method.trainable or method.prepare is not Method.prepare
-        return "trained" if learns else "frozen"
+        return "frozen" if registry.get(result.method).baseline else "trained"
     return "trained" if result.parameters else "frozen"
 
 

@@ -62,6 +62,7 @@ class ZeroShot(Method):
     Config = ZeroShotConfig
     config: ZeroShotConfig
     trainable = False
+    baseline = True
     reads_labels: ClassVar[bool] = True
     words_mean_: Tensor
     text_mean_: Tensor
