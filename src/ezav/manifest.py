@@ -34,8 +34,12 @@ def digest(path: str | Path) -> str:
         raise cannot_read(path, error) from error
 
 
-def write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path, names: Collection[str] | None = None) -> None:
     """Write `manifest.json`: the digest of every other file that lies in a folder.
+
+    Args:
+        folder: where the files lie.
+        names: of the files, where others may lie there too.
 
     Raises:
         EzavError: a file cannot be read, or the manifest not be written.
@@ -53,7 +57,9 @@ def write_manifest(folder: Path) -> None:
     files = {
         path.name: digest(path)
         for path in sorted(folder.iterdir())
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+        if path.is_file()
+        and path.name != MANIFEST
+        and (not path.name.startswith(".") if names is None else path.name in names)
     }
     text = json.dumps({"version": _VERSION, "sha256": files}, indent=2)
     write_text(folder / MANIFEST, text + "\n")

@@ -16,7 +16,7 @@ from torch import Tensor
 from ezav.data_pickle import load_data_npy
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.naming import clean, refuse_twins, shown
-from ezav.safe_io import atomic_path
+from ezav.safe_io import atomic_path, parse_json
 
 _FORMAT = "ezav-class-embeddings-1"
 _KEY = "vectors"
@@ -225,9 +225,9 @@ def _load_safetensors(path: Path) -> ClassEmbeddings:
                     "write one with ClassEmbeddings.save",
                 )
             vectors = file.get_tensor(_KEY)
-        names = tuple(json.loads(record["names"]))
-        settings = json.loads(record["settings"])
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+        names = tuple(parse_json(record["names"]))
+        settings = parse_json(record["settings"])
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
         raise DamagedError(f"'{path}' cannot be read as class embeddings: {error}") from error
     return ClassEmbeddings(names, vectors, record.get("encoder", "unknown"), settings)
 

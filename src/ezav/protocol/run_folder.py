@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from torch import Tensor
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.device import choose_device
 from ezav.errors import DamagedError, NotFoundError, RefusedError, UnavailableError
+from ezav.manifest import check, write_manifest
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.protocol.evaluation import Evaluation, StageModel
@@ -27,7 +29,8 @@ from ezav.protocol.kept import completed
 from ezav.protocol.measure import result_of
 from ezav.protocol.result import RESULT, RESULT_VERSION, RunResult
 from ezav.protocol.settings import parse_config
-from ezav.safe_io import write_text
+from ezav.protocol.skeleton import refuse_larger
+from ezav.safe_io import parse_json, read_small, write_text
 
 
 def write_run(
@@ -41,9 +44,9 @@ def write_run(
     Files: `result.json`, `config.yaml`, `metrics.jsonl` (a line an epoch of stage 1),
     `weights.safetensors`, `class_embeddings.safetensors` (as trained with), `text.safetensors`
     (as the text encoder gave them), `validation.safetensors` and `test.safetensors` (scores,
-    targets, seen, with names in the metadata), `store.json` (header of the feature store). The
-    state of training beside it (:func:`checkpoint_of`, :func:`tried_beside`) goes then, and no
-    sooner.
+    targets, seen, with names in the metadata), `store.json` (header of the feature store),
+    `manifest.json` (the SHA-256 of each of these). The state of training beside it
+    (:func:`checkpoint_of`, :func:`tried_beside`) goes then, and no sooner.
 
     Args:
         fitted: what is tested.
@@ -102,6 +105,7 @@ def _write_files(
     text.select(model.classes.names).save(partial / "text.safetensors")
     _save_evaluation(fitted.validation_, partial / "validation.safetensors")
     _save_evaluation(test, partial / "test.safetensors")
+    write_manifest(partial)
 
 
 def checkpoint_of(folder: str | Path) -> Path:
@@ -159,7 +163,8 @@ def read_result(folder: str | Path) -> RunResult:
     if not path.is_file():
         raise NotFoundError(f"no run at '{folder}' (no {RESULT})", "'ezav run' writes one")
     try:
-        data = json.loads(path.read_bytes())
+        check(Path(folder), (RESULT,))
+        data = parse_json(read_small(path))
         version = data.get("version") if isinstance(data, dict) else None
         if version != RESULT_VERSION:
             raise DamagedError(
@@ -167,6 +172,8 @@ def read_result(folder: str | Path) -> RunResult:
                 "run it again, or use the ezav that wrote it",
             )
         result = RunResult.model_validate(data)
+        if not math.isfinite(result.gamma) or not {"seen", "unseen"} <= set(result.candidates):
+            raise ValueError("gamma is no number, or the candidates are not there")
     except (ValidationError, ValueError) as error:
         raise DamagedError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
     return completed(result)
@@ -199,14 +206,20 @@ def read_model(
     method_class = registry.get(result.method, import_code=import_code)
     config = parse_config(method_class, result.config)
     weights_path = folder / "weights.safetensors"
+    check(folder, (weights_path.name, "class_embeddings.safetensors"))
     try:
         from safetensors import safe_open
 
         with safe_open(weights_path, framework="pt") as file:
-            dims = Dims(**json.loads((file.metadata() or {})["dims"]))
+            dims = Dims(**parse_json((file.metadata() or {})["dims"]))
         state = load_file(weights_path)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        size = weights_path.stat().st_size
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"cannot read '{weights_path}': {error}", "run it again") from error
+    try:
+        refuse_larger(lambda: method_class(config, dims), size, len(state))
+    except RefusedError as error:
+        raise RefusedError(f"refused '{folder}': {error.message}") from None
     method: Method = method_class(config, dims)
     try:
         method.load_state_dict(state)
@@ -234,18 +247,35 @@ def read_evaluation_file(path: str | Path) -> Evaluation:
     """
     from safetensors import safe_open
 
+    path = Path(path)
+    check(path.parent, (path.name,))
     try:
         with safe_open(path, framework="pt") as file:
             names = file.metadata() or {}
-            return Evaluation(
+            found = Evaluation(
                 scores=file.get_tensor("scores"),
                 targets=file.get_tensor("targets"),
                 seen=file.get_tensor("seen"),
-                classes=tuple(json.loads(names["classes"])),
-                clips=tuple(json.loads(names["clips"])),
+                classes=tuple(parse_json(names["classes"])),
+                clips=tuple(parse_json(names["clips"])),
             )
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        _check_fits(found)
+        return found
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"cannot read '{path}': {error}") from error
+
+
+def _check_fits(found: Evaluation) -> None:
+    """Refuse scores, targets and names that do not fit together."""
+    clips, classes = len(found.clips), len(found.classes)
+    if found.scores.shape != (clips, classes) or not found.scores.is_floating_point():
+        raise ValueError(f"it has no scores of {clips} clips and {classes} classes")
+    if found.targets.shape != (clips,) or found.targets.dtype != torch.long:
+        raise ValueError("its targets are not one a clip")
+    if found.seen.shape != (classes,) or found.seen.dtype != torch.bool:
+        raise ValueError("it does not say of each class whether it is seen")
+    if clips and not 0 <= int(found.targets.min()) <= int(found.targets.max()) < classes:
+        raise ValueError("a target is no class")
 
 
 def _metrics_lines(fitted: FittedProtocol) -> str:

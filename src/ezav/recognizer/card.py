@@ -6,12 +6,15 @@ from typing import Any
 
 from ezav.encoders import registry
 from ezav.encoders.base import Kind
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 from ezav.features.simulated import simulated_banner
 from ezav.markdown import markdown_rows
+from ezav.protocol.measure import metrics_of
+from ezav.protocol.run_folder import read_evaluation_file
 from ezav.recognizer.trained import Trained
 
 _UNKNOWN = "not stated"
+_AGREEMENT = 1e-4
 
 
 def model_card(trained: Trained) -> Any:
@@ -91,11 +94,34 @@ def _results(trained: Trained) -> str:
             "their harmonic mean (HM), among unseen candidates only (ZSL), and the area under the "
             "seen-unseen curve (AUSUC).",
             markdown_rows(("", *names), rows, align="lrrrrr"),
+            _said_by(trained),
             f"Probabilities: temperature {learned.temperature_:.4g} fitted on {learned.clips} "
             f"validation clips; expected calibration error {learned.ece_before_:.3f} before, "
             f'{learned.ece_:.3f} after. "None of these" tells known from unknown with balanced '
             f"accuracy {learned.reject_accuracy_:.3f} (0.5 is chance).",
         ]
+    )
+
+
+def _said_by(trained: Trained) -> str:
+    """Where the numbers come from; they are computed again where the scores are.
+
+    Raises:
+        DamagedError: the stored scores give other numbers than the result.
+    """
+    if trained.tested is None:
+        return "As stated by its author: the scores that would show it were not there."
+    again = metrics_of(read_evaluation_file(trained.tested), trained.result.gamma)
+    for name, said in trained.result.metrics.model_dump().items():
+        if not abs(getattr(again, name) - said) <= _AGREEMENT:
+            raise DamagedError(
+                f"'{trained.tested}' gives {name} {getattr(again, name):.4f}, the result of the "
+                f"run says {said:.4f}",
+                "run it again",
+            )
+    return (
+        "The test row was computed from the scores of the run when this card was written. The "
+        "scores are not shared, for they name clips: to a reader it is as stated by its author."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ezav.errors import DamagedError, NotFoundError, UnavailableError
 from ezav.features.header import Header, parse_header
+from ezav.manifest import MANIFEST
 
 CALIBRATION = "calibration.json"
 """In a shared folder it stands for the validation scores, which name the training clips."""
@@ -20,6 +21,7 @@ FILES = (
     "text.safetensors",
     HEADER,
     CALIBRATION,
+    MANIFEST,
 )
 """All that a recogniser is read from: data only."""
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import DamagedError
+from ezav.manifest import check, write_manifest
 from ezav.protocol.run_folder import read_evaluation_file, read_model
 from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.card import model_card
-from ezav.recognizer.find import CALIBRATION, HEADER, RESULT, read_header
+from ezav.recognizer.find import CALIBRATION, FILES, HEADER, RESULT, read_header
 from ezav.recognizer.trained import Trained
-from ezav.safe_io import atomic_path, write_text
+from ezav.safe_io import atomic_path, parse_json, read_small, write_text
 
 CARD = "README.md"
+TEST = "test.safetensors"
 
 
 def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Trained:
@@ -29,6 +31,7 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
     Raises:
         EzavError: no run there, a file is missing or damaged, or of another version.
     """
+    check(folder, (HEADER, "text.safetensors", CALIBRATION))
     header = read_header(folder)
     model, result = read_model(folder, device, import_code=import_code)
     return Trained(
@@ -37,6 +40,7 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
         header=header,
         result=result,
         calibration=_calibration(folder, result.gamma),
+        tested=tested if (tested := folder / TEST).is_file() else None,
     )
 
 
@@ -60,6 +64,7 @@ def save(trained: Trained, folder: Path) -> None:
     write_text(folder / RESULT, trained.result.model_dump_json(indent=2) + "\n")
     # Always: the card of another run would tell its numbers as this one's.
     write_text(folder / CARD, str(model_card(trained)))
+    write_manifest(folder, (*FILES, CARD))
 
 
 def _calibration(folder: Path, gamma: float) -> Calibration:
@@ -67,6 +72,6 @@ def _calibration(folder: Path, gamma: float) -> Calibration:
     if not path.exists():
         return Calibration.fit(read_evaluation_file(folder / "validation.safetensors"), gamma)
     try:
-        return Calibration.of(json.loads(path.read_text(encoding="utf-8")))
+        return Calibration.of(parse_json(read_small(path)))
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DamagedError(f"'{path}' is damaged: {error}", "save the recogniser again") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.features.header import Header
@@ -21,6 +22,8 @@ class Trained:
         header: of the feature store that the run was trained on; names the encoders.
         result: of the run.
         calibration: temperature and threshold learned on validation.
+        tested: the file of the run's test scores; None where there is none, as in a shared
+            folder: its numbers are then what its author says.
     """
 
     model: StageModel
@@ -28,6 +31,7 @@ class Trained:
     header: Header
     result: RunResult
     calibration: Calibration
+    tested: Path | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from ezav.protocol.measure import metrics_of
 from ezav.protocol.result import RESULT, RunResult
 from ezav.protocol.run_folder import read_evaluation_file, read_result
 from ezav.reports.summary import METRICS, group_runs, kind_of
+from ezav.safe_io import parse_json, read_small
 
 _AGREEMENT = 1e-6
 """Stored metrics and those of the stored scores are the same numbers, but for rounding."""
@@ -77,7 +77,7 @@ class Run:
         """The epochs of stage 1."""
         path = self.folder / "metrics.jsonl"
         try:
-            return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+            return [parse_json(line) for line in path.read_bytes().splitlines() if line.strip()]
         except (OSError, ValueError) as error:
             raise DamagedError(f"cannot read '{path}': {error}", "run it again") from error
 
@@ -86,7 +86,7 @@ class Run:
         """The header of the feature store the run was trained on; empty where it is not stored."""
         path = self.folder / "store.json"
         try:
-            header = json.loads(path.read_bytes()) if path.is_file() else {}
+            header = parse_json(read_small(path)) if path.is_file() else {}
         except (OSError, ValueError) as error:
             raise DamagedError(f"cannot read '{path}': {error}", "run it again") from error
         return header if isinstance(header, dict) else {}

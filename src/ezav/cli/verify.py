@@ -1,0 +1,66 @@
+"""Is a run or a feature store whole and unchanged? Every byte of it is read and compared.
+
+A run is compared with its manifest (the SHA-256 of each file, written with it) and its metrics
+with its scores, a store with the digests in its index. This tells what changed by accident, or
+by someone who did not care to hide it; it does not tell who made it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ezav.cli.common import Command, bar, output
+from ezav.errors import NotFoundError
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was compared, in words, and what is wrong."""
+
+    path: Path
+    kind: str
+    compared: str
+    problems: tuple[str, ...]
+
+    @property
+    def status(self) -> int:
+        """1 where anything is wrong."""
+        return 1 if self.problems else 0
+
+
+@dataclass(kw_only=True)
+class CLI(Command):
+    """Read every byte of a run or a feature store and compare it with its digests."""
+
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|STORE")]
+    """A run, a saved recogniser, or a feature store."""
+
+    def run(self) -> Verified:
+        from ezav.features.index import INDEX_FILE
+        from ezav.features.verify import verify_store
+        from ezav.protocol.result import RESULT
+        from ezav.protocol.verify import verify_run
+
+        if (self.path / RESULT).is_file():
+            run = verify_run(self.path)
+            files = "no manifest, it is of an earlier version" if run.files is None else "its files"
+            scores = ", its metrics from its scores" if run.scores else ", no scores are there"
+            return Verified(self.path, "run", files + scores, run.problems)
+        if (self.path / INDEX_FILE).is_file():
+            with bar("shards") as on_progress:
+                store = verify_store(self.path, on_progress)
+            told = f"{store.clips} clips in {store.shards} shards"
+            return Verified(self.path, "store", told, store.problems)
+        raise NotFoundError(
+            f"there is neither a run nor a feature store at '{self.path}'", "name its folder"
+        )
+
+    def show(self, result: Verified) -> None:
+        for problem in result.problems:
+            output.print(f"wrong: {problem}", markup=False)
+        verdict = f"{len(result.problems)} problems" if result.problems else "sound"
+        output.print(f"{result.path}: {result.compared}: {verdict}", markup=False)
