@@ -14,6 +14,7 @@ import ezav
 from ezav.benchmarks.runner import Job, is_done, run_jobs
 from ezav.cli.main import main
 from ezav.features.store import FeatureStore
+from ezav.manifest import MANIFEST
 from ezav.methods.ez_avgzl.config import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_result, two_stage
 from ezav.protocol.kept import difference
@@ -42,6 +43,7 @@ def job(store: FeatureStore, folder: Path, **changes: Any) -> Job:
 
 def edit(folder: Path, **changes: Any) -> None:
     path = folder / "result.json"
+    (folder / MANIFEST).unlink(missing_ok=True)
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ezav.errors import EzavError
+from ezav.manifest import MANIFEST
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol import two_stage as module
@@ -283,6 +284,7 @@ def test_weights_of_another_architecture_are_refused(fitted, tmp_path: Path):
     path = tmp_path / "run" / "result.json"
     data = json.loads(path.read_text())
     data["config"]["width"] = 32
+    (tmp_path / "run" / MANIFEST).unlink()
     path.write_text(json.dumps(data))
     with pytest.raises(EzavError, match="another architecture"):
         read_model(tmp_path / "run")

@@ -19,6 +19,7 @@ import ezav
 from ezav.cli.main import main
 from ezav.encoders.registry import accepted, load, load_text, load_visual
 from ezav.errors import EzavError, RefusedError
+from ezav.manifest import MANIFEST
 from ezav.methods import registry
 from ezav.recognizer import Recognizer
 from tests.web.test_server import _call, _upload
@@ -200,6 +201,7 @@ def test_a_function_of_the_library_that_a_shared_run_names_is_never_called(
     header = json.loads(trained.header.model_dump_json())
     for encoder in header["encoders"]:
         encoder.update(name="subprocess:getoutput", options=f"cmd=touch {sign}", revision="")
+    (tmp_path / "run" / MANIFEST).unlink()
     (tmp_path / "run" / "store.json").write_text(json.dumps(header))
     clip = lights[0] / "red light" / "0.mp4"
     with pytest.raises(RefusedError, match=REFUSED):

@@ -19,6 +19,7 @@ from ezav.errors import EzavError
 from ezav.extraction.plan import class_embeddings
 from ezav.features import FeatureStore
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.manifest import MANIFEST
 from ezav.media import read_clip
 from ezav.methods.base import Dims
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
@@ -282,6 +283,7 @@ def test_a_run_without_its_encoders(stored: Stored, tmp_path: Path) -> None:
     with pytest.raises(EzavError, match="needs the visual encoder 'random'"):
         Recognizer.load(run).predict("clip.mp4")
     text = small_run.text_embeddings()
+    (run / MANIFEST).unlink()
     type(text)(text.names, text.vectors, "gone@1").save(run / "text.safetensors")
     with pytest.raises(EzavError, match="needs the text encoder 'gone'"):
         Recognizer.load(run).candidates(["walrus"])
@@ -380,6 +382,7 @@ def test_numbers_that_json_does_not_have_are_null(
 ) -> None:
     clip = str(lights[0] / "red light" / "0.mp4")
     Recognizer.load(lights[1], import_code=True).save_pretrained(tmp_path)
+    (tmp_path / MANIFEST).unlink()
     path = tmp_path / "calibration.json"
     data = json.loads(path.read_text())
     # As a folder holds it that was saved before, and as it is written now.

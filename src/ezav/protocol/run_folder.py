@@ -163,7 +163,6 @@ def read_result(folder: str | Path) -> RunResult:
     if not path.is_file():
         raise NotFoundError(f"no run at '{folder}' (no {RESULT})", "'ezav run' writes one")
     try:
-        check(Path(folder), (RESULT,))
         data = parse_json(read_small(path))
         version = data.get("version") if isinstance(data, dict) else None
         if version != RESULT_VERSION:
@@ -176,6 +175,7 @@ def read_result(folder: str | Path) -> RunResult:
             raise ValueError("gamma is no number, or the candidates are not there")
     except (ValidationError, ValueError) as error:
         raise DamagedError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
+    check(Path(folder), (RESULT,))
     return completed(result)
 
 

@@ -31,10 +31,9 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
     Raises:
         EzavError: no run there, a file is missing or damaged, or of another version.
     """
-    check(folder, (HEADER, "text.safetensors", CALIBRATION))
     header = read_header(folder)
     model, result = read_model(folder, device, import_code=import_code)
-    return Trained(
+    trained = Trained(
         model=model,
         text=ClassEmbeddings.load(folder / "text.safetensors").select(model.classes.names),
         header=header,
@@ -42,6 +41,8 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
         calibration=_calibration(folder, result.gamma),
         tested=tested if (tested := folder / TEST).is_file() else None,
     )
+    check(folder, (HEADER, "text.safetensors", CALIBRATION))
+    return trained
 
 
 def save(trained: Trained, folder: Path) -> None:
