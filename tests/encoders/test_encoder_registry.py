@@ -20,9 +20,9 @@ from ezav.encoders.base import (
     VisualEncoder,
 )
 from ezav.encoders.defaults import DEFAULTS
+from ezav.encoders.options import _annotated
 from ezav.encoders.registry import (
     KINDS,
-    _annotated,
     _entry,
     accepted,
     card,

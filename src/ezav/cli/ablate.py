@@ -62,7 +62,8 @@ class AblateCommand(Command):
     """cpu, cuda, or auto."""
 
     def run(self) -> AblateResult:
-        from ezav.benchmarks.ablate import plan_ablation, row_results, write_ablation
+        from ezav.benchmarks.ablate import plan_ablation, row_results
+        from ezav.benchmarks.ablation_tables import write_ablation
         from ezav.benchmarks.runner import is_done, run_jobs
         from ezav.cli.runs_progress import runs_progress
         from ezav.device import choose_device

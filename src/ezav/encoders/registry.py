@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, cast, get_type_hints, overload
-
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from typing import Any, Literal, cast, overload
 
 from ezav import importing
 from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
 from ezav.encoders.defaults import DEFAULTS
+from ezav.encoders.options import call, options
 from ezav.encoders.packaged import Packaged
 from ezav.errors import EzavError, NotFoundError
 
@@ -222,9 +220,9 @@ def _entry(kind: Kind, name: str) -> Entry:
 def _load(kind: Kind, name: str, options: Mapping[str, Any], typed: bool) -> Any:
     if not importing.is_path(name):
         entry = _entry(kind, name)
-        return _call(entry.factory, (entry.card,), options, name)
+        return call(entry.factory, (entry.card,), options, name)
     maker = _maker(kind, name) if typed else _encoder_class(kind, name, True)
-    encoder = _call(maker, (), options, name)
+    encoder = call(maker, (), options, name)
     own = getattr(encoder, "card", None)
     if not isinstance(own, EncoderCard) or own.kind != kind or not hasattr(encoder, "encode"):
         raise _no_encoder(kind, name)
@@ -267,72 +265,3 @@ def accepted(kind: Kind, name: str, *, import_code: bool = False) -> tuple[str, 
     if importing.is_path(name):
         return options(_encoder_class(kind, name, import_code))
     return options(_entry(kind, name).factory)
-
-
-def options(factory: Callable[..., Any]) -> tuple[str, ...]:
-    """The options of an encoder: its constructor's, and those it hands on to its base classes.
-
-    Example:
-        >>> from ezav.encoders.clip import ClipVisual
-        >>> {"source", "fps", "device"} <= set(options(ClipVisual))
-        True
-    """
-    return tuple(_annotated(factory))
-
-
-def _annotated(factory: Callable[..., Any]) -> dict[str, Any]:
-    """Option -> its type; `Any` where none is written, or it cannot be found at run time."""
-    makers: list[Any] = [factory]
-    if isinstance(factory, type):
-        makers = [vars(c)["__init__"] for c in factory.__mro__ if "__init__" in vars(c)]
-    found: dict[str, Any] = {}
-    for maker in makers:
-        parameters = inspect.signature(maker).parameters
-        try:
-            types = get_type_hints(maker)
-        except (NameError, TypeError):
-            types = {}
-        for name, p in parameters.items():
-            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found.setdefault(name, types.get(name, Any))
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            break
-    return {name: type_ for name, type_ in found.items() if name not in {"self", "card"}}
-
-
-def _call(
-    factory: Callable[..., Any], arguments: tuple[Any, ...], given: Mapping[str, Any], name: str
-) -> Any:
-    known = _annotated(factory)
-    for option, value in given.items():
-        if option not in known:
-            hint = f"its options are {', '.join(known)}" if known else "it has no options"
-            raise EzavError(f"the encoder '{name}' has no option '{option}'", hint)
-        _check_type(name, option, value, known[option])
-    return factory(*arguments, **given)
-
-
-def _plain(value: Any) -> Any:
-    """A torch device as text, a number of numpy as Python's; anything else as it is."""
-    module, name = type(value).__module__, type(value).__name__
-    if module == "numpy" and getattr(value, "ndim", 1) == 0:
-        return value.item()
-    return str(value) if (module, name) == ("torch", "device") else value
-
-
-def _check_type(name: str, option: str, value: Any, wanted: Any) -> None:
-    try:
-        adapter = TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:
-        return None  # a type of the encoder's own that pydantic does not know
-    try:
-        # A list may stand for a tuple: the command line has no other way to write one.
-        adapter.validate_python(value, strict=not isinstance(value, list))
-    except ValidationError as error:
-        plain = _plain(value)
-        if plain is not value:
-            return _check_type(name, option, plain, wanted)
-        why = error.errors()[0]["msg"]
-        raise EzavError(
-            f"the encoder '{name}' cannot take {option}={value!r}: {why[0].lower()}{why[1:]}"
-        ) from error

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
-from ezav.encoders.registry import options
+from ezav.encoders.options import options
 from ezav.encoders.spec import EncoderSpec
 from ezav.extraction.encoded import OK, EncodedClip, MediaEncoder, kind_of
 from ezav.extraction.gather import EncoderError, encode_checked, joined
