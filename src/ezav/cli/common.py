@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ezav.features.header import EncoderInfo
     from ezav.features.store import FeatureStore
     from ezav.recognizer import Recognizer
+    from ezav.recognizer.names import Names
     from ezav.recognizer.recognizer import OnNames
 
 # Paths and class names are printed as they are: `[b]` and `:dog:` mean nothing, styles are `Text`.
@@ -132,7 +133,7 @@ def frozen_recognizer(
     options: FrozenOptions,
     device: str = "cpu",
     limits: Limits | None = None,
-    names: Sequence[str] | None = None,
+    names: Names | None = None,
     must: bool = True,
 ) -> Recognizer:
     """The recogniser of `--frozen`; says once what it does not read, and learns of `--calibrate`.
@@ -152,7 +153,10 @@ def frozen_recognizer(
     made = Recognizer.frozen(options.visual, options.audio, options.text, device, limits)
     for why in made.unused.values():
         progress.print(why, style="dim")
-    tell_seen(made.header.encoders, names or (), "names")
+    if names:
+        from ezav.recognizer.names import asked
+
+        tell_seen(made.header.encoders, asked(names)[0], "names")
     if options.calibrate is not None:
         with progress.status(f"calibrating on {options.calibrate}"):
             made.calibrate(options.calibrate)
@@ -191,19 +195,44 @@ def check_frozen(options: FrozenOptions) -> None:
             raise EzavError(f"--{name} is an option of --frozen: a run has its own", "leave it out")
 
 
-def read_classes(names: tuple[str, ...] | None, file: Path | None) -> list[str] | None:
-    """The candidates from the command line or a file; None for all classes of the run.
+def read_classes(
+    names: tuple[str, ...] | None, file: Path | None, descriptions: Path | None = None
+) -> Names | None:
+    """The candidates from the command line or files; None for all classes of the run.
+
+    Args:
+        names: as typed, each perhaps `name: description`.
+        file: with one of those a line.
+        descriptions: a file of descriptions; without names its names are the candidates.
 
     Raises:
         NotFoundError: there is no such file.
-        EzavError: both are given, or the file holds no name or no text.
+        EzavError: both names and a file are given; the file holds no name or no text; a name has
+            no description in the file of them.
         OSError: the file cannot be read.
     """
     if names is not None and file is not None:
         raise EzavError("both --classes and --class-file are given", "give one of them")
-    if file is None:
-        return None if names is None else list(names)
-    return read_names(file)
+    given = (None if names is None else list(names)) if file is None else read_names(file)
+    if descriptions is None:
+        return given
+    from ezav.encoders.descriptions import read_descriptions
+    from ezav.recognizer.names import asked
+
+    known = read_descriptions(descriptions)
+    if given is None:
+        return known
+    listed, behind = asked(given)
+    if lacking := [name for name in listed if name not in known and name not in behind]:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise EzavError(
+            f"'{descriptions}' has no description of '{lacking[0]}'{more}",
+            "add it, or type 'name: description'",
+        )
+    if unused := [name for name in known if name not in listed]:
+        more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
+        progress.print(f"not asked for, but described: '{unused[0]}'{more}", style="dim")
+    return {name: behind.get(name) or known[name] for name in listed}
 
 
 def read_names(file: Path) -> list[str]:

@@ -22,6 +22,7 @@ from ezav.extraction.settings import ExtractSettings
 from ezav.naming import shown
 
 if TYPE_CHECKING:
+    from ezav.encoders.descriptions import Descriptions
     from ezav.extraction.report import Begun, ExtractionReport, Failure, Progress
 
 _MOST_NAMES = 40
@@ -44,16 +45,28 @@ class ExtractCommand(Command):
     """Audio encoder or encoders, as --visual; a single one goes with every visual encoder."""
     text: tuple[str, ...] = (DEFAULTS["text"],)
     """Text encoders of the class names, as --visual; the first is the default of later commands."""
+    descriptions: Path | None = None
+    """A CSV (name,description,…) or YAML file with what text encoders read in the place of the
+    class names; 'ezav features describe' changes it later."""
     settings: Annotated[ExtractSettings, tyro.conf.arg(name="")] = field(
         default_factory=ExtractSettings
     )
     """How clips are split, encoded and stored."""
 
     def run(self) -> ExtractionReport:
+        from ezav.encoders.descriptions import check_known, read_descriptions
+        from ezav.extraction.listing import list_videos
         from ezav.extraction.local import extract
+        from ezav.recognizer.described import describe_store, descriptions_of
 
+        behind: Descriptions = {}
+        if self.descriptions is not None:  # a file that does not fit is told before hours of work
+            behind = read_descriptions(self.descriptions)
+            listing = list_videos(self.videos, allow_outside=self.settings.allow_outside)
+            check_known(behind, listing.classes, f"'{self.descriptions}'")
+        before = behind or descriptions_of(self.out)
         with extraction_progress(self.json) as on_progress:
-            return extract(
+            done = extract(
                 self.videos,
                 self.out,
                 visual=self.visual,
@@ -63,6 +76,9 @@ class ExtractCommand(Command):
                 on_progress=on_progress,
                 on_begin=tell_plan,
             )
+        for store in (done, *done.others) if before else ():
+            describe_store(store.store, before, source="the descriptions of the store")
+        return done
 
     def show(self, result: ExtractionReport) -> None:
         show_report(result)

@@ -1,7 +1,8 @@
 """Look into feature stores, check them, and merge the parts of one data set.
 
 `info` says what a store holds; `verify` reads every byte and compares it with the index
-(status 1 if anything is wrong); `merge` writes one store out of several.
+(status 1 if anything is wrong); `merge` writes one store out of several; `describe` lets the
+text encoders read descriptions in the place of the class names.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, bar, output
+from ezav.cli.common import Command, Importing, bar, output
+from ezav.errors import EzavError
 
 if TYPE_CHECKING:
     from ezav.features.header import Header, SplitOrigin
@@ -176,10 +178,53 @@ class Merge(Command):
         )
 
 
+@dataclass(kw_only=True)
+class Describe(Command):
+    """Let a store's text encoders read descriptions in the place of the class names.
+
+    Nothing is extracted again; runs from now on are trained with them.
+    """
+
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
+    """A finished feature store."""
+    file: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")] = None
+    """A CSV (name,description,…) or YAML file (name: description, or a list of them)."""
+    remove: bool = False
+    """Read the names themselves again, instead of FILE."""
+    device: str = "cpu"
+    """cpu, cuda, or auto: where the text encoders run."""
+    import_code: Importing = False
+
+    def run(self) -> StoreDescription:
+        from ezav.device import choose_device
+        from ezav.encoders.descriptions import read_descriptions
+        from ezav.recognizer.described import describe_store
+
+        if (self.file is None) != self.remove:
+            raise EzavError("describe takes a file of descriptions, or --remove", "give one")
+        behind = {} if self.file is None else read_descriptions(self.file)
+        describe_store(
+            self.store,
+            behind,
+            source=f"'{self.file}'",
+            device=choose_device(self.device),
+            import_code=self.import_code,
+        )
+        return describe(self.store)
+
+    def show(self, result: StoreDescription) -> None:
+        read = "their names" if self.remove else f"the descriptions of '{self.file}'"
+        output.print(
+            f"{result.store}: {len(result.classes)} classes are read by {read} now "
+            f"({', '.join(result.class_embeddings)})"
+        )
+
+
 CLI = (
     Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Merge, tyro.conf.subcommand("merge")]
+    | Annotated[Describe, tyro.conf.subcommand("describe")]
 )
 
 

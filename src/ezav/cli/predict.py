@@ -75,6 +75,9 @@ class PredictCommand(FrozenOptions, Command):
     """Exactly these candidates, each name in quotes; by default all classes of the run."""
     class_file: Path | None = None
     """A text file with one class name a line, instead of --classes."""
+    descriptions: Path | None = None
+    """A CSV (name,description,…) or YAML file with what the text encoder reads in the names' place;
+    its names are the candidates where none are listed. Also typed: "name: description"."""
     top_k: int = 5
     """How many candidates to show for each clip."""
     explain: bool = False
@@ -90,7 +93,7 @@ class PredictCommand(FrozenOptions, Command):
         clips = files_of([Path(self.run_folder), *self.clips] if self.frozen else self.clips)
         if not clips:
             raise EzavError("no clips are given", "name at least one file")
-        classes = read_classes(self.classes, self.class_file)
+        classes = read_classes(self.classes, self.class_file, self.descriptions)
         recognizer = (
             frozen_recognizer(self, self.device, self.limits, classes)
             if self.frozen

@@ -64,6 +64,9 @@ class ScanCommand(FrozenOptions, Command):
     """Exactly these candidates, each name in quotes; by default all classes of the run."""
     class_file: Path | None = None
     """A text file with one class name a line, instead of --classes."""
+    descriptions: Path | None = None
+    """A CSV (name,description,…) or YAML file with what the text encoder reads in the names' place;
+    its names are the candidates where none are listed. Also typed: "name: description"."""
     out: tuple[Path, ...] = ()
     """Files to write, each in the format of its ending: .json .csv .vtt .srt."""
     settings: Annotated[ScanSettings, tyro.conf.arg(name="")] = field(default_factory=ScanSettings)
@@ -93,7 +96,7 @@ class ScanCommand(FrozenOptions, Command):
             check_suffix(path)
             if path.resolve() == video.resolve():
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
-        classes = read_classes(self.classes, self.class_file)
+        classes = read_classes(self.classes, self.class_file, self.descriptions)
         recognizer = (
             frozen_recognizer(self, self.device, self.limits, classes)
             if self.frozen

@@ -21,6 +21,7 @@ from ezav.export.parity import SHAPES, Parity, compare, random_batch, real_batch
 from ezav.features.feature_set import FeatureSet
 from ezav.recognizer import Recognizer
 from ezav.recognizer.candidates import Candidates
+from ezav.recognizer.names import Names
 from ezav.safe_io import atomic_path, write_text
 
 FILES = ONNX, PROGRAM, CLASSES, EMBEDDINGS, CLIP, EXAMPLE, RECORD = (
@@ -47,7 +48,7 @@ class Exported:
 def export(
     recognizer: Recognizer,
     folder: str | Path,
-    classes: Sequence[str] | None = None,
+    classes: Names | None = None,
     clips: FeatureSet | None = None,
 ) -> Exported:
     """Write `model.onnx`, `model.pt2`, the class embeddings and an example that needs no torch.

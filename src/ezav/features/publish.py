@@ -34,7 +34,7 @@ def publish(
     classes = {r.clip: r.class_name for r, *_ in records.values() if r.status == OK}
     _check(records, classes, splits, whole)
     names = tuple(sorted(set(classes.values())))
-    files = _write_classes(folder, class_embeddings, names)
+    files = write_classes(folder, class_embeddings, names)
     index = make_index(records, splits)
     counts = dict.fromkeys(SPLITS, 0)
     for clip in classes:
@@ -94,9 +94,14 @@ def _check(
         raise EzavError(f"clip '{odd[0]}' is in the unknown split '{splits[odd[0]]}'")
 
 
-def _write_classes(
+def write_classes(
     folder: Path, class_embeddings: Sequence[ClassEmbeddings], classes: Sequence[str]
 ) -> tuple[ClassFile, ...]:
+    """Write class embeddings beside a store's index, which is to name these files.
+
+    Raises:
+        EzavError: one of them lacks a class.
+    """
     from ezav.classes.embeddings import ClassEmbeddings as Embeddings
 
     files: list[ClassFile] = []

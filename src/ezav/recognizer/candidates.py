@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,13 +59,16 @@ def named_classes(
     trained: ClassEmbeddings,
     seen: Tensor,
     extend: Callable[[list[str]], Tensor],
+    described: Collection[str] = (),
 ) -> Candidates:
     """Exactly these names; `extend` gives class embeddings `[C_new, d]` of the new ones.
+
+    Names that are `described` are new: what is behind them is read.
 
     Raises:
         EzavError: the list is empty, repeats a class, or holds something that is no name.
     """
-    wanted = read_names(names, trained.names)
+    wanted = read_names(names, trained.names, described)
     new = [one.name for one in wanted if one.row is None]
     vectors = extend(new) if new else trained.vectors[:0]
     column = {name: len(trained) + position for position, name in enumerate(new)}

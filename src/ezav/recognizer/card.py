@@ -46,7 +46,7 @@ def card_text(trained: Trained) -> str:
         'print(recognizer.predict("clip.mp4", classes=["a dog barking", "rain"])[0].best)\n```',
         f"## Results\n{_results(trained)}",
         f"## Encoders\n{_encoders(trained)}",
-        f"## Classes\n{_classes(trained)}",
+        f"## Classes\n{_classes(trained)}{_described(trained)}",
         f"## How it was made\n{_provenance(trained)}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -140,6 +140,20 @@ def _classes(trained: Trained) -> str:
     return (
         f"{len(seen)} seen (trained on clips): {', '.join(trained.seen)}.\n\n"
         f"{len(unseen)} unseen (only the names were known): {', '.join(unseen)}."
+    )
+
+
+def _described(trained: Trained) -> str:
+    """What the text encoder read in the place of the names, where it did."""
+    behind = [part.get("descriptions", {}) for part in trained.text.parts]
+    found = {
+        name: lines for one in behind for name, lines in one.items() if name in trained.classes
+    }
+    if not found:
+        return ""
+    rows = [(name, "; ".join(lines)) for name, lines in found.items()]
+    return "\n\nThe text encoder read descriptions of them.\n\n" + markdown_rows(
+        ("class", "read as"), rows
     )
 
 

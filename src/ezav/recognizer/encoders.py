@@ -141,9 +141,15 @@ class RunEncoders:
             )
         return vectors
 
-    def unread(self, names: Sequence[str]) -> dict[str, str]:
-        """Name -> what of it a text encoder does not read; raises as `texts`."""
-        return {name: what for one in self.texts for name, what in unread(one, names).items()}
+    def unread(
+        self, names: Sequence[str], descriptions: Descriptions | None = None
+    ) -> dict[str, str]:
+        """Name -> what of it, or of a description, a text encoder does not read; as `texts`."""
+        behind = {name: tuple((descriptions or {}).get(name, ())) or (name,) for name in names}
+        lines = list(dict.fromkeys(line for several in behind.values() for line in several))
+        found = {line: what for one in self.texts for line, what in unread(one, lines).items()}
+        told = {name: [found[o] for o in some if o in found] for name, some in behind.items()}
+        return {name: what[0] for name, what in told.items() if what}
 
     def spec(self, kind: Kind, recorded: Recorded | None = None) -> EncoderSpec:
         """An encoder of the run by name and options, as another process may load it.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ezav.encoders.descriptions import typed
 from ezav.errors import EzavError
 from ezav.naming import clean, difference, same, shown
 
 MAX_NAMES = 50_000
 """More candidates than this are a mistake, not a list of classes."""
+Names = Sequence[str] | Mapping[str, Sequence[str]]
+"""Candidates: names, each perhaps as `name: description`; or name -> descriptions, maybe none."""
 MAX_LENGTH = 500
 """Characters; text encoders read about a hundred words."""
 
@@ -28,7 +31,41 @@ class Wanted:
     row: int | None
 
 
-def read_names(names: Sequence[str], known: Sequence[str]) -> list[Wanted]:
+def asked(classes: Names) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """The names to choose from, and the descriptions behind some of them.
+
+    Raises:
+        EzavError: no list of names, or a colon without a description.
+
+    Example:
+        >>> asked(["a dog: a dog that barks", "rain"])
+        (['a dog', 'rain'], {'a dog': ('a dog that barks',)})
+    """
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        read_names(classes, ())  # type: ignore[arg-type]  # raises: it is no list of names
+    if isinstance(classes, Mapping):
+        pairs = [(name, _lines(name, behind)) for name, behind in classes.items()]
+    else:
+        pairs = [typed(name) for name in classes]
+    spaced = [(" ".join(name.split()), lines) for name, lines in pairs]
+    return [name for name, _ in spaced], {name: lines for name, lines in spaced if lines}
+
+
+def _lines(name: str, behind: Sequence[str]) -> tuple[str, ...]:
+    lines = (behind,) if isinstance(behind, str) else tuple(behind)
+    if not all(isinstance(line, str) and line.strip() for line in lines):
+        raise EzavError(f"'{name}' has something else than text behind it")
+    if long := [line for line in lines if len(line) > MAX_LENGTH]:
+        raise EzavError(
+            f"a description of '{name}' has {len(long[0])} characters",
+            f"at most {MAX_LENGTH} are read",
+        )
+    return lines
+
+
+def read_names(
+    names: Sequence[str], known: Sequence[str], described: Collection[str] = ()
+) -> list[Wanted]:
     """Check candidates and find those that the run knows, whatever their case and spacing.
 
     Raises:
@@ -57,7 +94,8 @@ def read_names(names: Sequence[str], known: Sequence[str]) -> list[Wanted]:
         if len(rows) > 1:
             both = " and ".join(f"'{known[row]}'" for row in rows[:2])
             raise EzavError(f"class '{name}' may mean {both}", "write it as the run does")
-        found = rows[0] if rows else None
+        # What is behind a name is read, also where the run knows the name.
+        found = rows[0] if rows and name not in described else None
         key = same(name) if found is None else found
         if key in first:
             earlier = wanted[first[key]].name

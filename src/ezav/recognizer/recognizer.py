@@ -16,6 +16,7 @@ from torch import Tensor
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.device import choose_device
 from ezav.encoders.base import Encoded
+from ezav.encoders.descriptions import Descriptions
 from ezav.errors import EzavError
 from ezav.extraction.encode import encode_decoded
 from ezav.extraction.encoded import EncodedClip
@@ -41,7 +42,7 @@ from ezav.recognizer.find import find
 from ezav.recognizer.folder import read, save
 from ezav.recognizer.frozen import Frozen, Spec, frozen
 from ezav.recognizer.joint import score_together
-from ezav.recognizer.names import read_names
+from ezav.recognizer.names import Names, asked
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.ranked import ranked
 from ezav.recognizer.reading import ClipReader
@@ -95,7 +96,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         self.encoders = RunEncoders(trained.header, trained.text, import_code, device, kinds)
         self.reader = ClipReader(self.encoders, limits) if reader is None else reader
         self._hub_mixin_config = None
-        self._lists: OrderedDict[tuple[str, ...], Candidates] = OrderedDict()
+        self._lists: OrderedDict[object, Candidates] = OrderedDict()
 
     @classmethod
     def load(
@@ -208,7 +209,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
     def predict(
         self,
         clips: Media | Sequence[Media] | FeatureSet,
-        classes: Sequence[str] | None = None,
+        classes: Names | None = None,
         top_k: int = 5,
         explain: bool = False,
         together: bool = False,
@@ -220,7 +221,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                 worker process: one that crashes it, or takes too long, costs that clip only.
             classes: exactly these candidates. Names that the run knows (in any case) keep their
                 trained class embedding and, if seen, lose gamma; others are new: their names
-                are encoded and extended to class embeddings. None: all classes of the run.
+                are encoded and extended to class embeddings. None: all classes of the run. A name
+                may be given with what the text encoder reads in its place, `"name: description"`,
+                or as a mapping, name -> descriptions (averaged as unit vectors); such a name is
+                new, also where the run knows it.
             top_k: how many candidates to give for each clip.
             explain: with the contribution of each modality and moment; about 20 times the
                 scoring, which for short clips is more than the reading.
@@ -317,7 +321,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         self.reader.close()
 
     def candidates(
-        self, classes: Sequence[str] | None = None, on_progress: OnNames | None = None
+        self, classes: Names | None = None, on_progress: OnNames | None = None
     ) -> Candidates:
         """The names to choose from, with their class embeddings; lists are remembered.
 
@@ -334,11 +338,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             )
         if classes is None:
             return self._every
-        key = tuple(classes)
-        if isinstance(classes, str) or not all(isinstance(name, str) for name in key):
-            read_names(classes, self.classes)  # raises: it is no list of names
+        names, behind = asked(classes)
+        key = (tuple(names), tuple(behind.items()))
         if key not in self._lists:
-            self._lists[key] = self._named(key, on_progress)
+            self._lists[key] = self._named(tuple(names), behind, on_progress)
             while len(self._lists) > _CACHED_LISTS:
                 self._lists.popitem(last=False)
         return self._lists[key]
@@ -349,20 +352,22 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         text = self.text.select(found.names)
         return replace(found, remarks=remarks(found, text, text.vectors[:0], {}))
 
-    def _named(self, names: tuple[str, ...], on_progress: OnNames | None) -> Candidates:
+    def _named(
+        self, names: tuple[str, ...], behind: Descriptions, on_progress: OnNames | None
+    ) -> Candidates:
         text = self.text.select(self.model.classes.names)
         raw, unread = text.vectors[:0], {}
 
         def extended(new: list[str]) -> Tensor:
             nonlocal raw, unread
-            raw = self.encoders.encode_names(new, _step(on_progress, "encoded"))
-            unread = self.encoders.unread(new)
+            raw = self.encoders.encode_names(new, _step(on_progress, "encoded"), behind)
+            unread = self.encoders.unread(new, behind)
             placed = _step(on_progress, "placed among the classes")
             recipe = getattr(self.model.method.config, "classes", None)
             recipe = recipe or ClassEmbeddingRecipe(source="raw")
             return extend(new, raw, self.text, self.model.classes, recipe, placed)
 
-        found = named_classes(names, self.model.classes, self.model.seen, extended)
+        found = named_classes(names, self.model.classes, self.model.seen, extended, behind)
         return replace(found, remarks=remarks(found, text, raw, unread))
 
     def score(self, clips: FeatureSet, candidates: Candidates) -> Tensor:

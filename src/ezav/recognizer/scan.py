@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from ezav.errors import EzavError
 from ezav.extraction.encoded import EncodedClip
 from ezav.recognizer.candidates import Candidates
 from ezav.recognizer.events import Event, ScanSettings
+from ezav.recognizer.names import Names
 from ezav.recognizer.segment import Segmenter
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _LEAST = 1e-9
 def scan(
     recognizer: Recognizer,
     path: str | Path,
-    classes: Sequence[str] | None = None,
+    classes: Names | None = None,
     settings: ScanSettings | None = None,
     on_progress: Callable[[float, float | None], None] | None = None,
     on_warning: Callable[[str], None] | None = None,

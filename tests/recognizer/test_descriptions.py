@@ -1,0 +1,152 @@
+"""Descriptions behind class names: files, what is typed, stores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from ezav.classes.embeddings import ClassEmbeddings
+from ezav.cli.main import main
+from ezav.encoders.descriptions import read_descriptions
+from ezav.encoders.registry import load_text
+from ezav.encoders.spec import EncoderSpec
+from ezav.errors import EzavError
+from ezav.extraction.plan import class_embeddings
+from ezav.features import FeatureStore, Header
+from ezav.features.verify import verify_store
+from ezav.recognizer import Recognizer
+from ezav.recognizer.described import describe_store
+from ezav.recognizer.encoders import RunEncoders
+from tests.encoders import checkpoints
+from tests.recognizer.small_run import NAMES, feature_store
+
+
+def test_csv_and_yaml_say_the_same(tmp_path: Path) -> None:
+    csv = tmp_path / "d.csv"
+    csv.write_text(
+        'name,description\ndog,"a dog, barking",a puppy\nrain,drops fall\nrain,a wet day\n'
+    )
+    yaml = tmp_path / "d.yaml"
+    yaml.write_text("dog: ['a dog, barking', a puppy]\nrain: [drops fall, a wet day]\n")
+    expected = {"dog": ("a dog, barking", "a puppy"), "rain": ("drops fall", "a wet day")}
+    assert read_descriptions(csv) == read_descriptions(yaml) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("d.csv", "dog\n", "line 1: a name without a description"),
+        ("d.csv", ",a dog\n", "line 1: no name"),
+        ("d.csv", "name,description\n", "holds no descriptions"),
+        ("d.yaml", "- dog\n", "does not map names"),
+        ("d.yaml", "dog: 3\n", "something else than text"),
+        ("d.yaml", "dog: [\n", "is not YAML"),
+        ("d.txt", "dog: a dog\n", "is no file of descriptions"),
+    ],
+)
+def test_a_file_that_is_none_is_one_line(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(EzavError, match=said) as error:
+        read_descriptions(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+def test_typed_and_mapped_descriptions_are_read_in_the_names_place() -> None:
+    recognizer = Recognizer.frozen()
+    text = load_text("minilm")
+    typed = recognizer.candidates(["a dog: a dog that barks", "BrushingTeeth"])
+    assert typed.names == ("a dog", "BrushingTeeth")
+    expected = text.encode(["a dog that barks", "brushing teeth"])
+    torch.testing.assert_close(typed.new_vectors, expected, atol=1e-6, rtol=0)
+    several = {"a dog": ["a dog that barks", "a puppy"], "rain": []}
+    mapped = recognizer.candidates(several)
+    mean = normalize(text.encode(["a dog that barks", "a puppy"]).mean(dim=0), dim=0)
+    torch.testing.assert_close(mapped.new_vectors[0], mean, atol=1e-6, rtol=0)
+    torch.testing.assert_close(mapped.new_vectors[1], text.encode(["rain"])[0], atol=1e-6, rtol=0)
+    with pytest.raises(EzavError, match="a colon and no description"):
+        recognizer.candidates(["dog:", "rain"])
+    with pytest.raises(EzavError, match="twice"):
+        recognizer.candidates(["dog: one", "dog: two"])
+
+
+def test_a_store_is_described_without_new_extraction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = feature_store(tmp_path / "store")
+    before = describe_store(store.path, {}).fingerprint  # names in the order of the store
+    features = store.select(*store.splits)
+    file = tmp_path / "d.yaml"
+    file.write_text("".join(f"{name}: [a scene with {name}, {name}]\n" for name in NAMES))
+    assert main(["features", "describe", str(store.path), str(file)]) == 0
+    after = FeatureStore.open(store.path)
+    made = after.class_embeddings()
+    text = load_text("minilm")
+    for row, name in enumerate(after.classes):
+        mean = normalize(text.encode([f"a scene with {name}", name]).mean(dim=0), dim=0)
+        torch.testing.assert_close(made.vectors[row], mean, atol=1e-6, rtol=0)
+    assert made.settings["descriptions"]["dog barking"] == [
+        "a scene with dog barking",
+        "dog barking",
+    ]
+    assert after.fingerprint != before
+    assert not verify_store(store.path).problems
+    torch.testing.assert_close(after.select(*after.splits).visual.values, features.visual.values)
+    describe_store(store.path, {})
+    plain = FeatureStore.open(store.path)
+    assert plain.fingerprint == before
+    assert "descriptions" not in plain.class_embeddings().settings
+    file.write_text("cat: a cat\n")
+    assert main(["features", "describe", str(store.path), str(file)]) != 0
+    err = capsys.readouterr().err
+    assert "no description of" in err
+    assert "'cat' is no class" in err
+    assert FeatureStore.open(store.path).fingerprint == before
+
+
+def test_predict_takes_a_file_of_descriptions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "d.csv"
+    file.write_text("dog,a dog that barks\nrain,drops\n")
+    asked = ["predict", "--frozen", str(tmp_path / "no.mp4"), "--descriptions", str(file), "--json"]
+    assert main(asked) == 1  # there is no such clip, and names are fine
+    assert json.loads(capsys.readouterr().out)["unread"]
+    assert main([*asked, "--classes", "dog", "sea"]) != 0
+    assert "has no description of 'sea'" in capsys.readouterr().err
+    assert main([*asked, "--classes", "dog"]) == 1
+    assert "not asked for, but described: 'rain'" in capsys.readouterr().err
+
+
+def test_extract_checks_the_descriptions_before_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("dog", "rain"):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        (tmp_path / "clips" / name / "a.mp4").write_bytes(b"")
+    file = tmp_path / "d.csv"
+    file.write_text("dog,a dog that barks\n")
+    out = tmp_path / "store"
+    asked = ["extract", str(tmp_path / "clips"), "--out", str(out), "--descriptions", str(file)]
+    assert main(asked) != 0
+    assert "no description of 'rain'" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_joined_texts_read_a_new_name_each_in_its_own_way(tmp_path: Path) -> None:
+    """As a run on CLIP and CLAP texts: what each text was made with is kept."""
+    clip = f"clip,source={checkpoints.clip(tmp_path / 'clip')}"
+    prompts = EncoderSpec("minilm", {"prompts": ["the sound of {}", "{}"]})
+    one, other = class_embeddings(["dog", "rain"], [clip, prompts])
+    joined = one.concatenate(other)
+    joined.save(tmp_path / "text.safetensors")
+    text = ClassEmbeddings.load(tmp_path / "text.safetensors")
+    found = RunEncoders(Header(dataset="mine"), text).encode_names(["rain", "ice cream"])
+    torch.testing.assert_close(found[0], joined.vectors[1], atol=1e-6, rtol=0)
+    seen = load_text("clip", source=str(tmp_path / "clip")).encode(["ice cream"])[0]
+    heard = load_text("minilm").encode(["the sound of ice cream", "ice cream"]).mean(dim=0)
+    expected = torch.cat([seen, heard / heard.norm()]) / 2**0.5
+    torch.testing.assert_close(found[1], expected, atol=1e-6, rtol=0)
