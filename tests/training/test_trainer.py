@@ -209,8 +209,22 @@ def test_wrong_dimensions_and_non_finite_features_are_one_line():
     values = clips.visual.values.clone()
     values[5, 2] = float("nan")
     broken = dataclasses.replace(clips, visual=Ragged.pooled(values))
-    with pytest.raises(EzavError, match="visual features hold values that are not finite"):
+    told = f"visual features of '{clips.clips[5]}' hold values that are not finite"
+    with pytest.raises(EzavError, match=told):
         trainer(clips=broken)
+
+
+@pytest.mark.parametrize("value", [1e30, -3e38, 1e12])
+def test_numbers_beyond_reason_are_refused_and_their_clip_is_named(value):
+    clips = worlds.feature_set()
+    values = clips.audio.values.clone()
+    values[7, 1] = value
+    beyond = dataclasses.replace(clips, audio=Ragged.pooled(values))
+    told = f"audio features of '{clips.clips[7]}' reach {value:g}".replace("+", r"\+")
+    with pytest.raises(EzavError, match=told):
+        trainer(clips=beyond)
+    with pytest.raises(EzavError, match=told):
+        score_all(trainer(clips=clips).method, beyond, TEXT)
 
 
 def test_large_values_in_half_precision_are_finite():

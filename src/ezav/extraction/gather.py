@@ -11,6 +11,7 @@ import numpy as np
 from ezav.encoders.base import Encoded, MediaNeeds
 from ezav.errors import EzavError
 from ezav.extraction.encoded import DAMAGED, OK, EncodedClip, MediaEncoder, kind_of
+from ezav.features.reason import LARGEST
 from ezav.media import Clip, Frames, Waveform
 
 _MOST_REASONS = 5
@@ -167,3 +168,5 @@ def _check(name: str, dim: int, tokens: tuple[np.ndarray, ...]) -> None:
         )
     if not (np.isfinite(values).all() and np.isfinite(times).all()):
         raise EncoderError(f"'{name}' gave features that are not finite")
+    if values.size and (largest := float(np.abs(values).max())) > LARGEST:
+        raise EncoderError(f"'{name}' gave features of {largest:g}, beyond reason")

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from ezav.features.feature_set import FeatureSet
+from ezav.features.reason import LARGEST, refuse_beyond_reason
+from ezav.features.store import MODALITIES
 from ezav.methods.base import Method
 
 WORKING_ELEMENTS = 8_000_000
@@ -28,6 +30,9 @@ def score_all(
     pair costs in intermediate memory), so that 100,000 clips × 1,000 classes fit in a few GB, and
     at most `TOKENS` tokens, or one clip.
     The result lies on the CPU.
+
+    Raises:
+        DamagedError: a clip's features are not finite, or beyond reason; it is named.
     """
     method.eval()
     device = method.device
@@ -40,11 +45,14 @@ def score_all(
     out = torch.empty(len(clips), len(class_embeddings))
     for start, end in _blocks(lengths, most):
         index = torch.arange(start, end, device=clips.labels.device)
-        out[start:end] = method.scores(
-            clips.audio.gather(index, pooled=pooled).to(device),
-            clips.visual.gather(index, pooled=pooled).to(device),
-            class_embeddings,
-        )
+        audio, visual = (one.gather(index, pooled=pooled) for one in (clips.audio, clips.visual))
+        for modality, tokens in (("audio", audio), ("visual", visual)):
+            if modality in (method.modalities or MODALITIES):
+                largest = tokens.values.abs().amax(dim=(1, 2))
+                if not bool((largest <= LARGEST).all()):
+                    row = int((~(largest <= LARGEST)).nonzero()[0])
+                    refuse_beyond_reason(modality, tokens.values[row], clips.clips[start + row])
+        out[start:end] = method.scores(audio.to(device), visual.to(device), class_embeddings)
     return out
 
 

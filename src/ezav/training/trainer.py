@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ezav.errors import DamagedError, EzavError
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.reason import refuse_clips_beyond_reason
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
 from ezav.training.ahead import ahead
@@ -135,13 +136,7 @@ class Trainer:
         for name, ragged in (("audio", self.train.audio), ("visual", self.train.visual)):
             if name in self.method.modalities and not len(ragged.values):
                 raise EzavError(f"no training clip has {name} features", self._without(name))
-            # The extremes are finite only if all values are; a sum may be too large for float16.
-            ends = torch.stack(ragged.values.aminmax()) if len(ragged.values) else ragged.values
-            if not bool(ends.isfinite().all()):
-                raise EzavError(
-                    f"the {name} features hold values that are not finite",
-                    "verify the feature store: it names the clips",
-                )
+            refuse_clips_beyond_reason(name, ragged, self.train.clips)
 
     def _without(self, modality: str) -> str:
         """What to do where no clip has this modality."""
