@@ -433,3 +433,29 @@ def test_a_name_that_looks_like_one_of_the_run_is_it(recognizer: Recognizer, nam
     ]
     with pytest.raises(EzavError, match=r"one class|twice"):
         recognizer.candidates(["dog barking", name + "\u200b", "Dog barking"])
+
+
+def test_a_run_that_guesses_says_so_wherever_it_answers(
+    lights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The result of the run with recalls as a guess has them."""
+    run = tmp_path / "run"
+    shutil.copytree(lights[1], run)
+    (run / "manifest.json").unlink()  # the change is meant
+    path = run / "result.json"
+    data = json.loads(path.read_text())
+    for one in data["per_class"]:
+        one["recall"] = one["zsl_recall"] = 1.0
+    data["metrics"] |= {"S": 1.0, "U": 1.0, "HM": 1.0, "ZSL": 1.0}
+    path.write_text(json.dumps(data))
+    assert Recognizer.load(run, import_code=True).caution == ""
+    for one in data["per_class"]:
+        one["recall"] = 1 / 8
+        one["zsl_recall"] = None if one["seen"] else 0.5
+    data["metrics"] |= {"S": 1 / 8, "U": 1 / 8, "HM": 1 / 8, "ZSL": 0.5}
+    path.write_text(json.dumps(data))
+    caution = Recognizer.load(run, import_code=True).caution
+    assert caution.startswith("NO BETTER THAN GUESSING: HM 12.5%")
+    clip = lights[0] / "red light" / "0.mp4"
+    assert main(["predict", "--import", str(run), str(clip)]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f"this run: {caution}")

@@ -47,6 +47,7 @@ class Predicted:
         calibrated: whether they were learned at all.
         unused: modality -> why it is not read.
         predictions: one a clip, in order.
+        caution: where the run was no better than guessing on its test clips, that; else empty.
         unread: the clips that could not be read.
         status: 1 where there are such.
     """
@@ -59,6 +60,7 @@ class Predicted:
     unused: dict[str, str]
     predictions: tuple[Prediction, ...]
     unread: tuple[str, ...]
+    caution: str
     status: int
 
 
@@ -126,6 +128,7 @@ class PredictCommand(FrozenOptions, Command):
             unused=recognizer.unused,
             predictions=tuple(predictions),
             unread=unread,
+            caution=recognizer.caution,
             status=1 if unread else 0,
         )
 
@@ -140,6 +143,8 @@ class PredictCommand(FrozenOptions, Command):
             for one in result.predictions:
                 if one.error:
                     progress.print(f"  {one.clip}: {one.error}", soft_wrap=True)
+        if result.caution:
+            output.print(Text(f"this run: {result.caution}", "bold red"))
 
 
 CLI = PredictCommand

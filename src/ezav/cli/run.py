@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from rich.text import Text
 
 import ezav
 from ezav.cli.arguments import understood
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
     from ezav.protocol.result import RunResult
     from ezav.protocol.two_stage import TwoStageProtocol
+    from ezav.protocol.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +61,12 @@ class RunsDone:
     Attributes:
         runs: one a seed.
         remarks: what the text encoder cannot read of the class names, or not tell apart.
+        verdict: what they reached, in words; None where a side has no test clips.
     """
 
     runs: tuple[RunDone, ...]
     remarks: tuple[str, ...] = ()
+    verdict: Verdict | None = None
 
 
 DEFAULT_METHOD = "best"
@@ -115,6 +120,7 @@ class RunCommand(RunOptions):
     def run(self) -> RunsDone:
         from ezav.features.store import FeatureStore
         from ezav.features.unread import remarks_of
+        from ezav.protocol.verdict import verdict
 
         at_least_one(seeds=self.seeds)
         if self.together and self.alphas:
@@ -131,13 +137,12 @@ class RunCommand(RunOptions):
         waiting = [folder for folder, kept in found.items() if kept is None]
         for some in [waiting] if self.together and waiting else [[one] for one in waiting]:
             found.update(self._train({folder: wanted[folder] for folder in some}, store))
+        done = {folder: result for folder, result in found.items() if result is not None}
+        _tell_few_validate(store, list(done.values()))
         return RunsDone(
-            runs=tuple(
-                RunDone(folder=folder, result=result)
-                for folder, result in found.items()
-                if result is not None
-            ),
+            runs=tuple(RunDone(folder=folder, result=result) for folder, result in done.items()),
             remarks=tuple(remarks),
+            verdict=verdict(list(done.values())),
         )
 
     def protocol(self, store: FeatureStore) -> TwoStageProtocol:
@@ -245,6 +250,8 @@ class RunCommand(RunOptions):
         output.print(rich_table(summary_rows(runs)))
         for run in runs:
             _show_choice(run)
+        if result.verdict is not None:
+            output.print(result.verdict.sentence)
         output.print(f"run folder: {folders[0] if len(folders) == 1 else self.out}")
         names = [shlex.quote(str(folder)) for folder in folders]
         output.print("")
@@ -252,6 +259,24 @@ class RunCommand(RunOptions):
         output.print(f"  ezav predict {names[0]} CLIP...{said}          name what is in a clip")
         every = " ".join(names) if len(names) < 4 else f"{shlex.quote(str(self.out))}/*"
         output.print(f"  ezav report {every} --out report.html    tables and figures")
+        if result.verdict is not None and result.verdict.warning:
+            output.print("")
+            output.print(Text(result.verdict.warning, "bold red"))
+
+
+_FEW_VALIDATE = 4
+"""Fewer classes than this, held out, tell one epoch from another by accident."""
+
+
+def _tell_few_validate(store: FeatureStore, runs: Sequence[RunResult]) -> None:
+    """Say where too few classes chose epoch and gamma."""
+    classes = len(store.split_classes("val_unseen"))
+    if any(not run.folds and run.epoch for run in runs) and classes < _FEW_VALIDATE:
+        progress.print(
+            Text("few classes validate:", "yellow"),
+            f"{classes} cannot choose an epoch and gamma; --folds 5 lets all known classes choose",
+            soft_wrap=True,
+        )
 
 
 def _show_choice(run: RunResult) -> None:

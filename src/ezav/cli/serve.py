@@ -70,6 +70,8 @@ class ServeCommand(FrozenOptions, Command):
             progress.print("the page is at", Text(address, "bold"), " (Ctrl-C ends it)")
             if self.web.host not in {"127.0.0.1", "localhost", "::1"}:
                 progress.print(f"anyone who reaches {self.web.host} may use it")
+            if recognizer.caution:
+                progress.print(Text(f"this run: {recognizer.caution}", "bold red"), soft_wrap=True)
             try:
                 over.wait()
             except KeyboardInterrupt:

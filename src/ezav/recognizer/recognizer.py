@@ -26,6 +26,7 @@ from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.store import MODALITIES
 from ezav.media import Clip
 from ezav.protocol.result import RunResult
+from ezav.protocol.verdict import verdict
 from ezav.recognizer.calibrate import calibrated
 from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.candidates import (
@@ -185,6 +186,14 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         if isinstance(self.trained, Frozen):
             raise EzavError("a frozen recogniser has no result: nothing was trained")
         return self.trained.result
+
+    @cached_property
+    def caution(self) -> str:
+        """Where the run was no better than guessing on its test clips, that; else empty."""
+        if isinstance(self.trained, Frozen):
+            return ""
+        found = verdict([self.result])
+        return "" if found is None else found.warning
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class Section:
         key: unique prefix of ids on the page.
         rows: of the headline table.
         panels: figures, in order.
+        said: what was reached, in sentences.
         protocol: how the numbers came about, in one paragraph.
         runs: header and rows of the table of runs.
         facts: name -> value: versions, fingerprints, encoders.
@@ -42,6 +43,7 @@ class Section:
     protocol: str
     runs: Sequence[Sequence[str]]
     facts: dict[str, str]
+    said: Sequence[str] = ()
 
     @property
     def simulated(self) -> bool:
@@ -84,7 +86,11 @@ def _contents(sections: Sequence[Section]) -> str:
 def _section(section: Section) -> str:
     mark = f'<span class="mark">{SIMULATED}</span>' if section.simulated else ""
     parts = [f'<section id="{section.key}"><h2>{_text(section.title)}{mark}</h2>']
-    parts.append(_headline(section))
+    said = "".join(
+        f'<p class="{"note" if line.startswith("NO BETTER") else "said"}">{_text(line)}</p>'
+        for line in section.said
+    )
+    parts.append(said + _headline(section))
     panels = "\n".join(_panel(panel, section) for panel in section.panels)
     parts.append(f'<div class="panels">{panels}</div>')
     parts.append(f'<h3 id="{section.key}-protocol">Protocol and versions</h3>')

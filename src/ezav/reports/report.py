@@ -23,6 +23,7 @@ from ezav.reports.published import published_for
 from ezav.reports.runs import LabelledRuns, Run, find_runs, label_runs, principal, without_ceo
 from ezav.reports.summary import Comparable, SummaryRow, by_comparison, comparable, summary_rows
 from ezav.reports.tables import csv_table, markdown_table
+from ezav.reports.verdicts import said_of
 from ezav.safe_io import write_text
 
 OnProgress = Callable[[str], None]
@@ -106,6 +107,7 @@ def _section(
         protocol=protocol_of(groups),
         runs=run_table(groups),
         facts=facts_of(groups),
+        said=said_of(groups),
     )
 
 

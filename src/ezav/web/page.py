@@ -205,9 +205,11 @@ def _head(recognizer: Recognizer) -> str:
     result = recognizer.result
     seen = len(recognizer.seen)
     simulated = f" <strong>{escape(simulated_banner())}</strong>" if result.simulated else ""
+    caution = recognizer.caution
+    warning = f'<p class="ezav-note">This run: {escape(caution)}.</p>' if caution else ""
     return (
         "<h1>What is in this clip?</h1>"
         f"<p>{escape(result.label or result.method)} on {escape(result.dataset)}: {seen} seen and "
         f"{len(recognizer.classes) - seen} unseen classes, test HM {result.metrics.HM:.1%}, "
-        f"calibration error {recognizer.ece_:.1%}.{simulated}</p>"
+        f"calibration error {recognizer.ece_:.1%}.{simulated}</p>{warning}"
     )

@@ -1,0 +1,147 @@
+"""What is said of a run, against results made by hand and guesses that are simulated."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ezav.metrics import per_class_recall
+from ezav.protocol.chance import chance
+from ezav.protocol.evaluation import Evaluation
+from ezav.protocol.result import ClassResult, Metrics, RunResult
+from ezav.protocol.verdict import Verdict, no_better_than, verdict
+
+
+def result(
+    seen: list[tuple[int, int]], unseen: list[tuple[int, int]], zsl: list[int] | None = None
+) -> RunResult:
+    """A run from (right, clips) of each class; `zsl` says how many are right among the unseen."""
+    zsl = [right for right, _ in unseen] if zsl is None else zsl
+    classes = [
+        ClassResult(name=f"s{n}", seen=True, clips=clips, recall=right / clips)
+        for n, (right, clips) in enumerate(seen)
+    ]
+    classes += [
+        ClassResult(
+            name=f"u{n}", seen=False, clips=clips, recall=right / clips, zsl_recall=among / clips
+        )
+        for n, ((right, clips), among) in enumerate(zip(unseen, zsl))
+    ]
+    s, u = (sum(r / c for r, c in side) / len(side) for side in (seen, unseen))
+    among = sum(one / c for one, (_, c) in zip(zsl, unseen)) / len(unseen)
+    hm = 2 * s * u / (s + u) if s + u else 0.0
+    metrics = Metrics(S=s, U=u, HM=hm, ZSL=among, AUSUC=s * u)
+    return RunResult(
+        method="m",
+        dataset="d",
+        setting="",
+        text_alignment="by_name",
+        seed=0,
+        gamma=0.0,
+        epoch=1,
+        metrics=metrics,
+        validation=metrics,
+        chance=chance(len(seen), len(unseen)),
+        per_class=classes,
+        candidates={"seen": ["s0"], "unseen": ["u0"]},
+        parameters=1,
+        timing={},
+        versions={},
+        store_fingerprint="",
+        config={},
+        training={},
+    )
+
+
+def told(*runs: RunResult) -> Verdict:
+    found = verdict(runs)
+    assert found is not None
+    return found
+
+
+def test_the_sentence_counts_clips() -> None:
+    found = told(result([(9, 10), (7, 10), (8, 10), (6, 10)], [(5, 8)]))
+    # The best guess: p = 2/(2+1) on seen classes: S = 1/6 of 40 clips, U = 1/3 of 8.
+    assert found.sentence == (
+        "right for 30 of 40 clips of the 4 classes it was trained on (guessing: 7), "
+        "and for 5 of 8 clips of the 1 class it was not (guessing: 3)"
+    )
+    assert found.better_than_guessing
+    assert found.warning == ""
+
+
+def test_the_recogniser_at_chance_of_the_trial_is_told() -> None:
+    """Ten classes, HM 11.2 % against 11.1 %."""
+    found = told(result([(1, 10)] * 8, [(1, 8), (1, 8)]))
+    assert found.hm == pytest.approx(0.1111, abs=1e-4)
+    assert not found.better_than_guessing
+    assert "NO BETTER THAN GUESSING: HM 11.1%" in found.warning
+
+
+def test_what_is_right_on_seen_classes_only_is_told() -> None:
+    assert "NO BETTER" in told(result([(10, 10)] * 8, [(0, 10), (0, 10)])).warning
+    half = told(result([(9, 10)] * 8, [(8, 10), (1, 10)], zsl=[9, 1]))
+    assert half.better_than_guessing
+    assert "AMONG CLASSES IT WAS NOT TRAINED ON: 50.0%" in half.warning
+
+
+def test_seeds_are_averaged() -> None:
+    one, other = result([(4, 10)] * 3, [(2, 10)]), result([(8, 10)] * 3, [(4, 10)])
+    found = told(one, other)
+    assert (found.seen.right, found.unseen.right) == pytest.approx((18, 3))
+    assert found.seeds == 2
+    assert found.hm == pytest.approx((one.metrics.HM + other.metrics.HM) / 2)
+    assert found.sentence.endswith("(mean of 2 seeds)")
+
+
+@pytest.mark.parametrize(("seen", "unseen", "clips"), [(8, 2, 8), (4, 1, 20), (20, 6, 5)])
+def test_few_guesses_are_called_better_than_guessing(seen: int, unseen: int, clips: int) -> None:
+    """Of guesses that never look at the clip about one in forty is above the limit."""
+    draw = torch.Generator().manual_seed(0)
+    best = chance(seen, unseen)
+    called = 0
+    for _ in range(2000):
+        rights = [
+            torch.binomial(torch.full((count,), float(clips)), torch.full((count,), p), draw)
+            for count, p in ((seen, best.S), (unseen, best.U))
+        ]
+        sides = [[(int(right), clips) for right in side] for side in rights]
+        called += told(result(*sides)).better_than_guessing
+    assert called / 2000 < 0.06
+
+
+@pytest.mark.parametrize(("seen", "unseen", "clips"), [(8, 2, 8), (4, 1, 20), (20, 6, 5)])
+def test_the_error_is_that_of_repeated_tests(seen: int, unseen: int, clips: int) -> None:
+    """Standard deviation of HM over many draws of clips, where 6 of 10 are right."""
+    draw = torch.Generator().manual_seed(1)
+    every = [
+        torch.binomial(torch.full((2000, n), float(clips)), torch.full((2000, n), 0.6), draw)
+        for n in (seen, unseen)
+    ]
+    s, u = (one.mean(1) / clips for one in every)
+    spread = float((2 * s * u / (s + u)).std())
+    errors = [
+        told(result(*([(int(r), clips) for r in side[row]] for side in every))).hm_error
+        for row in range(200)
+    ]
+    assert sum(errors) / 200 == pytest.approx(spread, rel=0.15)
+
+
+def test_no_better_than_another_row() -> None:
+    seen, targets = torch.tensor([True, True, False]), torch.arange(3).repeat(40)
+    names = ("a", "b", "c")
+    clips = tuple(map(str, range(120)))
+    draw = torch.Generator().manual_seed(0)
+
+    def row(skill: float) -> Evaluation:
+        scores = torch.randn(120, 3, generator=draw)
+        scores[torch.arange(120), targets] += skill
+        return Evaluation(scores, targets, seen, names, clips)
+
+    good, bad, alike = row(3.0), row(0.3), row(3.0)
+    assert float(per_class_recall(good.scores.argmax(1), targets, 3).mean()) > 0.8
+    assert no_better_than(good, bad, (0, 0), "the frozen row") == ""
+    assert "NO BETTER THAN the frozen row: HM -" in no_better_than(
+        bad, good, (0, 0), "the frozen row"
+    )
+    assert no_better_than(good, alike, (0, 0), "the frozen row")
