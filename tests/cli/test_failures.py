@@ -190,6 +190,7 @@ COMPLETE = {
     "serve": ["r"],
     "simulate": ["ucf-main", "--out", "o"],
     "tune": ["s", "--out", "o", "--trials", "3"],
+    "verify": ["r"],
 }
 
 

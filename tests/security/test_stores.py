@@ -20,6 +20,7 @@ from ezav.errors import DamagedError, EzavError, RefusedError
 from ezav.features import FeatureStore, StoreWriter
 from ezav.features.begin import LOCK_FILE
 from ezav.features.index import INDEX_FILE, SCHEMA, read_index
+from ezav.features.merge import merge_stores
 from ezav.features.verify import verify_store
 from ezav.safe_io import atomic_path, write_text
 from tests import worlds
@@ -200,6 +201,15 @@ def test_other_features_are_noticed_before_they_are_used(store: Path) -> None:
     file.write_bytes(bytes(data))
     with pytest.raises(DamagedError, match="has other features than were written"):
         FeatureStore.open(store).select("train")
+
+
+def test_other_features_are_not_merged_as_if_they_were_right(store: Path, tmp_path: Path) -> None:
+    (file,) = (store / "shards").glob("*.safetensors")
+    data = bytearray(file.read_bytes())
+    data[-100] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(DamagedError, match="has other features than were written"):
+        merge_stores([store], tmp_path / "merged")
 
 
 def test_a_store_of_before_opens(store: Path) -> None:

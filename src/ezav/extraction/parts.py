@@ -16,7 +16,7 @@ from ezav.extraction.resume import check_classes
 from ezav.features.header import Header
 from ezav.features.index import INDEX_FILE
 from ezav.features.merge import merge_stores
-from ezav.features.shards import clip_tokens, read_shard
+from ezav.features.shards import clip_tokens
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
 
@@ -116,7 +116,7 @@ def take_parts(out: Path, header: Header, listing: Listing) -> int:
 
 def _take(writer: StoreWriter, store: FeatureStore, row: dict[str, Any]) -> None:
     """Copy one clip."""
-    audio, visual = read_shard(store.shard_path(row["shard"]))
+    audio, visual = store.shard(row["shard"])
     writer.add(
         clip=row["clip"],
         class_name=row["class"],

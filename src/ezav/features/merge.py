@@ -14,7 +14,6 @@ from ezav.errors import EzavError
 from ezav.features.begin import check_same
 from ezav.features.header import Header, SplitOrigin
 from ezav.features.index import OK
-from ezav.features.shards import read_shard
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
 
@@ -153,7 +152,7 @@ def _copy(
     for (number, shard), rows in sorted(parts.items(), key=lambda part: part[0]):
         rows.sort(key=lambda row: row["row"])
         index = torch.tensor([row["row"] for row in rows])
-        audio, visual = read_shard(sources[number].shard_path(shard))
+        audio, visual = sources[number].shard(shard)
         writer.add_many(
             [row["clip"] for row in rows],
             [row["class"] for row in rows],

@@ -215,11 +215,19 @@ class FeatureStore:
                 )
         return self._ok.filter(pc.is_in(self._ok.column("split"), value_set=pa.array(splits)))
 
-    def _shard(self, number: int) -> tuple[Ragged, Ragged]:
+    def shard(self, number: int) -> tuple[Ragged, Ragged]:
         """Both modalities of a shard, whose clips are what was written.
 
         The first time that a shard is read its clips are compared with their checksums, up to
         2 GiB of features in all; `verify_store` compares everything.
+
+        Raises:
+            EzavError: it is missing or damaged, or holds other features than were written.
+
+        Example:
+            >>> audio, visual = store.shard(0)
+            >>> len(audio), audio.dim, visual.dim
+            (144, 10, 12)
         """
         path = self.shard_path(number)
         parts = read_shard(path)
@@ -236,7 +244,7 @@ class FeatureStore:
             if not 0 <= row < len(hashes) or hashes[row] != told:
                 raise DamagedError(
                     f"clip '{clip}' in '{path}' has other features than were written",
-                    "ezav features verify tells all; copy the store again or make it anew",
+                    "ezav verify tells all; copy the store again or make it anew",
                 )
         self._compared.add(number)
         return parts
@@ -268,7 +276,7 @@ class FeatureStore:
         self._refuse_claims(numbers, [int(one[-1]) for one in offsets])
         for number in numbers:
             here = (shard == number).nonzero()[:, 0]
-            for modality, part in enumerate(self._shard(number)):
+            for modality, part in enumerate(self.shard(number)):
                 if not torch.equal(_lengths(part, row[here]), counts[modality][here]):
                     raise DamagedError(
                         f"'{self.shard_path(number)}' does not hold what the index says", _AGAIN

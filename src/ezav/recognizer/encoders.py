@@ -181,10 +181,11 @@ class RunEncoders:
             UnavailableError: it is another.
         """
         one = recorded or self._recorded(kind)
-        if one.revision and revision != one.revision:
+        if revision != one.revision:  # an emptied one is no leave to take any
+            made = f"revision '{one.revision}'" if one.revision else "an unknown revision"
             raise UnavailableError(
-                f"the run was made with revision '{one.revision}' of the {kind} encoder "
-                f"'{one.name}', here is '{revision}'",
+                f"the run was made with {made} of the {kind} encoder '{one.name}', "
+                f"here is '{revision}'",
                 "install that revision, extract and run again, or "
                 f"{_KNOWN if kind == 'text' else _STORED}",
             )
