@@ -2,8 +2,9 @@
 
 The clips are those of a store (--store), or files. For every clip the class that is chosen (and,
 where it is another, the right one) gets its score split into what each token gave: the class
-token, and each moment of sound and picture. The parts sum to the score exactly; attention is the
-mean over heads. The choice is made among stacked scores: gamma is taken off those of seen classes.
+token, and each moment of sound and picture; frozen scores, where the run starts from them, are a
+part of their own. The parts sum to the score exactly; attention is the mean over heads. The choice
+is made among stacked scores: gamma is taken off those of seen classes.
 """
 
 from __future__ import annotations
@@ -49,12 +50,16 @@ class TokenShare:
 
 @dataclass(frozen=True)
 class Scored:
-    """One class's score for a clip, before and after gamma is taken off, and its parts."""
+    """One class's score for a clip, before and after gamma is taken off, and its parts.
+
+    `frozen` is what frozen scores gave, in a run that starts from them.
+    """
 
     name: str
     score: float
     stacked: float
     tokens: tuple[TokenShare, ...]
+    frozen: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ def look(
     visual = clips.visual.gather(rows, pooled=pooled).to(method.device)
     with torch.inference_mode():
         shares = method.inspect(audio, visual, model.classes.vectors.to(method.device))
-    scores = shares.contribution.sum(-1).cpu()
+    scores = (shares.contribution.sum(-1) + shares.prior).cpu()
     stacked = scores - recognizer.result.gamma * model.seen
     found = []
     for row, clip in enumerate(clips.clips):
@@ -199,7 +204,8 @@ def look(
                 for token in shares.real[row].nonzero()[:, 0].tolist()
             )
             score, less = float(scores[row, column]), float(stacked[row, column])
-            scored.append(Scored(names[column], score, less, tokens))
+            frozen = float(shares.prior[row, column])
+            scored.append(Scored(names[column], score, less, tokens, frozen))
         found.append(InspectedClip(clip, label, tuple(scored)))
     return found
 
@@ -213,6 +219,8 @@ def show_clip(clip: InspectedClip) -> None:
     for one in clip.classes:
         less = f", less gamma {one.stacked:+.3f}" if one.stacked != one.score else ""
         output.print(f"  {one.name}  score {one.score:+.3f}{less}")
+        if one.frozen:
+            output.print(f"    {one.frozen:+.3f}  frozen scores")
         tokens = sorted(one.tokens, key=lambda token: -abs(token.contribution))
         for token in tokens[:_MOST_TOKENS]:
             when = f" at {token.seconds:.1f} s" if token.seconds else ""

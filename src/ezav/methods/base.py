@@ -135,6 +135,11 @@ class Method(nn.Module):
         `classes` `[C, d]`, the training classes. The default does nothing.
         """
 
+    @classmethod
+    def wants_labels(cls, config: Settings) -> bool:
+        """Whether a method of this config has a use for the labels."""
+        return cls.reads_labels and bool(getattr(config, "words", False))
+
     def know_labels(self, head: LabelHead) -> None:
         """Take over the labels that an encoder of the store knows, before `prepare`.
 

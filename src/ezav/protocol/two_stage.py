@@ -131,7 +131,7 @@ class TwoStageProtocol:
             self.text_encoder,
             choose_device(self.device),
             self.features,
-            labels=self._method().reads_labels and getattr(self.config, "words", False),
+            labels=self._method().wants_labels(self.config),
         )
 
     def steps(

@@ -75,7 +75,7 @@ class LabelWords(nn.Module):
         tokens, weight = audio, self.audio_weight
         if len(self.visual_weight):
             tokens, weight = visual, self.visual_weight
-        logits = F.linear(tokens.mean(), weight, self.bias)
+        logits = F.linear(tokens.mean().to(weight.dtype), weight, self.bias)
         shares = (logits / self.temperature).softmax(dim=1)
         found: Tensor = shares @ self.vectors * tokens.present[:, None]
         return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ezav.classes.recipe import ClassEmbeddingRecipe
+from ezav.errors import EzavError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +46,13 @@ class EzAvgzlConfig:
     """Use every token in time; False gives one mean token a modality."""
     modalities: Literal["both", "audio", "visual"] = "both"
     """Use only one modality (an ablation)."""
+    prior: Literal["none", "frozen"] = "none"
+    """Start from frozen scores: those of the labels that an encoder of the store knows, or of text
+    in the features' own space. They are added to the network's in the loss and in the scores."""
+    prior_weight: float = 1.0
+    """Their weight in the loss, in logits per standard deviation; that in the scores is learned
+    on validation or folds, and may be 0."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.prior_weight < float("inf"):
+            raise EzavError(f"prior_weight {self.prior_weight} is negative or not finite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.base import Batch, Dims, HeldOut, Loss, Method
 from ezav.methods.common.card import Card
+from ezav.methods.common.config_check import Settings
+from ezav.methods.common.label_words import LabelHead
 from ezav.methods.ez_avgzl.config import EzAvgzlConfig
 from ezav.methods.ez_avgzl.network import (
     AttentionSimilarity,
@@ -20,6 +23,7 @@ from ezav.methods.ez_avgzl.network import (
     Fused,
     Fusion,
 )
+from ezav.methods.ez_avgzl.prior import FrozenPrior, best_weight
 
 
 class TokenShares(NamedTuple):
@@ -27,10 +31,11 @@ class TokenShares(NamedTuple):
 
     Attributes:
         attention: `[B, C, T]`, mean over heads; sums to 1 over T.
-        contribution: `[B, C, T]`; sums to the score over T, exactly.
+        contribution: `[B, C, T]`; with `prior` its sum over T is the score, exactly.
         real: bool `[B, T]`; both are zero where it is False.
         kinds: long `[T]`, CLASS, AUDIO or VISUAL of `network.py`.
         times: `[B, T]`, the middle of a token in seconds; 0 for the class token.
+        prior: `[B, C]`, what frozen scores add, which comes from no token; 0 without a prior.
     """
 
     attention: Tensor
@@ -38,6 +43,7 @@ class TokenShares(NamedTuple):
     real: Tensor
     kinds: Tensor
     times: Tensor
+    prior: Tensor
 
 
 class EzAvgzl(Method):
@@ -60,6 +66,7 @@ class EzAvgzl(Method):
     )
     config: EzAvgzlConfig
     one_modality = "modalities"
+    prior_weight_: Tensor
 
     def __init__(self, config: EzAvgzlConfig, dims: Dims) -> None:
         super().__init__(config, dims)
@@ -77,6 +84,11 @@ class EzAvgzl(Method):
         else:
             self.similarity = CosineSimilarity(c.width, dims.text)
 
+        self.prior: FrozenPrior | None = None
+        if c.prior == "frozen":
+            self.prior = FrozenPrior(dims)
+            self.register_buffer("prior_weight_", torch.tensor(c.prior_weight))
+
         tokens = 64 if c.temporal else 3
         self.scoring_cost = 2 * (c.width + c.mlp if c.similarity == "decoder" else c.heads * tokens)
 
@@ -89,29 +101,56 @@ class EzAvgzl(Method):
         chosen = self.config.modalities
         return ("audio", "visual") if chosen == "both" else (chosen,)
 
+    @classmethod
+    def wants_labels(cls, config: Settings) -> bool:
+        return isinstance(config, EzAvgzlConfig) and config.prior == "frozen"
+
+    @property
+    def from_validation(self) -> tuple[str, ...]:  # type: ignore[override]
+        return () if self.prior is None else ("prior_weight_",)
+
+    def know_labels(self, head: LabelHead) -> None:
+        """The prior is what they say."""
+        if self.prior is not None:
+            self.prior.know_labels(head)
+
     @property
     def stackable(self) -> bool:
         return self.config.norm == "layer"  # batch norm picks out the real tokens
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
-        """Learn the standardisation of the features from the training set."""
+        """Learn the standardisation of the features, and the prior's, from the training set."""
         self.fusion.audio.standardize.learn(audio.values, audio.mask)
         self.fusion.visual.standardize.learn(visual.values, visual.mask)
+        if self.prior is not None:
+            self.prior.prepare(*self._read(audio, visual), labels, classes)
 
-    def fuse(self, audio: Tokens, visual: Tokens) -> Fused:
-        """The clips' tokens after fusion."""
+    def _read(self, audio: Tokens, visual: Tokens) -> tuple[Tokens, Tokens]:
         if self.config.modalities == "audio":
             visual = visual.without()
         elif self.config.modalities == "visual":
             audio = audio.without()
+        return audio, visual
+
+    def fuse(self, audio: Tokens, visual: Tokens) -> Fused:
+        """The clips' tokens after fusion."""
+        audio, visual = self._read(audio, visual)
         fused: Fused = self.fusion(
             audio.values, audio.mask, audio.times, visual.values, visual.mask, visual.times
         )
         return fused
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
-        result: Tensor = self.similarity(self.fuse(audio, visual), class_embeddings)
-        return result
+        weight = None if self.prior is None else self.prior_weight_
+        return self._scores(audio, visual, class_embeddings, weight)
+
+    def _scores(
+        self, audio: Tokens, visual: Tokens, classes: Tensor, weight: Tensor | float | None
+    ) -> Tensor:
+        result: Tensor = self.similarity(self.fuse(audio, visual), classes)
+        if self.prior is None or weight is None:
+            return result
+        return result + weight * self.prior.scores(*self._read(audio, visual), classes)
 
     def inspect(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> TokenShares:
         """Which token, so which modality and moment, decided the score of a class.
@@ -126,6 +165,10 @@ class EzAvgzl(Method):
                 'inspect a run of `config.similarity="attention"`',
             )
         fused = self.fuse(audio, visual)
+        prior = fused.tokens.new_zeros(len(audio), len(class_embeddings))
+        if self.prior is not None:
+            frozen = self.prior.scores(*self._read(audio, visual), class_embeddings)
+            prior = self.prior_weight_ * frozen
         attention = similarity.attention(fused, class_embeddings)  # [H, T, B, C]
         given = attention * similarity.value(fused)[..., None] * similarity.log_scale.exp()
         return TokenShares(
@@ -134,6 +177,7 @@ class EzAvgzl(Method):
             real=fused.real,
             kinds=fused.kinds,
             times=torch.cat([torch.zeros_like(audio.times[:, :1]), audio.times, visual.times], 1),
+            prior=prior,
         )
 
     def loss(self, batch: Batch) -> Loss:
@@ -142,7 +186,8 @@ class EzAvgzl(Method):
         A class that occurs n times in the batch stands n times in the denominator; its score is
         computed once and `log n` added: minus infinity for a class that does not occur.
         """
-        scores = self.scores(batch.audio, batch.visual, batch.class_embeddings)
+        c = self.config
+        scores = self._scores(batch.audio, batch.visual, batch.class_embeddings, c.prior_weight)
         if self.config.negatives == "seen":
             total = F.cross_entropy(scores, batch.labels)
         else:
@@ -152,6 +197,35 @@ class EzAvgzl(Method):
             # Cross-entropy of weighted scores also weights the numerator: give that back.
             total = F.cross_entropy(scores + weight, batch.labels) + weight[batch.labels].mean()
         return Loss(total, {"contrastive": total.detach()})
+
+    def learn_on_validation(
+        self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
+    ) -> None:
+        """Set the prior's weight in the scores; the arguments as :class:`Method` has them."""
+        if self.prior is not None:
+            self._learn([(*self._parts(score), targets, seen)])
+
+    def learn_on_folds(self, folds: Sequence[HeldOut]) -> None:
+        """Set the prior's weight in the scores to what is best for all folds."""
+        parts = []
+        for fold in folds:
+            if not isinstance(fold.method, EzAvgzl):
+                raise TypeError(f"a fold of {type(fold.method).__name__}")
+            if fold.method.prior is not None:
+                held = fold.method._parts(fold.score)
+                parts.append((*held, fold.clips.labels.cpu(), fold.seen.cpu()))
+        if parts:
+            self._learn(parts)
+
+    def _parts(self, score: Callable[[Method], Tensor]) -> tuple[Tensor, Tensor]:
+        """What the network says, and what the prior says."""
+        self.prior_weight_.zero_()
+        network = score(self)
+        self.prior_weight_.fill_(1.0)
+        return network, score(self) - network
+
+    def _learn(self, parts: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
+        self.prior_weight_.fill_(best_weight(parts, self.config.prior_weight))
 
 
 METHOD = EzAvgzl
