@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from ezav.cli.main import main
 from ezav.protocol import TwoStageProtocol, write_run
 from ezav.protocol.run_folder import read_evaluation_file
 from tests import worlds
+from tests.methods.test_prior import WORLD_HEAD
 from tests.protocol.test_two_stage import CONFIG, TRAINING
 
 
@@ -20,11 +22,18 @@ def trained(tmp_path_factory):
     for name, config in (("ez_avgzl", CONFIG), ("eszsl", None)):
         fitted = TwoStageProtocol(method=name, config=config, training=TRAINING).fit(store)
         write_run(fitted, folder / name)
+    config = dataclasses.replace(CONFIG, prior="frozen")
+    with pytest.MonkeyPatch.context() as patch:  # the store's encoders know no labels
+        patch.setattr("ezav.protocol.stages.label_head", lambda *_: WORLD_HEAD)
+        patch.setattr("ezav.methods.ez_avgzl.method.best_weight", lambda *_: 0.75)
+        fitted = TwoStageProtocol(method="ez_avgzl", config=config, training=TRAINING).fit(store)
+        write_run(fitted, folder / "prior")
     return folder
 
 
-def test_parts_sum_to_the_score_of_the_run(trained, capsys):
-    run = trained / "ez_avgzl"
+@pytest.mark.parametrize("name", ["ez_avgzl", "prior"])
+def test_parts_sum_to_the_score_of_the_run(trained, capsys, name):
+    run = trained / name
     stored = read_evaluation_file(run / "test.safetensors")
     clip = stored.clips[3]
     status = main(
@@ -40,7 +49,8 @@ def test_parts_sum_to_the_score_of_the_run(trained, capsys):
     assert {c["name"] for c in one["classes"]} >= {one["label"]}
     for part in one["classes"]:
         column = stored.classes.index(part["name"])
-        total = sum(token["contribution"] for token in part["tokens"])
+        total = part["frozen"] + sum(token["contribution"] for token in part["tokens"])
+        assert bool(part["frozen"]) == (name == "prior")
         assert total == pytest.approx(float(stored.scores[3, column]), abs=1e-4)
         assert part["score"] == pytest.approx(total, abs=1e-5)
         assert part["stacked"] == pytest.approx(total - gamma * bool(stored.seen[column]), abs=1e-5)

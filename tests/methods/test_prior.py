@@ -237,6 +237,16 @@ def test_the_protocol_learns_the_weight(
         protocol.fit(store)
     monkeypatch.setattr("ezav.protocol.stages.label_head", lambda *_: WORLD_HEAD)
     fitted = protocol.fit(store)
-    learned = float(fitted.model_.method.get_buffer("prior_weight_"))
-    assert learned in WEIGHTS  # 1.25, where it began, is none of them
-    assert TwoStageProtocol(method="ez_avgzl").reader(store).labels is False
+    assert float(fitted.model_.method.get_buffer("prior_weight_")) in WEIGHTS
+    asked = []
+
+    def found(parts: list[tuple[Tensor, ...]], begin: float) -> float:
+        asked.append((len(parts), begin))
+        return 2.625
+
+    monkeypatch.setattr("ezav.methods.ez_avgzl.method.best_weight", found)
+    model = protocol.fit(store).model_
+    assert float(model.method.get_buffer("prior_weight_")) == 2.625
+    assert set(asked) == {(max(folds, 1), 1.25)}  # all folds at once, every epoch
+    assert len(asked) == ONE.epochs
+    assert not TwoStageProtocol(method="ez_avgzl").reader(store).labels
