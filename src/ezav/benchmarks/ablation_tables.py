@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from ezav.benchmarks.ablate import Ablation, RowResult, row_results
 from ezav.features.simulated import simulated_banner
@@ -30,9 +29,9 @@ def write_ablation(
 def _csv(rows: Sequence[RowResult]) -> str:
     spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "sd")]
     head = ["table", "row", "seeds", *spread, "validation_HM", "HM_minus_full", "verdict"]
-    lines: list[list[Any]] = [[*head, "above_full"]]
+    lines: list[list[object]] = [[*head, "above_full"]]
     for row in rows:
-        values: list[Any] = []
+        values: list[object] = []
         for metric in METRICS:
             values += [row.mean[metric], "" if row.sd is None else row.sd[metric]]
         found = [row.validation_hm, row.difference, row.verdict, row.above_full]

@@ -21,10 +21,11 @@ from ezav.methods import registry
 from ezav.safe_io import parse_yaml, read_small
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     """`1e-4` as the number it is: YAML takes it for text, unlike `1.0e-4`."""
-    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.?\d*[eE][-+]?\d+", value)
-    return float(value) if is_number else value
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.?\d*[eE][-+]?\d+", value):
+        return float(value)
+    return value
 
 
 Value = Annotated[bool | int | float | str | None, BeforeValidator(_number)]

@@ -127,7 +127,7 @@ def as_given(search: Search, trials: Sequence[TrialResult]) -> TrialResult | Non
 def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Path:
     """Write `trials.csv` and the best as a recipe, `<method>-tuned.yaml`; returns the recipe."""
     names = list(search.space)
-    rows: list[list[Any]] = [["trial", "state", "validation_HM", "seeds", *names, "error"]]
+    rows: list[list[object]] = [["trial", "state", "validation_HM", "seeds", *names, "error"]]
     for trial in trials:
         hm = "" if trial.HM is None else trial.HM
         values = [trial.settings.get(name, "") for name in names]

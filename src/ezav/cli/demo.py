@@ -11,11 +11,11 @@ from __future__ import annotations
 import shlex
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ezav.recognizer.prediction import Prediction
 
 OURS = "EZ-AVGZL"
-ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+ROWS: dict[str, tuple[str, dict[str, object]]] = {
     OURS: ("ez_avgzl", {}),
     "ESZSL, closed form": ("eszsl", {}),
     "cosine, raw text": ("ez_avgzl", {"similarity": "cosine", "classes": {"source": "raw"}}),
@@ -66,7 +66,7 @@ class Recognised:
     truth: str
     prediction: Prediction
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Both as JSON-ready data."""
         return {"truth": self.truth, **self.prediction.as_dict()}
 
@@ -280,7 +280,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Any]:
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar told (done, total); it vanishes when finished."""
     columns = (
         TextColumn("   {task.description}"),

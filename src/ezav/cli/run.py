@@ -49,7 +49,7 @@ class RunDone:
     folder: Path
     result: RunResult
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The run as JSON-ready data."""
         return {"folder": str(self.folder), **self.result.model_dump(mode="json")}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -52,7 +52,7 @@ class SimulateResult:
     clips: dict[str, int]
     classes: dict[str, int]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The result as JSON-ready data: `out` under what it is, `store` or `files`."""
         plain = asdict(self)
         kind = "files" if plain.pop("as_files") else "store"

@@ -6,18 +6,18 @@ import contextlib
 import io
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.export.graph import INPUTS, OUTPUTS, Graph, Inputs
-from ezav.export.parity import SHAPES, Parity, compare, random_batch, real_batches
+from ezav.export.parity import SHAPES, Parity, Runtime, compare, random_batch, real_batches
 from ezav.features.feature_set import FeatureSet
 from ezav.recognizer import Recognizer
 from ezav.recognizer.candidates import Candidates
@@ -123,7 +123,7 @@ def _example() -> str:
     return (Path(__file__).parent / "example_without_torch.py").read_text(encoding="utf-8")
 
 
-def _program(graph: Graph, example: Inputs, method: str) -> Any:
+def _program(graph: Graph, example: Inputs, method: str) -> ExportedProgram:
     from torch.export import Dim
     from torch.export import export as trace
 
@@ -154,7 +154,7 @@ def _refused(method: str, step: str, error: Exception, why: str) -> EzavError:
     return EzavError(f"the method '{method}' cannot be {step}: {first}", why)
 
 
-def _onnx(program: Any, method: str) -> tuple[bytes, Any]:
+def _onnx(program: ExportedProgram, method: str) -> tuple[bytes, Runtime]:
     """The graph's bytes, and a runner of it in ONNX Runtime."""
     try:
         with _quiet():
@@ -174,7 +174,7 @@ def _onnx(program: Any, method: str) -> tuple[bytes, Any]:
         raise _refused(method, "written as ONNX", error, why) from error
 
 
-def _load_onnx(onnx: bytes) -> Any:
+def _load_onnx(onnx: bytes) -> Runtime:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -189,7 +189,7 @@ def _load_onnx(onnx: bytes) -> Any:
     return run
 
 
-def _bytes(program: Any) -> bytes:
+def _bytes(program: ExportedProgram) -> bytes:
     file = io.BytesIO()
     # The example inputs would be saved as a pickle, the one thing in the file that is none.
     program.example_inputs = None
@@ -198,14 +198,15 @@ def _bytes(program: Any) -> bytes:
     return file.getvalue()
 
 
-def _reload(program: bytes) -> Any:
+def _reload(program: bytes) -> Runtime:
     """What a reader of the file gets, not what is in memory."""
     with _quiet():
         module = torch.export.load(io.BytesIO(program)).module()
 
-    def run(inputs: Inputs) -> Any:
+    def run(inputs: Inputs) -> Sequence[Tensor]:
         with torch.no_grad():
-            return module(*inputs)
+            found: tuple[Tensor, Tensor] = module(*inputs)
+        return found
 
     return run
 
@@ -216,14 +217,14 @@ def _vectors(recognizer: Recognizer, candidates: Candidates) -> Tensor:
     return every[candidates.columns].contiguous()
 
 
-def _classes(candidates: Candidates) -> list[dict[str, Any]]:
+def _classes(candidates: Candidates) -> list[dict[str, object]]:
     return [
         {"name": name, "kind": kind, "seen": seen}
         for name, kind, seen in zip(candidates.names, candidates.kinds, candidates.seen.tolist())
     ]
 
 
-def _record(recognizer: Recognizer, parity: Sequence[Parity], real: bool) -> dict[str, Any]:
+def _record(recognizer: Recognizer, parity: Sequence[Parity], real: bool) -> dict[str, object]:
     import onnxruntime
 
     result, dims = recognizer.result, recognizer.model.method.dims
@@ -258,7 +259,7 @@ def _check_packages() -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """The exporter talks on stdout, in warnings and in logs; what matters is raised."""
     import logging
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,10 @@ TOLERANCE = 1e-4
 """Largest difference from torch, as a fraction of the largest score (at least 1)."""
 SHAPES = ((3, 4, 5, 6), (1, 1, 1, 1), (1, 7, 2, 30), (5, 1, 3, 2), (2, 3, 1, 11))
 """Clips, sound tokens, picture tokens, classes of the random batches that are compared."""
+
+
+Runtime = Callable[[Inputs], Sequence[Tensor]]
+"""Scores and probabilities of one batch of inputs, as a runtime gives them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Parity:
     probabilities: float
 
 
-def compare(runtime: str, graph: Graph, run: Any, batches: Sequence[Inputs]) -> Parity:
+def compare(runtime: str, graph: Graph, run: Runtime, batches: Sequence[Inputs]) -> Parity:
     """The largest differences between `run` and the method's own scores.
 
     Args:

@@ -77,7 +77,6 @@ def extract(
     Example:
         >>> extract("no/such/folder", "store")
         Traceback (most recent call last):
-        ...
         ezav.errors.NotFoundError: there is no folder or manifest 'no/such/folder'; give a ...
     """
     settings = (settings or ExtractSettings()).with_(**changes)

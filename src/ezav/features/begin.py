@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import Any
 
 from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.features.header import Header, parse_header
@@ -97,7 +96,7 @@ def check_same(found: Header, given: Header, path: Path) -> None:
             )
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(
             " ".join(filter(None, (e.name, e.revision, e.options, f"({e.dimension}-d)")))

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ezav.errors import EzavError
 from ezav.protocol.result import Metrics, RunResult
@@ -249,7 +249,7 @@ def kind_of(result: RunResult) -> Kind:
     return "trained" if result.parameters else "frozen"
 
 
-def flat_settings(result: RunResult) -> dict[str, Any]:
+def flat_settings(result: RunResult) -> dict[str, object]:
     """Every setting of a run but its seed, as `{"config.classes.alpha": 0.5, …}`.
 
     Example:
@@ -258,9 +258,9 @@ def flat_settings(result: RunResult) -> dict[str, Any]:
         >>> settings["config.classes.source"], settings["training.epochs"], "seed" in settings
         ('ceo', 10, False)
     """
-    flat: dict[str, Any] = {"method": result.method}
+    flat: dict[str, object] = {"method": result.method}
 
-    def walk(prefix: str, value: Any) -> None:
+    def walk(prefix: str, value: object) -> None:
         if isinstance(value, dict):
             for name, inner in value.items():
                 walk(f"{prefix}.{name}", inner)

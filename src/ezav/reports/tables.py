@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
@@ -137,9 +137,9 @@ def csv_table(rows: Sequence[SummaryRow]) -> str:
     """
     spread = [f"{metric}_{part}" for metric in METRICS for part in ("mean", "sd")]
     head = ["label", "method", "kind", "dataset", "setting", "text_alignment", "simulated"]
-    table: list[list[Any]] = [[*head, "seeds", *spread, *(f"{m}_chance" for m in METRICS)]]
+    table: list[list[object]] = [[*head, "seeds", *spread, *(f"{m}_chance" for m in METRICS)]]
     for row in rows:
-        values: list[Any] = []
+        values: list[object] = []
         for metric in METRICS:
             values += [row.mean[metric], "" if row.sd is None else row.sd[metric]]
         chance = [getattr(row.chance, metric) for metric in METRICS]
@@ -148,7 +148,7 @@ def csv_table(rows: Sequence[SummaryRow]) -> str:
     return to_csv(table)
 
 
-def to_csv(table: Iterable[Iterable[Any]]) -> str:
+def to_csv(table: Iterable[Iterable[object]]) -> str:
     """Rows as CSV text with plain newlines; text that a spreadsheet would compute is marked.
 
     Example:
@@ -160,7 +160,7 @@ def to_csv(table: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
-def _harmless(cell: Any) -> Any:
+def _harmless(cell: object) -> object:
     if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
         return cell
     try:
