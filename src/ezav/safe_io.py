@@ -170,6 +170,30 @@ def own_folder(path: Path) -> None:
     path.mkdir(exist_ok=True)
 
 
+def refuse_links(root: str | Path, path: str | Path) -> None:
+    """Refuse to write to a path where a folder on the way to it, below `root`, is a link.
+
+    Args:
+        root: the folder that the user named; it may be a link itself.
+        path: what is to be written, inside it.
+
+    Raises:
+        RefusedError: the path or a folder on the way is a link.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     os.symlink("/", f"{folder}/a")
+        ...     refuse_links(folder, f"{folder}/a/b/c")
+        Traceback (most recent call last):
+        ezav.errors.RefusedError: refused to write into '...a': it is a link
+    """
+    place = Path(root)
+    for part in Path(path).relative_to(root).parts:
+        place = place / part
+        if place.is_symlink():
+            raise RefusedError(f"refused to write into '{place}': it is a link")
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success it takes its place in one step.

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from ezav.cli.main import main
 from ezav.errors import DamagedError, EzavError, RefusedError
+from ezav.features import FeatureStore
 from ezav.manifest import MANIFEST, digest, read_manifest
 from ezav.protocol.run_folder import read_evaluation_file, read_model, read_result, write_run
 from ezav.protocol.two_stage import TwoStageProtocol
@@ -229,6 +230,30 @@ def test_a_refusal_of_one_manifest_is_one_line(run: Path) -> None:
     (run / MANIFEST).write_text('{"version": 1, "sha256": {}}')
     with pytest.raises(DamagedError, match=r"result\.json. is not in the manifest"):
         read_result(run)
+
+
+def test_a_run_is_not_written_through_a_link(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "outside")
+    protocol = TwoStageProtocol(method="devise", training=TrainingConfig(epochs=1))
+    fitted = protocol.fit(FeatureStore.open(made.parent / "store"))
+    with pytest.raises(RefusedError, match="it is a link"):
+        write_run(fitted, tmp_path / "run")
+    assert not any((tmp_path / "outside").iterdir())
+
+
+@pytest.mark.parametrize("command", ["bench", "ablate"])
+def test_runs_of_a_shared_folder_are_not_written_through_its_links(
+    command: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "runs").symlink_to(tmp_path / "outside")
+    methods = ["--methods", "eszsl"] if command == "bench" else []
+    out = ["--out", str(tmp_path / "out"), "--seeds", "1", "--epochs", "1"]
+    assert main([command, str(made.parent / "store"), *methods, *out]) == 1
+    assert "it is a link" in capsys.readouterr().err
+    assert not any((tmp_path / "outside").iterdir())
 
 
 def test_a_larger_network_is_refused_while_it_is_made(run: Path) -> None:

@@ -18,6 +18,7 @@ from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.recipes.recipe import Recipe, load_recipe
 from ezav.recipes.settings import protocol_for
 from ezav.reports.summary import METRICS
+from ezav.safe_io import refuse_links
 
 METHOD = "ez_avgzl"
 FULL = "full"
@@ -145,6 +146,7 @@ class _Rows:
             protocol = self._protocols[name]
             # The encoder is in the path: a run of another one must not pass for this row.
             folder = out / "runs" / _slug(protocol.text_encoder or "") / _slug(name)
+            refuse_links(out, folder)
             found += [
                 Job(
                     protocol=replace(protocol, seed=seed),

@@ -20,7 +20,7 @@ from ezav.recipes.published import PublishedResult, published_results
 from ezav.recipes.recipe import label_of, load_recipe
 from ezav.recipes.settings import FROZEN_BASELINE, protocol_for
 from ezav.recipes.suites import suite_of
-from ezav.safe_io import atomic_path, write_text
+from ezav.safe_io import atomic_path, refuse_links, write_text
 
 _PUBLISHED = ("S", "U", "HM", "ZSL")
 
@@ -67,6 +67,7 @@ def plan(
         )
         label = label_of(name)
         folder = out / "runs" / _folder_name(label)
+        refuse_links(out, folder)
         jobs += [
             Job(
                 protocol=replace(protocol, seed=seed),

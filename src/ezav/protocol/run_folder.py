@@ -63,8 +63,8 @@ def write_run(
         Traceback (most recent call last):
         ezav.errors.RefusedError: '...ez-0' exists already; ...
     """
+    check_free(Path(folder))
     folder = Path(folder).resolve()
-    check_free(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     test = fitted.test()
@@ -140,6 +140,8 @@ def check_free(folder: Path) -> None:
         Traceback (most recent call last):
         ezav.errors.RefusedError: '...run_folder.py' exists already; choose another `out`, ...
     """
+    if folder.is_symlink():
+        raise RefusedError(f"refused to write the run '{folder}': it is a link")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RefusedError(f"'{folder}' exists already", "choose another `out`, or remove it first")
 

@@ -24,7 +24,7 @@ from ezav.reports.runs import LabelledRuns, Run, find_runs, label_runs, principa
 from ezav.reports.summary import Comparable, SummaryRow, by_comparison, comparable, summary_rows
 from ezav.reports.tables import csv_table, markdown_table
 from ezav.reports.verdicts import said_of
-from ezav.safe_io import write_text
+from ezav.safe_io import refuse_links, write_text
 
 OnProgress = Callable[[str], None]
 
@@ -158,6 +158,7 @@ def _write_figures(folder: Path, sections: Sequence[Section]) -> None:
     for section in sections:
         # One section: its files lie in the folder itself.
         inside = folder if len(sections) == 1 else folder / section.key
+        refuse_links(folder, inside)
         write_text(inside / "results.md", markdown_table(section.rows))
         write_text(inside / "results.csv", csv_table(section.rows))
         for panel in section.panels:
