@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -149,3 +150,15 @@ def test_the_room_is_light_until_used() -> None:
     code = f"import sys, ezav.classes; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_tradeoff_as_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "curve.csv"
+    names = ["--names", "dog barking", "cat meowing", "violin", "rain on a roof"]
+    grid = ["--alphas", "0.5", "--margins", "0.1"]
+    assert main(["classes", "tradeoff", *names, *grid, "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["points"]
+    rows = list(csv.DictReader(out.open(encoding="utf-8")))
+    assert [float(row["min_nearest"]) for row in rows] == [
+        pytest.approx(one["min_nearest"]) for one in told
+    ]

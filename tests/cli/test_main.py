@@ -54,6 +54,8 @@ def test_help_explains_each_command(name, capsys):
         (["tune", "nowhere", "--out", "o", "--trials", "0"], "--trials must"),
         (["tune", "nowhere", "--out", "o", "--trials", "1", "--processes", "0"], "--processes"),
         (["extract", "nowhere", "--out", "store", "--workers", "0"], "--workers must"),
+        (["extract", "nowhere", "--out", "store", "--seed", "-3"], "--seed must be 0 or more"),
+        (["classes", "optimize", "--names", "a", "b", "--seed", "-3"], "--seed must be 0 or more"),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):

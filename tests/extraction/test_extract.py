@@ -215,7 +215,7 @@ def test_nothing_readable_is_an_error(videos: Path, tmp_path: Path) -> None:
         (tmp_path / "bad" / name).mkdir(parents=True)
         for take in range(3):
             (tmp_path / "bad" / name / f"{take}.mp4").touch()
-    with pytest.raises(EzavError, match=r"none of 12 clips could be read.*'a/0.mp4': empty file"):
+    with pytest.raises(EzavError, match=r"none of 12 clips could be read: empty file .*'a/0.mp4'"):
         light(tmp_path / "bad", tmp_path / "s")
     with pytest.raises(EzavError, match="not finished"):
         FeatureStore.open(tmp_path / "s")
@@ -555,3 +555,24 @@ def test_names_that_the_text_encoder_cannot_read_are_told(own_videos: Path, tmp_
     assert "one vector" in report.remarks[2]
     text = FeatureStore.open(report.store).class_embeddings()
     assert remarks_of(text) == list(report.remarks)  # what later commands tell
+
+
+def test_a_folder_of_files_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    root = tmp_path / "videos"
+    for number, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for take in range(4):
+            (root / name / f"{take}.mp4").write_bytes(b"" if number == 0 else b"no recording")
+    with pytest.raises(EzavError) as error:
+        light(root, tmp_path / "s")
+    told = str(error.value)
+    assert (
+        "none of 20 clips could be read: not a media file (16 clips, for example 'bell/0.mp4')"
+        in told
+    )
+    assert "; empty file (4 clips, for example 'dog/0.mp4')" in told
+
+
+def test_one_recording_is_no_collection(videos: Path, tmp_path: Path) -> None:
+    with pytest.raises(EzavError, match=r"is one recording.*'ezav predict'"):
+        light(videos / "dog" / "0.mp4", tmp_path / "s")

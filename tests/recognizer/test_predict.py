@@ -459,3 +459,26 @@ def test_a_run_that_guesses_says_so_wherever_it_answers(
     clip = lights[0] / "red light" / "0.mp4"
     assert main(["predict", "--import", str(run), str(clip)]) == 0
     assert capsys.readouterr().out.rstrip().endswith(f"this run: {caution}")
+
+
+def test_a_single_candidate_has_no_percentage(
+    lights: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = str(lights[0] / "red light" / "0.mp4")
+    assert main(["predict", "--import", str(lights[1]), clip, "--classes", "walrus"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "walrus" in line)
+    assert "%" not in line
+    assert main(["predict", "--import", str(lights[1]), clip, "--top-k", "1"]) == 0
+    assert "%" in capsys.readouterr().out.splitlines()[1]  # one of eight is shown
+
+
+def test_what_a_run_folder_lacks_is_said_with_the_remedy(stored: Stored, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stored[1], run)
+    (run / "manifest.json").unlink()
+    (run / "validation.safetensors").unlink()
+    with pytest.raises(EzavError, match=r"lacks 'validation.safetensors'; get the folder again"):
+        Recognizer.load(run)
+    (run / "result.json").write_text((run / "result.json").read_text()[:100])
+    with pytest.raises(EzavError, match=r"is damaged: .*; get the folder again, or run it again"):
+        Recognizer.load(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +102,16 @@ def show_closest(title: str, pairs: Sequence[Pair]) -> None:
     output.print(f"closest pairs, {title}:")
     for pair in pairs:
         output.print(f"  {pair.distance:.3f}  {pair.first} / {pair.second}")
+
+
+def csv_of(points: Sequence[TradeoffPoint]) -> str:
+    """The curve as CSV, one row a setting."""
+    rows = [point.to_dict() for point in points]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def show_points(points: Sequence[TradeoffPoint], chosen: tuple[float, float]) -> None:

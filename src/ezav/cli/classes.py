@@ -20,6 +20,7 @@ from ezav.classes.diagnostics import Diagnostics
 from ezav.classes.settings import CeoSettings
 from ezav.classes.tradeoff import ALPHAS, MARGINS, TradeoffPoint
 from ezav.cli.class_embeddings import (
+    csv_of,
     encode_names,
     load_source,
     show_closest,
@@ -230,6 +231,7 @@ class TradeoffResult:
         chosen: the setting to compare with.
         points: the text embeddings, then each setting.
         figures: files of the figures.
+        out: the curve as CSV; None where none was written.
     """
 
     encoder: str
@@ -238,6 +240,7 @@ class TradeoffResult:
     chosen: Chosen
     points: tuple[TradeoffPoint, ...]
     figures: tuple[Path, ...]
+    out: Path | None = None
 
 
 @dataclass(kw_only=True)
@@ -254,12 +257,17 @@ class Tradeoff(_OnClasses):
     """The point to ring in the figure."""
     chosen_margin: float = 0.1
     """The point to ring in the figure."""
+    out: Path | None = None
+    """A CSV file to write the curve to."""
 
     def run(self) -> TradeoffResult:
         from ezav.classes import ClassEmbeddingRecipe, tradeoff
         from ezav.reports.figures.embeddings import tradeoff_picture
+        from ezav.safe_io import check_writable, write_text
 
         text = self._load()
+        if self.out is not None:
+            check_writable(self.out)
         chosen = ClassEmbeddingRecipe(
             alpha=self.chosen_alpha, margin=self.chosen_margin, center=self.center
         )
@@ -274,6 +282,8 @@ class Tradeoff(_OnClasses):
 
         points = tradeoff(text, recipes, on_point=tell)
         pictures = [tradeoff_picture(points, chosen)] if self.figures else []
+        if self.out is not None:
+            write_text(self.out, csv_of(points))
         return TradeoffResult(
             encoder=text.encoder,
             classes=len(text),
@@ -281,12 +291,14 @@ class Tradeoff(_OnClasses):
             chosen=Chosen(chosen.alpha, chosen.margin),
             points=tuple(points),
             figures=write_pictures(pictures, self.figures),
+            out=self.out,
         )
 
     def show(self, result: TradeoffResult) -> None:
         show_points(result.points, (result.chosen.alpha, result.chosen.margin))
-        if result.figures:
-            output.print(f"written: {', '.join(map(str, result.figures))}")
+        written = [*result.figures, *([] if result.out is None else [result.out])]
+        if written:
+            output.print(f"written: {', '.join(map(str, written))}")
 
 
 CLI = (

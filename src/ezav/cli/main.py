@@ -100,6 +100,10 @@ def _read(name: str, arguments: list[str]) -> Command | None:
 
 
 def _run(command: Command) -> int:
+    for options in (command, getattr(command, "settings", None)):
+        seed = getattr(options, "seed", 0)
+        if isinstance(seed, int) and seed < 0:
+            raise EzavError(f"`seed` must be 0 or more, not {seed}")
     result = command.run()
     found = result.get("status", 0) if isinstance(result, dict) else getattr(result, "status", 0)
     status = int(found)

@@ -202,7 +202,7 @@ def show_prediction(one: Prediction) -> None:
     for place, c in enumerate(one.ranked, start=1):
         why = ", ".join(f"{k} {v:+.2f}" for k, v in c.contributions.items())
         line = (
-            f"  {place:>2}  {label(c):<{width}}  {c.kind:<6}  {c.probability:>6.1%}  "
+            f"  {place:>2}  {label(c):<{width}}  {c.kind:<6}  {percentage(one, c):>6}  "
             f"score {c.score:+.3f}"
         )
         output.print(Text.assemble(line, (f"  {why}" if why else "", "dim")))
@@ -214,6 +214,22 @@ def show_prediction(one: Prediction) -> None:
     for warning in one.warnings:
         output.print(f"  warning: {warning}")
     output.print("")
+
+
+def percentage(one: Prediction, candidate: Candidate) -> str:
+    """The probability in percent; none where there was nothing to choose from.
+
+    Example:
+        >>> dog = Candidate(name="dog", kind="new", score=2.0, probability=1.0)
+        >>> percentage(Prediction(clip="a.mp4", ranked=(dog,)), dog)
+        '–'
+    """
+    return "–" if alone(one) else f"{candidate.probability:.1%}"
+
+
+def alone(one: Prediction) -> bool:
+    """The answer is the only candidate there was: its probability is 1 whatever the clip is."""
+    return len(one.ranked) == 1 and one.ranked[0].probability == 1
 
 
 def label(candidate: Candidate) -> str:

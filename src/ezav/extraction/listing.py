@@ -91,6 +91,11 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
     if path.is_dir():
         listing = _from_folder(path)
     elif path.is_file():
+        if _like_recording(path):
+            raise EzavError(
+                f"'{path}' is one recording, not a collection of labelled ones",
+                "give a folder with one folder a class; 'ezav predict' names what is in one clip",
+            )
         listing = _from_manifest(path, allow_outside)
     else:
         raise NotFoundError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -164,9 +165,19 @@ def _publish(made: Plan, store: PairStore, work: Done) -> Done:
     return replace(work, gone=len(unlisted), replaced=tuple(sorted(store.replaced)))
 
 
+_REASONS = 3
+"""Reasons told where no clip can be read, the commonest first."""
+
+
 def _nothing_readable(failed: dict[str, str], items: Sequence[Item]) -> EzavError:
-    clip = next(item.clip for item in items if item.clip in failed)
+    reasons = Counter(failed[item.clip] for item in items if item.clip in failed)
+    told = [
+        f"{reason} ({count} clip{'s' * (count > 1)}, for example "
+        f"'{next(item.clip for item in items if failed.get(item.clip) == reason)}')"
+        for reason, count in reasons.most_common(_REASONS)
+    ]
+    more = [f"{len(reasons) - _REASONS} other reasons"] * (len(reasons) > _REASONS)
     return EzavError(
-        f"none of {len(items)} clips could be read, the first because: '{clip}': {failed[clip]}",
+        f"none of {len(items)} clips could be read: {'; '.join(told + more)}",
         "check that these are recordings; `retry=True` tries them again",
     )

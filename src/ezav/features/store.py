@@ -190,6 +190,10 @@ class FeatureStore:
             raise DamagedError(
                 f"the class embeddings of {file.encoder} are not those that were written", _AGAIN
             )
+        if not path.is_file():
+            raise DamagedError(
+                f"the store '{self.path}' lacks the class embeddings of {file.encoder}", _AGAIN
+            )
         return ClassEmbeddings.load(path)
 
     def shard_path(self, number: int) -> Path:

@@ -176,7 +176,10 @@ def read_result(folder: str | Path) -> RunResult:
         if not math.isfinite(result.gamma) or not {"seen", "unseen"} <= set(result.candidates):
             raise ValueError("gamma is no number, or the candidates are not there")
     except (ValidationError, ValueError) as error:
-        raise DamagedError(f"'{path}' is damaged: {str(error).splitlines()[0]}") from error
+        raise DamagedError(
+            f"'{path}' is damaged: {str(error).splitlines()[0]}",
+            "get the folder again, or run it again",
+        ) from error
     check(Path(folder), (RESULT,))
     return completed(result)
 
@@ -263,6 +266,10 @@ def read_evaluation_file(path: str | Path) -> Evaluation:
             )
         _check_fits(found)
         return found
+    except FileNotFoundError as error:
+        raise DamagedError(
+            f"the run '{path.parent}' lacks '{path.name}'", "get the folder again, or run it again"
+        ) from error
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"cannot read '{path}': {error}") from error
 

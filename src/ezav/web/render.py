@@ -36,7 +36,9 @@ def hint() -> str:
 
 def ranking(found: Prediction) -> str:
     """The ranked names with bars, and in words what the clip lacks."""
-    bars = "".join(_bar(candidate) for candidate in found.ranked)
+    # The probability of an only candidate is 1, whatever the clip is.
+    alone = len(found.ranked) == 1 and found.ranked[0].probability == 1
+    bars = "".join(_bar(candidate, alone) for candidate in found.ranked)
     kinds = dict.fromkeys(candidate.kind for candidate in found.ranked)
     legend = " · ".join(f"{_chip(kind)} {_MEANING[kind]}" for kind in kinds)
     notes = []
@@ -57,9 +59,9 @@ def evidence(found: Prediction, shown: Clip) -> str:
     return "".join(part for part in parts if part)
 
 
-def _bar(candidate: Candidate) -> str:
+def _bar(candidate: Candidate, alone: bool = False) -> str:
     known = f" (known as “{candidate.known_as}”)" if candidate.known_as else ""
-    percent = f"{candidate.probability:.1%}"
+    percent = "the only name" if alone else f"{candidate.probability:.1%}"
     return (
         f'<li class="ezav-row ezav-{candidate.kind}">'
         f'<div class="ezav-line"><span class="ezav-name">{escape(candidate.name + known)}</span>'
