@@ -53,9 +53,12 @@ ROWS: dict[str, tuple[dict[str, Any], float | None]] = {
     "cosine, b = 0.5": (COSINE, 0.5),
     "cosine, b = 1": (COSINE, 1.0),
     "cosine, b = 2": (COSINE, 2.0),
+    "cosine, b = 4": (COSINE, 4.0),
+    "cosine, b = 1, 3 members": ({**COSINE, "members": 3}, 1.0),
     "attention": ({}, None),
     "attention + frozen after": ({}, 0.0),
     "attention, b = 1": ({}, 1.0),
+    "attention, b = 2": ({}, 2.0),
 }
 """Row -> settings, and the prior's weight in the loss; None: no prior."""
 CLOSED = ("linear + .5 words", "best", "words", "linear (ESZSL)")

@@ -162,12 +162,15 @@ def test_without_a_prior_nothing_is_there_and_with_weight_0_nothing_changes() ->
     assert any(not torch.equal(w, some.get_parameter(n)) for n, w in none.named_parameters())
 
 
-def test_several_seeds_in_one_pass_train_the_same() -> None:
+@pytest.mark.parametrize("members", [1, 2])
+def test_several_seeds_in_one_pass_train_the_same(members: int) -> None:
     clips, text = worlds.feature_set(), worlds.class_vectors(6).vectors.double()
 
     def trainers() -> list[Trainer]:
         return [
-            Trainer(in_world(seed, prior="frozen").double(), clips, text, ONE, seed)
+            Trainer(
+                in_world(seed, prior="frozen", members=members).double(), clips, text, ONE, seed
+            )
             for seed in (3, 5)
         ]
 

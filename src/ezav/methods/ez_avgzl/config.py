@@ -46,6 +46,9 @@ class EzAvgzlConfig:
     """Use every token in time; False gives one mean token a modality."""
     modalities: Literal["both", "audio", "visual"] = "both"
     """Use only one modality (an ablation)."""
+    members: int = 1
+    """Networks that differ in their first weights and dropout, trained on the same batches; their
+    scores are averaged. 1 to 16."""
     prior: Literal["none", "frozen"] = "none"
     """Start from frozen scores: those of the labels that an encoder of the store knows, or of text
     in the features' own space. They are added to the network's in the loss and in the scores."""
@@ -54,5 +57,7 @@ class EzAvgzlConfig:
     on validation or folds, and may be 0."""
 
     def __post_init__(self) -> None:
+        if not 1 <= self.members <= 16:
+            raise EzavError(f"{self.members} members", "EZ-AVGZL has 1 to 16")
         if not 0 <= self.prior_weight < float("inf"):
             raise EzavError(f"prior_weight {self.prior_weight} is negative or not finite")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
@@ -84,6 +85,8 @@ class EzAvgzl(Method):
         else:
             self.similarity = CosineSimilarity(c.width, dims.text)
 
+        one = replace(c, members=1, prior="none")
+        self.others = nn.ModuleList(EzAvgzl(one, dims) for _ in range(c.members - 1))
         self.prior: FrozenPrior | None = None
         if c.prior == "frozen":
             self.prior = FrozenPrior(dims)
@@ -122,6 +125,8 @@ class EzAvgzl(Method):
         """Learn the standardisation of the features, and the prior's, from the training set."""
         self.fusion.audio.standardize.learn(audio.values, audio.mask)
         self.fusion.visual.standardize.learn(visual.values, visual.mask)
+        for other in self._others:
+            other.prepare(audio, visual, labels, classes)
         if self.prior is not None:
             self.prior.prepare(*self._read(audio, visual), labels, classes)
 
@@ -133,7 +138,7 @@ class EzAvgzl(Method):
         return audio, visual
 
     def fuse(self, audio: Tokens, visual: Tokens) -> Fused:
-        """The clips' tokens after fusion."""
+        """The clips' tokens after fusion, of the first member."""
         audio, visual = self._read(audio, visual)
         fused: Fused = self.fusion(
             audio.values, audio.mask, audio.times, visual.values, visual.mask, visual.times
@@ -141,16 +146,21 @@ class EzAvgzl(Method):
         return fused
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
-        weight = None if self.prior is None else self.prior_weight_
-        return self._scores(audio, visual, class_embeddings, weight)
+        networks = self._members(audio, visual, class_embeddings)
+        mean = networks[0] if len(networks) == 1 else torch.stack(networks).mean(dim=0)
+        if self.prior is None:
+            return mean
+        frozen = self.prior.scores(*self._read(audio, visual), class_embeddings)
+        return mean + self.prior_weight_ * frozen
 
-    def _scores(
-        self, audio: Tokens, visual: Tokens, classes: Tensor, weight: Tensor | float | None
-    ) -> Tensor:
-        result: Tensor = self.similarity(self.fuse(audio, visual), classes)
-        if self.prior is None or weight is None:
-            return result
-        return result + weight * self.prior.scores(*self._read(audio, visual), classes)
+    @property
+    def _others(self) -> list[EzAvgzl]:
+        return [other for other in self.others if isinstance(other, EzAvgzl)]
+
+    def _members(self, audio: Tokens, visual: Tokens, classes: Tensor) -> list[Tensor]:
+        """The scores `[N, C]` of each network."""
+        own: Tensor = self.similarity(self.fuse(audio, visual), classes)
+        return [own, *(other.scores(audio, visual, classes) for other in self._others)]
 
     def inspect(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> TokenShares:
         """Which token, so which modality and moment, decided the score of a class.
@@ -171,9 +181,13 @@ class EzAvgzl(Method):
             prior = self.prior_weight_ * frozen
         attention = similarity.attention(fused, class_embeddings)  # [H, T, B, C]
         given = attention * similarity.value(fused)[..., None] * similarity.log_scale.exp()
+        # Of several networks the mean, as in the scores.
+        shares = [(attention.mean(dim=0).permute(1, 2, 0), given.sum(dim=0).permute(1, 2, 0))]
+        shares += [other.inspect(audio, visual, class_embeddings)[:2] for other in self._others]
+        attended, contributed = (torch.stack(part).mean(dim=0) for part in zip(*shares))
         return TokenShares(
-            attention=attention.mean(dim=0).permute(1, 2, 0),
-            contribution=given.sum(dim=0).permute(1, 2, 0),
+            attention=attended,
+            contribution=contributed,
             real=fused.real,
             kinds=fused.kinds,
             times=torch.cat([torch.zeros_like(audio.times[:, :1]), audio.times, visual.times], 1),
@@ -181,22 +195,33 @@ class EzAvgzl(Method):
         )
 
     def loss(self, batch: Batch) -> Loss:
-        """Equation 5: cross-entropy over the classes of the batch.
+        """Equation 5: cross-entropy over the classes of the batch, summed over members.
+
+        The sum, so that each member has the gradient that it would have alone.
+        """
+        networks = self._members(batch.audio, batch.visual, batch.class_embeddings)
+        if self.prior is not None:
+            read = self._read(batch.audio, batch.visual)
+            frozen = self.config.prior_weight * self.prior.scores(*read, batch.class_embeddings)
+            networks = [one + frozen for one in networks]
+        total = self._contrast(networks[0], batch.labels)
+        for scores in networks[1:]:
+            total = total + self._contrast(scores, batch.labels)
+        return Loss(total, {"contrastive": total.detach()})
+
+    def _contrast(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy over the classes of the batch, or all seen ones.
 
         A class that occurs n times in the batch stands n times in the denominator; its score is
         computed once and `log n` added: minus infinity for a class that does not occur.
         """
-        c = self.config
-        scores = self._scores(batch.audio, batch.visual, batch.class_embeddings, c.prior_weight)
         if self.config.negatives == "seen":
-            total = F.cross_entropy(scores, batch.labels)
-        else:
-            rows = torch.arange(scores.shape[1], device=scores.device)
-            count = (batch.labels[:, None] == rows).sum(dim=0)
-            weight = (count if self.config.negatives == "batch" else count.clamp(max=1)).log()
-            # Cross-entropy of weighted scores also weights the numerator: give that back.
-            total = F.cross_entropy(scores + weight, batch.labels) + weight[batch.labels].mean()
-        return Loss(total, {"contrastive": total.detach()})
+            return F.cross_entropy(scores, labels)
+        rows = torch.arange(scores.shape[1], device=scores.device)
+        count = (labels[:, None] == rows).sum(dim=0)
+        weight = (count if self.config.negatives == "batch" else count.clamp(max=1)).log()
+        # Cross-entropy of weighted scores also weights the numerator: give that back.
+        return F.cross_entropy(scores + weight, labels) + weight[labels].mean()
 
     def learn_on_validation(
         self, score: Callable[[Method], Tensor], targets: Tensor, seen: Tensor
