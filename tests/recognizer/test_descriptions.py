@@ -69,6 +69,8 @@ def test_typed_and_mapped_descriptions_are_read_in_the_names_place() -> None:
     torch.testing.assert_close(mapped.new_vectors[1], text.encode(["rain"])[0], atol=1e-6, rtol=0)
     with pytest.raises(EzavError, match="a colon and no description"):
         recognizer.candidates(["dog:", "rain"])
+    with pytest.raises(EzavError, match="has 600 characters"):
+        recognizer.candidates([f"dog: {'x' * 600}", "rain"])
     with pytest.raises(EzavError, match="twice"):
         recognizer.candidates(["dog: one", "dog: two"])
 

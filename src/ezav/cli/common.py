@@ -146,11 +146,17 @@ def frozen_recognizer(
         EzavError: no names; an encoder is not available or shares no space; the labelled clips
             cannot be read.
     """
-    from ezav.recognizer import Recognizer
-
     if names is None and must:
         raise EzavError("--frozen knows no classes of its own", "name them with --classes")
-    made = Recognizer.frozen(options.visual, options.audio, options.text, device, limits)
+    from ezav.recognizer.frozen import begin_frozen_reading
+
+    reader = None
+    if must and device == "cpu" and options.visual is options.audio is None:
+        reader = begin_frozen_reading(limits)
+    from ezav.recognizer import Recognizer
+
+    given = (options.visual, options.audio, options.text)
+    made = Recognizer.frozen(*given, device=device, limits=limits, reader=reader)
     for why in made.unused.values():
         progress.print(why, style="dim")
     if names:

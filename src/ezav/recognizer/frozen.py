@@ -16,12 +16,14 @@ from ezav.encoders.labelled import knows_labels
 from ezav.encoders.spec import EncoderSpec
 from ezav.encoders.words import WordReader
 from ezav.errors import EzavError
+from ezav.extraction.reading import Limits
 from ezav.features.header import EncoderInfo, Header
 from ezav.methods.base import Dims
 from ezav.protocol.evaluation import StageModel
 from ezav.recognizer.calibration import Calibration
-from ezav.recognizer.encoders import JOIN, MEDIA
+from ezav.recognizer.encoders import JOIN, MEDIA, RunEncoders
 from ezav.recognizer.frozen_method import SHARED_SCALE, WORDS_SCALE, Channel, FrozenMethod
+from ezav.recognizer.reading import ClipReader
 
 Spec = str | EncoderSpec
 DATASET = "nothing"
@@ -120,6 +122,16 @@ def frozen(
         calibration=Calibration.none(),
         unused=unused,
     )
+
+
+def begin_frozen_reading(limits: Limits | None = None) -> ClipReader:
+    """A reader of the default encoders whose worker starts now, while texts are still loaded."""
+    name = DEFAULTS["visual"]
+    looks = _info("visual", EncoderSpec(name), registry.card("visual", name))
+    header = Header(dataset=DATASET, encoders=(looks,))
+    reader = ClipReader(RunEncoders(header, None, kinds=("visual",)), limits)
+    reader.start()
+    return reader
 
 
 _HINT = "name encoders that know labels or share a space with text: efficientnet, clip, clap, …"

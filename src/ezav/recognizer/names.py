@@ -41,13 +41,12 @@ def asked(classes: Names) -> tuple[list[str], dict[str, tuple[str, ...]]]:
         >>> asked(["a dog: a dog that barks", "rain"])
         (['a dog', 'rain'], {'a dog': ('a dog that barks',)})
     """
-    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
-        read_names(classes, ())  # type: ignore[arg-type]  # raises: it is no list of names
-    if isinstance(classes, Mapping):
-        pairs = [(name, _lines(name, behind)) for name, behind in classes.items()]
-    else:
-        pairs = [typed(name) for name in classes]
-    spaced = [(" ".join(name.split()), lines) for name, lines in pairs]
+    mapped = classes if isinstance(classes, Mapping) else {}
+    given = [classes] if isinstance(classes, str) else list(classes)
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in given):
+        read_names(classes if isinstance(classes, str) else given, ())  # raises: no list of names
+    pairs = [(name, mapped[name]) if name in mapped else typed(name) for name in given]
+    spaced = [(" ".join(name.split()), _lines(name, behind)) for name, behind in pairs]
     return [name for name, _ in spaced], {name: lines for name, lines in spaced if lines}
 
 

@@ -136,6 +136,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         text: Spec | Sequence[Spec] | None = None,
         device: str = "cpu",
         limits: Limits | None = None,
+        reader: ClipReader | None = None,
     ) -> Recognizer:
         """Without a run: nothing is trained, and no labelled video is needed.
 
@@ -152,6 +153,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
                 else `minilm`.
             device: where encoders run that have an option for it.
             limits: time and memory that reading one file may cost.
+            reader: one that has been started for the same encoders already.
 
         Raises:
             EzavError: an encoder is not available, or none shares a space with the text.
@@ -164,7 +166,7 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         """
         device = choose_device(device)
         # Encoders that are named in this call are the caller's word.
-        return cls(frozen(visual, audio, text, device), True, device, limits)
+        return cls(frozen(visual, audio, text, device), True, device, limits, reader)
 
     @property
     def is_frozen(self) -> bool:
