@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from starlette.responses import PlainTextResponse
 
 from ezav.web import limits
 from ezav.web.limits import RequestLimits
+from tests.waiting import MINUTES
 
 UPLOAD = "/gradio_api/upload"
 
@@ -24,8 +26,21 @@ class _Asked:
 
     def __init__(self, stored: int = 0) -> None:
         # As Gradio: what is read of an upload is in the folder from then on.
+        self.settings = SimpleNamespace(
+            max_upload=100,
+            max_request=10,
+            max_kept=250,
+            max_of_one=10_000,
+            waiting_of_one=2,
+            upload_seconds=MINUTES,
+            keep_minutes=10,
+        )
+        self.waiting = 0
         self.limits = RequestLimits(
-            self, upload=100, other=10, kept=250, stored=lambda: stored + self.read
+            self,
+            self.settings,  # type: ignore[arg-type]
+            stored=lambda: stored + self.read,
+            waiting=lambda client: self.waiting,
         )
         self.read, self.taken, self.removed = 0, 0, 0
         self.inside: list[Any] = []
@@ -110,7 +125,7 @@ def test_uploads_under_way_count_in_memory_too(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(limits, "LOOK", 10)
     asked = _Asked()
     asked.limits._stored = lambda: 0  # fields of a form are in no folder
-    asked.limits._kept = 65
+    asked.settings.max_kept = 65
     asked.inside = [b"12345" * 2]  # asked while 60 bytes of the first are there
     assert asyncio.run(asked.ask(UPLOAD, b"12345", 12)) == 200
     assert asked.inside[1] == 503

@@ -25,8 +25,9 @@ from ezav.recognizer import Candidate, Prediction
 from ezav.web.answers import Answers, in_words
 from ezav.web.pictures import spectrogram
 from ezav.web.render import ranking
-from ezav.web.server import Uploads, example_files
+from ezav.web.server import example_files
 from ezav.web.settings import WebSettings
+from ezav.web.uploads import Uploads
 from tests.waiting import MINUTES, wait_until
 from tests.web.conftest import Page
 
@@ -160,8 +161,10 @@ def test_a_request_that_is_too_large_is_refused(page: Page) -> None:
     assert _post(page, "call/upload", larger, **{"Content-Type": "application/json"}) == 413
     form = b"--x\r\nContent-Disposition: form-data; name=video; filename=a\r\n\r\na\r\n--x--\r\n"
     for kind in ("multipart/form-data; boundary=x", "Multipart/Form-Data; boundary=x"):
-        for path in ("component_server", "process_recording"):
+        for path in ("call/predict", "queue/join"):
             assert _post(page, path, form, **{"Content-Type": kind}) == 415
+        for path in ("component_server", "process_recording"):  # nobody needs them here
+            assert _post(page, path, form, **{"Content-Type": kind}) == 404
 
 
 def test_answers_read_only_from_the_folder_of_uploads(page: Page, tmp_path: Path) -> None:

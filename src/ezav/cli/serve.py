@@ -1,7 +1,8 @@
 """A web page to try a run on: upload or record a clip, type any class names, see the answer.
 
 With --frozen no run is needed: any names, nothing trained. Listens on this machine only unless
---host says otherwise. Nothing is fetched from the internet, and no uploaded file stays behind.
+--host says otherwise, and then asks for a token, which it prints once (--open lets everybody in).
+Nothing is fetched from the internet, and no uploaded file stays behind.
 """
 
 from __future__ import annotations
@@ -67,8 +68,14 @@ class ServeCommand(FrozenOptions, Command):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda *_: over.set())
         with serving(recognizer, self.web, self.examples) as address:
-            progress.print("the page is at", Text(address, "bold"), " (Ctrl-C ends it)")
-            if self.web.host not in {"127.0.0.1", "localhost", "::1"}:
+            # Once, and to whoever started it: as a link, so that it is a click there.
+            link = f"{address}?token={self.web.token}" if self.web.token else address
+            progress.print(
+                "the page is at", Text(link, "bold"), " (Ctrl-C ends it)", soft_wrap=True
+            )
+            if self.web.token:
+                progress.print("only who has the token may use it (or give --open)")
+            elif not self.web.local:
                 progress.print(f"anyone who reaches {self.web.host} may use it")
             if recognizer.caution:
                 progress.print(Text(f"this run: {recognizer.caution}", "bold red"), soft_wrap=True)

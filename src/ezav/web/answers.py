@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from ezav.web.settings import WebSettings
 
 log = logging.getLogger("ezav.web")
 
+_PLACE = re.compile(r"(?<![\w.])/(?:[^/\s'\"]+/)+")
+"""Where a file lies on this machine, which is told to nobody."""
 _SHOWN = 8
 """Ranked names on the page."""
 
@@ -80,7 +83,7 @@ class Answers:
 def in_words(error: Exception) -> str:
     """A visitor's own mistake as it is; anything else goes to the log, without details outside."""
     if isinstance(error, EzavError):
-        text = str(error)
+        text = _PLACE.sub("", str(error))
         return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
     log.error("a request failed", exc_info=error)
     return "Something went wrong on the server; the owner finds it in the log."

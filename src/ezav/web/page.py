@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from ezav.features.simulated import simulated_banner
 from ezav.recognizer import Recognizer
@@ -121,7 +122,7 @@ def _questions(
         include_audio=True,
         elem_id="ezav-clip",
     )
-    refuse_addresses(clip)
+    take_uploads_only(clip)
     names = gr.Textbox(
         label="Classes, one a line; write any names you like",
         info=f"Empty: all {len(recognizer.classes)} classes of the run."
@@ -176,12 +177,18 @@ def tell_what_is_read(page: gr.Blocks) -> None:
     page.preprocess_data = preprocess_data  # type: ignore[method-assign]
 
 
-def refuse_addresses(component: gr.Video) -> None:
-    """Take uploads only: Gradio would fetch an address that a client sends instead of a file."""
+def take_uploads_only(component: gr.Video) -> None:
+    """Refuse any path and address that a client sends but that of an uploaded file.
+
+    Gradio would fetch an address; and of a page that another application serves it checks no path.
+    """
     fetch = component.async_move_resource_to_block_cache
 
     async def move(address: str | Path | None) -> str | None:
-        if address is not None and "://" in str(address):
+        folder = Path(get_upload_folder()).resolve()
+        if address is not None and (
+            "://" in str(address) or not Path(address).resolve().is_relative_to(folder)
+        ):
             raise gr.Error("Only an uploaded file is read.", print_exception=False)
         return await fetch(address)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
+import re
+import secrets
 from dataclasses import dataclass
 
 from ezav.errors import EzavError
@@ -10,6 +13,10 @@ from ezav.extraction.reading import Limits
 
 _FORM = 64 * 1024
 """Bytes of a request beside the file or the names."""
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_SHORTEST = 12
+"""Letters of a token that cannot be guessed over a network."""
+_LETTERS = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +29,21 @@ class WebSettings:
 
     host: str = "127.0.0.1"
     """The address to listen on; 0.0.0.0 lets other machines in."""
+    open: bool = False
+    """Let everybody in who reaches the address; otherwise any host but this machine asks for a
+    token."""
+    token: str = ""
+    """What visitors must know; made up where it is needed and not given."""
+    allow_hosts: tuple[str, ...] = ()
+    """Names by which browsers may call the server, beside its address and this machine's name."""
+    root_path: str = ""
+    """The path under which a proxy has the page, such as /ezav."""
+    proxy: str = ""
+    """Addresses of proxies, separated by commas, that are believed whom they speak for
+    (X-Forwarded-For and -Proto)."""
+    max_connections: int = 256
+    """Connections at a time, a quarter of them of one client; the one that has been idle longest
+    makes room."""
     port: int = 7860
     """The port; 0 takes a free one."""
     max_megabytes: float = 100.0
@@ -41,6 +63,8 @@ class WebSettings:
     """Clips read at the same time; other visitors wait."""
     waiting: int = 20
     """Visitors that may wait; more are asked to come back."""
+    upload_seconds: float = 600.0
+    """Longest time for an upload to arrive; one of which nothing comes is cut off much sooner."""
     keep_minutes: float = 10.0
     """An uploaded file is removed when its page is closed, and after so many minutes anyway."""
 
@@ -54,6 +78,8 @@ class WebSettings:
             "workers",
             "waiting",
             "keep_minutes",
+            "max_connections",
+            "upload_seconds",
         ):
             if not 0 < getattr(self, name) < math.inf:
                 raise EzavError(f"{name} must be more than 0, not {getattr(self, name)}")
@@ -64,6 +90,37 @@ class WebSettings:
             )
         if not 0 <= self.port < 65_536:
             raise EzavError(f"port {self.port} does not exist", "give 0 (any free one) to 65535")
+        if self.root_path and not _PATH.fullmatch(self.root_path):
+            raise EzavError(
+                f"`root_path` '{self.root_path}' is no path of a proxy", "/ezav would be one"
+            )
+        self._settle_token()
+
+    def _settle_token(self) -> None:
+        if self.token and self.open:
+            raise EzavError("`open=True` lets everybody in, and `token` does not", "give one")
+        if self.token and (len(self.token) < _SHORTEST or not _LETTERS.fullmatch(self.token)):
+            raise EzavError(
+                f"`token` needs {_SHORTEST} or more letters and digits of ASCII, _ or -",
+                "without it a good one is made up",
+            )
+        if not self.open and not self.token and not self.local:
+            object.__setattr__(self, "token", secrets.token_urlsafe(24))
+
+    @property
+    def local(self) -> bool:
+        """Only this machine reaches the address.
+
+        Example:
+            >>> WebSettings().local, WebSettings(host="0.0.0.0").local
+            (True, False)
+        """
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def limits(self) -> Limits:
@@ -86,6 +143,16 @@ class WebSettings:
         if self.max_kept_megabytes is None:
             return max(2e9, 4.0 * self.max_upload)
         return self.max_kept_megabytes * 1e6
+
+    @property
+    def max_of_one(self) -> float:
+        """Bytes of uploads that one client may send within `keep_minutes`."""
+        return max(self.max_kept / 4, 2.0 * self.max_upload)
+
+    @property
+    def waiting_of_one(self) -> int:
+        """Visitors of one address that may wait."""
+        return max(1, self.waiting // 4)
 
     @property
     def max_request(self) -> int:
