@@ -14,6 +14,7 @@ from ezav.classes import ClassEmbeddings, optimize_class_embeddings
 from ezav.cli.main import main
 from tests.classes.test_ceo_optimize import text
 from tests.classes.text_files import path_of
+from tests.shared_data import shared
 
 
 @pytest.fixture
@@ -162,3 +163,34 @@ def test_the_tradeoff_as_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert [float(row["min_nearest"]) for row in rows] == [
         pytest.approx(one["min_nearest"]) for one in told
     ]
+
+
+def test_the_reported_names_are_told_and_stay_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Khmer, emoji, violin, dog: names that are one vector to the encoder are not parted."""
+    names = shared("data", "reported", "14-names-unknown-to-the-encoder", "odd_names.txt")
+    listed = [line for line in names.read_text("utf-8").splitlines() if line.strip()]
+    out = tmp_path / "w.safetensors"
+    assert main(["classes", "optimize", str(names), "--out", str(out)]) == 0
+    told = capsys.readouterr().err
+    unreadable = [name for name in listed if not name.isascii()]
+    assert len(unreadable) == 4
+    assert all(f"'{name}': none of its letters are known" in told for name in unreadable)
+    made = ClassEmbeddings.load(out)
+    together = made.select(unreadable).vectors
+    assert torch.equal(together, together[:1].expand_as(together))
+    assert float(torch.cdist(together[:1], made.select(["violin", "dog"]).vectors).min()) > 0.5
+
+
+def test_a_file_of_names_holds_what_can_be_seen_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "names.txt"
+    file.write_text("\ufeffdog\u200b barking\ncafe\u0301\n\u200b\nrain\n", encoding="utf-8")
+    out = tmp_path / "w.safetensors"
+    assert main(["classes", "optimize", str(file), "--out", str(out)]) == 0
+    assert ClassEmbeddings.load(out).names == ("dog barking", "café", "rain")
+    file.write_text("dog\nＤog\n", encoding="utf-8")
+    assert main(["classes", "optimize", str(file), "--out", str(out)]) == 1
+    assert "FULLWIDTH LATIN CAPITAL LETTER D" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ezav.errors import EzavError, NotFoundError, RefusedError
+from ezav.naming import clean
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -255,7 +256,7 @@ def read_names(file: Path) -> list[str]:
         raise NotFoundError(f"'{file}' does not exist", "give a file of class names") from error
     except UnicodeDecodeError as error:
         raise EzavError(f"'{file}' is not UTF-8 text", "write one class name a line") from error
-    found = [line.strip() for line in lines if line.strip()]
+    found = [name for line in lines if (name := clean(line))]
     if not found:
         raise EzavError(f"'{file}' holds no class names", "write one a line")
     return found
