@@ -70,5 +70,8 @@ def test_the_centres_of_a_mixture_are_between_names_and_clips() -> None:
 
 def test_spread_is_the_perplexity_of_the_answers() -> None:
     cosines = torch.eye(4)[[0, 0, 0, 1]]
-    expected = np.exp(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25))) / 4
-    assert spread(cosines) == pytest.approx(expected)
+    perplexity = np.exp(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
+    assert spread(cosines) == pytest.approx((perplexity - 1) / 3)
+    # Of two names one has all clips: the other may not occur.
+    assert spread(torch.eye(2)[[0, 0, 0]]) == 0
+    assert spread(torch.ones(3, 1)) == 0

@@ -26,7 +26,7 @@ ANCHOR = 3.0
 """The name of a class weighs in its centre as much as so many clips."""
 SHARES = 0.3
 """How much the shares of classes are worth against the clips (soft marginal)."""
-_SPREAD = (0.4, 0.6)
+_SPREAD = (0.35, 0.55)
 """Spread of the answers over the names at which the others begin to count, and count in full."""
 _STEPS = 30
 
@@ -45,15 +45,19 @@ class Together:
 
 
 def spread(cosines: Tensor) -> float:
-    """How evenly the best answers `[N, C]` are spread over the names: `exp(entropy) / C`.
+    """How evenly the best answers `[N, C]` are spread over the names, 0 (one name has all) to 1.
+
+    Their perplexity, `exp(entropy)`, from 1 to C; with one name there is nothing to spread.
 
     Example:
         >>> spread(torch.eye(4)), spread(torch.eye(4)[:1].expand(8, 4))
-        (1.0, 0.25)
+        (1.0, 0.0)
     """
-    share = torch.bincount(cosines.argmax(dim=1), minlength=cosines.shape[1]).double()
+    names = cosines.shape[1]
+    share = torch.bincount(cosines.argmax(dim=1), minlength=names).double()
     share = share[share > 0] / share.sum()
-    return round(float((-(share * share.log()).sum()).exp()) / cosines.shape[1], 9)
+    perplexity = float((-(share * share.log()).sum()).exp())
+    return round((perplexity - 1) / max(1, names - 1), 9)
 
 
 def trust(cosines: Tensor) -> float:
