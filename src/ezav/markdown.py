@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ezav.naming import shown
+
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
 _BARE_PIPE = re.compile(r"(?<!\\)\|")
 _RULES = {"l": "---", "r": "--:"}
@@ -41,13 +43,13 @@ def markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], align: 
 
 
 def escaped(text: str) -> str:
-    """Any text as Markdown that shows it: in one line, without markup.
+    """Any text as Markdown that shows it: in one line, without markup or marks that act.
 
     Example:
         >>> print(escaped("a*b [c]"))
         a\\*b \\[c\\]
     """
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", shown(" ".join(text.split())))
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -9,6 +9,9 @@ from ezav.errors import EzavError
 
 _JOINERS = {"\u200c", "\u200d"}
 """Zero-width joiners, which some scripts need between letters."""
+_FORMULA = {"=", "+", "-", "@", "|", "%"}
+"""What a cell of a spreadsheet that is computed, or calls something, may begin with."""
+_WIDE = str.maketrans("<>{}", "＜＞｛｝")
 
 
 def clean(name: str) -> str:
@@ -105,3 +108,25 @@ def shown(name: str) -> str:
         else letter
         for letter in name
     )
+
+
+def as_cell(name: str) -> str:
+    """A name of others for a cell of a CSV file: no spreadsheet takes it for a formula.
+
+    Example:
+        >>> print(as_cell("=1+1"), as_cell("rock 'n' roll"), as_cell(" @SUM(A1)"))
+        '=1+1 rock 'n' roll ' @SUM(A1)
+    """
+    text = shown(name)
+    first = unicodedata.normalize("NFKC", text).lstrip()[:1]
+    return f"'{text}" if first in _FORMULA else text
+
+
+def as_subtitle(name: str) -> str:
+    """A name of others for subtitles, which have no way to write the signs of their markup.
+
+    Example:
+        >>> as_subtitle("<b>dog</b> {\\\\an8} --> cat")
+        '＜b＞dog＜/b＞ ｛\\\\an8｝ → cat'
+    """
+    return shown(name).replace("-->", "→").translate(_WIDE)

@@ -202,7 +202,7 @@ def test_subtitles_hold_their_form() -> None:
     vtt, srt = as_vtt(NASTY), as_srt(NASTY)
     assert vtt.startswith("WEBVTT\n\n")
     assert "00:00:00.500 --> 01:01:01.250\na &amp; b &lt;b&gt; (new, 26%)\n" in vtt
-    assert "1\n00:00:00,500 --> 01:01:01,250\na & b <b> (new, 26%)\n\n2\n" in srt
+    assert "1\n00:00:00,500 --> 01:01:01,250\na & b ＜b＞ (new, 26%)\n\n2\n" in srt
     for text in (vtt, srt):
         assert len(re.findall("-->", text)) == 2
     assert as_vtt([]) == "WEBVTT\n"

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from ezav.cli.common import output, read_names
 from ezav.errors import EzavError, NotFoundError
+from ezav.naming import shown
 
 if TYPE_CHECKING:
     from ezav.classes import ClassEmbeddings, Diagnostics, TradeoffPoint
@@ -101,7 +104,8 @@ def show_closest(title: str, pairs: Sequence[Pair]) -> None:
         return
     output.print(f"closest pairs, {title}:")
     for pair in pairs:
-        output.print(f"  {pair.distance:.3f}  {pair.first} / {pair.second}")
+        names = f"{shown(pair.first)} / {shown(pair.second)}"
+        output.print(Text(f"  {pair.distance:.3f}  {names}"))
 
 
 def csv_of(points: Sequence[TradeoffPoint]) -> str:

@@ -33,6 +33,7 @@ from ezav.cli.common import (
 )
 from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
+from ezav.naming import shown
 from ezav.recognizer.prediction import Candidate, Prediction
 
 
@@ -235,7 +236,8 @@ def alone(one: Prediction) -> bool:
 def label(candidate: Candidate) -> str:
     """The name as typed, with the run's own spelling where it differs."""
     known = candidate.known_as
-    return f"{candidate.name} (known as '{known}')" if known else candidate.name
+    name = shown(candidate.name)
+    return f"{name} (known as '{shown(known)}')" if known else name
 
 
 __all__ = ["CLI", "PredictCommand", "label", "show_prediction"]

@@ -29,6 +29,7 @@ from ezav.cli.common import (
 )
 from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
+from ezav.naming import shown
 from ezav.recognizer.events import Event, ScanSettings
 from ezav.safe_io import check_writable
 
@@ -136,7 +137,7 @@ class ScanCommand(FrozenOptions, Command):
         for event in result.events:
             output.print(
                 f"{clock(event.start, '.')} - {clock(event.end, '.')}  "
-                f"{event.probability:>4.0%}  {event.kind:<6}  {event.name}"
+                f"{event.probability:>4.0%}  {event.kind:<6}  {shown(event.name)}"
             )
         if not result.events:
             output.print("no events: no class stands out for long enough")

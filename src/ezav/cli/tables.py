@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ezav.cli.common import output
+from ezav.naming import shown
 
 _GAP = 2
 _LEAST = 20
@@ -54,7 +55,7 @@ def laid_out(
               paper: Akata, Reed
               and others
     """
-    table = [list(columns), *([" ".join(cell.split()) for cell in row] for row in rows)]
+    table = [list(columns), *([shown(" ".join(cell.split())) for cell in row] for row in rows)]
     widths = [max(cell_len(row[at]) for row in table) for at in range(len(columns))]
     whole = sum(widths) + _GAP * (len(widths) - 1)
     if width is None or whole <= width:

@@ -8,7 +8,7 @@ from ezav.encoders import registry
 from ezav.encoders.base import Kind
 from ezav.errors import DamagedError, EzavError
 from ezav.features.simulated import simulated_banner
-from ezav.markdown import markdown_rows
+from ezav.markdown import escaped, markdown_rows
 from ezav.protocol.measure import metrics_of
 from ezav.protocol.run_folder import read_evaluation_file
 from ezav.recognizer.trained import Trained
@@ -33,7 +33,7 @@ def card_text(trained: Trained) -> str:
     """The card without metadata, in Markdown."""
     result = trained.result
     parts = [
-        f"# {result.label or result.method} on {result.dataset}",
+        f"# {escaped(result.label or result.method)} on {escaped(result.dataset)}",
         "Names what is in a video, by sound and picture, among the classes below or any class "
         "names you type.",
     ]
@@ -127,7 +127,7 @@ def _said_by(trained: Trained) -> str:
 
 def _encoders(trained: Trained) -> str:
     rows = encoder_rows(trained)
-    return markdown_rows(tuple(rows[0]), [tuple(row.values()) for row in rows]) + (
+    return markdown_rows(tuple(rows[0]), [tuple(map(escaped, row.values())) for row in rows]) + (
         "\n\nThe encoders are not part of this repository; they are loaded by name and revision, "
         "under their own licences. One that was given as a local file or folder is looked for at "
         "the path that was recorded."
@@ -138,8 +138,8 @@ def _classes(trained: Trained) -> str:
     seen = set(trained.seen)
     unseen = [name for name in trained.classes if name not in seen]
     return (
-        f"{len(seen)} seen (trained on clips): {', '.join(trained.seen)}.\n\n"
-        f"{len(unseen)} unseen (only the names were known): {', '.join(unseen)}."
+        f"{len(seen)} seen (trained on clips): {', '.join(map(escaped, trained.seen))}.\n\n"
+        f"{len(unseen)} unseen (only the names were known): {', '.join(map(escaped, unseen))}."
     )
 
 
@@ -151,7 +151,7 @@ def _described(trained: Trained) -> str:
     }
     if not found:
         return ""
-    rows = [(name, "; ".join(lines)) for name, lines in found.items()]
+    rows = [(escaped(name), escaped("; ".join(lines))) for name, lines in found.items()]
     return "\n\nThe text encoder read descriptions of them.\n\n" + markdown_rows(
         ("class", "read as"), rows
     )
@@ -170,4 +170,6 @@ def _provenance(trained: Trained) -> str:
         "store fingerprint": result.store_fingerprint,
         **{f"version of {name}": version for name, version in result.versions.items()},
     }
-    return markdown_rows(("", ""), [(name, str(value)) for name, value in facts.items()])
+    return markdown_rows(
+        ("", ""), [(escaped(name), escaped(str(value))) for name, value in facts.items()]
+    )

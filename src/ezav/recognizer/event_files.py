@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ezav.errors import EzavError
+from ezav.naming import as_cell, as_subtitle, shown
 from ezav.recognizer.events import Event
 from ezav.safe_io import write_text
 
@@ -28,7 +29,7 @@ def as_csv(events: Iterable[Event]) -> str:
             (
                 f"{e.start:.3f}",
                 f"{e.end:.3f}",
-                e.name,
+                as_cell(e.name),
                 e.kind,
                 f"{e.probability:.6f}",
                 f"{e.score:.6f}",
@@ -50,9 +51,7 @@ def as_vtt(events: Iterable[Event]) -> str:
         <BLANKLINE>
     """
     cues = [
-        f"{clock(e.start, '.')} --> {clock(e.end, '.')}\n"
-        + _cue(e).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        + "\n"
+        f"{clock(e.start, '.')} --> {clock(e.end, '.')}\n{_cue(e, _in_vtt(e.name))}\n"
         for e in events
     ]
     return "\n".join(["WEBVTT\n", *cues])
@@ -61,7 +60,7 @@ def as_vtt(events: Iterable[Event]) -> str:
 def as_srt(events: Iterable[Event]) -> str:
     """SubRip: numbered cues, a comma before the milliseconds."""
     cues = [
-        f"{number}\n{clock(e.start, ',')} --> {clock(e.end, ',')}\n{_cue(e)}\n"
+        f"{number}\n{clock(e.start, ',')} --> {clock(e.end, ',')}\n{_cue(e, as_subtitle(e.name))}\n"
         for number, e in enumerate(events, start=1)
     ]
     return "\n".join(cues)
@@ -103,7 +102,10 @@ def clock(seconds: float, point: str) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"
 
 
-def _cue(event: Event) -> str:
-    # "-->" would end the cue's text and start another in SRT.
-    name = event.name.replace("-->", "→")
+def _in_vtt(name: str) -> str:
+    """WebVTT can write the signs of its markup."""
+    return shown(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _cue(event: Event, name: str) -> str:
     return f"{name} ({event.kind}, {event.probability:.0%})"
