@@ -1,0 +1,132 @@
+"""A browser gets its answer while others try to keep the page from it, all at once."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ezav.recognizer import Recognizer
+from tests.media.files import write_clip, write_wav
+from tests.security.test_media import nested_tracks
+from tests.waiting import MINUTES
+from tests.web.test_browser import CHROMIUM, FLAGS, new_page
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: install chromium")
+ATTACKER = ("127.0.0.2", 0)
+"""Another client than the browser, on the same machine."""
+
+
+def bombs(folder: Path) -> list[Path]:
+    """Small files that are much to open: boxes in boxes, large pictures, a long silence."""
+    tracks = folder / "tracks.mp4"
+    tracks.write_bytes(nested_tracks(60_000))
+    black = np.zeros((4096, 4096, 3), np.uint8)
+    fast = {"preset": "ultrafast", "g": "250"}
+    pictures = write_clip(
+        folder / "black.mp4",
+        frames=24,
+        size=(4096, 4096),
+        tone=None,
+        options=fast,
+        picture=lambda n: black,
+    )
+    silence = folder / "silence.wav"
+    write_wav(silence, np.zeros(400_000, np.int16), 8_000)
+    return [tracks, pictures, silence]
+
+
+@contextmanager
+def under_attack(address: str, folder: Path) -> Iterator[dict[str, int]]:
+    """230 idle connections, four stalled uploads, a queue filled again and again, three bombs."""
+    told = urllib.parse.urlsplit(address)
+    assert told.hostname is not None
+    assert told.port is not None
+    where = (told.hostname, told.port)
+    over = threading.Event()
+    seen = {"taken": 0, "refused": 0}
+
+    def fill(paths: list[str]) -> None:
+        while not over.is_set():
+            for path in paths:
+                asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, ""]}
+                connection = HTTPConnection(*where, timeout=MINUTES, source_address=ATTACKER)
+                headers = {"Content-Type": "application/json"}
+                try:
+                    connection.request(
+                        "POST", "/gradio_api/call/predict", json.dumps(asked), headers
+                    )
+                    status = connection.getresponse().status
+                    seen["taken" if status == 200 else "refused"] += 1
+                except OSError:
+                    seen["refused"] += 1
+                connection.close()
+            over.wait(0.02)
+
+    with ExitStack() as stack:
+        uploaded = []
+        for bomb in bombs(folder):
+            head = '--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
+            request = urllib.request.Request(
+                f"{address}gradio_api/upload",
+                head.encode() + bomb.read_bytes() + b"\r\n--x--\r\n",
+                {"Content-Type": "multipart/form-data; boundary=x"},
+            )
+            with urllib.request.urlopen(request) as answer:
+                uploaded += json.load(answer)
+        for _ in range(4):
+            stalled = stack.enter_context(socket.create_connection(where, source_address=ATTACKER))
+            stalled.sendall(
+                b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+            )
+        for _ in range(230):
+            stack.enter_context(socket.create_connection(where, source_address=ATTACKER))
+        thread = threading.Thread(target=fill, args=[uploaded])
+        thread.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_a_browser_gets_its_answer_meanwhile(run_folder: Path, tmp_path: Path) -> None:
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'ezav[web]'")
+    from ezav.web.server import serving
+    from ezav.web.settings import WebSettings
+
+    recognizer = Recognizer.load(run_folder, import_code=True)
+    settings = WebSettings(port=0, max_seconds=10, max_megabytes=1, time_limit=5, memory_limit=512)
+    clip = run_folder.parent / "clip.mp4"
+    wanted = recognizer.predict(clip)[0]
+    with (
+        serving(recognizer, settings) as address,
+        under_attack(address, tmp_path) as seen,
+        api.sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=1000 * MINUTES
+        )
+        for _ in range(2):
+            tab = new_page(browser)
+            tab.goto(address)
+            tab.wait_for_selector("#ezav-classes textarea")
+            tab.set_input_files("#ezav-clip input[type=file]", str(clip))
+            tab.wait_for_selector(".ezav-ranked, .ezav-message")
+            assert wanted.best is not None
+            assert wanted.best.name in tab.inner_text(".ezav-ranked")
+            tab.close()
+        browser.close()
+        assert seen["taken"] > 0
+        assert seen["refused"] > 0
