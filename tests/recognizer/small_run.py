@@ -19,7 +19,7 @@ from ezav.features import EncoderInfo, FeatureStore, Header, StoreWriter
 from ezav.features.feature_set import FeatureSet
 from ezav.features.tokens import Tokens
 from ezav.media import read_clip
-from ezav.methods.base import Method
+from ezav.methods.base import Dims, Method
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.run_folder import write_run
@@ -212,7 +212,8 @@ class Prototypes(Method):
     Config = EzAvgzlConfig
 
     def __init__(self, clips: FeatureSet, classes: ClassEmbeddings) -> None:
-        super().__init__(EzAvgzlConfig(classes=ClassEmbeddingRecipe(source="raw")), None)
+        dims = Dims(audio=clips.audio.dim, visual=clips.visual.dim, text=classes.dim)
+        super().__init__(EzAvgzlConfig(classes=ClassEmbeddingRecipe(source="raw")), dims)
         values = torch.cat([clips.audio.means, clips.visual.means], dim=1)
         self.scale = values.std(dim=0) + 0.1
         means = torch.stack([values[clips.labels == k].mean(0) for k in range(len(classes))])
