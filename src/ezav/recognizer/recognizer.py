@@ -309,8 +309,10 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
         Raises:
             EzavError: the encoders gave other dimensions than the run was trained on.
         """
-        dims = self.model.method.dims
-        audio, visual = dims.audio, dims.visual
+        if isinstance(self.trained, Frozen):  # its header names only the encoders that are used
+            audio, visual = self.model.method.dims.audio, self.model.method.dims.visual
+        else:
+            audio, visual = self.header.dim("audio"), self.header.dim("visual")
         found = FeatureSet(
             audio=Ragged.from_clips([_tensors(clip.audio) for clip in clips], audio),
             visual=Ragged.from_clips([_tensors(clip.visual) for clip in clips], visual),
