@@ -38,7 +38,14 @@ from ezav.training.scoring import score_all
 from stack import Clips, Split, of_store, rows_of, split_of, told
 
 FOLDS = 4
-TRAINING = TrainingConfig(epochs=12, batch_size=64, schedule="cosine", patience=None)
+TRAINING = TrainingConfig(
+    epochs=12,
+    batch_size=64,
+    learning_rate=1e-3,
+    weight_decay=1e-5,
+    schedule="cosine",
+    patience=None,
+)
 COSINE: dict[str, Any] = {
     "similarity": "cosine",
     "width": 512,
