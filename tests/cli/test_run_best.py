@@ -62,3 +62,8 @@ def test_what_cannot_be_done_is_one_line(
     assert line in " ".join(told.split())
     assert "Traceback" not in told
     assert not (tmp_path / "run").exists()
+
+
+def test_a_path_where_nothing_is_names_no_method(tmp_path: Path, capsys) -> None:
+    assert main(["run", str(tmp_path / "gone"), "--out", str(tmp_path / "run")]) == 1
+    assert "there is no feature store" in " ".join(capsys.readouterr().err.split())

@@ -11,6 +11,7 @@ recipe for the store's data set unless given. Writes a run folder that says ever
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,7 @@ from ezav.cli.common import (
 )
 from ezav.cli.flags import error_in_flags, flags_of
 from ezav.cli.runs_progress import epoch_progress
-from ezav.errors import EzavError, RefusedError
+from ezav.errors import EzavError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
@@ -315,6 +316,10 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
         )
         return _with_method(run, DEFAULT_METHOD)
     method = words.words[0]
+    if len(words.words) == 1 and os.sep in method and not Path(method).exists():
+        raise NotFoundError(
+            f"there is no feature store '{method}'", "'ezav extract VIDEOS --out STORE' makes one"
+        )
     try:
         command = _with_settings(method, None, words.text_encoder, words.import_code)
         named = understood(command, arguments, command(method=method, store=Path(), out=Path()))
