@@ -55,8 +55,15 @@ NAMES = (
 KINDS = ("link to a file", "link to nothing", "link to a folder", "hard link", "folder", "pipe")
 
 
-def _outside(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+def _outside(folder: Path) -> dict[str, bytes | str]:
+    return {path.name: _what_is(path) for path in folder.iterdir()}
+
+
+def _what_is(path: Path) -> bytes | str:
+    """Of a file what it holds; of anything else, which may itself be planted there, its kind."""
+    if path.is_symlink():
+        return f"link to {path.readlink()}"
+    return path.read_bytes() if path.is_file() else f"mode {path.stat().st_mode}"
 
 
 def _plant(place: Path, kind: str, outside: Path) -> None:

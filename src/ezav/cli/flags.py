@@ -72,7 +72,7 @@ def flags_of(command: object) -> dict[str, str]:
         >>> from ezav.cli.compare import CompareCommand
         >>> flags = flags_of(CompareCommand(a="one run", b="another"))
         >>> flags["a"], flags["draws"]
-        ('A', '--draws')
+        ('RUN', '--draws')
     """
     flags = dict(_flags_of(command, ""))
     other = getattr(command, "arguments", {})

@@ -32,9 +32,15 @@ class ClipReader:
         limits: time and memory that one file may cost.
 
     Example:
+        >>> from ezav.encoders.registry import card
         >>> from ezav.features.header import EncoderInfo, Header
         >>> made = [
-        ...     EncoderInfo(modality=kind, name="statistics", dimension=84)
+        ...     EncoderInfo(
+        ...         modality=kind,
+        ...         name="statistics",
+        ...         dimension=84,
+        ...         revision=card(kind, "statistics").revision,
+        ...     )
         ...     for kind in ("audio", "visual")
         ... ]
         >>> run = RunEncoders(Header(dataset="mine", encoders=tuple(made)), None)
