@@ -258,7 +258,7 @@ class DemoCommand(Command):
         output.print(
             "\nyour own videos, sorted into class folders, are three commands away:\n"
             "  ezav extract VIDEOS --out STORE\n"
-            "  ezav run ez_avgzl STORE --out RUN\n"
+            "  ezav run STORE --out RUN\n"
             '  ezav predict RUN CLIP --classes "a class" "another, never trained on"'
         )
 
