@@ -50,22 +50,8 @@ def verify_store(
             wrong is listed in the result.
 
     Example:
-        >>> import tempfile, torch
-        >>> from ezav.classes import ClassEmbeddings
-        >>> from ezav.features import EncoderInfo, Header, StoreWriter
-        >>> encoders = tuple(
-        ...     EncoderInfo(modality=m, name="ones", dimension=2) for m in ("audio", "visual")
-        ... )
-        >>> one = (torch.ones(1, 2), torch.zeros(1))
-        >>> text = ClassEmbeddings(("dog",), torch.ones(1, 4))
-        >>> def store(path, clip):
-        ...     writer = StoreWriter(path, Header(dataset="tiny", encoders=encoders))
-        ...     writer.add(clip=clip, class_name="dog", audio=one, visual=one)
-        ...     writer.finish({clip: "train"}, [text], whole=False)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     store(folder, "a")
-        ...     verify_store(folder)
-        Verification(clips=1, shards=1, problems=())
+        >>> verify_store(store.path).problems
+        ()
     """
     store = FeatureStore.open(path)
     rows = store.index.to_pylist()
