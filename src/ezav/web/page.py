@@ -53,26 +53,7 @@ def build(
     recognizer = answers.recognizer
     listed = len(recognizer.classes) <= min(_LISTED, settings.max_names)
     every = "\n".join(recognizer.classes) if listed else ""
-
-    def recognise(upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
-        if upload:
-            remember(str(request.session_hash), upload)
-        try:
-            found, looked = answers.answer(upload, names)
-            return render.ranking(found), render.evidence(found, looked.shown)
-        except Exception as error:
-            return render.message(in_words(error)), ""
-
-    def changed(upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
-        return recognise(upload, names, request) if upload else (render.hint(), "")
-
-    def predict(upload: str | None, names: str, request: gr.Request) -> dict[str, Any]:
-        if upload:
-            remember(str(request.session_hash), upload)
-        try:
-            return answers.answer(upload, names)[0].as_dict()
-        except Exception as error:
-            raise gr.Error(in_words(error), print_exception=False) from None
+    visit = _Visit(answers, remember)
 
     def ended(request: gr.Request) -> None:
         forget(str(request.session_hash))
@@ -92,15 +73,53 @@ def build(
             "concurrency_id": "clips",
         }
         seen: dict[str, Any] = {"api_visibility": "private", "scroll_to_output": True}
-        asked.ask.click(recognise, given, shown, **one_at_a_time, **seen)
+        asked.ask.click(visit.recognise, given, shown, **one_at_a_time, **seen)
         # Not `input`: an example is answered at once, too.
-        asked.clip.change(changed, given, shown, **one_at_a_time, **seen)
-        api.click(predict, given, [as_data], api_name="predict", **one_at_a_time)
+        asked.clip.change(visit.changed, given, shown, **one_at_a_time, **seen)
+        api.click(visit.predict, given, [as_data], api_name="predict", **one_at_a_time)
         asked.reset.click(lambda: every, None, [asked.names], api_visibility="private", queue=False)
         page.unload(ended)
     tell_what_is_read(page)
     made: gr.Blocks = page
     return made
+
+
+class _Visit:
+    """What happens when a visitor presses, or changes, something.
+
+    Args:
+        answers: to the questions.
+        remember: called with a session and a file of it.
+    """
+
+    def __init__(self, answers: Answers, remember: Callable[[str, str], None]) -> None:
+        self._answers = answers
+        self._remember = remember
+
+    def recognise(self, upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
+        """The answer and what speaks for it, as HTML."""
+        self._keep(upload, request)
+        try:
+            found, looked = self._answers.answer(upload, names)
+            return render.ranking(found), render.evidence(found, looked.shown)
+        except Exception as error:
+            return render.message(in_words(error)), ""
+
+    def changed(self, upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
+        """Another clip is there, or none any more."""
+        return self.recognise(upload, names, request) if upload else (render.hint(), "")
+
+    def predict(self, upload: str | None, names: str, request: gr.Request) -> dict[str, Any]:
+        """The answer as data, for programs."""
+        self._keep(upload, request)
+        try:
+            return self._answers.answer(upload, names)[0].as_dict()
+        except Exception as error:
+            raise gr.Error(in_words(error), print_exception=False) from None
+
+    def _keep(self, upload: str | None, request: gr.Request) -> None:
+        if upload:
+            self._remember(str(request.session_hash), upload)
 
 
 class _Asked(NamedTuple):
