@@ -35,8 +35,21 @@ class Together:
         EzavError: a method whose loss cannot be batched over seeds.
 
     Example:
-        >>> from ezav.training import Trainer  # doctest: +SKIP
-        >>> Together([Trainer(..., seed=0), Trainer(..., seed=1)]).run_epoch()  # doctest: +SKIP
+        >>> from ezav.features import FeatureSet, Ragged
+        >>> from ezav.methods.base import Dims
+        >>> from ezav.methods.ez_avgzl.config import EzAvgzlConfig
+        >>> from ezav.methods.ez_avgzl.method import EzAvgzl
+        >>> from ezav.training import TrainingConfig, build_method
+        >>> pooled, labels = Ragged.pooled(torch.eye(4)), torch.tensor([0, 0, 1, 1])
+        >>> clips = FeatureSet(pooled, pooled, labels, tuple("abcd"), ("x", "y"))
+        >>> text, dims = torch.eye(2), Dims(audio=4, visual=4, text=2)
+        >>> config = EzAvgzlConfig(width=8, hidden=8)
+        >>> seeds = [
+        ...     Trainer(build_method(EzAvgzl, config, dims, k), clips, text, TrainingConfig(), k)
+        ...     for k in (0, 1)
+        ... ]
+        >>> [log.epoch for log in Together(seeds).run_epoch()]
+        [1, 1]
     """
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
