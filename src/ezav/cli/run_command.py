@@ -1,0 +1,217 @@
+"""The command `ezav run` for one method: its options, and the runs that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from rich.text import Text
+
+import ezav
+from ezav.cli.common import (
+    Command,
+    Importing,
+    at_least_one,
+    progress,
+    tell_remarks,
+    tell_seen_unseen,
+)
+from ezav.cli.run_shown import RunDone, RunsDone, show_runs
+from ezav.cli.runs_progress import epoch_progress
+from ezav.errors import EzavError, RefusedError
+
+if TYPE_CHECKING:
+    from ezav.features.store import FeatureStore
+    from ezav.protocol.result import RunResult
+    from ezav.protocol.two_stage import TwoStageProtocol
+
+
+@dataclass(kw_only=True)
+class RunOptions(Command):
+    """The options that are there whatever the method is."""
+
+    out: Path
+    """The run folder to write. With several seeds: a folder of run folders."""
+    seed: int = 0
+    """The (first) seed."""
+    seeds: int = 1
+    """How many seeds to run, one after the other; those already there are kept."""
+    together: bool = False
+    """Train the seeds in one batched pass: the same results up to float noise, for methods that
+    can (EZ-AVGZL). It pays on a GPU, where one small network leaves most of the device idle; on
+    a CPU it does not."""
+    alphas: tuple[float, ...] = ()
+    """Choose the alpha of class embedding optimization among these on validation (0: the raw text
+    embeddings); each costs one stage 1. By default the method's own alpha is used."""
+    label: str = ""
+    """What tables call this run; by default the method's name, or that of the recipe file."""
+    text_encoder: str | None = None
+    """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+    folds: int | None = None
+    """Let so many class folds of all known classes choose epoch and gamma, instead of the few
+    validation classes; 0 uses these. By default as the method has it."""
+    import_code: Importing = False
+    features: Literal["auto", "memory", "mapped"] = "auto"
+    """Features in memory, or in a temporary file on disk from which a background thread gathers
+    the batches; auto takes the disk where they would fill half of the free memory."""
+
+
+@dataclass(kw_only=True)
+class RunCommand(RunOptions):
+    """A run, with the settings of its method once that is known (:mod:`ezav.cli.run`)."""
+
+    method: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="METHOD")]
+    """The method by name ('ezav methods' lists them; one's own as `package.module:Class`), or a
+    recipe file, as 'ezav tune' writes it."""
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
+    """A feature store, as 'ezav extract' or 'ezav import' writes it."""
+    config: tyro.conf.Suppress[Any] = None
+    training: tyro.conf.Suppress[Any] = None
+
+    def run(self) -> RunsDone:
+        from ezav.features.store import FeatureStore
+        from ezav.features.unread import remarks_of
+        from ezav.protocol.verdict import verdict
+
+        at_least_one(seeds=self.seeds)
+        if self.together and self.alphas:
+            raise EzavError(
+                "--together and --alphas exclude each other: every seed chooses its own alpha",
+                "choose alpha with one seed, then give it as --config.classes.alpha",
+            )
+        store = FeatureStore.open(self.store)
+        remarks = remarks_of(store.class_embeddings(self.text_encoder))
+        tell_remarks(remarks)
+        tell_seen_unseen(store)
+        wanted = self._wanted(self.protocol(store))
+        found = {folder: self._kept(folder, one, store) for folder, one in wanted.items()}
+        waiting = [folder for folder, kept in found.items() if kept is None]
+        for some in [waiting] if self.together and waiting else [[one] for one in waiting]:
+            found.update(self._train({folder: wanted[folder] for folder in some}, store))
+        done = {folder: result for folder, result in found.items() if result is not None}
+        _tell_few_validate(store, list(done.values()))
+        return RunsDone(
+            runs=tuple(RunDone(folder=folder, result=result) for folder, result in done.items()),
+            remarks=tuple(remarks),
+            verdict=verdict(list(done.values())),
+        )
+
+    def protocol(self, store: FeatureStore) -> TwoStageProtocol:
+        """What the first seed trains and tests by: the recipe's, with the options given here."""
+        from ezav.device import choose_device
+        from ezav.recipes import protocol_for
+
+        run = protocol_for(
+            self.method,
+            store,
+            seed=self.seed,
+            device=choose_device(self.device),
+            text_encoder=self.text_encoder,
+            features=self.features,
+            import_code=self.import_code,
+        )
+        given = {"config": self.config, "training": self.training, "folds": self.folds}
+        return replace(run, **{name: one for name, one in given.items() if one is not None})
+
+    @property
+    def _label(self) -> str:
+        from ezav.recipes.recipe import label_of
+
+        return self.label or label_of(self.method)
+
+    def _wanted(self, first: TwoStageProtocol) -> dict[Path, TwoStageProtocol]:
+        """Run folder -> what it shall hold."""
+        if self.seeds == 1:
+            return {self.out: first}
+        seeds = range(self.seed, self.seed + self.seeds)
+        return {self.out / f"seed-{seed}": replace(first, seed=seed) for seed in seeds}
+
+    def _kept(self, folder: Path, asked: TwoStageProtocol, store: FeatureStore) -> RunResult | None:
+        """The run that is in a seed's folder, if it is the one asked for; None: none is there."""
+        from ezav.protocol.choose import alpha_candidates
+        from ezav.protocol.kept import difference
+        from ezav.protocol.result import RESULT
+        from ezav.protocol.run_folder import check_free, read_result
+
+        if self.seeds == 1 or not (folder / RESULT).is_file():
+            check_free(folder)
+            return None
+        result = read_result(folder)
+        among = alpha_candidates(asked, self.alphas) if self.alphas else [asked]
+        found = [difference(result, one, store, self._label) for one in among]
+        if not all(found) and self.alphas and set(result.alphas) != set(self.alphas):
+            found = ["the alphas that were tried"]
+        if all(found):
+            raise RefusedError(
+                f"'{folder}' holds a run that differs from this one in: {min(found, key=len)}",
+                "choose another `out`, or remove it first",
+            )
+        by = result.versions.get("ezav", "")
+        other = "" if by == ezav.__version__ else f", by ezav {by}"
+        progress.print(f"seed {asked.seed}: done already, kept ({folder}{other})")
+        return result
+
+    def _train(
+        self, wanted: dict[Path, TwoStageProtocol], store: FeatureStore
+    ) -> dict[Path, RunResult]:
+        """Fit, test and write the runs, one or all together."""
+        from ezav.protocol.run_folder import checkpoint_of, write_run
+        from ezav.protocol.two_stage import fit_together
+
+        tried: dict[float, float] = {}
+        if self.alphas:  # never together: one protocol
+            wanted = {
+                folder: self._choose_alpha(one, store, folder, tried)
+                for folder, one in wanted.items()
+            }
+        with epoch_progress() as title:
+            told = [title(f"{self._label}, seed {one.seed}") for one in wanted.values()]
+            checkpoints = [checkpoint_of(folder) for folder in wanted]
+            fitted = fit_together(list(wanted.values()), store, told, checkpoints)
+        return {
+            folder: write_run(one, folder, self._label, tried)
+            for folder, one in zip(wanted, fitted)
+        }
+
+    def _choose_alpha(
+        self,
+        protocol: TwoStageProtocol,
+        store: FeatureStore,
+        folder: Path,
+        tried: dict[float, float],
+    ) -> TwoStageProtocol:
+        from ezav.protocol.choose import choose_alpha
+        from ezav.protocol.run_folder import tried_beside
+
+        def tell(alpha: float, hm: float) -> None:
+            tried[alpha] = hm
+            progress.print(f"alpha {alpha:g}: validation HM {hm:.1%}")
+
+        chosen = choose_alpha(protocol, store, self.alphas, tell, tried_beside(folder))
+        recipe = chosen.config.classes
+        kept = f"{recipe.alpha:g}" if recipe.source == "ceo" else "0 (the raw text embeddings)"
+        progress.print(f"chosen on validation: alpha {kept}")
+        return chosen
+
+    def show(self, result: RunsDone) -> None:
+        show_runs(result, self.out)
+
+
+_FEW_VALIDATE = 4
+"""Fewer classes than this, held out, tell one epoch from another by accident."""
+
+
+def _tell_few_validate(store: FeatureStore, runs: Sequence[RunResult]) -> None:
+    """Say where too few classes chose epoch and gamma."""
+    classes = len(store.split_classes("val_unseen"))
+    if any(not run.folds and run.epoch for run in runs) and classes < _FEW_VALIDATE:
+        progress.print(
+            Text("few classes validate:", "yellow"),
+            f"{classes} cannot choose an epoch and gamma; --folds 5 lets all known classes choose",
+            soft_wrap=True,
+        )
