@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -175,11 +174,7 @@ def _picture(picture: Picture, key: str) -> str:
 
 
 def _card(card: Card) -> str:
-    images = "".join(
-        f'<img alt="{_text(image.alt)}" '
-        f'src="data:{image.mime};base64,{base64.b64encode(image.data).decode()}">'
-        for image in card.images
-    )
+    images = "".join(f'<img alt="{_text(image.alt)}" src="{image.uri}">' for image in card.images)
     words = f"<h4>{_text(card.heading)}</h4>{images}<p>{_text(card.remarks)}</p>"
     return f'<div class="card">{words}</div>'
 

@@ -7,7 +7,7 @@ from html import escape
 from ezav.media import Clip
 from ezav.recognizer import Candidate, Prediction
 from ezav.recognizer.explain import MOMENTS
-from ezav.web.pictures import frame_uris, spectrogram_uri
+from ezav.reports.thumbnails import frame_images, sound_strip
 
 _MEANING = {
     "seen": "trained on clips of it",
@@ -101,15 +101,12 @@ def _timeline(found: Prediction, shown: Clip) -> str:
     strips = []
     if shown.frames is not None:
         images = "".join(
-            f'<img src="{uri}" alt="frame at {time:.1f} s">'
-            for uri, time in zip(frame_uris(shown.frames), shown.frames.times)
+            f'<img src="{one.uri}" alt="{one.alt}">' for one in frame_images(shown.frames)
         )
         strips.append(("picture", f'<div class="ezav-frames">{images}</div>'))
     if shown.waveform is not None:
-        uri = spectrogram_uri(shown.waveform, shown.duration)
-        strips.append(
-            ("sound", f'<img class="ezav-sound" src="{uri}" alt="spectrogram of the sound">')
-        )
+        one = sound_strip(shown.waveform, shown.duration)
+        strips.append(("sound", f'<img class="ezav-sound" src="{one.uri}" alt="{one.alt}">'))
     end = found.duration or shown.duration
     rows = [(c.name, _moments(c, end)) for c in found.ranked[:_ROWS] if c.moments]
     if not strips:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ezav.reports.figures.confusion import side
-from ezav.reports.figures.style import Card, Image, Panel, display_name, printable
+from ezav.reports.figures.style import Card, Panel, display_name, printable
 from ezav.reports.runs import LabelledRuns, Run
 from ezav.reports.tables import to_csv
-
-if TYPE_CHECKING:
-    from ezav.media import Frames, Waveform
+from ezav.reports.thumbnails import RANGE, thumbnails
 
 MOST = 12
 _PER_CLASS = 2
@@ -25,7 +19,6 @@ _PER_CLASS = 2
 _FRAMES = 4
 _HEIGHT = 96
 _RATE = 16_000
-_RANGE_DB = 70.0
 
 
 @dataclass(frozen=True)
@@ -125,51 +118,12 @@ def _card(mistake: Mistake, heading: str, path: Path) -> Card:
     from ezav.media import FrameSpec, read_clip
 
     clip = read_clip(path, video=FrameSpec.uniform(_FRAMES, short_side=_HEIGHT), audio=_RATE)
-    images = []
     remarks = [display_name(mistake.clip, 80)]
-    if clip.frames is not None:
-        images.append(Image("image/jpeg", _strip(clip.frames), f"{len(clip.frames)} frames"))
-    elif clip.video_missing:
+    if clip.video_missing:
         remarks.append(f"no picture: {clip.video_missing}")
     if clip.waveform is not None:
-        images.append(Image("image/png", _spectrogram(clip.waveform), "log-mel spectrogram"))
         seconds = f"{clip.waveform.duration:.1f} s"
-        remarks.append(f"{seconds} of sound, 0 to {_RATE // 2000} kHz, {_RANGE_DB:.0f} dB")
+        remarks.append(f"{seconds} of sound, 0 to {_RATE // 2000} kHz, {RANGE:.0f} dB")
     elif clip.audio_missing:
         remarks.append(f"no sound: {clip.audio_missing}")
-    return Card(heading, tuple(images), " · ".join(remarks))
-
-
-def _strip(frames: Frames) -> bytes:
-    """Frames side by side as JPEG."""
-    from PIL import Image as Pillow
-
-    pictures = [Pillow.fromarray(image) for image in frames.images]
-    pictures = [p.resize((max(1, p.width * _HEIGHT // p.height), _HEIGHT)) for p in pictures]
-    strip = Pillow.new("RGB", (sum(p.width + 2 for p in pictures) - 2, _HEIGHT), "white")
-    across = 0
-    for picture in pictures:
-        strip.paste(picture, (across, 0))
-        across += picture.width + 2
-    return _encoded(strip, "JPEG", quality=80)
-
-
-def _spectrogram(sound: Waveform) -> bytes:
-    """The log-mel spectrogram as PNG, low frequencies at the bottom."""
-    from matplotlib import colormaps
-    from PIL import Image as Pillow
-
-    from ezav.encoders.mel import mel_filterbank, power_spectrogram
-
-    power = power_spectrogram(sound.samples, window=512, hop=160, size=1024)
-    bands = power @ mel_filterbank(sound.sample_rate, 1024, 64, 20.0, sound.sample_rate / 2)
-    level = 10 * np.log10(np.maximum(bands, 1e-10))
-    shade = np.clip((level - level.max()) / _RANGE_DB + 1, 0, 1).T[::-1]
-    pixels = (colormaps["cividis"](shade)[..., :3] * 255).astype(np.uint8)
-    return _encoded(Pillow.fromarray(pixels).resize((360, _HEIGHT)), "PNG")
-
-
-def _encoded(picture: Any, kind: str, **options: int) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
+    return Card(heading, thumbnails(clip), " · ".join(remarks))

@@ -18,6 +18,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ezav.features.simulated import SIMULATED
+from ezav.reports.thumbnails import Image
 from ezav.safe_io import atomic_path, write_text
 
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -129,15 +130,6 @@ class Picture:
             root.attrib.pop(key, None)
         root.set("style", f"width:{width:.0f}px")
         return ElementTree.tostring(root, encoding="unicode")
-
-
-@dataclass(frozen=True)
-class Image:
-    """A picture of pixels: its media type, its bytes, and what it shows."""
-
-    mime: str
-    data: bytes
-    alt: str
 
 
 @dataclass(frozen=True)
