@@ -3,7 +3,7 @@
     python perf/house.py [CHECKOUT] [--names]
 
 Counts, with `--names` also what is behind them. Public functions are those without an underscore in
-the packages that docs/python.md calls public (all packages, where there is no such page).
+the packages that docs/reference/python.md calls public (all packages, where there is no such page).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def has_example(function: Function) -> bool:
 
 def public_packages(checkout: Path) -> list[str] | None:
     """The packages of the page's table; None without the page."""
-    page = checkout / "docs" / "python.md"
+    page = checkout / "docs" / "reference" / "python.md"
     if not page.is_file():
         return None
     return re.findall(r"^\| `(ezav[\w.]*)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)

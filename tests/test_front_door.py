@@ -13,7 +13,7 @@ import pytest
 from mypy import api
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "python.md"
+PAGE = ROOT / "docs" / "reference" / "python.md"
 PUBLIC = tuple(
     re.findall(r"^\| `(ezav[a-z_.]*)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 )

@@ -2,7 +2,7 @@
 
 Code that the caller names in the call itself (`load_visual("my.module:Encoder")`) is his word.
 Code that *data* names (a run folder, a store, a download, a recipe file) is imported only where
-the caller says so, with `import_code=True`; `docs/trust.md` states the rule.
+the caller says so, with `import_code=True`; `docs/concepts/trust.md` states the rule.
 """
 
 from __future__ import annotations

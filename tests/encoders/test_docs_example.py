@@ -1,4 +1,4 @@
-"""The encoder of docs/encoders.md, taken from there and used."""
+"""The encoder of docs/guides/encoders.md, taken from there and used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from ezav.media import FrameSpec, read_clip
 from tests.media.files import write_clip
 
-_DOCS = Path(__file__).parents[2] / "docs" / "encoders.md"
+_DOCS = Path(__file__).parents[2] / "docs" / "guides" / "encoders.md"
 
 
 def test_the_encoder_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The worked example of docs/adding-a-method.md runs as it stands, under the protocol."""
+"""The worked example of docs/tutorials/own-method.md runs as it stands, under the protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ezav.methods.common.config_check import parse
 from ezav.protocol import read_model
 from tests import worlds
 
-DOC = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+DOC = Path(__file__).parents[2] / "docs" / "tutorials" / "own-method.md"
 
 
 def test_the_documented_method_runs_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Code that data names is imported with the caller's word only (docs/trust.md)."""
+"""Code that data names is imported with the caller's word only (docs/concepts/trust.md)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.web.test_server import _call, _upload
 MODULE = "own_code_of_a_test"
 METHOD = f"{MODULE}:LinearToText"
 REFUSED = "is code that a file names"
-DOC = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+DOC = Path(__file__).parents[2] / "docs" / "tutorials" / "own-method.md"
 
 
 @pytest.fixture(scope="module")

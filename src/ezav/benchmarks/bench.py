@@ -48,7 +48,7 @@ def plan(
         out: the folder for runs.
         training: overrides of the recipes' training settings, for all methods alike.
         text_encoder, device: as for :class:`ezav.protocol.TwoStageProtocol`.
-        import_code: import methods of one's own that recipe files name (`docs/trust.md`).
+        import_code: import methods of one's own that recipe files name (`docs/concepts/trust.md`).
 
     Raises:
         NotFoundError: an unknown method, recipe or text encoder.

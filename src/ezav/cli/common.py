@@ -74,7 +74,7 @@ Importing = Annotated[
         "names. Importing runs it: say so only where you trust it.",
     ),
 ]
-"""The option `--import` of a command that reads what may name code; `docs/trust.md`."""
+"""The option `--import` of a command that reads what may name code; `docs/concepts/trust.md`."""
 
 
 def at_least_one(**counts: int | None) -> None:

@@ -27,7 +27,7 @@ def get(name: str, *, import_code: bool = False) -> type[Method]:
     Args:
         name: what a user typed, or what a run or a recipe file says.
         import_code: whether a method of one's own may be imported, which runs code: True where
-            the caller typed the name, and else what he said (`docs/trust.md`).
+            the caller typed the name, and else what he said (`docs/concepts/trust.md`).
 
     Raises:
         NotFoundError: there is no such method; the message names the nearest one.

@@ -48,7 +48,7 @@ class RunEncoders:
         text: the raw text embeddings of the run's classes; they name the text encoder. None
             where no name is to be encoded.
         import_code: whether an encoder named by an import path may be imported: the header is
-            data, and could name any function (`docs/trust.md`).
+            data, and could name any function (`docs/concepts/trust.md`).
         device: where encoders run that have an option for it.
         kinds: which encoders of media are used; the other modality is not even decoded.
 

@@ -26,7 +26,7 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
     Args:
         folder: of the run.
         device: where the method goes.
-        import_code: import a method of one's own (`docs/trust.md`).
+        import_code: import a method of one's own (`docs/concepts/trust.md`).
 
     Raises:
         EzavError: no run there, a file is missing or damaged, or of another version.
