@@ -1,4 +1,4 @@
-"""The tables and figures of docs/measurements/class-embeddings.md, from the published text embeddings.
+"""The tables and figures of docs/measurements/class-embeddings.md, from published text embeddings.
 
     python perf/classes_report.py [--figures docs/figures/class-embeddings]
 

@@ -1,4 +1,4 @@
-"""All methods on all the suites that can be had anywhere, and the table of docs/measurements/methods.md.
+"""All methods on the suites that can be had anywhere: the table of docs/measurements/methods.md.
 
     python perf/methods_bench.py WORK --toy STORE --real STORE --stores FOLDER [--processes 2]
     python perf/methods_bench.py WORK ... --table     only write the table, from what is done

@@ -1,7 +1,7 @@
 """Audio-visual generalized zero-shot learning: recognise events in videos from class names.
 
-The names below are all that most programs need; docs/reference/python.md names the other packages. Each is
-imported when it is first touched, so that `import ezav` stays quick.
+The names below are all that most programs need; docs/reference/python.md names the other
+packages. Each is imported when it is first touched, so that `import ezav` stays quick.
 
 Example:
     >>> import ezav

@@ -1,4 +1,4 @@
-"""Promise: nothing that a folder, a file or a download says is imported or called (docs/concepts/trust.md).
+"""Promise: what a folder, a file or a download names is not imported (docs/concepts/trust.md).
 
 Each attack names `subprocess:getoutput`, with a command that leaves a sign, or a module that
 leaves one when it is imported.

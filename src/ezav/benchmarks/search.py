@@ -92,7 +92,7 @@ def search_for(
         seeds: of every trial.
         training: overrides of the recipe's training settings.
         text_encoder, device: as for :class:`ezav.protocol.TwoStageProtocol`.
-        import_code: import a method of one's own that a recipe file names (`docs/concepts/trust.md`).
+        import_code: import a method that a recipe file names (`docs/concepts/trust.md`).
 
     Raises:
         NotFoundError: an unknown recipe or text encoder.

@@ -21,7 +21,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-# Above this length merging beats counting all pairs (measured: docs/measurements/class-embeddings.md).
+# Above this length merging beats counting all pairs (docs/measurements/class-embeddings.md).
 _BRUTE = 640
 _LEAF = 192
 # Loops over a multiple of this many elements leave no remainder outside vector instructions.

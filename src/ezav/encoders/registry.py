@@ -185,8 +185,8 @@ def load(
         kind: visual, audio or text.
         name: by which the registry knows it, or an import path.
         options: of its constructor.
-        import_code: whether an import path may be imported (`docs/concepts/trust.md`). Then too it must
-            name a class that has a method `encode`: nothing else is called.
+        import_code: whether an import path may be imported (`docs/concepts/trust.md`). Then too it
+            must name a class that has a method `encode`: nothing else is called.
 
     Raises:
         RefusedError: it is an import path, and may not be imported.

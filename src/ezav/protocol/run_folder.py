@@ -192,7 +192,7 @@ def read_model(
     Args:
         folder: of the run.
         device: where the model goes; as :func:`ezav.device.choose_device` takes it.
-        import_code: import the run's method where it is one of one's own (`docs/concepts/trust.md`).
+        import_code: import a method of one's own (`docs/concepts/trust.md`).
 
     Raises:
         NotFoundError: no run there.

@@ -148,8 +148,8 @@ def load_recipe(name_or_path: str | Path, *, import_code: bool = False) -> Recip
 
     Args:
         name_or_path: a method, or a file.
-        import_code: import the method of one's own that the file names (`docs/concepts/trust.md`); one
-            that is named here is imported in any case.
+        import_code: import the method of one's own that the file names (`docs/concepts/trust.md`);
+            one that is named here is imported in any case.
 
     Raises:
         NotFoundError: no such recipe.

@@ -43,7 +43,7 @@ def protocol_for(
         config: what differs from the recipe's config, nested as there.
         training: what differs from its training settings.
         seed, device, text_encoder, features: as for :class:`TwoStageProtocol`.
-        import_code: import the method of one's own that a recipe file names (`docs/concepts/trust.md`).
+        import_code: import the method that a recipe file names (`docs/concepts/trust.md`).
 
     Raises:
         NotFoundError: no such recipe, or a store without such class embeddings.

@@ -114,8 +114,8 @@ class Recognizer(ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero
             run: where it is.
             device: where the method and the encoders run; "auto" is a GPU where there is one.
             import_code: import the method and the encoders of one's own that the run names
-                (`docs/concepts/trust.md`). Without it a run of such a method is refused, and one with
-                such an encoder takes stored features only.
+                (`docs/concepts/trust.md`). Without it a run of such a method is refused, and one
+                with such an encoder takes stored features only.
             limits: time and memory that reading one file may cost.
             reader: one that has been started for the run already.
 

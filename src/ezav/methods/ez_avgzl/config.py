@@ -15,8 +15,8 @@ class EzAvgzlConfig:
 
     classes: ClassEmbeddingRecipe = field(default_factory=lambda: ClassEmbeddingRecipe(alpha=0.05))
     """How class embeddings are made from the text embeddings (raw, optimised, shuffled). Alpha is
-    small: more separation flattens the semantics that unseen classes live on (docs/measurements/ablations.md);
-    choose it on validation (`alphas`)."""
+    small: more separation flattens the semantics that unseen classes live on
+    (docs/measurements/ablations.md); choose it on validation (`alphas`)."""
     similarity: Literal["attention", "decoder", "cosine"] = "attention"
     """How a clip is compared with a class name; the paper's is 'attention'."""
     negatives: Literal["batch", "distinct", "seen"] = "seen"
