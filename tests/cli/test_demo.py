@@ -9,6 +9,7 @@ import ezav.features.toy as toy
 import ezav.recipes
 from ezav.cli import demo
 from ezav.cli.main import main
+from ezav.protocol.run_folder import read_evaluation_file
 
 
 def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
@@ -33,6 +34,15 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
     assert first["recognised"]["truth"] in ours["candidates"]["unseen"]
     assert {c["kind"] for c in first["recognised"]["ranked"]} <= {"seen", "unseen"}
     assert "<svg" in (out / "report.html").read_text()
+    # The grid of clips says what the stored scores say.
+    sheet = (out / "answers.html").read_text()
+    test = read_evaluation_file(out / "runs-0/ez-avgzl/seed-0/test.safetensors")
+    said = (test.scores - ours["gamma"] * test.seen).argmax(1)
+    first = [test.targets.tolist().index(target) for target in test.targets.unique().tolist()]
+    right = sum(int(said[row] == test.targets[row]) for row in first)
+    assert sheet.count("tile right") == right
+    assert sheet.count("tile wrong") == len(first) - right
+    assert sheet.count("data:image/jpeg;base64,") == sheet.count("data:image/png") == len(first)
     names = {path.stem for path in (out / "examples-0").iterdir()}
     assert names & set(ours["candidates"]["seen"])
     assert names & set(ours["candidates"]["unseen"])
@@ -46,7 +56,8 @@ def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
         "EZ-AVGZL",
         "chance",
         "cosine, raw text",
-        "report:",
+        "answers.html",
+        "report.html",
         "ezav extract VIDEOS",
         "ezav serve ",
     ):

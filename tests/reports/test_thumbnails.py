@@ -28,7 +28,9 @@ def test_a_tone_is_one_line_at_its_height() -> None:
     seconds = np.arange(16_000) / 16_000
     for hertz in (500, 4000):
         tone = Waveform(np.sin(2 * np.pi * hertz * seconds).astype(np.float32), 16_000)
-        pixels = np.asarray(Image.open(io.BytesIO(sound_strip(tone, 1.0).data)).convert("L"), float)
+        pixels = np.asarray(
+            Image.open(io.BytesIO(sound_strip(tone, 1.0).data)).convert("RGB").convert("L"), float
+        )
         brightest = pixels.mean(axis=1).argmax() / len(pixels)
         mel = np.log1p(hertz / 700) / np.log1p(8000 / 700)
         assert abs((1 - brightest) - mel) < 0.05

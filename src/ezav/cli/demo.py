@@ -83,7 +83,8 @@ class DemoResult:
         recognised: a clip of a class never trained on.
         run: the folder of the first run.
         examples: a folder of held-out clips to try.
-        report: the page.
+        report: the page of tables and figures.
+        answers: the page of held-out clips and what they were called.
     """
 
     seconds: float
@@ -95,6 +96,7 @@ class DemoResult:
     run: Path
     examples: Path
     report: Path
+    answers: Path
 
 
 @dataclass(kw_only=True)
@@ -117,6 +119,7 @@ class DemoCommand(Command):
         results = self._train(store)
         recognised = self._recognise(world, store)
         report = self._report(world.folder)
+        answers = self._answers(world.folder)
         examples = self._examples(world, store)
         return DemoResult(
             seconds=round(time.perf_counter() - started, 1),
@@ -128,6 +131,7 @@ class DemoCommand(Command):
             run=self._folder(OURS, 0),
             examples=examples,
             report=report,
+            answers=answers,
         )
 
     def _world(self) -> ToyWorld:
@@ -232,10 +236,20 @@ class DemoCommand(Command):
     def _report(self, videos: Path) -> Path:
         from ezav.reports import write_report
 
-        _step(6, "The report")
+        _step(6, "Two pages: tables and figures, and clips with their answers")
         folders = [self._folder(label, seed) for label in ROWS for seed in range(self.seeds)]
         return write_report(
             folders, self.out / "report.html", store=self._store_folder, videos=videos
+        )
+
+    def _answers(self, videos: Path) -> Path:
+        from ezav.reports.answers import write_answers
+
+        return write_answers(
+            self._folder(OURS, 0),
+            self.out / "answers.html",
+            store=self._store_folder,
+            videos=videos,
         )
 
     def show(self, result: DemoResult) -> None:
@@ -251,8 +265,9 @@ class DemoCommand(Command):
             f"(always the first clip; of all clips of such classes {_mean(m.U for m in ours):.0%} "
             f"get their name among all classes, {_mean(m.ZSL for m in ours):.0%} among the unseen)"
         )
-        output.print(f"report: {result.report}")
-        output.print(f"run:    {result.run}   ({result.seconds:.0f} s in all)")
+        output.print(f"clips with their answers, right and wrong: {result.answers}", soft_wrap=True)
+        output.print(f"tables and figures: {result.report}", soft_wrap=True)
+        output.print(f"run: {result.run}   ({result.seconds:.0f} s in all)", soft_wrap=True)
         serve = shlex.join(["ezav", "serve", str(result.run), "--examples", str(result.examples)])
         output.print(f"\ntry it on a page:  {serve}")
         output.print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,12 @@ from numpy.typing import NDArray
 from ezav.encoders.mel import mel_filterbank, power_spectrogram
 from ezav.media import Clip, Frames, Waveform
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
 _BANDS, _SIZE, _HEIGHT, _WIDTH = 64, 1024, 96, 640
 _LOWEST = 50.0
+_LEVELS = 64
 _GAP = 2
 RANGE = 70.0
 """Decibels from the loudest point of a sound strip down to black."""
@@ -66,8 +71,10 @@ def frame_images(frames: Frames) -> list[Image]:
         >>> [image.alt for image in frame_images(grey)]
         ['frame at 0.5 s', 'frame at 1.5 s']
     """
+    from PIL import Image as Pillow
+
     return [
-        _image(image, "JPEG", f"frame at {time:.1f} s", quality=80)
+        _image(Pillow.fromarray(image), "JPEG", f"frame at {time:.1f} s", quality=80)
         for image, time in zip(frames.images, frames.times)
     ]
 
@@ -90,9 +97,7 @@ def frame_strip(frames: Frames, height: int = _HEIGHT) -> Image:
         strip.paste(picture, (across, 0))
         across += picture.width + _GAP
     count = len(pictures)
-    return _image(
-        np.asarray(strip), "JPEG", f"{count} frame{'s' if count != 1 else ''}", quality=80
-    )
+    return _image(strip, "JPEG", f"{count} frame{'s' if count != 1 else ''}", quality=80)
 
 
 def sound_strip(sound: Waveform, duration: float) -> Image:
@@ -107,9 +112,15 @@ def sound_strip(sound: Waveform, duration: float) -> Image:
         'spectrogram of 0.5 s of sound'
     """
     from matplotlib import colormaps
+    from PIL import Image as Pillow
 
-    pixels = (colormaps["magma"](spectrogram(sound, duration))[..., :3] * 255).astype(np.uint8)
-    return _image(pixels, "PNG", f"spectrogram of {sound.duration:.1f} s of sound", optimize=True)
+    # A colour is a number of a table, and there are few of them: a fifth of the bytes.
+    levels = (spectrogram(sound, duration) * (_LEVELS - 1)).round().astype(np.uint8)
+    picture = Pillow.fromarray(levels, "P")
+    colours = colormaps["magma"](np.linspace(0, 1, _LEVELS))[:, :3]
+    picture.putpalette((colours * 255).astype(np.uint8).tobytes())
+    alt = f"spectrogram of {sound.duration:.1f} s of sound"
+    return _image(picture, "PNG", alt, optimize=True)
 
 
 def spectrogram(sound: Waveform, duration: float) -> NDArray[np.float64]:
@@ -137,9 +148,7 @@ def spectrogram(sound: Waveform, duration: float) -> NDArray[np.float64]:
     return np.asarray(whole.T[rows])
 
 
-def _image(pixels: NDArray[np.uint8], kind: str, alt: str, **options: int | bool) -> Image:
-    from PIL import Image as Pillow
-
+def _image(picture: Picture, kind: str, alt: str, **options: int | bool) -> Image:
     file = io.BytesIO()
-    Pillow.fromarray(pixels).save(file, kind, **options)
+    picture.save(file, kind, **options)
     return Image(f"image/{kind.lower()}", file.getvalue(), alt)
