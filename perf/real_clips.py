@@ -26,11 +26,15 @@ import argparse
 import csv
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ezav.benchmarks.runner import Job, run_jobs
+from ezav.classes.embeddings import ClassEmbeddings
 from ezav.extraction import extract
 from ezav.features import FeatureStore, StoreWriter
 from ezav.features.splits import SPLITS, seen_counts
@@ -119,31 +123,63 @@ def read_groups(path: Path) -> dict[str, list[str]]:
 
 
 def resplit(
-    source: FeatureStore, path: Path, groups: dict[str, list[str]], seed: int
+    source: FeatureStore,
+    path: Path,
+    groups: dict[str, list[str]],
+    seed: int,
+    *,
+    unseen: int = 1,
+    recorded: Mapping[str, str] | None = None,
+    shuffle: bool = False,
 ) -> FeatureStore:
-    """The same features under another choice of unseen classes: one of each group, twice."""
+    """The same features under another choice of unseen classes: some of each group, twice.
+
+    Args:
+        source: the features; its own splits are ignored.
+        path: where the new store goes.
+        groups: group -> its classes.
+        seed: of the draw; stores of the same clips get the same splits.
+        unseen: classes of each group that test, and as many others that validate.
+        recorded: clip -> the recording it was cut from: those of one stay on one side. None: each
+            clip is one.
+        shuffle: the class vectors dealt out among the classes: what a meaningless text gives.
+    """
     if not (path / "index.parquet").is_file():
         draw = random.Random(seed)
-        chosen = [draw.sample(classes, 2) for classes in groups.values()]
-        test, validation = ({pair[part] for pair in chosen} for part in (0, 1))
+        chosen = [draw.sample(classes, 2 * unseen) for classes in groups.values()]
+        test = {name for some in chosen for name in some[:unseen]}
+        validation = {name for some in chosen for name in some[unseen:]}
         clips = source.select(*SPLITS)
         names = [clips.classes[label] for label in clips.labels.tolist()]
-        by_class: dict[str, list[str]] = {}
-        for clip, name in zip(clips.clips, names, strict=True):
-            by_class.setdefault(name, []).append(clip)
+        by_class: dict[str, dict[str, list[str]]] = {}
+        for clip, name in sorted(zip(clips.clips, names, strict=True)):
+            by_class.setdefault(name, {}).setdefault((recorded or {}).get(clip, clip), []).append(
+                clip
+            )
         splits: dict[str, str] = {}
-        for name, mine in by_class.items():
-            tested, validated = seen_counts(len(mine))
-            order = draw.sample(mine, len(mine))
-            for rank, clip in enumerate(order):
+        for name, mine in sorted(by_class.items()):
+            tested, validated = seen_counts(sum(map(len, mine.values())))
+            rank = 0
+            for recording in draw.sample(sorted(mine), len(mine)):
                 part = "val_seen" if rank < tested + validated else "train"
                 part = "val_unseen" if name in validation else part
                 part = "test_seen" if rank < tested else part
-                splits[clip] = "test_unseen" if name in test else part
+                part = "test_unseen" if name in test else part
+                splits |= dict.fromkeys(mine[recording], part)
+                rank += len(mine[recording])
+        texts = [source.class_embeddings(name) for name in source.encoders]
+        if shuffle:
+            texts = [shuffled(text, seed) for text in texts]
         with StoreWriter(path, source.header) as writer:
             writer.add_many(clips.clips, names, clips.audio, clips.visual)
-            writer.finish(splits, [source.class_embeddings(name) for name in source.encoders])
+            writer.finish(splits, texts)
     return FeatureStore.open(path)
+
+
+def shuffled(text: ClassEmbeddings, seed: int) -> ClassEmbeddings:
+    """Every class has the vector of another (or by chance its own)."""
+    order = torch.randperm(len(text.names), generator=torch.Generator().manual_seed(seed))
+    return replace(text, vectors=text.vectors[order])
 
 
 def job_of(store: FeatureStore, label: str, seed: int, folder: Path) -> Job:

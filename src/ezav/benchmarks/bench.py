@@ -74,6 +74,7 @@ def plan(
                 store=store.path,
                 folder=folder / f"seed-{seed}",
                 label=label,
+                texts=store.texts,
             )
             for seed in each
         ]

@@ -16,6 +16,7 @@ from ezav.protocol.result import RESULT, RunResult
 from ezav.threads import one_thread
 
 if TYPE_CHECKING:
+    from ezav.classes.embeddings import ClassEmbeddings
     from ezav.features.store import FeatureStore
     from ezav.protocol.two_stage import TwoStageProtocol
 
@@ -29,12 +30,14 @@ class Job:
         store: path of the feature store.
         folder: of the run.
         label: what tables call it.
+        texts: class embeddings in the place of the store's.
     """
 
     protocol: TwoStageProtocol
     store: Path
     folder: Path
     label: str
+    texts: tuple[ClassEmbeddings, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -65,7 +68,7 @@ def run_job(job: Job) -> RunResult:
     from ezav.features.store import FeatureStore
     from ezav.protocol.run_folder import checkpoint_of, write_run
 
-    store = FeatureStore.open(job.store)
+    store = FeatureStore.open(job.store).read_as(job.texts)
     fitted = job.protocol.fit(store, checkpoint=checkpoint_of(job.folder))
     if (job.folder / RESULT).is_file():
         shutil.rmtree(job.folder)
@@ -98,7 +101,7 @@ def run_jobs(
     stores = {job.store: FeatureStore.open(job.store) for job in jobs}
     results: dict[int, RunResult] = {}
     for position, job in enumerate(jobs):
-        if done := is_done(job, stores[job.store]):
+        if done := is_done(job, stores[job.store].read_as(job.texts)):
             results[position] = done
             on_done(job, done)
     waiting = [position for position in range(len(jobs)) if position not in results]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ezav.cli.common import Command, Importing, at_least_one, output, tell_seen_unseen
+from ezav.cli.common import Command, Importing, at_least_one, described_by, output, tell_seen_unseen
 from ezav.errors import EzavError
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ class BenchCommand(Command):
     """Overrides the recipes' batches an epoch, for all methods."""
     text_encoder: str | None = None
     """Which of the store's class embeddings to use; by default its first."""
+    descriptions: Path | None = None
+    """A CSV (name,description,…) or YAML file with what the text encoder reads in the place of the
+    class names; the stores stay as they are."""
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
@@ -83,6 +86,11 @@ class BenchCommand(Command):
         planned: list[tuple[FeatureStore, Path, list[Job]]] = []
         for target in self.targets:
             store = find_store(target, self.stores)
+            if self.descriptions is not None:
+                device = choose_device(self.device)
+                store = described_by(
+                    store, self.descriptions, self.text_encoder, device, self.import_code
+                )
             if any(store.path.name == other.path.name for other, _, _ in planned):
                 raise EzavError(
                     f"two of the targets are called '{store.path.name}'",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ezav.errors import EzavError, NotFoundError, RefusedError
-from ezav.naming import clean
+from ezav.naming import clean, shown
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 _LINE = 10_000
 """Width where nobody looks, in characters: in a pipe or a file a row of a table is one line."""
+_NAMES_READ = 4
+"""Class names of which it is said what a text encoder reads."""
 
 
 def _console(stream: TextIO, **settings: Any) -> Console:
@@ -191,6 +193,27 @@ def tell_seen_unseen(store: FeatureStore) -> None:
         tell_seen(store.header.encoders, unseen, "unseen classes")
 
 
+def described_by(
+    store: FeatureStore, file: Path, text_encoder: str | None, device: str, import_code: bool
+) -> FeatureStore:
+    """A store whose class names are read by the descriptions of a file; on disk it stays.
+
+    Raises:
+        EzavError: the file is none, it does not fit the classes, or there is no such text encoder.
+    """
+    from ezav.encoders.descriptions import read_descriptions
+    from ezav.recognizer.described import described
+
+    return described(
+        store,
+        read_descriptions(file),
+        text_encoder,
+        source=f"'{file}'",
+        device=device,
+        import_code=import_code,
+    )
+
+
 def check_frozen(options: FrozenOptions) -> None:
     """Refuse options of `--frozen` without it.
 
@@ -266,6 +289,15 @@ def tell_remarks(remarks: Iterable[str]) -> None:
     """Say on stderr which class names a text encoder cannot read, or not tell apart."""
     for remark in remarks:
         progress.print(Text("class names:", "yellow"), remark, soft_wrap=True)
+
+
+def tell_read(read: Mapping[str, str]) -> None:
+    """Say on stderr, in one line, which class names a text encoder reads otherwise."""
+    if read:
+        some = [f"{shown(name)} → {shown(words)}" for name, words in read.items()]
+        more = f", and {len(some) - _NAMES_READ} more" if len(some) > _NAMES_READ else ""
+        line = f"read as words: {', '.join(some[:_NAMES_READ])}{more}"
+        progress.print(line, style="dim", soft_wrap=True)
 
 
 def names_progress(status: Status) -> OnNames:

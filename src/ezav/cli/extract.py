@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ezav.cli.clips_progress import clip_progress
-from ezav.cli.common import Command, output, progress, tell_remarks
+from ezav.cli.common import Command, output, progress, tell_read, tell_remarks
 from ezav.encoders.defaults import DEFAULTS
 from ezav.extraction.settings import ExtractSettings
 from ezav.naming import shown
 
 if TYPE_CHECKING:
-    from ezav.encoders.descriptions import Descriptions
     from ezav.extraction.report import Begun, ExtractionReport, Failure, Progress
 
 _MOST_NAMES = 40
@@ -54,31 +53,22 @@ class ExtractCommand(Command):
     """How clips are split, encoded and stored."""
 
     def run(self) -> ExtractionReport:
-        from ezav.encoders.descriptions import check_known, read_descriptions
-        from ezav.extraction.listing import list_videos
+        from ezav.encoders.descriptions import read_descriptions
         from ezav.extraction.local import extract
-        from ezav.recognizer.described import describe_store, descriptions_of
 
-        behind: Descriptions = {}
-        if self.descriptions is not None:  # a file that does not fit is told before hours of work
-            behind = read_descriptions(self.descriptions)
-            listing = list_videos(self.videos, allow_outside=self.settings.allow_outside)
-            check_known(behind, listing.classes, f"'{self.descriptions}'")
-        before = behind or descriptions_of(self.out)
+        behind = None if self.descriptions is None else read_descriptions(self.descriptions)
         with extraction_progress(self.json) as on_progress:
-            done = extract(
+            return extract(
                 self.videos,
                 self.out,
                 visual=self.visual,
                 audio=self.audio,
                 text=self.text,
+                descriptions=behind,
                 settings=self.settings,
                 on_progress=on_progress,
                 on_begin=tell_plan,
             )
-        for store in (done, *done.others) if before else ():
-            describe_store(store.store, before, source="the descriptions of the store")
-        return done
 
     def show(self, result: ExtractionReport) -> None:
         show_report(result)
@@ -96,6 +86,7 @@ def tell_plan(begun: Begun) -> None:
             told.append(f"only validate: {_listed(begun.validating)}")
         for line in told:
             progress.print(line, soft_wrap=True)
+    tell_read(begun.read)
     tell_remarks(begun.remarks)
 
 

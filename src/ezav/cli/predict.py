@@ -29,6 +29,7 @@ from ezav.cli.common import (
     output,
     progress,
     read_classes,
+    tell_read,
     tell_remarks,
 )
 from ezav.errors import EzavError
@@ -108,6 +109,7 @@ class PredictCommand(FrozenOptions, Command):
         with progress.status("class names") as status:
             # A bad list is told before any file is read.
             candidates = recognizer.candidates(classes, names_progress(status))
+        tell_read(candidates.read)
         tell_remarks(candidates.remarks)
         with clip_progress("reading", "read", quiet=self.json) as tell:
             if self.together:

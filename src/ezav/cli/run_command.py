@@ -15,7 +15,9 @@ from ezav.cli.common import (
     Command,
     Importing,
     at_least_one,
+    described_by,
     progress,
+    tell_read,
     tell_remarks,
     tell_seen_unseen,
 )
@@ -50,6 +52,9 @@ class RunOptions(Command):
     """What tables call this run; by default the method's name, or that of the recipe file."""
     text_encoder: str | None = None
     """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
+    descriptions: Path | None = None
+    """A CSV (name,description,…) or YAML file with what the text encoder reads in the place of the
+    class names; the store stays as it is."""
     device: str = "auto"
     """cpu, cuda, or auto."""
     folds: int | None = None
@@ -84,8 +89,10 @@ class RunCommand(RunOptions):
                 "--together and --alphas exclude each other: every seed chooses its own alpha",
                 "choose alpha with one seed, then give it as --config.classes.alpha",
             )
-        store = FeatureStore.open(self.store)
-        remarks = remarks_of(store.class_embeddings(self.text_encoder))
+        store = self._described(FeatureStore.open(self.store))
+        text = store.class_embeddings(self.text_encoder)
+        remarks = remarks_of(text)
+        tell_read(text.parts[0].get("read", {}))
         tell_remarks(remarks)
         tell_seen_unseen(store)
         wanted = self._wanted(self.protocol(store))
@@ -99,6 +106,19 @@ class RunCommand(RunOptions):
             runs=tuple(RunDone(folder=folder, result=result) for folder, result in done.items()),
             remarks=tuple(remarks),
             verdict=verdict(list(done.values())),
+        )
+
+    def _described(self, store: FeatureStore) -> FeatureStore:
+        from ezav.device import choose_device
+
+        if self.descriptions is None:
+            return store
+        return described_by(
+            store,
+            self.descriptions,
+            self.text_encoder,
+            choose_device(self.device),
+            self.import_code,
         )
 
     def protocol(self, store: FeatureStore) -> TwoStageProtocol:

@@ -26,6 +26,8 @@ from ezav.cli.common import (
     output,
     progress,
     read_classes,
+    tell_read,
+    tell_remarks,
 )
 from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
@@ -106,7 +108,9 @@ class ScanCommand(FrozenOptions, Command):
             )
         )
         with progress.status("class names") as status:
-            recognizer.candidates(classes, names_progress(status))
+            candidates = recognizer.candidates(classes, names_progress(status))
+        tell_read(candidates.read)
+        tell_remarks(candidates.remarks)
         for path in self.out:  # else hours of footage may be scanned in vain
             check_writable(path)
         warnings: list[str] = []

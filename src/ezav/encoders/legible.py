@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ezav.encoders.names import readable_names
@@ -116,6 +116,19 @@ def unread(encoder: object, names: Sequence[str]) -> dict[str, str]:
     read = readable_names(names)
     found = encoder.unread(read)
     return {name: found[words] for name, words in zip(names, read) if words in found}
+
+
+def unread_of(
+    encoders: Iterable[object],
+    names: Sequence[str],
+    descriptions: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, str]:
+    """Name -> what of it, or of a description behind it, one of the encoders does not read."""
+    behind = {name: tuple((descriptions or {}).get(name, ())) or (name,) for name in names}
+    lines = list(dict.fromkeys(line for several in behind.values() for line in several))
+    found = {line: what for one in encoders for line, what in unread(one, lines).items()}
+    told = {name: [found[o] for o in some if o in found] for name, some in behind.items()}
+    return {name: what[0] for name, what in told.items() if what}
 
 
 def told_of(names: Sequence[str], vectors: Tensor, unread: Mapping[str, str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 _HYPHENS = "-\N{HYPHEN}\N{NON-BREAKING HYPHEN}"
@@ -51,3 +51,18 @@ def readable_names(names: Sequence[str]) -> list[str]:
         ['playing guitar', 'dog barking']
     """
     return [readable_name(name) for name in names]
+
+
+def read_otherwise(names: Sequence[str], described: Collection[str] = ()) -> dict[str, str]:
+    """Name -> what a text encoder reads, for those that are read otherwise than they are written.
+
+    Args:
+        names: the class names.
+        described: those in whose place descriptions are read.
+
+    Example:
+        >>> read_otherwise(["BrushingTeeth", "dog barking"])
+        {'BrushingTeeth': 'brushing teeth'}
+    """
+    read = {name: readable_name(name) for name in names if name not in described}
+    return {name: words for name, words in read.items() if words != name}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ezav.encoders.defaults import DEFAULTS
+from ezav.encoders.descriptions import Descriptions
 from ezav.encoders.registry import load_audio, load_visual
 from ezav.errors import EzavError
 from ezav.extraction.batch import placed
@@ -41,6 +42,7 @@ def extract(
     visual: Encoders = DEFAULTS["visual"],
     audio: Encoders = DEFAULTS["audio"],
     text: Encoders = DEFAULTS["text"],
+    descriptions: Descriptions | None = None,
     settings: ExtractSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_begin: Callable[[Begun], None] | None = None,
@@ -61,6 +63,8 @@ def extract(
             each kind make one store, the second another, and so on (a single one goes with all
             of the other kind); the stores lie in `out`, and each file is decoded once for all.
         text: text encoders of the class names, the default first.
+        descriptions: what text encoders read in the place of the class names, of each class; by
+            default what the store keeps of an earlier call (`ezav features describe` changes it).
         settings: all else; by default those of :class:`ezav.extraction.ExtractSettings`.
         on_progress: called after every clip.
         on_begin: called before the first, with the classes set apart and unclear class names.
@@ -73,7 +77,8 @@ def extract(
 
     Raises:
         EzavError: a wrong listing, splits that make no benchmark, an encoder that cannot be
-            loaded, a store made with other settings, nothing readable, a full disk.
+            loaded, descriptions of other classes, a store made with other settings, nothing
+            readable, a full disk.
 
     Example:
         >>> extract("no/such/folder", "store")
@@ -81,7 +86,7 @@ def extract(
         ezav.errors.NotFoundError: there is no folder or manifest 'no/such/folder'; give a ...
     """
     settings = (settings or ExtractSettings()).with_(**changes)
-    made = plan(Path(videos), Path(out), visual, audio, text, settings)
+    made = plan(Path(videos), Path(out), visual, audio, text, settings, descriptions)
     if not made.items:  # the other jobs of the array have them all
         note = f"shard {settings.shard} has no clips: nothing to do"
         return empty_report(made.folders[0], made.listing, note)

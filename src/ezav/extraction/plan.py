@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.encoders.legible import unread
-from ezav.encoders.names import readable_names
+from ezav.encoders.descriptions import Descriptions, check_known, encode_described
+from ezav.encoders.legible import unread_of
+from ezav.encoders.names import read_otherwise
 from ezav.encoders.registry import load_text
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
@@ -21,6 +22,7 @@ from ezav.extraction.report import Begun
 from ezav.extraction.resume import changed_files, check_classes, file_sizes, finished
 from ezav.extraction.settings import ExtractSettings
 from ezav.extraction.splitting import Splitter, check_continues, splitter
+from ezav.features.describe import kept_descriptions
 from ezav.features.header import SplitOrigin
 from ezav.features.unread import remarks_of
 from ezav.features.writer import StoreWriter
@@ -72,6 +74,7 @@ class Plan:
             validating=tuple(sorted(of.get("val_unseen", ()))),
             drawn=self.origin.how == "drawn" and not self.origin.detail,
             remarks=self.remarks,
+            read=dict(self.classes[0].settings.get("read", {})) if self.classes else {},
         )
 
 
@@ -82,15 +85,19 @@ def plan(
     audio: Encoders,
     text: Encoders,
     settings: ExtractSettings,
+    descriptions: Descriptions | None = None,
 ) -> Plan:
     """Look at everything that can be wrong before hours of work.
 
     Raises:
-        EzavError: a wrong listing, splits that make no benchmark, an encoder that cannot be loaded.
+        EzavError: a wrong listing, splits that make no benchmark, an encoder that cannot be loaded,
+            descriptions of other classes.
     """
     if settings.workers is not None and settings.workers < 1:
         raise EzavError(f"`workers` must be at least 1, not {settings.workers}")
     listing = list_videos(videos, allow_outside=settings.allow_outside)
+    if descriptions:
+        check_known(descriptions, listing.classes, "the set of descriptions")
     splits_of, origin = splitter(listing, settings.unseen, settings.seed, videos)
     splits_of(listing.items)  # what is wrong with the classes is said now
     part = None if settings.shard is None else Shard.parse(settings.shard)
@@ -98,7 +105,12 @@ def plan(
     if settings.decoder == "torchcodec":
         require_torchcodec()
     slots = Slots.of(visual, audio, settings.device)
-    folders = [folder if part is None else part.folder(folder) for folder in slots.folders(out)]
+    whole = slots.folders(out)
+    folders = [folder if part is None else part.folder(folder) for folder in whole]
+    if not descriptions:  # those of an earlier call
+        descriptions = next(filter(None, map(kept_descriptions, (*folders, *whole))), {})
+        if descriptions:
+            check_known(descriptions, listing.classes, "the store's set of descriptions")
     return Plan(
         listing=listing,
         items=items,
@@ -108,7 +120,7 @@ def plan(
         slots=slots,
         folders=tuple(folders),
         # Of a part without clips nothing is written.
-        classes=tuple(class_embeddings(listing.classes, text)) if items else (),
+        classes=tuple(class_embeddings(listing.classes, text, descriptions)) if items else (),
         sizes=file_sizes(items),
         settings=settings,
     )
@@ -143,8 +155,13 @@ def still_to_do(made: Plan, stores: Collection[PairStore]) -> list[Item]:
     return [item for item in made.items if item.clip not in done]
 
 
-def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbeddings]:
-    """The class names in each text encoder's space, as :func:`readable_names` writes them.
+def class_embeddings(
+    names: Sequence[str], encoders: Encoders, descriptions: Descriptions | None = None
+) -> list[ClassEmbeddings]:
+    """The class names, or what is behind them, in each text encoder's space.
+
+    Names are split into words (:func:`ezav.encoders.names.readable_name`); the settings keep what
+    was read in a name's place.
 
     Raises:
         EzavError: no encoder is named, or one cannot be loaded.
@@ -161,14 +178,18 @@ def class_embeddings(names: Sequence[str], encoders: Encoders) -> list[ClassEmbe
     for one in several:
         spec = EncoderSpec.parse(one).resolved()
         encoder = load_text(spec.name, **spec.options)
-        vectors = encoder.encode(readable_names(names))
+        vectors = encode_described(encoder, names, descriptions)
         settings: dict[str, object] = {}
         if encoder.card.templates:
             settings["templates"] = list(encoder.card.templates)
         if options := spec.without("prompts").settings:
             settings["options"] = options
-        if found_unread := unread(encoder, names):
-            settings["unread"] = found_unread
+        if unread := unread_of([encoder], names, descriptions):
+            settings["unread"] = unread
+        if descriptions:
+            settings["descriptions"] = {name: list(lines) for name, lines in descriptions.items()}
+        if read := read_otherwise(names, descriptions or ()):
+            settings["read"] = read
         label = f"{spec.name}@{encoder.card.revision}"  # how it is found again
         found.append(ClassEmbeddings(tuple(names), vectors, label, settings))
     return found

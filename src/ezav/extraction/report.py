@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ class Begun:
         validating: classes that only validate: stage 1 takes them for unseen ones.
         drawn: whether the two were drawn; else the caller or the manifest named the unseen ones.
         remarks: what the text encoders cannot read of the class names, or not tell apart.
+        read: class name -> what text encoders read, where that is another spelling.
     """
 
     unseen: tuple[str, ...]
     validating: tuple[str, ...]
     drawn: bool
     remarks: tuple[str, ...]
+    read: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -58,6 +59,7 @@ class FeatureStore:
     def __init__(self, path: Path, contents: Contents) -> None:
         self.path = path
         self.contents = contents
+        self._texts: dict[str, ClassEmbeddings] = {}
         self._compared: set[int] = set()
         self._left = _CHEAP
 
@@ -79,6 +81,30 @@ class FeatureStore:
                 )
             raise NotFoundError(f"'{path}' is not a feature store", "make one: ezav extract")
         return cls(path, read_contents(path))
+
+    def read_as(self, texts: Iterable[ClassEmbeddings]) -> FeatureStore:
+        """The same store, unchanged on disk, with these in the place of its class embeddings.
+
+        Those of another encoder stay as they are. The fingerprint too is that of the store.
+
+        Raises:
+            NotFoundError: one of them lacks a class of the store.
+
+        Example:
+            >>> [text] = [store.class_embeddings()]
+            >>> other = store.read_as([text.with_vectors(-text.vectors)])
+            >>> bool((other.class_embeddings().vectors == -text.vectors).all())
+            True
+        """
+        made = FeatureStore(self.path, self.contents)
+        new = {text.encoder: text.select(self.classes) for text in texts}
+        made._texts = {**self._texts, **new}
+        return made
+
+    @property
+    def texts(self) -> tuple[ClassEmbeddings, ...]:
+        """The class embeddings that :meth:`read_as` put in the place of the store's."""
+        return tuple(self._texts.values())
 
     @property
     def header(self) -> Header:
@@ -168,6 +194,8 @@ class FeatureStore:
             raise NotFoundError(f"the store '{self.path}' has no class embeddings", "add some")
         for file in files:
             if encoder is None or encoder == file.encoder:
+                if file.encoder in self._texts:
+                    return self._texts[file.encoder]
                 return self.load_classes(file).select(self.classes)
         if encoder is not None and " + " in encoder:
             return reduce(

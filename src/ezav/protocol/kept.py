@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ezav.errors import EzavError
+from ezav.features.describe import descriptions_in
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Method
@@ -82,6 +83,10 @@ def difference(
         "label": (result.label, label or protocol.method),
         "training settings": (_training(result.training), asdict(protocol.training)),
         "config": (config, plain_config(protocol.config)),
+        "descriptions": (
+            descriptions_in(result.class_embeddings),
+            descriptions_in(store.class_embeddings(protocol.text_encoder).settings),
+        ),
         "class folds": (bool(result.folds), protocol.by_folds),
     }
     return ", ".join(name for name, (there, asked) in told.items() if there != asked)

@@ -19,6 +19,7 @@ from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.device import choose_device
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
+from ezav.features.index import class_checksum
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
@@ -291,6 +292,8 @@ class TwoStageProtocol:
         }
         if self._folds:
             facts["folds"] = self._folds
+        if store.texts:  # the fingerprint is that of the store on disk
+            facts["texts"] = [class_checksum(text) for text in store.texts]
         return json.dumps(facts, sort_keys=True)
 
 

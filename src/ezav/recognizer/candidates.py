@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.encoders.legible import told_of
+from ezav.encoders.names import read_otherwise
 from ezav.errors import EzavError
 from ezav.recognizer.names import Wanted, read_names
 from ezav.recognizer.prediction import Kind
@@ -28,6 +29,7 @@ class Candidates:
         columns: long `[C]`, the column of each among `[run's K classes…, new names…]`.
         new_vectors: `[C_new, d]`, class embeddings of the new names.
         remarks: what the text encoder does not read of the names, and which are one vector to it.
+        read: new name -> what the text encoder reads, where that is another spelling.
     """
 
     names: tuple[str, ...]
@@ -37,6 +39,7 @@ class Candidates:
     columns: Tensor
     new_vectors: Tensor
     remarks: tuple[str, ...] = ()
+    read: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -79,6 +82,7 @@ def named_classes(
         seen=torch.tensor([one.row is not None and bool(seen[one.row]) for one in wanted]),
         columns=torch.tensor([column[o.name] if o.row is None else o.row for o in wanted]),
         new_vectors=vectors,
+        read=read_otherwise(new, described),
     )
 
 

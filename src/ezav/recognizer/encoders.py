@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ezav.encoders.base import AudioEncoder, Kind, TextEncoder, VisualEncoder
 from ezav.encoders.descriptions import Descriptions, encode_described
-from ezav.encoders.legible import unread
+from ezav.encoders.legible import unread_of
 from ezav.encoders.registry import accepted, load
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError, NotFoundError, RefusedError, UnavailableError
@@ -145,11 +145,7 @@ class RunEncoders:
         self, names: Sequence[str], descriptions: Descriptions | None = None
     ) -> dict[str, str]:
         """Name -> what of it, or of a description, a text encoder does not read; as `texts`."""
-        behind = {name: tuple((descriptions or {}).get(name, ())) or (name,) for name in names}
-        lines = list(dict.fromkeys(line for several in behind.values() for line in several))
-        found = {line: what for one in self.texts for line, what in unread(one, lines).items()}
-        told = {name: [found[o] for o in some if o in found] for name, some in behind.items()}
-        return {name: what[0] for name, what in told.items() if what}
+        return unread_of(self.texts, names, descriptions)
 
     def spec(self, kind: Kind, recorded: Recorded | None = None) -> EncoderSpec:
         """An encoder of the run by name and options, as another process may load it.

@@ -143,7 +143,7 @@ def _questions(
     )
     take_uploads_only(clip)
     names = gr.Textbox(
-        label="Classes, one a line; write any names you like",
+        label="Classes, one a line; any names you like, or name: description",
         info=f"Empty: all {len(recognizer.classes)} classes of the run."
         if recognizer.classes
         else "Nothing was trained: these names are all there is to choose from.",
