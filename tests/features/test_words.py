@@ -86,7 +86,7 @@ def test_code_named_by_a_store_is_imported_only_when_asked() -> None:
 
 
 def test_another_revision_is_refused() -> None:
-    with pytest.raises(EzavError, match="of revision 2, here is 3"):
+    with pytest.raises(EzavError, match="revision '2', here is '3'"):
         word_reader(header(OWN, "2"), Colours(), import_code=True)
 
 
@@ -103,7 +103,11 @@ def test_simulated_features_have_no_words() -> None:
 def test_the_default_pictures_have_words_without_being_extracted_again() -> None:
     visual, text = card("visual", "efficientnet"), load_text("minilm")
     info = EncoderInfo(
-        modality="visual", name=visual.name, revision=visual.revision, dimension=1280
+        modality="visual",
+        name=visual.name,
+        revision=visual.revision,
+        identity=visual.identity,
+        dimension=1280,
     )
     reader = word_reader(Header(dataset="x", encoders=(info,)), text)
     assert reader is not None

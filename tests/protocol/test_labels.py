@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ezav.encoders.registry import load_visual
+from ezav.encoders.registry import card, load_visual
+from ezav.errors import UnavailableError
 from ezav.features.header import EncoderInfo, Header
 from ezav.protocol import TwoStageProtocol
 from ezav.protocol.labels import label_head
@@ -17,20 +18,21 @@ from tests import worlds
 MINILM = "minilm@sha256:53aa51172d14"
 
 
-def header(visual: str, simulated: bool = False) -> Header:
+def header(visual: str, simulated: bool = False, revision: str = "") -> Header:
     return Header(
         dataset="mine",
         setting="main",
         simulated=simulated,
         encoders=(
-            EncoderInfo(modality="visual", name=visual, dimension=1280),
+            EncoderInfo(modality="visual", name=visual, revision=revision, dimension=1280),
             EncoderInfo(modality="audio", name="aisfx", dimension=512),
         ),
     )
 
 
 def test_the_head_gives_the_encoders_own_scores() -> None:
-    head = label_head(header("efficientnet"), MINILM)
+    revision = card("visual", "efficientnet").revision
+    head = label_head(header("efficientnet", revision=revision), MINILM)
     assert head is not None
     assert head.modality == "visual"
     assert head.vectors.shape == (1000, 384)
@@ -39,6 +41,12 @@ def test_the_head_gives_the_encoders_own_scores() -> None:
     found = torch.from_numpy(tokens) @ head.weight.T + head.bias
     expected = torch.from_numpy(encoder.label_scores(tokens))  # type: ignore[attr-defined]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_labels_of_another_encoder_are_not_read() -> None:
+    for revision in ("", "sha256:000000000000"):
+        with pytest.raises(UnavailableError, match="is not the one here"):
+            label_head(header("efficientnet", revision=revision), MINILM)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def encode_names(names: Sequence[str], encoder: str | None = None) -> ClassEmbed
     text = load_text_encoder(encoder or "minilm")
     label = f"{text.card.name}@{text.card.revision}"
     found = unread(text, names)
-    settings = {"unread": found} if found else {}
+    settings: dict[str, object] = {"identity": text.card.identity} if text.card.identity else {}
+    if found:
+        settings["unread"] = found
     return ClassEmbeddings(tuple(names), text.encode(readable_names(names)), label, settings)
 
 

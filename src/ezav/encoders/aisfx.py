@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
+from ezav.encoders.identity import identity
 from ezav.encoders.mel import hertz_filterbank, power_spectrogram
 from ezav.encoders.packaged import Packaged, read_packaged
 from ezav.encoders.registry import Entry
@@ -28,6 +29,11 @@ WEIGHTS = Packaged(
     sha256="499ea75909c932a2f94c35fa722fa4fabc5bcb7e84917209cc5f7402627b7eb5",
     tensors_sha256="b635bc2a31d32984432bf92a1ac0f96febeab0213f30659ae5982f9e5b41df6b",
 )
+_WINDOW, _HOP, _BANDS = 2048, 1024, 96
+_BLOCK, _STEP = 100, 50
+"""Frames of a block, and from one to the next."""
+_LOUDEST = 9.457798957824707
+"""The largest value of the authors' training data: scales the spectrogram to 0…1."""
 AUDIO = EncoderCard(
     name="aisfx",
     kind="audio",
@@ -45,12 +51,11 @@ AUDIO = EncoderCard(
         "Hollywood Edge and Sound Ideas series; labels not published)",
     ),
     notes="a block of 2.3 s every 1.16 s",
+    identity=identity(
+        {"weights": WEIGHTS.sha256},
+        {"mel": [_WINDOW, _HOP, _BANDS], "blocks": [_BLOCK, _STEP], "loudest": _LOUDEST},
+    ),
 )
-_WINDOW, _HOP, _BANDS = 2048, 1024, 96
-_BLOCK, _STEP = 100, 50
-"""Frames of a block, and from one to the next."""
-_LOUDEST = 9.457798957824707
-"""The largest value of the authors' training data: scales the spectrogram to 0…1."""
 _AT_ONCE = 1024
 """Frames of the spectrum at a time: long sound would need much memory otherwise."""
 

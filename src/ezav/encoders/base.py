@@ -77,6 +77,9 @@ class EncoderCard:
         needs: the media it asks for (empty for text).
         source: a hub id, a package, a folder or an address; what :meth:`encode` really uses.
         revision: the commit, version or weights hash in use.
+        identity: a digest of weights, tokenizer and preprocessing
+            (:mod:`ezav.encoders.identity`); encoders of this package have one once they are
+            loaded, one's own may.
         licence: of the weights.
         attribution: whom to name where the weights or features of them are used ("" where the
             licence does not ask for it).
@@ -100,6 +103,7 @@ class EncoderCard:
     label_set: str | None = None
     templates: tuple[str, ...] = ()
     notes: str = ""
+    identity: str = ""
 
     @property
     def label(self) -> str:

@@ -7,6 +7,8 @@ The network is written out here; the weights are a local file with the authors' 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +126,9 @@ class C3dVisual(FromFile, VideoEncoder):
     def _prescribed(self) -> Preprocessing:
         mean = self._mean[::-1] if self._bgr else self._mean
         return Preprocessing(exact=_SIZE, crop=_CROP, factor=1.0, mean=mean)
+
+    def _prepared(self) -> Mapping[str, Any]:
+        return {**asdict(self._preprocessing), "layer": self._layer, "bgr": self._bgr}
 
     def _embed(self, batch: list[Tensor]) -> Tensor:
         clips = self._stacked(batch).transpose(1, 2)  # [B, 16, 3, …] -> [B, 3, 16, …]

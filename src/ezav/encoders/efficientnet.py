@@ -5,9 +5,11 @@ The weights come from an installed package, pinned by their SHA-256; none of its
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
+from ezav.encoders.identity import identity
 from ezav.encoders.labelled import Classifier
 from ezav.encoders.overlap import known_labels
 from ezav.encoders.packaged import Packaged, read_packaged
@@ -27,6 +29,13 @@ WEIGHTS = Packaged(
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     tensors_sha256="9386950811f5b0b7de76b04f7ee4f4fb1d1eed524bd6eb1008a769a6e596fd16",
 )
+_PREPROCESSING = Preprocessing(
+    shortest=224,
+    crop=(224, 224),
+    resample="bicubic",
+    mean=(0.498, 0.498, 0.498),
+    std=(0.502, 0.502, 0.502),
+)
 VISUAL = EncoderCard(
     name="efficientnet",
     kind="visual",
@@ -39,13 +48,7 @@ VISUAL = EncoderCard(
     trained_on=("ImageNet-1k",),
     label_set="ImageNet-1k",
     notes="EfficientNet-Lite0, one token a picture; knows ImageNet's 1,000 labels",
-)
-_PREPROCESSING = Preprocessing(
-    shortest=224,
-    crop=(224, 224),
-    resample="bicubic",
-    mean=(0.498, 0.498, 0.498),
-    std=(0.502, 0.502, 0.502),
+    identity=identity({"weights": WEIGHTS.sha256}, asdict(_PREPROCESSING)),
 )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ezav.encoders.base import EncoderCard
+from ezav.encoders.identity import sha256_of
 from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 
 _Json = TypeVar("_Json", dict[str, Any], list[dict[str, Any]])
@@ -100,8 +101,7 @@ def _weights_hash(folder: Path) -> str:
         raise NotFoundError(f"no weights in '{folder}'", "it needs a model.safetensors")
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(sha256_of(path)))
     return f"sha256:{digest.hexdigest()[:12]}"
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast, overload
 from ezav import importing
 from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
 from ezav.encoders.defaults import DEFAULTS
+from ezav.encoders.identity import identified
 from ezav.encoders.options import call, options
 from ezav.encoders.packaged import Packaged
 from ezav.errors import EzavError, NotFoundError
@@ -220,7 +221,7 @@ def _entry(kind: Kind, name: str) -> Entry:
 def _load(kind: Kind, name: str, options: Mapping[str, Any], typed: bool) -> Any:
     if not importing.is_path(name):
         entry = _entry(kind, name)
-        return call(entry.factory, (entry.card,), options, name)
+        return identified(call(entry.factory, (entry.card,), options, name))
     maker = _maker(kind, name) if typed else _encoder_class(kind, name, True)
     encoder = call(maker, (), options, name)
     own = getattr(encoder, "card", None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ezav.encoders.base import EncoderCard, TextEncoder
+from ezav.encoders.identity import files_of
 from ezav.encoders.packaged import verify_sha256
 from ezav.encoders.registry import Entry, load_text
 from ezav.encoders.sentence import SentenceText
@@ -61,6 +62,10 @@ class MiniLMText(SentenceText):
         super().__init__(card, source=path, revision=card.revision, prompts=prompts, **options)
         # Wherever the file lies, it is the pinned one.
         self.card = card.but(templates=self.card.templates)
+
+    def made_of(self) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+        """What the identity covers: the pinned weights, and the tokenizer as it is here."""
+        return files_of(self.source, "text", {"model.safetensors": WEIGHTS_SHA256}), {}
 
 
 def _package_folder() -> Path:

@@ -6,7 +6,7 @@ protocols (:mod:`ezav.encoders.base`) are made here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from ezav.device import choose_device
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds, check_sample_rate
+from ezav.encoders.identity import files_of
 from ezav.encoders.loading import find_source
 from ezav.encoders.pictures import Preprocessing, windows
 from ezav.errors import EzavError
@@ -65,6 +66,10 @@ class Neural:
         if card.space is not None:  # another checkpoint of the family is another space
             card = card.but(space=f"{card.space}:{self.source.revision}")
         return card
+
+    def made_of(self) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+        """What the identity covers (:mod:`ezav.encoders.identity`)."""
+        return files_of(self.source, self.card.kind), {}
 
     def _run(self, items: Iterable[Any]) -> np.ndarray:
         """`_embed` over batches of items; float32 `[n, d]`."""

@@ -8,6 +8,7 @@ applied: the features are the 128 activations.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,10 @@ class VggishAudio(FromFile, SoundEncoder):
         net = vggish_network(sizes, linear[0], linear[1]) if fits else vggish_network()
         self._net = fill(net, weights, self.path, "VGGish").to(self._device)
         self._learn_dimension(self._net.embeddings[4].out_features)
+
+    def _prepared(self) -> Mapping[str, Any]:
+        mel = [_BANDS, _FRAMES, _WINDOW, _HOP, _FFT]
+        return {"mel": mel, "range": [_LOW, _HIGH], "offset": _OFFSET}
 
     def _windows(self, clip: Waveform) -> list[tuple[np.ndarray, float]]:
         hop = round(self._window * self._rate)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard
+from ezav.encoders.identity import sha256_of
 from ezav.encoders.loading import check_weights
 from ezav.encoders.towers import Neural
-from ezav.errors import DamagedError, NotFoundError, UnavailableError
+from ezav.errors import DamagedError, UnavailableError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,6 +33,14 @@ class FromFile(Neural):
         self.path = Path(source).expanduser()
         return card.but(source=self.path.name, revision=revision or file_hash(self.path))
 
+    def made_of(self) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+        """What the identity covers: the file, and how media is prepared for it."""
+        return {"weights": sha256_of(self.path)}, self._prepared()
+
+    def _prepared(self) -> Mapping[str, Any]:
+        """The settings of the preprocessing."""
+        raise RuntimeError(f"{type(self).__name__} does not define _prepared")
+
 
 def file_hash(path: Path) -> str:
     """`sha256:…` of a file, shortened.
@@ -47,11 +55,7 @@ def file_hash(path: Path) -> str:
         ...     file_hash(Path(folder, "weights"))  # of nothing
         'sha256:e3b0c44298fc'
     """
-    try:
-        with path.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
-    except OSError as error:
-        raise NotFoundError(f"cannot read '{path}': {error.strerror}") from error
+    return f"sha256:{sha256_of(path)[:12]}"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

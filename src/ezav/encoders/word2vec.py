@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard
+from ezav.encoders.identity import sha256_of
 from ezav.encoders.loading import UNPINNED
 from ezav.encoders.prompts import ensemble, templates
 from ezav.encoders.registry import Entry
@@ -62,12 +63,17 @@ class Word2VecText:
             )
         path = Path(source).expanduser()
         self._vectors = _read(path, limit)
+        self._made = {"vectors": sha256_of(path)}, {"limit": limit}
         self.card = card.but(
             source=path.name,
             revision=revision or file_hash(path),
             dimension=int(self._vectors.vector_size),
             templates=card.templates if prompts is None else templates(prompts),
         )
+
+    def made_of(self) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+        """What the identity covers."""
+        return self._made
 
     def encode(self, names: Sequence[str]) -> Tensor:
         """Unit rows float32 `[C, d]`. A word without a vector is left out, with a warning.

@@ -97,6 +97,7 @@ class Slots:
                     "modality": self.cards[slot].kind,
                     "name": self.specs[slot].name,  # how it is found again, whatever its card says
                     "revision": self.cards[slot].revision,
+                    "identity": self.cards[slot].identity,
                     "dimension": self.cards[slot].dimension,
                     "options": self.specs[slot].settings,
                 }

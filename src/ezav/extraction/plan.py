@@ -184,6 +184,8 @@ def class_embeddings(
             settings["templates"] = list(encoder.card.templates)
         if options := spec.without("prompts").settings:
             settings["options"] = options
+        if encoder.card.identity:
+            settings["identity"] = encoder.card.identity
         if unread := unread_of([encoder], names, descriptions):
             settings["unread"] = unread
         if descriptions:

@@ -93,8 +93,8 @@ class WorkerPool:
             self.close()
             raise
 
-    def wait(self) -> dict[str, tuple[str, str]]:
-        """Until every worker has loaded its encoders: their names and revisions by slot.
+    def wait(self) -> dict[str, tuple[str, str, str]]:
+        """Until every worker has loaded its encoders: name, revision and identity by slot.
 
         Raises:
             EzavError: one cannot be loaded.

@@ -84,8 +84,8 @@ class Worker:
         self.windows = 0
         """Of the job, those that have come."""
         self.started = False
-        self.cards: dict[str, tuple[str, str]] = {}
-        """Slot -> name and revision of the encoder, once it has started."""
+        self.cards: dict[str, tuple[str, str, str]] = {}
+        """Slot -> name, revision and identity of the encoder, once it has started."""
         self.dimensions: dict[str, int] = {}
         """Slot -> of the encoder's tokens."""
         self.cut_off = False
@@ -124,7 +124,8 @@ class Worker:
         try:
             head, _ = self.channel.receive()
             if "error" not in head:
-                told = {slot: (str(one[0]), str(one[1])) for slot, one in head["cards"].items()}
+                cards = head["cards"].items()
+                told = {slot: (str(one[0]), str(one[1]), str(one[3])) for slot, one in cards}
                 self.dimensions = {slot: int(one[2]) for slot, one in head["cards"].items()}
                 self.cards, self.cut_off = told, bool(head["cut_off"])
         except (EOFError, OSError):

@@ -4,8 +4,8 @@ Started by :mod:`ezav.extraction.process` as `python -P -m ezav.extraction.worke
 requests over a socket until the other side goes away:
 
 - setup: `sys_path`, `encoders` (slot -> name and options, or what a `Forward` needs), `reading`.
-  The answer is `ready` with name, revision and dimension of each encoder, and whether it is
-  `cut_off` from the network; or `error`.
+  The answer is `ready` with name, revision, dimension and identity of each encoder, and whether
+  it is `cut_off` from the network; or `error`.
 - a file: `path`, `seconds`. The answer is an :class:`EncodedClip`, after the pieces of media that
   are to be encoded on the other side.
 - a file to be looked at: also `look` (what is shown, :class:`ezav.extraction.look.Look`).
@@ -46,7 +46,7 @@ def main(descriptor: int) -> None:
         reading = Reading(**setup["reading"])
         _limit_memory(reading.memory << 20)
         cards = {
-            slot: [one.card.name, one.card.revision, one.card.dimension]
+            slot: [one.card.name, one.card.revision, one.card.dimension, one.card.identity]
             for slot, one in encoders.items()
         }
         # Encoders may have been fetched; from here on there are only files of others.

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ezav.errors import EzavError, RefusedError, UnavailableError
-from ezav.features.header import Header, parse_header
+from ezav.features.header import EncoderInfo, Header, parse_header
 from ezav.features.index import INDEX_FILE
 from ezav.safe_io import open_for_writing, own_folder, write_text
 
@@ -88,6 +88,7 @@ def check_same(found: Header, given: Header, path: Path) -> None:
         before, now = getattr(found, field), getattr(given, field)
         if field == "encoders":  # class embeddings may be added later
             before, now = ([e for e in info if e.modality != "text"] for info in (before, now))
+            before, now = _comparable(before, now), _comparable(now, before)
         if before != now:
             raise EzavError(
                 f"the store '{path}' has another {field.rstrip('s')}: "
@@ -96,10 +97,20 @@ def check_same(found: Header, given: Header, path: Path) -> None:
             )
 
 
+def _comparable(mine: list[EncoderInfo], others: list[EncoderInfo]) -> list[EncoderInfo]:
+    """Without identities where the other has none: stores of before are compared by revision."""
+    told = {one.modality for one in others if one.identity}
+    return [
+        one if one.modality in told else one.model_copy(update={"identity": ""}) for one in mine
+    ]
+
+
 def _brief(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(
-            " ".join(filter(None, (e.name, e.revision, e.options, f"({e.dimension}-d)")))
+            " ".join(
+                filter(None, (e.name, e.revision, e.options, f"({e.dimension}-d)", e.identity[:23]))
+            )
             for e in value
         )
     return f"'{value}'"

@@ -31,6 +31,9 @@ class EncoderInfo(_Record):
     name: str
     revision: str = ""
     dimension: int = Field(gt=0)
+    identity: str = ""
+    """Digest of its weights, tokenizer and preprocessing (:mod:`ezav.encoders.identity`); empty in
+    stores of before."""
     options: str = ""
     """What it was loaded with besides its name (`fps=2,source=/models/clip`); of simulated
     features, what they were drawn from (`seed=0,clips=336,…`)."""

@@ -12,7 +12,7 @@ import torch
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError
 from ezav.features.begin import check_same
-from ezav.features.header import Header, SplitOrigin
+from ezav.features.header import EncoderInfo, Header, SplitOrigin
 from ezav.features.index import OK
 from ezav.features.store import FeatureStore
 from ezav.features.writer import StoreWriter
@@ -86,8 +86,12 @@ Row = dict[str, Any]
 
 def _header(sources: Sequence[FeatureStore]) -> Header:
     """The first store's, with the text encoders of all."""
-    encoders = dict.fromkeys(e for source in sources for e in source.header.encoders)
-    return sources[0].header.model_copy(update={"encoders": tuple(encoders)})
+    encoders: dict[EncoderInfo, EncoderInfo] = {}
+    for one in (e for source in sources for e in source.header.encoders):
+        plain = one.model_copy(update={"identity": ""})
+        if one.identity or plain not in encoders:  # a store of before tells less than another
+            encoders[plain] = one
+    return sources[0].header.model_copy(update={"encoders": tuple(encoders.values())})
 
 
 def _open(stores: Sequence[str | Path], out: Path) -> list[FeatureStore]:

@@ -12,10 +12,11 @@ import torch
 
 from ezav.encoders import registry
 from ezav.encoders.base import TextEncoder
+from ezav.encoders.identity import other
 from ezav.encoders.labelled import knows_labels
 from ezav.encoders.spec import EncoderSpec
 from ezav.encoders.words import WordReader
-from ezav.errors import EzavError
+from ezav.errors import UnavailableError
 from ezav.features.feature_set import Ragged
 from ezav.features.header import Header
 
@@ -36,7 +37,7 @@ def word_reader(
         import_code: whether an encoder of one's own that the header names is imported.
 
     Raises:
-        EzavError: the encoder cannot be loaded, or is of another revision than the store's.
+        EzavError: the encoder cannot be loaded, or is another than the store's.
         RefusedError: it is one of one's own, and `import_code` is False.
 
     Example:
@@ -60,11 +61,10 @@ def word_reader(
     )
     if not knows_labels(encoder):
         return None
-    if info.revision and encoder.card.revision != info.revision:
-        raise EzavError(
-            f"the store was made with '{info.name}' of revision {info.revision}, here is "
-            f"{encoder.card.revision}"
-        )
+    name = f"the store's {modality} encoder '{info.name}'"
+    here = encoder.card
+    if why := other(name, (info.revision, info.identity), (here.revision, here.identity)):
+        raise UnavailableError(f"{name} is not the one here: {why}", "extract the store again")
     return WordReader(encoder, text)
 
 

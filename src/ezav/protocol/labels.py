@@ -8,7 +8,9 @@ import torch
 
 from ezav.encoders import registry
 from ezav.encoders.base import HasHead
+from ezav.encoders.identity import other
 from ezav.encoders.words import label_vectors
+from ezav.errors import UnavailableError
 from ezav.features.header import EncoderInfo, Header
 from ezav.methods.common.label_words import LabelHead
 
@@ -42,7 +44,7 @@ def label_head(header: Header, text: str) -> LabelHead | None:
         text: which class embeddings are used, as `ClassEmbeddings.encoder` has it.
 
     Raises:
-        UnavailableError: the encoder's weights are not on this machine.
+        UnavailableError: the encoder's weights are not on this machine, or are others.
     """
     if not has_labels(header, text):
         return None
@@ -52,6 +54,10 @@ def label_head(header: Header, text: str) -> LabelHead | None:
             continue
         modality: Literal["audio", "visual"] = "audio" if info.modality == "audio" else "visual"
         encoder = cast(HasHead, registry.load(modality, info.name, import_code=False))
+        told, here = (info.revision, info.identity), (encoder.card.revision, encoder.card.identity)
+        name = f"the store's {modality} encoder '{info.name}'"
+        if why := other(name, told, here):
+            raise UnavailableError(f"{name} is not the one here: {why}", "extract the store again")
         weight, bias = encoder.head()
         vectors = torch.from_numpy(label_vectors(registry.load_text(reader), encoder.labels).copy())
         return LabelHead(modality, weight, bias, vectors)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ezav.encoders.base import AudioEncoder, Kind, TextEncoder, VisualEncoder
 from ezav.encoders.descriptions import Descriptions, encode_described
+from ezav.encoders.identity import other
 from ezav.encoders.legible import unread_of
 from ezav.encoders.registry import accepted, load
 from ezav.encoders.spec import EncoderSpec
@@ -33,6 +34,7 @@ class Recorded:
 
     name: str
     revision: str = ""
+    identity: str = ""
     options: str = ""
     prompts: tuple[str, ...] = ()
 
@@ -170,19 +172,28 @@ class RunEncoders:
             options["prompts"] = list(one.prompts)
         return EncoderSpec(one.name, options)
 
-    def check_revision(self, kind: Kind, revision: str, recorded: Recorded | None = None) -> None:
-        """Refuse an encoder of another revision than the one that the run was made with.
+    def check_same(
+        self, kind: Kind, revision: str, identity: str, recorded: Recorded | None = None
+    ) -> None:
+        """Refuse another encoder than the one that the run was made with.
+
+        A run of before there were identities is compared by the revision alone, and that is said
+        (:func:`ezav.encoders.identity.other`).
+
+        Args:
+            kind: visual, audio or text.
+            revision, identity: of the encoder that is here.
+            recorded: which of several text encoders; by default the first.
 
         Raises:
             UnavailableError: it is another.
         """
         one = recorded or self._recorded(kind)
-        if revision != one.revision:  # an emptied one is no leave to take any
-            made = f"revision '{one.revision}'" if one.revision else "an unknown revision"
+        name = f"the run's {kind} encoder '{one.name}'"
+        if why := other(name, (one.revision, one.identity), (revision, identity)):
             raise UnavailableError(
-                f"the run was made with {made} of the {kind} encoder '{one.name}', "
-                f"here is '{revision}'",
-                "install that revision, extract and run again, or "
+                f"{name} is not the one here: {why}",
+                "install that one, or extract and run again, or "
                 f"{_KNOWN if kind == 'text' else _STORED}",
             )
 
@@ -202,7 +213,7 @@ class RunEncoders:
             encoder = load(kind, spec.name, spec.options, import_code=self._import_code)
         except EzavError as error:
             raise self.needs(kind, error, recorded) from error
-        self.check_revision(kind, encoder.card.revision, recorded)
+        self.check_same(kind, encoder.card.revision, encoder.card.identity, recorded)
         return encoder
 
     @property
@@ -217,7 +228,7 @@ class RunEncoders:
             return self._recorded_texts()[0]
         for one in self.header.encoders:
             if one.modality == kind:
-                return Recorded(one.name, one.revision, one.options)
+                return Recorded(one.name, one.revision, one.identity, one.options)
         raise NotFoundError(f"the run does not say which {kind} encoder made its features", _STORED)
 
     def _recorded_texts(self) -> tuple[Recorded, ...]:
@@ -238,4 +249,5 @@ def _recorded_text(label: str, settings: dict[str, Any]) -> Recorded:
         name, revision = revision, ""
     templates = settings.get("templates")
     prompts = tuple(templates) if isinstance(templates, list | tuple) else ()
-    return Recorded(name, revision, str(settings.get("options", "")), prompts)
+    identity, options = (str(settings.get(key, "")) for key in ("identity", "options"))
+    return Recorded(name, revision, identity, options, prompts)

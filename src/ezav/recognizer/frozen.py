@@ -210,6 +210,7 @@ def _info(kind: Kind, spec: EncoderSpec, card: EncoderCard) -> EncoderInfo:
         modality=kind,
         name=spec.name,
         revision=card.revision,
+        identity=card.identity,
         dimension=card.dimension,
         options=spec.settings,
     )
@@ -220,6 +221,8 @@ def _no_names(specs: list[EncoderSpec], texts: list[TextEncoder]) -> ClassEmbedd
     settings: list[dict[str, object]] = []
     for spec, text in zip(specs, texts):
         one: dict[str, object] = {}
+        if text.card.identity:
+            one["identity"] = text.card.identity
         if text.card.templates:
             one["templates"] = list(text.card.templates)
         if options := spec.without("prompts").settings:

@@ -40,6 +40,7 @@ class ClipReader:
         ...         name="statistics",
         ...         dimension=84,
         ...         revision=card(kind, "statistics").revision,
+        ...         identity=card(kind, "statistics").identity,
         ...     )
         ...     for kind in ("audio", "visual")
         ... ]
@@ -169,9 +170,9 @@ class ClipReader:
                     raise self._encoders.needs(kind, error) from error
             raise
         for kind in self._encoders.kinds:
-            name, revision = cards[kind]
+            name, revision, identity = cards[kind]
             if name != "forward":  # of one in this process it is known already
-                self._encoders.check_revision(kind, revision)
+                self._encoders.check_same(kind, revision, identity)
 
 
 def _close(pools: list[WorkerPool]) -> None:

@@ -12,6 +12,7 @@ from ezav.encoders.base import (
     MediaNeeds,
     check_sample_rate,
 )
+from ezav.encoders.identity import identity
 from ezav.encoders.registry import Entry
 from ezav.encoders.statistics import audio, visual
 from ezav.media.clip import Frames, Waveform
@@ -27,6 +28,7 @@ VISUAL = EncoderCard(
     revision=visual.VERSION,
     licence="MIT",
     notes="colour, gradient, shape and motion statistics, a token every half second",
+    identity=identity({}, {"statistics": ["visual", visual.VERSION]}),
 )
 AUDIO = EncoderCard(
     name="statistics",
@@ -37,6 +39,7 @@ AUDIO = EncoderCard(
     revision=audio.VERSION,
     licence="MIT",
     notes="log-mel, MFCC, spectral and modulation statistics, a token every half second",
+    identity=identity({}, {"statistics": ["audio", audio.VERSION]}),
 )
 
 
