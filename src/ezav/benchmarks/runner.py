@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ezav.benchmarks.processes import training_pool
 from ezav.errors import EzavError
-from ezav.protocol.result import RESULT, RunResult
+from ezav.protocol.files import RESULT
+from ezav.protocol.result import RunResult
 from ezav.threads import one_thread
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ezav.features.header import EncoderInfo
     from ezav.features.store import FeatureStore
     from ezav.recognizer import Recognizer
+    from ezav.recognizer.lists import OnNames
     from ezav.recognizer.names import Names
-    from ezav.recognizer.recognizer import OnNames
 
 # Paths and class names are printed as they are: `[b]` and `:dog:` mean nothing, styles are `Text`.
 _PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}

@@ -154,8 +154,8 @@ class RunCommand(RunOptions):
     def _kept(self, folder: Path, asked: TwoStageProtocol, store: FeatureStore) -> RunResult | None:
         """The run that is in a seed's folder, if it is the one asked for; None: none is there."""
         from ezav.protocol.choose import alpha_candidates
+        from ezav.protocol.files import RESULT
         from ezav.protocol.kept import difference
-        from ezav.protocol.result import RESULT
         from ezav.protocol.run_folder import check_free, read_result
 
         if self.seeds == 1 or not (folder / RESULT).is_file():

@@ -42,7 +42,7 @@ class CLI(Command):
     def run(self) -> Verified:
         from ezav.features.index import INDEX_FILE
         from ezav.features.verify import verify_store
-        from ezav.protocol.result import RESULT
+        from ezav.protocol.files import RESULT
         from ezav.protocol.verify import verify_run
 
         if (self.path / RESULT).is_file():

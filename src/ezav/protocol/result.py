@@ -6,8 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RESULT = "result.json"
-"""The file of a run folder that holds it."""
 RESULT_VERSION = 1
 
 

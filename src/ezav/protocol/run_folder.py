@@ -24,10 +24,11 @@ from ezav.manifest import check, write_manifest
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.protocol.evaluation import Evaluation, StageModel
+from ezav.protocol.files import HEADER, RESULT
 from ezav.protocol.fitted import FittedProtocol
 from ezav.protocol.kept import completed
 from ezav.protocol.measure import result_of
-from ezav.protocol.result import RESULT, RESULT_VERSION, RunResult
+from ezav.protocol.result import RESULT_VERSION, RunResult
 from ezav.protocol.settings import parse_config
 from ezav.protocol.skeleton import refuse_larger
 from ezav.safe_io import parse_json, read_small, write_text
@@ -96,7 +97,7 @@ def _write_files(
     config = {"method": result.method, "config": result.config, "training": result.training}
     write_text(partial / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_text(partial / "metrics.jsonl", _metrics_lines(fitted))
-    write_text(partial / "store.json", fitted.store.header.model_dump_json(indent=2) + "\n")
+    write_text(partial / HEADER, fitted.store.header.model_dump_json(indent=2) + "\n")
     weights = model.method.state_dict()
     dims = {"dims": json.dumps(asdict(model.method.dims))}
     _save_tensors(partial / "weights.safetensors", weights, dims)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ezav.errors import EzavError
 from ezav.manifest import differences, read_manifest
+from ezav.protocol.files import RESULT
 from ezav.protocol.measure import metrics_of
-from ezav.protocol.result import RESULT
 from ezav.protocol.run_folder import read_evaluation_file, read_result
 
 _AGREEMENT = 1e-4

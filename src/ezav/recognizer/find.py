@@ -9,11 +9,10 @@ from typing import Any
 from ezav.errors import DamagedError, NotFoundError, UnavailableError
 from ezav.features.header import Header, parse_header
 from ezav.manifest import MANIFEST
+from ezav.protocol.files import HEADER, RESULT
 
 CALIBRATION = "calibration.json"
 """In a shared folder it stands for the validation scores, which name the training clips."""
-RESULT = "result.json"
-HEADER = "store.json"
 FILES = (
     RESULT,
     "weights.safetensors",

@@ -9,10 +9,11 @@ from pathlib import Path
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import DamagedError
 from ezav.manifest import check, write_manifest
+from ezav.protocol.files import HEADER, RESULT
 from ezav.protocol.run_folder import read_evaluation_file, read_model
 from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.card import model_card
-from ezav.recognizer.find import CALIBRATION, FILES, HEADER, RESULT, read_header
+from ezav.recognizer.find import CALIBRATION, FILES, read_header
 from ezav.recognizer.trained import Trained
 from ezav.safe_io import atomic_path, parse_json, read_small, write_text
 

@@ -14,8 +14,9 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import DamagedError, EzavError
 from ezav.metrics import calibrated_predictions
 from ezav.protocol.evaluation import Evaluation
+from ezav.protocol.files import RESULT
 from ezav.protocol.measure import metrics_of
-from ezav.protocol.result import RESULT, RunResult
+from ezav.protocol.result import RunResult
 from ezav.protocol.run_folder import read_evaluation_file, read_result
 from ezav.reports.summary import METRICS, group_runs, kind_of
 from ezav.safe_io import parse_json, read_small

@@ -1,0 +1,142 @@
+"""From features to answers: scores, probabilities, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ezav.features.feature_set import FeatureSet
+from ezav.features.store import MODALITIES
+from ezav.protocol.evaluation import StageModel
+from ezav.recognizer.calibration import Calibration
+from ezav.recognizer.candidates import Candidates
+from ezav.recognizer.explain import Explanation, explain
+from ezav.recognizer.prediction import Prediction
+from ezav.recognizer.ranked import ranked
+from ezav.training.scoring import score_all
+
+_CLIPS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What is answered of each clip.
+
+    Attributes:
+        candidates: the names to choose from.
+        top_k: how many of them are told.
+        explain: with what each modality and moment contributes.
+    """
+
+    candidates: Candidates
+    top_k: int = 5
+    explain: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answering:
+    """A model with its calibration.
+
+    Attributes:
+        model: scores clips.
+        calibration: makes probabilities of scores.
+        called: what the recogniser is called in messages.
+    """
+
+    model: StageModel
+    calibration: Calibration
+    called: str = "the run"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The modalities that answers come from: a clip that has none of them gets none."""
+        return self.model.method.modalities or MODALITIES
+
+    def vectors(self, candidates: Candidates) -> Tensor:
+        """Class embeddings that the method scores: the run's K classes, then the new names.
+
+        All K always: where a method compares the classes with each other (a softmax, standard
+        scores), gamma, temperature and threshold were learned with them.
+        """
+        return torch.cat([self.model.classes.vectors, candidates.new_vectors])
+
+    def score(self, clips: FeatureSet, candidates: Candidates) -> Tensor:
+        """Stacked scores `[N, C]` of the candidates."""
+        return self.stacked(
+            score_all(self.model.method, clips, self.vectors(candidates)), candidates
+        )
+
+    def stacked(self, scores: Tensor, candidates: Candidates) -> Tensor:
+        """Of the method's scores `[N, K]` the candidates' `[N, C]`, less gamma where seen."""
+        return self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
+
+    def stored(self, clips: FeatureSet, asked: Asked) -> list[Prediction]:
+        """Answers to stored features, in blocks."""
+        found: list[Prediction] = []
+        for start in range(0, len(clips), _CLIPS_AT_ONCE):
+            some = clips.subset(torch.arange(start, min(start + _CLIPS_AT_ONCE, len(clips))))
+            found += self.answer(some, torch.zeros(len(some)), asked)
+        return found
+
+    def answer(
+        self, clips: FeatureSet, durations: Tensor, asked: Asked, stacked: Tensor | None = None
+    ) -> list[Prediction]:
+        """One answer a clip, in order.
+
+        Args:
+            clips: N clips.
+            durations: seconds `[N]`; 0 where unknown.
+            asked: what is to be told.
+            stacked: scores `[N, C]` where they are known already.
+        """
+        if not len(clips):
+            return []
+        candidates = asked.candidates
+        stacked = self.score(clips, candidates) if stacked is None else stacked
+        probabilities = self.calibration.probabilities(stacked)
+        order = stacked.argsort(dim=1, descending=True, stable=True)[:, : asked.top_k]
+        why = self._why(clips, durations, asked)
+        lengths = {"audio": clips.audio.lengths.tolist(), "visual": clips.visual.lengths.tolist()}
+        answers = []
+        for row, name in enumerate(clips.clips):
+            present = tuple(m for m in MODALITIES if lengths[m][row])
+            if not set(present) & set(self.reads):
+                answers.append(Prediction(clip=name, error=self._lacks(present)))
+                continue
+            columns = order[row]
+            answers.append(
+                Prediction(
+                    clip=name,
+                    ranked=ranked(candidates, columns, stacked[row], probabilities[row], why[row]),
+                    rejected=self.calibration.rejects(float(stacked[row].max())),
+                    modalities=present,
+                    missing={m: "not there" for m in MODALITIES if m not in present},
+                    duration=float(durations[row]),
+                    remarks=candidates.remarks,
+                )
+            )
+        return answers
+
+    def _why(
+        self, clips: FeatureSet, durations: Tensor, asked: Asked
+    ) -> Sequence[Explanation | None]:
+        if not asked.explain:
+            return [None] * len(clips)
+        vectors = self.vectors(asked.candidates)
+        of = self._log_probabilities(asked.candidates)
+        return explain(self.model.method, clips, durations, vectors, of)
+
+    def _log_probabilities(self, candidates: Candidates) -> Callable[[Tensor], Tensor]:
+        def of(scores: Tensor) -> Tensor:
+            stacked = self.stacked(scores, candidates)
+            return (stacked.double() / self.calibration.temperature_).log_softmax(dim=1)
+
+        return of
+
+    def _lacks(self, present: tuple[str, ...]) -> str:
+        if not present:
+            return "neither sound nor picture"
+        return f"{self.called} reads {self.reads[0]} features only, and the clip has none"
