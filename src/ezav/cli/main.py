@@ -83,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (EzavError, OSError, KeyboardInterrupt) as error:
-        failure = failure_of(error, {} if command is None else flags_of(command), name in _GO_ON)
+        goes_on = name in _GO_ON or bool(getattr(command, "goes_on", False))
+        failure = failure_of(error, {} if command is None else flags_of(command), goes_on)
         return _tell(name, failure, "--json" in rest)
     except Exception as error:  # a fault of ezav: Python shows where, programs are told too
         if "--json" in rest:

@@ -2,6 +2,7 @@
 
     ezav predict RUN CLIP... [--classes "a dog" "rain"]
     ezav predict --frozen CLIP... --classes "a dog" "rain"      no run, nothing trained
+    ezav predict RUN FOLDER --out answers.csv sheet.html        a table, whatever is in the folder
 
 Names that the run knows keep their trained class embedding; others are new: no clip of them was
 ever seen, their name is enough. Reads any file with picture or sound; what is missing is said.
@@ -17,6 +18,8 @@ from typing import Annotated
 import tyro
 from rich.text import Text
 
+from ezav.answers.media import media_files
+from ezav.cli.answers import Tabled, answer_table, named_lists, show_table
 from ezav.cli.clips_progress import clip_progress
 from ezav.cli.common import (
     Command,
@@ -28,13 +31,13 @@ from ezav.cli.common import (
     names_progress,
     output,
     progress,
-    read_classes,
     tell_read,
     tell_remarks,
 )
 from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
 from ezav.naming import shown
+from ezav.recognizer.names import Names
 from ezav.recognizer.prediction import Candidate, Prediction
 
 
@@ -71,17 +74,29 @@ class PredictCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a saved recogniser, or a hub id 'owner/name'; with --frozen the first clip."""
     clips: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CLIP...")]
-    """Video or sound files, or folders of them."""
+    """Video or sound files, folders of them, or CSV manifests with a column `path`."""
+    out: tuple[Path, ...] = ()
+    """Tables to write: .csv .parquet .json, or .html, a contact sheet. Files are read in parallel;
+    a killed call goes on, and the same call again reads only what has changed."""
     together: bool = False
     """With --frozen: answer the clips jointly; with others beside it a clip may be called
     otherwise."""
-    classes: tuple[str, ...] | None = None
-    """Exactly these candidates, each name in quotes; by default all classes of the run."""
+    classes: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    """Exactly these candidates, each name in quotes; by default all classes of the run. With --out
+    it may be given several times: so many lists of names, and every file is decoded once."""
     class_file: Path | None = None
     """A text file with one class name a line, instead of --classes."""
     descriptions: Path | None = None
     """A CSV (name,description,…) or YAML file with what the text encoder reads in the names' place;
     its names are the candidates where none are listed. Also typed: "name: description"."""
+    lists: Path | None = None
+    """With --out: a YAML or JSON file of several lists of names, 'list: [name, name]'."""
+    workers: int | None = None
+    """With --out: processes that read; by default one for each CPU."""
+    retry: bool = False
+    """With --out: read again what could not be read earlier."""
+    allow_outside: bool = False
+    """Accept manifest paths that are absolute or lead out of the manifest's folder."""
     top_k: int = 5
     """How many candidates to show for each clip."""
     explain: bool = False
@@ -92,12 +107,25 @@ class PredictCommand(FrozenOptions, Command):
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
-    def run(self) -> Predicted:
+    @property
+    def goes_on(self) -> bool:
+        """Interrupted and called again, it goes on where it stopped."""
+        return bool(self.out)
+
+    def run(self) -> Predicted | Tabled:
         check_frozen(self)
-        clips = files_of([Path(self.run_folder), *self.clips] if self.frozen else self.clips)
+        given = [Path(self.run_folder), *self.clips] if self.frozen else list(self.clips)
+        lists = named_lists(self)
+        if self.out:
+            return answer_table(self, given, lists)
+        if len(lists) > 1:
+            raise EzavError(f"{len(lists)} lists of names are given", "name a table with --out")
+        return self._print(given, next(iter(lists.values())))
+
+    def _print(self, given: Sequence[Path], classes: Names | None) -> Predicted:
+        clips = media_files(given, allow_outside=self.allow_outside)
         if not clips:
             raise EzavError("no clips are given", "name at least one file")
-        classes = read_classes(self.classes, self.class_file, self.descriptions)
         recognizer = (
             frozen_recognizer(self, self.device, self.limits, classes)
             if self.frozen
@@ -135,7 +163,10 @@ class PredictCommand(FrozenOptions, Command):
             status=1 if unread else 0,
         )
 
-    def show(self, result: Predicted) -> None:
+    def show(self, result: Predicted | Tabled) -> None:
+        if isinstance(result, Tabled):
+            show_table(result)
+            return
         for one in result.predictions:
             show_prediction(one)
         if len(result.unread) < len(result.predictions):
@@ -175,23 +206,6 @@ def together_line(predictions: tuple[Prediction, ...]) -> str:
             "them to correct each other\n"
         )
     return f"{len(answered)} clips answered together (transductive, weight {answered[0]:.2f})\n"
-
-
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """The files themselves, and the recordings inside of the folders, in order.
-
-    Raises:
-        EzavError: a folder holds none.
-    """
-    from ezav.extraction.listing import recordings
-
-    found: list[Path] = []
-    for path in paths:
-        inside = recordings(path) if path.is_dir() else [path]
-        if not inside:
-            raise EzavError(f"the folder '{path}' holds no recordings", "give another")
-        found += inside
-    return found
 
 
 def show_prediction(one: Prediction) -> None:

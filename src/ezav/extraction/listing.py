@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
+from ezav.errors import EzavError, NotFoundError
+from ezav.extraction.csv_rows import csv_rows
 from ezav.features.splits import SPLITS
-from ezav.naming import clean, refuse_twins, shown
+from ezav.naming import clean, refuse_twins
 
 # Files that lie beside recordings and are none, by their extension; also those of a store or a run
 # that was written among the videos, which would become a class.
@@ -21,6 +21,8 @@ _SIDECARS = """
     tif tiff tmp tsv txt url vtt webp xls xlsx xml yaml yml zip
 """
 _COLUMNS = ("path", "class", "split")
+_NEEDED = 2
+"""Of these columns, the first so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +172,9 @@ def _like_recording(path: Path) -> bool:
 
 def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
     items: list[Item] = []
-    for line, row in _rows(manifest):
+    for line, row in csv_rows(manifest, _COLUMNS, _NEEDED):
         where = f"line {line} of '{manifest}'"
-        if not (text := row["path"].strip("\ufeff \t\r\n")):
-            raise EzavError(f"{where} has an empty path")
-        clip = _inside(text, where, allow_outside)
+        clip = inside(row["path"], where, allow_outside)
         split = row.get("split", "").strip() or None
         if split is not None and split not in SPLITS:
             raise EzavError(
@@ -196,46 +196,19 @@ def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
     return Listing(tuple(items), in_utf8(manifest.resolve().parent.name), {})
 
 
-def _rows(manifest: Path) -> Iterable[tuple[int, dict[str, str]]]:
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            file.seek(0)
-            if manifest.suffix.lower() == ".tsv":
-                reader = csv.DictReader(file, dialect="excel-tab", restval="", strict=True)
-            else:  # spreadsheets of countries with decimal commas write semicolons
-                comma = ";" if first.count(";") > first.count(",") else ","
-                reader = csv.DictReader(file, delimiter=comma, restval="", strict=True)
-            names = [clean(name or "").lower() for name in reader.fieldnames or []]
-            if not {"path", "class"} <= set(names):
-                raise EzavError(
-                    f"'{manifest}' does not begin with the columns path,class[,split]",
-                    f"its first line has {', '.join(map(shown, names)) or 'nothing'}",
-                )
-            for name in _COLUMNS:
-                if names.count(name) > 1:
-                    raise EzavError(
-                        f"'{manifest}' has {names.count(name)} columns '{name}'", "leave one"
-                    )
-            reader.fieldnames = names
-            for row in reader:
-                values = [clean(row[name] or "").lower() for name in names if name in _COLUMNS]
-                if values == [name for name in names if name in _COLUMNS]:
-                    continue  # manifests that were joined: the headline once more
-                if None in row:
-                    raise EzavError(
-                        f"line {reader.line_num} of '{manifest}' has too many columns",
-                        'write names with commas in "quotes"',
-                    )
-                yield reader.line_num, {name: row[name] or "" for name in _COLUMNS if name in row}
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DamagedError(f"'{manifest}' is not a CSV file in UTF-8: {error}") from error
-    except OSError as error:
-        raise UnavailableError(f"cannot read '{manifest}': {error.strerror}") from error
+def inside(text: str, where: str, allow_outside: bool) -> str:
+    """A manifest's path with `/`, normalised.
 
+    Raises:
+        EzavError: it is empty, no path, or leads out of the manifest's folder.
 
-def _inside(text: str, where: str, allow_outside: bool) -> str:
-    """The path with `/`, normalised; refused if it leads out of the manifest's folder."""
+    Example:
+        >>> inside(" dog//a.mp4", "line 2", allow_outside=False)
+        'dog/a.mp4'
+    """
+    text = text.strip("\ufeff \t\r\n")
+    if not text:
+        raise EzavError(f"{where} has an empty path")
     if "\0" in text:
         raise EzavError(f"{where} has a path that no file can have, with a zero byte in it")
     path = PurePosixPath(os.path.normpath(text))

@@ -26,7 +26,9 @@ class Look:
     """
 
     longest: float
-    """Seconds; a longer one is not read."""
+    """Seconds; of a longer one nothing is shown."""
+    refuse: bool = True
+    """A longer one is not read at all."""
     count: int = 8
     """Frames."""
     short_side: int = 120
@@ -54,12 +56,13 @@ def look(
             claimed = source.claimed
     except UnreadableError as error:
         return EncodedClip(status=UNREADABLE, reason=str(error))
-    if claimed is not None and claimed > wanted.longest:
+    if wanted.refuse and claimed is not None and claimed > wanted.longest:
         return EncodedClip(status=UNREADABLE, reason=TOO_LONG, claimed=claimed)
     clip = encode_slots(path, encoders, reading)
-    if clip.duration > 1.05 * wanted.longest + 1:
+    long = clip.duration > 1.05 * wanted.longest + 1
+    if long and wanted.refuse:
         return EncodedClip(status=UNREADABLE, reason=TOO_LONG, claimed=clip.duration)
-    if clip.checked().error:
+    if long or clip.checked().error:
         return clip
     # Not the encoders' own decoding: which frames they get must not depend on who looks on.
     return replace(clip, shown=read_clip(path, video=wanted.frames, audio=wanted.rate))

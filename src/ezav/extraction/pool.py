@@ -119,15 +119,22 @@ class WorkerPool:
     ) -> None:
         self.close()
 
-    def encode(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[int, EncodedClip]]:
+    def encode(
+        self, paths: Iterable[str | os.PathLike[str]], look: Look | None = None
+    ) -> Iterator[tuple[int, EncodedClip]]:
         """Each file's tokens with its place in `paths`, in the order in which they are ready.
+
+        Args:
+            paths: the files.
+            look: what is also decoded of each for display, in `shown`.
 
         Example:
             >>> with WorkerPool(EncoderSpec("statistics"), None, workers=1) as pool:
             ...     [clip.status for _, clip in pool.encode(["no/such.mp4", "no/other.mp4"])]
             ['unreadable', 'unreadable']
         """
-        for index, clip in self._run(Job(index, Path(path)) for index, path in enumerate(paths)):
+        jobs = (Job(index, Path(path), look=look) for index, path in enumerate(paths))
+        for index, clip in self._run(jobs):
             yield index, clip.checked()
 
     def windows(

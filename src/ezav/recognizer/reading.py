@@ -99,6 +99,26 @@ class ClipReader:
             found = dict(pool.encode(paths))
         return [found[index] for index in sorted(found)]
 
+    def each(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        workers: int | None = None,
+        look: Look | None = None,
+    ) -> Iterator[tuple[int, EncodedClip]]:
+        """The tokens of many files, each with its place, in the order in which they are ready.
+
+        Args:
+            paths: the files.
+            workers: processes that read at once; by default one for each CPU.
+            look: what is also decoded of each for display, in `shown`.
+
+        Raises:
+            EzavError: an encoder of the run is not available.
+        """
+        with self._begin(1, cpus() if workers is None else workers) as pool:
+            self._ready(pool)
+            yield from pool.encode(paths, look)
+
     def look(self, path: str | os.PathLike[str], wanted: Look) -> EncodedClip:
         """The tokens of a file, with its pictures and sound for display in `shown`.
 
@@ -147,7 +167,7 @@ class ClipReader:
             with self._lock:
                 self._idle.append(pool)
 
-    def _begin(self, threads: int) -> WorkerPool:
+    def _begin(self, threads: int, workers: int = 1) -> WorkerPool:
         looks: EncoderSpec | VisualEncoder | None = None
         sounds: EncoderSpec | AudioEncoder | None = None
         if "visual" in self._encoders.kinds:
@@ -159,7 +179,8 @@ class ClipReader:
             if not in_worker(sounds):
                 sounds = self._encoders.audio
         few = None if "OMP_NUM_THREADS" in os.environ else max(1, threads)
-        return WorkerPool(looks, sounds, workers=1, reading=self._reading, threads=few, wait=False)
+        reading = self._reading
+        return WorkerPool(looks, sounds, workers=workers, reading=reading, threads=few, wait=False)
 
     def _ready(self, pool: WorkerPool) -> None:
         try:
