@@ -12,29 +12,27 @@ from ezav.lazy import attach
 
 if TYPE_CHECKING:
     from ezav.answers.answer import Answered, AnswerSettings, answer_files
-    from ezav.answers.corrections import Correction, correct, corrections
+    from ezav.answers.correcting import Correction, correct, corrections
     from ezav.answers.lists import read_lists
     from ezav.answers.media import media_files
-    from ezav.answers.row import COLUMNS, Answer
+    from ezav.answers.row import Answer
 else:
     __getattr__, __dir__ = attach(
         __name__,
         {
-            "COLUMNS": "ezav.answers.row",
             "Answer": "ezav.answers.row",
             "AnswerSettings": "ezav.answers.answer",
             "Answered": "ezav.answers.answer",
-            "Correction": "ezav.answers.corrections",
+            "Correction": "ezav.answers.correcting",
             "answer_files": "ezav.answers.answer",
-            "correct": "ezav.answers.corrections",
-            "corrections": "ezav.answers.corrections",
+            "correct": "ezav.answers.correcting",
+            "corrections": "ezav.answers.correcting",
             "media_files": "ezav.answers.media",
             "read_lists": "ezav.answers.lists",
         },
     )
 
 __all__ = [
-    "COLUMNS",
     "Answer",
     "AnswerSettings",
     "Answered",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ezav.answers.corrections import Correction, corrections
+from ezav.answers.correcting import Correction, corrections
 from ezav.answers.journal import Entry, Journal, stamp_of
 from ezav.answers.lists import RUN, Lists
 from ezav.answers.media import media_files
@@ -114,11 +114,11 @@ def answer_files(
         ezav.errors.EzavError: 'answers.xlsx': answers cannot be written as '.xlsx'; end the ...
     """
     settings = settings or AnswerSettings()
+    for path in out:
+        check_ending(Path(path))
     tables = [Path(os.path.abspath(path)) for path in out]
     if not tables:
         raise EzavError("no table to write the answers to", "name one with `out`")
-    for table in tables:
-        check_ending(table)
     asked: Lists = {RUN: None} if lists is None else lists
     given = media_files(media, allow_outside=settings.allow_outside)
     files = [Path(os.path.abspath(path)) for path in given]

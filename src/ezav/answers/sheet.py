@@ -1,28 +1,26 @@
-"""A contact sheet: every clip at a glance with its answer, in one file that fetches nothing."""
+"""A contact sheet that can be corrected: every clip at a glance, in one self-contained file."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
-from string import Template
-from urllib.parse import quote
 
 import numpy as np
 
-import ezav
 from ezav.answers.row import COLUMNS, Answer
 from ezav.answers.table import cells
 from ezav.media import Clip
 from ezav.naming import shown
-from ezav.reports.thumbnails import frame_strip, spectrogram
+from ezav.reports import contact_sheet
+from ezav.reports.contact_sheet import Group, Tile
+from ezav.reports.thumbnails import Image, frame_strip, spectrogram
 from ezav.safe_io import write_text
 
 MOST = 3000
@@ -32,32 +30,31 @@ _HEIGHT, _WIDTH = 48, 288
 
 
 def pictures_of(clip: Clip | None) -> tuple[str, ...]:
-    """Small pictures of what a clip shows and sounds like, as data URIs.
+    """Small pictures of what a clip shows and sounds like: JPEGs in base 64.
 
     Example:
         >>> from ezav.media import Waveform
         >>> tone = np.sin(np.arange(16000) / 4).astype(np.float32)
         >>> clip = Clip("tone.wav", audio={16000: Waveform(tone, 16000)}, duration=1.0)
-        >>> [uri[:23] for uri in pictures_of(clip)]
-        ['data:image/jpeg;base64,']
+        >>> [base64.b64decode(one)[:2] for one in pictures_of(clip)]
+        [b'\xff\xd8']
     """
     found = []
     if clip is not None and clip.frames is not None:
-        found.append(frame_strip(clip.frames).uri)
+        found.append(frame_strip(clip.frames).data)
     if clip is not None and clip.waveform is not None:
-        from PIL import Image
+        from PIL import Image as Pillow
 
         loud = (spectrogram(clip.waveform, clip.duration) * 255).astype(np.uint8)
-        small, file = Image.fromarray(loud).resize((_WIDTH, _HEIGHT)), io.BytesIO()
+        small, file = Pillow.fromarray(loud).resize((_WIDTH, _HEIGHT)), io.BytesIO()
         small.save(file, "JPEG", quality=70)
-        data = base64.b64encode(file.getvalue()).decode("ascii")
-        found.append(f"data:image/jpeg;base64,{data}")
-    return tuple(found)
+        found.append(file.getvalue())
+    return tuple(base64.b64encode(data).decode("ascii") for data in found)
 
 
 @dataclass(frozen=True, slots=True)
-class _Tile:
-    """A clip and its answers, one a list of names."""
+class _Clip:
+    """A clip and its answers, one a list of names; the first says class and doubt."""
 
     rows: tuple[Answer, ...]
     pictures: tuple[str, ...]
@@ -67,6 +64,10 @@ class _Tile:
         return self.rows[0]
 
     @property
+    def title(self) -> str:
+        return "" if self.first.error else self.first.answer
+
+    @property
     def doubt(self) -> tuple[bool, float]:
         """The most doubtful first: none of these, then by how narrow the decision was."""
         margin = self.first.margin
@@ -74,7 +75,7 @@ class _Tile:
 
     @property
     def by_class(self) -> tuple[bool, str, tuple[bool, float]]:
-        return (bool(self.first.error), self.first.answer.casefold(), self.doubt)
+        return (not self.title, self.title.casefold(), self.doubt)
 
 
 def write_sheet(
@@ -87,83 +88,88 @@ def write_sheet(
 
     Args:
         answers: the rows of a file follow each other.
-        pictures: file -> data URIs.
+        pictures: file -> what :func:`pictures_of` gave.
         path: of the sheet.
         lists: the lists of names; classes and doubt are those of the first.
     """
-    tiles = [
-        _Tile(tuple(rows), pictures.get(file, ()))
+    clips = [
+        _Clip(tuple(rows), pictures.get(file, ()))
         for file, rows in groupby(answers, key=lambda one: one.file)
     ]
-    left_out = max(0, len(tiles) - MOST)
-    if left_out:
-        tiles = sorted(tiles, key=lambda one: one.doubt)[:MOST]
-    tiles.sort(key=lambda one: one.by_class)
-    by_doubt = sorted(range(len(tiles)), key=lambda at: tiles[at].doubt)
+    every = len(clips)
+    clips = sorted(sorted(clips, key=lambda one: one.doubt)[:MOST], key=lambda one: one.by_class)
+    by_doubt = sorted(range(len(clips)), key=lambda at: clips[at].doubt)
     rank = {at: place for place, at in enumerate(by_doubt)}
-    count = Counter(tile.first.answer for tile in tiles)
-    parts, heading = [], None
-    for at, tile in enumerate(tiles):
-        title = shown(tile.first.answer) or "not read"
-        if title != heading:
-            heading = title
-            number = count[tile.first.answer]
-            parts.append(f"<h2>{escape(title)} <small>{number}</small></h2>")
-        parts.append(_tile(tile, rank[at]))
-    names = sorted({one.answer for one in answers if one.answer})
-    template = resources.files("ezav.answers").joinpath("sheet.html")
-    page = Template(template.read_text(encoding="utf-8")).substitute(
-        version=escape(ezav.__version__),
-        lead=escape(_lead(len(tiles) + left_out, left_out, lists)),
-        tiles="\n".join(parts),
-        names="".join(f'<option value="{escape(shown(name))}">' for name in names),
-        # What is left out of the page is in the table that it gives back.
-        table=_json([list(COLUMNS), *(cells(one) for one in answers)]),
-        download=_json(f"{path.stem}-corrected.csv"),
+    tiles = [(clip.title, _tile(clip, rank[at])) for at, clip in enumerate(clips)]
+    groups = []
+    for title, some in groupby(tiles, key=lambda one: one[0]):
+        held = [tile for _, tile in some]
+        groups.append(Group(tiles=held, title=f"{title or 'not read'} ({len(held)})"))
+    page = contact_sheet.contact_sheet(
+        groups,
+        title="Answers",
+        lead=_lead(every, len(clips), lists),
+        tools=_tools(answers),
+        script=_script(answers, path),
     )
     write_text(path, page)
 
 
-def _lead(files: int, left_out: int, lists: Sequence[str]) -> str:
-    said = [f"{files} clip{'s' * (files != 1)}"]
+def _lead(every: int, there: int, lists: Sequence[str]) -> str:
+    said = [f"{every} clip{'s' * (every != 1)}"]
     if len(lists) > 1:
-        said.append(f"among {len(lists)} lists of names, in the order of '{shown(lists[0])}'")
-    if left_out:
-        said.append(f"the {MOST} most doubtful are shown")
-    return ", ".join(said)
+        said.append(f"{len(lists)} lists of names, in the order of '{lists[0]}'")
+    if there < every:
+        said.append(f"the {there} most doubtful are here, all are in the table")
+    return "; ".join(said) + ". Nothing is learned of corrections until 'ezav teach' is asked to."
 
 
-def _tile(tile: _Tile, rank: int) -> str:
-    one = tile.first
-    name = escape(shown(one.file))
-    link = f'<a href="{escape(quote(one.file.encode("utf-8", "surrogateescape")))}">{name}</a>'
-    images = "".join(f'<img alt="" loading="lazy" src="{escape(uri)}">' for uri in tile.pictures)
-    said = "".join(_said(row, len(tile.rows) > 1) for row in tile.rows)
-    notes = "".join(
-        f'<p class="note">{escape(shown(text))}</p>'
-        for text in (one.error, one.missing, one.damage)
-        if text
-    )
+def _tools(answers: Sequence[Answer]) -> str:
+    names = sorted({name for one in answers for name in (one.answer, one.runner_up) if name})
+    options = "".join(f'<option value="{escape(shown(name))}">' for name in names)
     return (
-        f'<article data-doubt="{rank}"><div class="look">{images}</div>{said}{notes}'
-        f'<p class="file">{link}</p><label>correct <input list="names" data-file="{name}" '
-        f'value="{escape(shown(one.correct))}" placeholder="as it is"></label></article>'
+        '<p class="tools"><button type="button" id="by-class" aria-pressed="true">by class</button>'
+        ' <button type="button" id="by-doubt" aria-pressed="false">most doubtful first</button>'
+        ' <button type="button" id="download">save the table with <span id="count">0</span> '
+        f'corrections</button></p><datalist id="names">{options}</datalist>'
     )
 
 
-def _said(row: Answer, several: bool) -> str:
-    if row.error:
-        return ""
+def _script(answers: Sequence[Answer], path: Path) -> str:
+    script = resources.files("ezav.answers").joinpath("sheet.js").read_text(encoding="utf-8")
+    data = {
+        "table": [list(COLUMNS), *(cells(one) for one in answers)],
+        "called": f"{shown(path.stem)}-corrected.csv",
+    }
+    inert = json.dumps(data).replace("<", "\\u003c")  # it ends no element and opens no comment
+    return f'<script type="application/json" id="data">{inert}</script>\n<script>{script}</script>'
+
+
+def _tile(clip: _Clip, rank: int) -> Tile:
+    one = clip.first
+    answers = []
+    if not one.error:
+        kinds = contact_sheet.Answer(name=one.answer, kind=one.kind, share=one.probability)
+        answers = [kinds] + [contact_sheet.Answer(name=one.runner_up)] * bool(one.runner_up)
+    remarks = [f"not read: {one.error}"] * bool(one.error)
+    remarks += ["none of these stands out: it may be something else"] * one.none_of_these
+    remarks += [f"missing: {one.missing}"] * bool(one.missing)
+    remarks += [f"damaged: {one.damage}"] * bool(one.damage)
+    remarks += [f"{row.among}: {_said(row)}" for row in clip.rows[1:] if not row.error]
+    field = (
+        f'<label class="correct">correct <input list="names" data-doubt="{rank}" '
+        f'data-file="{escape(shown(one.file))}" value="{escape(shown(one.correct))}" '
+        'placeholder="as it is"></label>'
+    )
+    strip = ("frames", "spectrogram") if len(clip.pictures) > 1 else ("frames or spectrogram",)
+    images = tuple(
+        Image("image/jpeg", base64.b64decode(data), alt) for data, alt in zip(clip.pictures, strip)
+    )
+    return Tile(
+        clip=one.file, answers=tuple(answers), images=images, remarks=tuple(remarks), below=field
+    )
+
+
+def _said(row: Answer) -> str:
     chance = "" if row.probability is None else f" {row.probability:.0%}"
-    other = f"<small>or {escape(shown(row.runner_up))}</small>" if row.runner_up else ""
-    none = '<em title="the best score is low for all of these names">none of these?</em>'
-    among = f"<small>{escape(shown(row.among))}:</small> " if several else ""
-    return (
-        f'<p class="answer">{among}<b>{escape(shown(row.answer))}</b>{chance} '
-        f"<small>{row.kind}</small>{none if row.none_of_these else ''} {other}</p>"
-    )
-
-
-def _json(value: object) -> str:
-    """JSON that ends no script and opens no comment."""
-    return json.dumps(value).replace("<", "\\u003c")
+    return f"{row.answer}{chance}{' (none of these?)' * row.none_of_these}"

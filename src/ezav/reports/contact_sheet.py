@@ -1,6 +1,7 @@
 """Clips and their answers as a page of tiles: pictures, sound, what it was called, right or wrong.
 
-One self-contained HTML file: no script, nothing fetched, light or dark as the reader's system is.
+One self-contained HTML file: no script unless one is given, nothing fetched, light or dark as the
+reader's system is.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Tile:
         truth: what it is; None where nobody knows.
         images: of the clip, as :func:`ezav.reports.thumbnails.thumbnails` makes them.
         remarks: sentences below.
+        below: HTML at the end of the tile, which is not escaped: never of what others wrote.
     """
 
     clip: str
@@ -61,6 +63,7 @@ class Tile:
     truth: Answer | None = None
     images: tuple[Image, ...] = ()
     remarks: tuple[str, ...] = ()
+    below: str = ""
 
     @property
     def right(self) -> bool | None:
@@ -150,8 +153,16 @@ def write_contact_sheet(
     return Path(out)
 
 
-def contact_sheet(groups: Iterable[Group], *, title: str, lead: str = "") -> str:
-    """The page as text; every value is escaped here.
+def contact_sheet(
+    groups: Iterable[Group], *, title: str, lead: str = "", tools: str = "", script: str = ""
+) -> str:
+    """The page as text; every value is escaped here, but for `tools` and `script`.
+
+    Args:
+        groups: tiles under their headings.
+        title, lead: the page's heading, and a sentence below it.
+        tools: HTML above the tiles.
+        script: HTML at the end, whose scripts may run; without it none may.
 
     Example:
         >>> html = contact_sheet([Group(tiles=[Tile(clip="<b>.mp4")])], title="Answers")
@@ -169,6 +180,9 @@ def contact_sheet(groups: Iterable[Group], *, title: str, lead: str = "") -> str
         lead=f'<p class="lead">{_text(lead)}</p>' if lead else "",
         legend=f'<p class="legend">{legend}</p>' if legend else "",
         body="\n".join(_group(group) for group in groups),
+        tools=tools,
+        script=script,
+        allowed="; script-src 'unsafe-inline'" if script else "",
     )
 
 
@@ -193,7 +207,8 @@ def _tile(tile: Tile) -> str:
         lines.append(f"<ol>{others}</ol>")
     lines += [f'<p class="remark">{_text(remark)}</p>' for remark in tile.remarks]
     lines.append(f'<p class="clip">{_text(tile.clip).replace("/", "/<wbr>")}</p>')
-    return f'<li class="tile {word}"><div class="strips">{images}</div>{"".join(lines)}</li>'
+    inside = f'<div class="strips">{images}</div>{"".join(lines)}{tile.below}'
+    return f'<li class="tile {word}">{inside}</li>'
 
 
 def _answer(answer: Answer, mark: str) -> str:
