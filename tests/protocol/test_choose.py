@@ -11,6 +11,7 @@ import torch
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.cli.main import main
 from ezav.errors import EzavError
+from ezav.features import Header
 from ezav.protocol import TwoStageProtocol
 from ezav.protocol.choose import choose_alpha
 from ezav.protocol.run_folder import read_evaluation_file, read_result
@@ -44,7 +45,9 @@ def test_the_best_candidate_on_validation_is_chosen(tmp_path, monkeypatch):
 def test_of_equal_candidates_the_smallest_alpha_is_chosen(monkeypatch):
     monkeypatch.setattr(TwoStageProtocol, "validate", lambda self, store: SimpleNamespace(HM=0.5))
     protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
-    chosen = choose_alpha(protocol, SimpleNamespace(fingerprint=""), (0.9, 0.1, 0.0))
+    chosen = choose_alpha(
+        protocol, SimpleNamespace(fingerprint="", header=Header(dataset="d")), (0.9, 0.1, 0.0)
+    )
     assert (chosen.config.classes.source, chosen.config.classes.alpha) == ("raw", 0.0)
 
 

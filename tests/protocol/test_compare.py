@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import statistics
 
 import pytest
 import torch
 
 from ezav.errors import EzavError
-from ezav.metrics import gzsl_scores
-from ezav.protocol.compare import _draw, paired_bootstrap
+from ezav.metrics import gzsl_scores, harmonic_mean
+from ezav.protocol.compare import _draw, paired_bootstrap, shuffled_bootstrap
 from ezav.protocol.evaluation import Evaluation
 
 
@@ -106,3 +108,42 @@ def test_runs_that_give_a_clip_different_classes_are_refused():
 def test_runs_of_different_clips_are_refused():
     with pytest.raises(EzavError, match="different clips"):
         paired_bootstrap(evaluation(1.0), evaluation(1.0, clips=60), (0.0, 0.0))
+
+
+def test_shuffled_names_are_the_mean_over_all_permutations():
+    """Against the columns of the unseen classes in every order, counted one by one."""
+    run = evaluation(1.5, classes=7)  # three unseen
+    found = shuffled_bootstrap(run, gamma=0.3, draws=20)
+    unseen = (~run.seen).nonzero()[:, 0].tolist()
+    scores = []
+    for order in itertools.permutations(unseen):
+        columns = list(range(4)) + list(order)
+        scores.append(gzsl_scores(run.scores[:, columns], run.targets, run.seen, 0.3))
+    own = gzsl_scores(run.scores, run.targets, run.seen, 0.3)
+    u, zsl = (statistics.fmean(getattr(one, name) for one in scores) for name in ("U", "ZSL"))
+    assert found["S"].value == 0
+    assert found["U"].value == pytest.approx(own.U - u)
+    assert found["ZSL"].value == pytest.approx(own.ZSL - zsl)
+    assert found["HM"].value == pytest.approx(own.HM - harmonic_mean(own.S, u))
+
+
+def test_a_recogniser_that_does_not_read_names_is_not_above_its_shuffled_self():
+    run = evaluation(0.0, clips=600)
+    run.scores[:, :4] += 3.0 * (run.targets[:, None] == torch.arange(4))  # the trained classes
+    one = shuffled_bootstrap(run, gamma=1.5)["HM"]
+    assert one.low <= 0 <= one.high
+    other = shuffled_bootstrap(evaluation(2.0), gamma=0.0)["HM"]
+    assert other.low > 0
+
+
+def test_one_unseen_class_has_nothing_to_be_shuffled_with():
+    run = dataclasses.replace(evaluation(1.0), seen=torch.arange(6) < 5)
+    with pytest.raises(EzavError, match="one unseen class"):
+        shuffled_bootstrap(run, gamma=0.0)
+
+
+def test_the_numbers_do_not_depend_on_how_many_draws_are_computed_at_once(monkeypatch):
+    a, b = (evaluation(signal) for signal in (2.0, 0.5))
+    whole = paired_bootstrap(a, b, (0.0, 0.0), draws=30)
+    monkeypatch.setattr("ezav.protocol.compare._AT_ONCE", 7 * len(a.targets))
+    assert paired_bootstrap(a, b, (0.0, 0.0), draws=30) == whole

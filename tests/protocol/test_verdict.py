@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import pytest
 import torch
 
 from ezav.metrics import per_class_recall
 from ezav.protocol.chance import chance
 from ezav.protocol.evaluation import Evaluation
-from ezav.protocol.result import ClassResult, Metrics, RunResult
+from ezav.protocol.result import ClassResult, Control, Metrics, RunResult
 from ezav.protocol.verdict import Verdict, no_better_than, verdict
 
 
@@ -145,3 +148,67 @@ def test_no_better_than_another_row() -> None:
         bad, good, (0, 0), "the frozen row"
     )
     assert no_better_than(good, alike, (0, 0), "the frozen row")
+
+
+def test_a_run_that_is_no_better_than_a_control_says_so_last() -> None:
+    good = result([(9, 10)] * 4, [(8, 10)] * 3)
+    above = Control(HM=0.5, above=0.3, low=0.1, high=0.5)
+    level = Control(HM=0.8, above=0.02, low=-0.05, high=0.09)
+    fine = good.model_copy(update={"controls": {"shuffled": above, "frozen": above}})
+    assert told(fine).warning == ""
+    assert told(fine).against.endswith("names shuffled 50.0%, frozen encoders 50.0%")
+    for name, words in (("shuffled", "NAMES OF THE NEW CLASSES"), ("frozen", "FROZEN ENCODERS")):
+        one = good.model_copy(
+            update={"controls": {"shuffled": above, "frozen": above, name: level}}
+        )
+        assert words in told(one).warning
+        assert "HM +2.0% (95 % of resampled clips: -5.0% to +9.0%)" in told(one).warning
+    worse = result([(1, 10)] * 4, [(1, 10)] * 3).model_copy(update={"controls": {"frozen": level}})
+    assert told(worse).warning.startswith("NO BETTER THAN GUESSING:")  # the worst is said
+
+
+def test_controls_are_means_over_the_seeds_that_all_have_them() -> None:
+    one = result([(9, 10)] * 4, [(8, 10)] * 3)
+    first = one.model_copy(
+        update={"controls": {"frozen": Control(HM=0.4, above=0.1, low=-0.1, high=0.2)}}
+    )
+    second = one.model_copy(
+        update={"controls": {"frozen": Control(HM=0.6, above=0.5, low=0.3, high=0.6)}}
+    )
+    assert told(first, second).controls["frozen"].low == pytest.approx(0.1)
+    assert pytest.approx(0.5) == told(first, second).controls["frozen"].HM
+    assert told(first, one).controls == {}
+
+
+def test_without_unseen_classes_the_mean_recall_is_what_counts() -> None:
+    classes = [
+        ClassResult(name=f"s{n}", seen=True, clips=10, recall=right / 10)
+        for n, right in enumerate([9, 8, 7, 10])
+    ]
+    nan = float("nan")
+    metrics = Metrics(S=0.85, U=nan, HM=nan, ZSL=nan, AUSUC=nan)
+    closed = result([(9, 10)], [(8, 10)]).model_copy(
+        update={
+            "per_class": classes,
+            "metrics": metrics,
+            "chance": chance(4, 0),
+            "candidates": {"seen": ["s0", "s1", "s2", "s3"], "unseen": []},
+        }
+    )
+    found = told(closed)
+    assert found.sentence == (
+        "right for 34 of 40 clips of the 4 classes it was trained on (guessing: 10); "
+        "of classes it was not trained on nothing was tested"
+    )
+    assert found.warning == ""
+    again = RunResult.model_validate_json(closed.model_dump_json())  # null in JSON, nan here
+    assert again.metrics.S == 0.85
+    assert math.isnan(again.metrics.HM)
+    assert "NaN" not in json.dumps(closed.model_dump(mode="json")["metrics"])
+    lost = closed.model_copy(
+        update={
+            "per_class": [one.model_copy(update={"recall": 0.3}) for one in classes],
+            "metrics": metrics.model_copy(update={"S": 0.3}),
+        }
+    )
+    assert told(lost).warning.startswith("NO BETTER THAN GUESSING: mean recall 30.0%")

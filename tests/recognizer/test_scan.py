@@ -274,3 +274,17 @@ def test_what_lasts_for_hours_is_not_held(
     found = [(e.start, e.end, e.name) for e in events]
     assert found == ([(0, 1500, sure.classes[0])] if row == 0 else [])
     assert most < 600
+
+
+def test_a_run_that_is_no_better_than_a_guess_says_so_where_it_scans(
+    lights: tuple[Path, Path],
+    long_video: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Recognizer, "caution", "NO BETTER THAN GUESSING")
+    arguments = ["scan", "--import", str(lights[1]), str(long_video)]
+    assert command_line.main(arguments) == 0
+    assert capsys.readouterr().out.endswith("this run: NO BETTER THAN GUESSING\n")
+    assert command_line.main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["caution"] == "NO BETTER THAN GUESSING"

@@ -59,7 +59,8 @@ class RunOptions(Command):
     """cpu, cuda, or auto."""
     folds: int | None = None
     """Let so many class folds of all known classes choose epoch and gamma, instead of the few
-    validation classes; 0 uses these. By default as the method has it."""
+    validation classes; 0 uses these. By default as the method has it, else 4 on data of one's
+    own; published splits keep the published protocol."""
     import_code: Importing = False
     features: Literal["auto", "memory", "mapped"] = "auto"
     """Features in memory, or in a temporary file on disk from which a background thread gathers
@@ -182,6 +183,7 @@ class RunCommand(RunOptions):
         """Fit, test and write the runs, one or all together."""
         from ezav.protocol.run_folder import checkpoint_of, write_run
         from ezav.protocol.two_stage import fit_together
+        from ezav.recipes import frozen_row
 
         tried: dict[float, float] = {}
         if self.alphas:  # never together: one protocol
@@ -193,8 +195,10 @@ class RunCommand(RunOptions):
             told = [title(f"{self._label}, seed {one.seed}") for one in wanted.values()]
             checkpoints = [checkpoint_of(folder) for folder in wanted]
             fitted = fit_together(list(wanted.values()), store, told, checkpoints)
+        with progress.status("the frozen row"):
+            frozen = frozen_row(next(iter(wanted.values())), store)
         return {
-            folder: write_run(one, folder, self._label, tried)
+            folder: write_run(one, folder, self._label, tried, frozen)
             for folder, one in zip(wanted, fitted)
         }
 

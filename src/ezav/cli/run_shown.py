@@ -58,7 +58,9 @@ def show_runs(done: RunsDone, out: Path) -> None:
     for run in runs:
         _show_choice(run)
     if done.verdict is not None:
-        output.print(done.verdict.sentence)
+        output.print(done.verdict.sentence, soft_wrap=True)
+        if done.verdict.against:
+            output.print(done.verdict.against, soft_wrap=True)
     output.print(f"run folder: {folders[0] if len(folders) == 1 else out}")
     names = [shlex.quote(str(folder)) for folder in folders]
     output.print("")
@@ -68,7 +70,7 @@ def show_runs(done: RunsDone, out: Path) -> None:
     output.print(f"  ezav report {every} --out report.html    tables and figures")
     if done.verdict is not None and done.verdict.warning:
         output.print("")
-        output.print(Text(done.verdict.warning, "bold red"))
+        output.print(Text(done.verdict.warning, "bold red"), soft_wrap=True)
 
 
 def _show_choice(run: RunResult) -> None:

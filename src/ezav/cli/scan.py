@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.text import Text
 
 from ezav.cli.common import (
     Command,
@@ -45,6 +46,7 @@ class Scanned:
         events: in order.
         warnings: what is wrong with it, each thing once.
         files: those that were written.
+        caution: where the run is no better than guessing, or than what needs no training, that.
         broken_off: why the reading ended before the recording does; empty where it did not.
         status: 1 where it was broken off.
     """
@@ -53,6 +55,7 @@ class Scanned:
     events: tuple[Event, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    caution: str = ""
     broken_off: str = ""
     status: int = 0
 
@@ -131,6 +134,7 @@ class ScanCommand(FrozenOptions, Command):
             events=tuple(events),
             warnings=tuple(warnings),
             files=self.out,
+            caution=recognizer.caution,
             broken_off=broken_off,
             status=1 if broken_off else 0,
         )
@@ -149,6 +153,8 @@ class ScanCommand(FrozenOptions, Command):
             output.print(f"  warning: {warning}")
         for path in result.files:
             output.print(f"written: {path}")
+        if result.caution:
+            output.print(Text(f"this run: {result.caution}", "bold red"), soft_wrap=True)
         if result.broken_off:
             progress.print(result.broken_off, style="red", soft_wrap=True)
 

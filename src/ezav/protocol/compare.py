@@ -12,6 +12,8 @@ from ezav.metrics import calibrated_predictions
 from ezav.protocol.evaluation import Evaluation
 
 NUMBERS = ("S", "U", "HM", "ZSL")
+_AT_ONCE = 1 << 20
+"""Clips that are resampled at once: all draws of a large test set would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,58 @@ def paired_bootstrap(
         1.0
     """
     b = _aligned(a, b)
-    rights = [
-        torch.stack([_gzsl_right(e, gamma), _zsl_right(e)]) for e, gamma in zip((a, b), gammas)
-    ]  # per run [2, N]
-    point = _numbers(torch.stack(rights).double()[None], a)[0]  # [run, number]
+    ours, theirs = (_rights(e, gamma) for e, gamma in zip((a, b), gammas))
+    return _differences(ours, theirs, a, draws, seed)
+
+
+def shuffled_bootstrap(
+    a: Evaluation, gamma: float, draws: int = 2000, seed: int = 0
+) -> dict[str, Difference]:
+    """As :func:`paired_bootstrap`, against the same scores with the unseen names shuffled.
+
+    The mean over all ways to give the unseen classes each other's names: a clip that is taken for
+    an unseen class gets its own name in one of n_u of them. What is left of U and ZSL then has
+    nothing to do with what the names say.
+
+    Args:
+        a: a test evaluation with two unseen classes or more.
+        gamma, draws, seed: as there.
+
+    Raises:
+        EzavError: fewer than two unseen classes: there is nothing to shuffle.
+
+    Example:
+        >>> seen, targets = torch.tensor([True, False, False]), torch.tensor([0, 1, 2])
+        >>> right = Evaluation(torch.eye(3), targets, seen, ("a", "b", "c"), ("1", "2", "3"))
+        >>> found = shuffled_bootstrap(right, gamma=0.0, draws=9)
+        >>> found["ZSL"].value, found["S"].value
+        (0.5, 0.0)
+    """
+    unseen = int((~a.seen).sum())
+    if unseen < 2:
+        raise EzavError("one unseen class has no other name to be shuffled with")
+    ours = _rights(a, gamma)
+    is_unseen = ~a.seen[a.targets]
+    taken = ~a.seen[calibrated_predictions(a.scores, a.seen, gamma)]
+    shuffled = ours.clone()
+    shuffled[0, is_unseen] = taken[is_unseen].double() / unseen
+    shuffled[1, is_unseen] = 1 / unseen
+    return _differences(ours, shuffled, a, draws, seed)
+
+
+def _differences(
+    ours: Tensor, theirs: Tensor, a: Evaluation, draws: int, seed: int
+) -> dict[str, Difference]:
+    """Of what is right of two runs, each `[2, N]`: among all classes, and among the unseen."""
+    rights = torch.stack([ours, theirs])
+    point = _numbers(rights[None], a)[0]  # [run, number]
     generator = torch.Generator().manual_seed(seed)
-    samples = []
-    for _ in range(draws):
-        index = _draw(a.targets, generator)
-        samples.append(torch.stack([right[:, index] for right in rights]))
-    resampled = _numbers(torch.stack(samples).double(), _reordered(a))  # [draws, run, number]
+    some = max(1, _AT_ONCE // len(a.targets))
+    ordered, found = _reordered(a), []
+    for start in range(0, draws, some):
+        indices = [_draw(a.targets, generator) for _ in range(min(some, draws - start))]
+        found.append(_numbers(torch.stack([rights[..., index] for index in indices]), ordered))
+    resampled = torch.cat(found)  # [draws, run, number]
     difference = resampled[:, 0] - resampled[:, 1]
     low, high = torch.quantile(difference, torch.tensor([0.025, 0.975]).double(), dim=0)
     return {
@@ -98,12 +142,11 @@ def _aligned(a: Evaluation, b: Evaluation) -> Evaluation:
     return Evaluation(b.scores[rows][:, columns], a.targets, a.seen, a.classes, a.clips)
 
 
-def _gzsl_right(e: Evaluation, gamma: float) -> Tensor:
-    return calibrated_predictions(e.scores, e.seen, gamma) == e.targets
-
-
-def _zsl_right(e: Evaluation) -> Tensor:
-    return e.scores.masked_fill(e.seen, -torch.inf).argmax(1) == e.targets
+def _rights(e: Evaluation, gamma: float) -> Tensor:
+    """float64 `[2, N]`: 1 where a clip gets its name among all classes, and among the unseen."""
+    gzsl = calibrated_predictions(e.scores, e.seen, gamma) == e.targets
+    zsl = e.scores.masked_fill(e.seen, -torch.inf).argmax(1) == e.targets
+    return torch.stack([gzsl, zsl]).double()
 
 
 def _draw(targets: Tensor, generator: torch.Generator) -> Tensor:

@@ -19,14 +19,18 @@ from ezav.metrics import (
     seen_unseen_curve,
 )
 from ezav.protocol.chance import chance
+from ezav.protocol.compare import paired_bootstrap, shuffled_bootstrap
 from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.fitted import FittedProtocol
-from ezav.protocol.result import ClassResult, MemberWorth, Metrics, RunResult
+from ezav.protocol.result import ClassResult, Control, MemberWorth, Metrics, RunResult
 from ezav.protocol.settings import plain_config
+
+Frozen = tuple[Evaluation, float]
+"""The test scores of the frozen row, and its gamma."""
 
 
 def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:
-    """S, U, HM, ZSL at gamma, and AUSUC of the whole curve.
+    """S, U, HM, ZSL at gamma, and AUSUC of the whole curve; S alone without unseen classes.
 
     Args:
         evaluation: scores `[N, C]` and what they were compared with.
@@ -40,9 +44,10 @@ def metrics_of(evaluation: Evaluation, gamma: float) -> Metrics:
         >>> metrics_of(test, gamma=0.0).HM, metrics_of(test, gamma=1.0).HM
         (0.0, 1.0)
     """
-    curve = seen_unseen_curve(evaluation.scores, evaluation.targets, evaluation.seen)
-    at_gamma = gzsl_scores(evaluation.scores, evaluation.targets, evaluation.seen, gamma)
-    return Metrics(**asdict(at_gamma), AUSUC=curve.ausuc)
+    parts = evaluation.scores, evaluation.targets, evaluation.seen
+    closed = bool(evaluation.seen.all())
+    ausuc = math.nan if closed else seen_unseen_curve(*parts).ausuc
+    return Metrics(**asdict(gzsl_scores(*parts, gamma)), AUSUC=ausuc)
 
 
 def result_of(
@@ -51,6 +56,7 @@ def result_of(
     seconds: dict[str, float],
     label: str,
     alphas: Mapping[float, float],
+    frozen: Frozen | None = None,
 ) -> RunResult:
     """The result of a run.
 
@@ -60,6 +66,7 @@ def result_of(
         seconds: what took how long.
         label: what tables call the run; empty: the method.
         alphas: validation HM of every alpha that was tried, where alpha was chosen.
+        frozen: the frozen row, where it was tried.
     """
     protocol, header = fitted.protocol, fitted.store.header
     classes = fitted.model_.classes
@@ -85,6 +92,7 @@ def result_of(
         },
         class_embeddings={"encoder": classes.encoder, **classes.settings},
         members=_members(fitted),
+        controls=controls_of(test, fitted.gamma_, frozen),
         alphas=dict(alphas),
         parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
         timing=seconds,
@@ -97,6 +105,25 @@ def result_of(
         config=plain_config(fitted.model_.method.config),
         training=asdict(protocol.training),
     )
+
+
+def controls_of(test: Evaluation, gamma: float, frozen: Frozen | None) -> dict[str, Control]:
+    """How far a run's test is above its own with shuffled names, and above the frozen row.
+
+    Args:
+        test, gamma: of the run.
+        frozen: scores and gamma of the frozen row on the same clips; None: there is none.
+    """
+    found = {}
+    if int((~test.seen).sum()) > 1:
+        found["shuffled"] = shuffled_bootstrap(test, gamma)["HM"]
+    if frozen is not None and not bool(test.seen.all()):
+        found["frozen"] = paired_bootstrap(test, frozen[0], (gamma, frozen[1]))["HM"]
+    own = metrics_of(test, gamma).HM
+    return {
+        name: Control(HM=own - one.value, above=one.value, low=one.low, high=one.high)
+        for name, one in found.items()
+    }
 
 
 def mean_metrics(evaluations: Sequence[Evaluation], gamma: float) -> Metrics:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 RESULT_VERSION = 1
 
 
+Share = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    PlainSerializer(lambda value: None if math.isnan(value) else value, when_used="json"),
+]
+"""A fraction; nan, `null` in JSON, where there is nothing it could be a share of."""
+
+
 class Metrics(BaseModel):
-    """S, U, HM, ZSL and AUSUC as fractions in [0, 1]."""
+    """S, U, HM, ZSL and AUSUC as fractions in [0, 1].
+
+    Where every class was trained on there is S alone; the others are nan.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    S: float
-    U: float
-    HM: float
-    ZSL: float
-    AUSUC: float
+    S: Share
+    U: Share
+    HM: Share
+    ZSL: Share
+    AUSUC: Share
 
 
 class ClassResult(BaseModel):
@@ -39,6 +51,21 @@ class MemberWorth(BaseModel):
     weight: float
     alone: float
     lost: float
+
+
+class Control(BaseModel):
+    """How far a run is above a row that it should beat, on the same test clips.
+
+    `HM` is that row's; `above` what the run has more, `low` and `high` its 95 % interval over
+    resampled clips.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    HM: float
+    above: float
+    low: float
+    high: float
 
 
 class RunResult(BaseModel):
@@ -71,6 +98,9 @@ class RunResult(BaseModel):
     """Standard error of the validation HM over the class folds."""
     members: dict[str, MemberWorth] = Field(default_factory=dict)
     """What each member of a stack was worth on the class folds."""
+    controls: dict[str, Control] = Field(default_factory=dict)
+    """`shuffled`: the run's own scores with the names of the unseen classes shuffled. `frozen`:
+    what the encoders know by name without training, where that was tried."""
     alphas: dict[float, float] = Field(default_factory=dict)
     """Validation HM of every alpha that was tried, where alpha was chosen by it."""
     parameters: int

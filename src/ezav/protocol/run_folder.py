@@ -27,7 +27,7 @@ from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.files import HEADER, RESULT
 from ezav.protocol.fitted import FittedProtocol
 from ezav.protocol.kept import completed
-from ezav.protocol.measure import result_of
+from ezav.protocol.measure import Frozen, result_of
 from ezav.protocol.result import RESULT_VERSION, RunResult
 from ezav.protocol.settings import parse_config
 from ezav.protocol.skeleton import refuse_larger
@@ -39,6 +39,7 @@ def write_run(
     folder: str | Path,
     label: str = "",
     alphas: Mapping[float, float] | None = None,
+    frozen: Frozen | None = None,
 ) -> RunResult:
     """Test a fitted protocol and write its run folder; the folder appears in one step.
 
@@ -54,6 +55,8 @@ def write_run(
         folder: of the run.
         label: what tables call the run; by default the method.
         alphas: validation HM of every alpha that was tried, where alpha was chosen.
+        frozen: the frozen row on the same test clips, if it shall be told how far the run is
+            above it (:func:`ezav.recipes.frozen_row`).
 
     Raises:
         RefusedError: the folder exists and holds something.
@@ -70,7 +73,7 @@ def write_run(
     started = time.perf_counter()
     test = fitted.test()
     seconds = {**fitted.seconds, "test": time.perf_counter() - started}
-    result = result_of(fitted, test, seconds, label, alphas or {})
+    result = result_of(fitted, test, seconds, label, alphas or {}, frozen)
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     try:

@@ -20,10 +20,12 @@ from ezav.device import choose_device
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
 from ezav.features.index import class_checksum
+from ezav.features.splits import STAGE_2
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.protocol.by_folds import REPEATED, choose_by_folds, fold_data, stored
+from ezav.protocol.default_folds import FEWEST, OWN_FOLDS, learns_on_folds, needs_folds
 from ezav.protocol.epochs import EpochWanted, Steps, alone, together
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.fitted import FittedProtocol, _fitted
@@ -74,7 +76,7 @@ class TwoStageProtocol:
     """Features in memory, or on disk; by default the latter where they fill half of the memory."""
     folds: int | None = None
     """Class folds of all known classes that choose instead of the validation classes; 0: these
-    choose. None: as the method has it; then fewer folds where classes are few."""
+    choose. None: as :meth:`folds_on` says of the store."""
 
     def __post_init__(self) -> None:
         method = self._method()
@@ -141,7 +143,7 @@ class TwoStageProtocol:
         """:meth:`fit`, asking for every epoch of training instead of running it."""
         keeper = Checkpoint(checkpoint, self.key(reader.store))
         state = keeper.load() or {}
-        if self._folds:
+        if self.folds_on(reader.store):
             chosen = yield from self._by_folds(reader, state, keeper, on_epoch)
             kept = stored(chosen)
         else:
@@ -159,7 +161,7 @@ class TwoStageProtocol:
             EzavError: the store does not fit the protocol or the method.
         """
         reader, nowhere = self.reader(store), Checkpoint(None, "")
-        if self._folds:
+        if self.folds_on(store):
             chosen = alone(self._by_folds(reader, {}, nowhere, on_epoch))
         else:
             chosen = alone(self._stage_1(reader, {}, nowhere, on_epoch)).chosen()
@@ -168,26 +170,33 @@ class TwoStageProtocol:
             HM=hm, gamma=chosen.gamma, epoch=chosen.epoch, history=tuple(chosen.history)
         )
 
-    @property
-    def by_folds(self) -> bool:
-        """Class folds choose, not the store's validation classes."""
-        return self._folds > 0
+    def folds_on(self, store: FeatureStore) -> int:
+        """How many class folds choose epoch and gamma on a store; 0: its validation classes do.
 
-    @property
-    def _folds(self) -> int:
-        return self._method().folds if self.folds is None else self.folds
+        Those asked for; else the method's own number, else four where the splits were drawn, or
+        where fewer than four classes validate. Fewer where classes are few. Published and
+        simulated splits keep the published protocol.
+
+        Example:
+            >>> TwoStageProtocol(method="best").folds_on(store)  # of ten known classes
+            5
+        """
+        if self.folds is not None:
+            return self.folds
+        method = self._method()
+        wanted = method.folds or (OWN_FOLDS if needs_folds(store) else 0)
+        if not wanted or not learns_on_folds(method):
+            return 0
+        known = len({name for split in STAGE_2.train for name in store.split_classes(split)})
+        return max(2, min(wanted, known // 2)) if known >= FEWEST or method.folds else 0
 
     def _by_folds(
         self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
     ) -> Steps[Chosen]:
         """Choose by class folds of the clips that stage 2 trains on."""
         stage = reader.stage(2)
-        known = stage.train
-        count, folds = len(known.classes), self._folds
-        if self.folds is None:
-            folds = max(2, min(folds, count // 2))
-        small = self._method().trainable is False and len(known) <= REPEATED
-        data = fold_data(stage, folds, 2 if small else 1, self.seed)
+        small = self._method().trainable is False and len(stage.train) <= REPEATED
+        data = fold_data(stage, self.folds_on(reader.store), 2 if small else 1, self.seed)
         return (
             yield from choose_by_folds(data, self._trainer, self.training, state, keeper, on_epoch)
         )
@@ -290,8 +299,8 @@ class TwoStageProtocol:
             "text_encoder": self.text_encoder,
             "store": store.fingerprint,
         }
-        if self._folds:
-            facts["folds"] = self._folds
+        if folds := self.folds_on(store):
+            facts["folds"] = folds
         if store.texts:  # the fingerprint is that of the store on disk
             facts["texts"] = [class_checksum(text) for text in store.texts]
         return json.dumps(facts, sort_keys=True)

@@ -4,6 +4,7 @@ A recipe is a YAML file of this folder, or one of the user's own. :func:`protoco
 run of it: the protocol that `ezav run`, `bench`, `ablate`, `tune` and the demo all train by.
 """
 
+from ezav.recipes.controls import frozen_row
 from ezav.recipes.published import PublishedResult, published_results
 from ezav.recipes.recipe import Recipe, RecipeSetting, load_recipe
 from ezav.recipes.settings import protocol_for, setting_for
@@ -13,6 +14,7 @@ __all__ = [
     "PublishedResult",
     "Recipe",
     "RecipeSetting",
+    "frozen_row",
     "load_recipe",
     "protocol_for",
     "published_results",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ezav.protocol.verdict import no_better_than, verdict
 from ezav.reports.runs import LabelledRuns, principal
@@ -27,6 +28,9 @@ def said_of(groups: Sequence[LabelledRuns]) -> list[str]:
     found = verdict([run.result for run in shown.runs])
     if found is None:
         return []
+    there = {kind_of(group.first.result) for group in groups if group is not shown}
+    others = {name: one for name, one in found.controls.items() if name not in there}
+    found = replace(found, controls=others)  # a row of the table says it better
     said, against = [f"'{shown.label}' was {found.sentence}."], []
     if found.warning:
         against.append(f"{found.warning}.")
