@@ -46,7 +46,9 @@ def test_of_equal_candidates_the_smallest_alpha_is_chosen(monkeypatch):
     monkeypatch.setattr(TwoStageProtocol, "validate", lambda self, store: SimpleNamespace(HM=0.5))
     protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
     chosen = choose_alpha(
-        protocol, SimpleNamespace(fingerprint="", header=Header(dataset="d")), (0.9, 0.1, 0.0)
+        protocol,
+        SimpleNamespace(fingerprint="", header=Header(dataset="d"), texts=()),
+        (0.9, 0.1, 0.0),
     )
     assert (chosen.config.classes.source, chosen.config.classes.alpha) == ("raw", 0.0)
 
