@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from pathlib import Path
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from ezav.errors import DamagedError
 from ezav.safe_io import cannot_read, parse_json, read_small, write_text
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
+"""Over the manifest, where there is one (:mod:`ezav.signing`)."""
 _VERSION = 1
 
 
@@ -34,8 +37,28 @@ def digest(path: str | Path) -> str:
         raise cannot_read(path, error) from error
 
 
+def files_in(folder: Path) -> Iterator[str]:
+    """What lies in a folder and in those in it, but hidden files, manifest and signature.
+
+    A link to a folder is named and not gone into: it is no file that could be read.
+
+    Example:
+        >>> list(files_in(Path("no/such/folder")))
+        []
+    """
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        for name in sorted([*files, *links]):
+            path = (Path(root) / name).relative_to(folder).as_posix()
+            if not name.startswith(".") and path not in (MANIFEST, SIGNATURE):
+                yield path
+
+
 def write_manifest(folder: Path, names: Collection[str] | None = None) -> None:
     """Write `manifest.json`: the digest of every other file that lies in a folder.
+
+    A signature over an earlier one goes.
 
     Args:
         folder: where the files lie.
@@ -54,15 +77,11 @@ def write_manifest(folder: Path, names: Collection[str] | None = None) -> None:
         ...     differences(folder, read_manifest(folder))
         ["'a' is not what was written"]
     """
-    files = {
-        path.name: digest(path)
-        for path in sorted(folder.iterdir())
-        if path.is_file()
-        and path.name != MANIFEST
-        and (not path.name.startswith(".") if names is None else path.name in names)
-    }
+    found = files_in(folder) if names is None else [n for n in names if (folder / n).is_file()]
+    files = {name: digest(folder / name) for name in sorted(found) if name != MANIFEST}
     text = json.dumps({"version": _VERSION, "sha256": files}, indent=2)
     write_text(folder / MANIFEST, text + "\n")
+    (folder / SIGNATURE).unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, str] | None:
@@ -72,16 +91,39 @@ def read_manifest(folder: Path) -> dict[str, str] | None:
         DamagedError: the manifest is not one.
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        return None
+    return parse_manifest(read_small(path), path) if path.is_file() else None
+
+
+def parse_manifest(text: bytes, path: Path) -> dict[str, str]:
+    """File -> SHA-256 of a manifest's text.
+
+    Args:
+        text: what is in it.
+        path: where it lies, for messages.
+
+    Raises:
+        DamagedError: it is no manifest, or names a file beyond its folder.
+
+    Example:
+        >>> parse_manifest(b'{"version": 1, "sha256": {"../a": "00"}}', Path("manifest.json"))
+        Traceback (most recent call last):
+        ezav.errors.DamagedError: 'manifest.json' is no manifest of this version
+    """
     try:
-        data = parse_json(read_small(path))
+        data = parse_json(text)
         files = data["sha256"] if isinstance(data, dict) and data["version"] == _VERSION else None
     except (ValueError, KeyError) as error:
         raise DamagedError(f"'{path}' is damaged: {error}") from error
-    if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
+    if not isinstance(files, dict) or not all(
+        isinstance(one, str) and not _beyond(name) for name, one in files.items()
+    ):
         raise DamagedError(f"'{path}' is no manifest of this version")
     return files
+
+
+def _beyond(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return not parts or name.startswith("/") or ".." in parts or "\0" in name
 
 
 def differences(

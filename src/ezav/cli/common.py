@@ -79,6 +79,18 @@ Importing = Annotated[
 """The option `--import` of a command that reads what may name code; `docs/concepts/trust.md`."""
 
 
+Signed = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        name="require-signature",
+        metavar="PUBLIC",
+        help="Refuse what was not signed with this key, a PEM file ('ezav sign' makes keys and "
+        "signatures).",
+    ),
+]
+"""The option `--require-signature` of a command that opens what others may have made."""
+
+
 def at_least_one(**counts: int | None) -> None:
     """Refuse options that count something and are below 1; None stands for a default.
 
@@ -99,11 +111,19 @@ def load_recognizer(
     import_code: bool = False,
     limits: Limits | None = None,
     files: bool = False,
+    require_signature: Path | None = None,
 ) -> Recognizer:
     """The recogniser of a run, on a device by name (`auto`: a GPU where there is one).
 
     With `files` its worker process starts at once, and loads the encoders while the rest is loaded.
+    With `require_signature` nothing of it is read before its signature.
     """
+    if require_signature is not None:
+        from ezav import signing
+        from ezav.recognizer.find import find
+
+        run = find(run)
+        signing.require_signature(run, require_signature)
     reader = None
     if files and device == "cpu":  # where there is a GPU, encoders stay in this process
         from ezav.recognizer.reading import begin_reading
@@ -215,11 +235,13 @@ def described_by(
 
 
 def check_frozen(options: FrozenOptions) -> None:
-    """Refuse options of `--frozen` without it.
+    """Refuse options of `--frozen` without it, and a signature where there is no run.
 
     Raises:
         EzavError: one is given.
     """
+    if options.frozen and getattr(options, "require_signature", None) is not None:
+        raise EzavError("--frozen takes no run that could be signed", "leave one of the two out")
     for name in ("visual", "audio", "text", "calibrate"):
         if not options.frozen and getattr(options, name) is not None:
             raise EzavError(f"--{name} is an option of --frozen: a run has its own", "leave it out")

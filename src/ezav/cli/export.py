@@ -16,6 +16,7 @@ import tyro
 from ezav.cli.common import (
     Command,
     Importing,
+    Signed,
     load_recognizer,
     output,
     progress,
@@ -46,11 +47,16 @@ class ExportCommand(Command):
     store: Path | None = None
     """A feature store to compare on (its test clips), instead of --clips."""
     import_code: Importing = False
+    require_signature: Signed = None
 
     def run(self) -> Exported:
         from ezav.export import export
 
-        recognizer = load_recognizer(self.run_folder, import_code=self.import_code)
+        recognizer = load_recognizer(
+            self.run_folder,
+            import_code=self.import_code,
+            require_signature=self.require_signature,
+        )
         classes = read_classes(self.classes, self.class_file)
         with progress.status("exporting (about a minute)"):
             return export(recognizer, self.out, classes, self._real_inputs(recognizer))

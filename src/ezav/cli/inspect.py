@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.text import Text
 
-from ezav.cli.common import Command, Importing, at_least_one, load_recognizer, output
+from ezav.cli.common import Command, Importing, Signed, at_least_one, load_recognizer, output
 from ezav.errors import EzavError, NotFoundError
 from ezav.extraction.reading import Limits
 
@@ -100,13 +100,17 @@ class InspectCommand(Command):
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
+    require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
     def run(self) -> Inspected:
         from ezav.protocol.run_folder import read_result
+        from ezav.signing import require_signature
 
         at_least_one(count=self.count)
+        if self.require_signature is not None:
+            require_signature(self.run_folder, self.require_signature)
         result = read_result(self.run_folder)
         classes = sorted(result.per_class, key=lambda one: (one.recall is None, one.recall or 0))
         clips = self._clips() if self.clips or self.store is not None else ()

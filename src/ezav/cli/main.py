@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "a simulated benchmark of the real size",
     "features": "inspect, verify and merge feature stores",
     "verify": "is a run or a feature store what was written? Every byte is compared",
+    "sign": "say who made a run or a feature store, for whoever has your public key",
     "methods": "the methods, their papers and what they are checked against",
     "encoders": "the encoders, their sources, licences and training data",
     "classes": "optimise and inspect class embeddings, and draw their trade-off",

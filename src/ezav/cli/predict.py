@@ -25,6 +25,7 @@ from ezav.cli.common import (
     Command,
     FrozenOptions,
     Importing,
+    Signed,
     check_frozen,
     frozen_recognizer,
     load_recognizer,
@@ -104,6 +105,7 @@ class PredictCommand(FrozenOptions, Command):
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
+    require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
@@ -130,7 +132,12 @@ class PredictCommand(FrozenOptions, Command):
             frozen_recognizer(self, self.device, self.limits, classes)
             if self.frozen
             else load_recognizer(
-                self.run_folder, self.device, self.import_code, self.limits, files=True
+                self.run_folder,
+                self.device,
+                self.import_code,
+                self.limits,
+                files=True,
+                require_signature=self.require_signature,
             )
         )
         predictions: list[Prediction] = []

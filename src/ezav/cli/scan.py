@@ -20,6 +20,7 @@ from ezav.cli.common import (
     Command,
     FrozenOptions,
     Importing,
+    Signed,
     check_frozen,
     frozen_recognizer,
     load_recognizer,
@@ -80,6 +81,7 @@ class ScanCommand(FrozenOptions, Command):
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
+    require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
@@ -107,7 +109,12 @@ class ScanCommand(FrozenOptions, Command):
             frozen_recognizer(self, self.device, self.limits, classes)
             if self.frozen
             else load_recognizer(
-                self.run_folder, self.device, self.import_code, self.limits, files=True
+                self.run_folder,
+                self.device,
+                self.import_code,
+                self.limits,
+                files=True,
+                require_signature=self.require_signature,
             )
         )
         with progress.status("class names") as status:

@@ -20,6 +20,7 @@ from ezav.cli.common import (
     Command,
     FrozenOptions,
     Importing,
+    Signed,
     check_frozen,
     frozen_recognizer,
     load_recognizer,
@@ -47,6 +48,7 @@ class ServeCommand(FrozenOptions, Command):
     device: str = "cpu"
     """cpu, cuda, or auto."""
     import_code: Importing = False
+    require_signature: Signed = None
 
     def run(self) -> Served:
         from ezav.web.server import serving
@@ -59,7 +61,12 @@ class ServeCommand(FrozenOptions, Command):
         recognizer = (
             frozen_recognizer(self, self.device, must=False)
             if self.frozen
-            else load_recognizer(self.run_folder, self.device, self.import_code)
+            else load_recognizer(
+                self.run_folder,
+                self.device,
+                self.import_code,
+                require_signature=self.require_signature,
+            )
         )
         over = threading.Event()
         # A service manager ends with SIGTERM, a terminal that is closed with SIGHUP: leave no

@@ -2,19 +2,20 @@
 
 A run is compared with its manifest (the SHA-256 of each file, written with it) and its metrics
 with its scores, a store with the digests in its index. This tells what changed by accident, or
-by someone who did not care to hide it; it does not tell who made it.
+by someone who did not care to hide it; who made it tells a signature (`ezav sign`), which
+`--require-signature` asks for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ezav.cli.common import Command, bar, output
-from ezav.errors import NotFoundError
+from ezav.cli.common import Command, Signed, bar, output
+from ezav.errors import NotFoundError, RefusedError
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,21 @@ class CLI(Command):
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|STORE")]
     """A run, a saved recogniser, or a feature store."""
+    require_signature: Signed = None
 
     def run(self) -> Verified:
+        found = self._compared()
+        if self.require_signature is None:
+            return found
+        from ezav.signing import require_signature
+
+        try:
+            key = require_signature(self.path, self.require_signature)
+        except RefusedError as error:
+            return replace(found, problems=(*found.problems, error.message))
+        return replace(found, compared=f"{found.compared}, all signed with {key}")
+
+    def _compared(self) -> Verified:
         from ezav.features.index import INDEX_FILE
         from ezav.features.verify import verify_store
         from ezav.protocol.files import RESULT

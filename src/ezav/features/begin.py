@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.features.header import EncoderInfo, Header, parse_header
-from ezav.features.index import INDEX_FILE
+from ezav.features.index import INDEX_FILE, check_header
 from ezav.safe_io import open_for_writing, own_folder, write_text
 
 HEADER_FILE = "header.json"
@@ -43,10 +43,12 @@ def begin(path: Path, given: Header) -> None:
     half-written beside it goes.
 
     Raises:
-        EzavError: the folder holds a store with another description.
+        EzavError: the folder holds a store with another description, or its header was changed.
     """
     header = path / HEADER_FILE
     if header.exists() and holds_clips(path):
+        if (path / INDEX_FILE).is_file():
+            check_header(path)
         check_same(parse_header(header.read_bytes(), header), given, path)
     else:
         write_text(header, given.model_dump_json(indent=2) + "\n")

@@ -42,8 +42,10 @@ SCHEMA = pa.schema(
 )
 _KEY = b"ezav"
 _DIGESTS = b"ezav.sha256"
-"""SHA-256 of the contents and of each file of class embeddings; of clips the rows have theirs."""
+"""SHA-256 of the contents, of the header beside the index, and of each file of class embeddings;
+of clips the rows have theirs."""
 _OWN = "contents"
+_HEADER = "header.json"
 _FREE = 1 << 26
 _RATIO = 64
 """An index may take 64 MiB, and 64 bytes for each of its own."""
@@ -125,6 +127,8 @@ def write_index(folder: Path, index: pa.Table, contents: Contents) -> None:
     names = [file.file for file in contents.class_files]
     files = {name: digest(folder / "classes" / name) for name in names}
     files[_OWN] = hashlib.sha256(text).hexdigest()
+    if (folder / _HEADER).is_file():
+        files[_HEADER] = digest(folder / _HEADER)
     metadata = {_KEY: text, _DIGESTS: json.dumps(files).encode()}
     with atomic_path(folder / INDEX_FILE) as temporary:
         pq.write_table(
@@ -167,7 +171,22 @@ def read_digests(folder: Path) -> dict[str, str]:
     """
     path = folder / INDEX_FILE
     digests = _digests(_metadata(path), path)
-    return {name: one for name, one in digests.items() if name != _OWN}
+    return {name: one for name, one in digests.items() if name not in (_OWN, _HEADER)}
+
+
+def check_header(folder: Path) -> None:
+    """Refuse a finished store whose header beside the index is not the one that was written.
+
+    Raises:
+        DamagedError: it is another.
+
+    Example:
+        >>> check_header(store.path)
+    """
+    path = folder / INDEX_FILE
+    told = _digests(_metadata(path), path).get(_HEADER)
+    if told is not None and told != digest(folder / _HEADER):
+        raise DamagedError(f"'{folder / _HEADER}' was changed after it was written", _AGAIN)
 
 
 def _digests(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from ezav.features.header import ClassFile, Contents, EncoderInfo, Header
 from ezav.features.index import OK, class_checksum, fingerprint, make_index, write_index
 from ezav.features.shards import ClipRecord
 from ezav.features.splits import SPLITS, check_splits
+from ezav.manifest import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
@@ -49,6 +50,8 @@ def publish(
         class_files=files,
         fingerprint=fingerprint(index, (file.checksum for file in files)),
     )
+    for name in (SIGNATURE, MANIFEST):  # of what the store was before
+        (folder / name).unlink(missing_ok=True)
     write_index(folder, index, contents)
     for leftover in list((folder / "classes").iterdir()):
         if leftover.name not in {file.file for file in files}:

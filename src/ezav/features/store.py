@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from ezav import signing
 from ezav.errors import DamagedError, NotFoundError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.feature_set import FeatureSet, Ragged
@@ -64,11 +65,17 @@ class FeatureStore:
         self._left = _CHEAP
 
     @classmethod
-    def open(cls, path: str | Path) -> FeatureStore:
+    def open(cls, path: str | Path, *, require_signature: str | Path | None = None) -> FeatureStore:
         """Open a store.
+
+        Args:
+            path: its folder.
+            require_signature: a public key (a PEM file), with which all of the store must be
+                signed (:mod:`ezav.signing`); every byte of it is read then.
 
         Raises:
             EzavError: no such folder, no store, not finished, or of another format version.
+            RefusedError: it is not signed with the key.
         """
         path = Path(path)
         if not path.is_dir():
@@ -80,6 +87,8 @@ class FeatureStore:
                     "run the command that makes it again: it goes on where it stopped",
                 )
             raise NotFoundError(f"'{path}' is not a feature store", "make one: ezav extract")
+        if require_signature is not None:
+            signing.require_signature(path, require_signature)
         return cls(path, read_contents(path))
 
     def read_as(self, texts: Iterable[ClassEmbeddings]) -> FeatureStore:

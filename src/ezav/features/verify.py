@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from ezav.errors import EzavError
-from ezav.features.index import OK, class_checksum, fingerprint
+from ezav.features.index import OK, check_header, class_checksum, fingerprint
 from ezav.features.shards import checksums, clip_tokens, read_records, read_shard
 from ezav.features.splits import SPLITS, check_splits
 from ezav.features.store import FeatureStore
+from ezav.manifest import differences, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def verify_store(
     store = FeatureStore.open(path)
     rows = store.index.to_pylist()
     problems = list(_index_problems(store, rows))
+    problems += _changed_files(store)
     by_shard: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_shard[row["shard"]].append(row)
@@ -68,6 +70,15 @@ def verify_store(
         problems.append(f"{len(lost)} clips are said to be in shard {number}, which is not listed")
     problems += _class_problems(store)
     return Verification(len(rows), shards, tuple(problems))
+
+
+def _changed_files(store: FeatureStore) -> Iterator[str]:
+    """The header against the index, and a store that was signed against its manifest."""
+    try:
+        check_header(store.path)
+        yield from differences(store.path, read_manifest(store.path) or {})
+    except EzavError as error:
+        yield error.message
 
 
 def _index_problems(store: FeatureStore, rows: list[dict[str, Any]]) -> Iterator[str]:

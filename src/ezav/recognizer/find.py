@@ -8,7 +8,7 @@ from typing import Any
 
 from ezav.errors import DamagedError, NotFoundError, UnavailableError
 from ezav.features.header import Header, parse_header
-from ezav.manifest import MANIFEST
+from ezav.manifest import MANIFEST, SIGNATURE
 from ezav.protocol.files import HEADER, RESULT
 
 CALIBRATION = "calibration.json"
@@ -21,6 +21,7 @@ FILES = (
     HEADER,
     CALIBRATION,
     MANIFEST,
+    SIGNATURE,
 )
 """All that a recogniser is read from: data only."""
 

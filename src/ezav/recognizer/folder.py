@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import DamagedError
-from ezav.manifest import check, write_manifest
+from ezav.manifest import MANIFEST, SIGNATURE, check, write_manifest
 from ezav.protocol.files import HEADER, RESULT
 from ezav.protocol.run_folder import read_evaluation_file, read_model
 from ezav.recognizer.calibration import Calibration
@@ -66,7 +66,8 @@ def save(trained: Trained, folder: Path) -> None:
     write_text(folder / RESULT, trained.result.model_dump_json(indent=2) + "\n")
     # Always: the card of another run would tell its numbers as this one's.
     write_text(folder / CARD, str(model_card(trained)))
-    write_manifest(folder, (*FILES, CARD))
+    kept = (name for name in (*FILES, CARD) if name not in (MANIFEST, SIGNATURE))
+    write_manifest(folder, tuple(kept))
 
 
 def _calibration(folder: Path, gamma: float) -> Calibration:

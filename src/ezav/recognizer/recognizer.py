@@ -30,6 +30,7 @@ from ezav.recognizer.names import Names
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.reading import ClipReader
 from ezav.recognizer.trained import Trained
+from ezav.signing import require_signature as _require_signature
 
 _FILES_AT_ONCE = 16
 
@@ -74,6 +75,7 @@ class Recognizer(
         import_code: bool = False,
         limits: Limits | None = None,
         reader: ClipReader | None = None,
+        require_signature: str | Path | None = None,
     ) -> Recognizer:
         """From a run folder, a folder that `save_pretrained` wrote, or a hub id "owner/name".
 
@@ -85,14 +87,16 @@ class Recognizer(
                 with such an encoder takes stored features only.
             limits: time and memory that reading one file may cost.
             reader: one that has been started for the run already.
+            require_signature: a public key (a PEM file), with which all of the run must be signed
+                (:mod:`ezav.signing`).
 
         Raises:
             EzavError: there is none, it is damaged, or of another version.
-            RefusedError: its method would have to be imported.
+            RefusedError: its method would have to be imported, or it is not signed with the key.
             UnavailableError: no such device.
         """
         device = choose_device(device)
-        trained = read(find(run), device, import_code)
+        trained = _read(find(run), device, import_code, require_signature)
         return cls(trained, import_code, device, limits, reader)
 
     @classmethod
@@ -270,6 +274,7 @@ class Recognizer(
         force_download: bool = False,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        require_signature: str | Path | None = None,
     ) -> Recognizer:
         """From a folder that `save_pretrained` wrote, or a hub id "owner/name"; see :meth:`load`.
 
@@ -285,8 +290,15 @@ class Recognizer(
             local_files_only=local_files_only,
             token=token,
         )
-        return cls(read(folder, device, import_code), import_code, device, limits)
+        trained = _read(folder, device, import_code, require_signature)
+        return cls(trained, import_code, device, limits)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
         return model_card(self._run())
+
+
+def _read(folder: Path, device: str, import_code: bool, public: str | Path | None) -> Trained:
+    if public is not None:
+        _require_signature(folder, public)
+    return read(folder, device, import_code)
