@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ezav.naming import shown
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|&])")
 _BARE_PIPE = re.compile(r"(?<!\\)\|")
 _RULES = {"l": "---", "r": "--:"}
 

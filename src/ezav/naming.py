@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from html import escape
 
 from ezav.errors import EzavError
 
 _JOINERS = {"\u200c", "\u200d"}
 """Zero-width joiners, which some scripts need between letters."""
+_BLANK = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and signs that nothing is drawn for."""
+_ACTING = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 _FORMULA = {"=", "+", "-", "@", "|", "%"}
 """What a cell of a spreadsheet that is computed, or calls something, may begin with."""
 _WIDE = str.maketrans("<>{}", "＜＞｛｝")
@@ -95,19 +99,36 @@ def difference(first: str, second: str) -> str:
 def shown(name: str) -> str:
     """A name of others for a terminal, a table or a page: nothing in it acts.
 
-    Escapes of terminals, line breaks, and marks that turn the direction of the text around are
-    written out; everything else is as it is.
+    Escapes of terminals, line breaks, marks that turn the direction of the text around, and what
+    cannot be seen are written out, but for joiners within scripts that need them; everything else
+    is as it is.
 
     Example:
-        >>> shown("dog\\x1b[2J\\u202egpj"), shown("猫")
-        ('dog\\\\x1b[2J\\\\u202egpj', '猫')
+        >>> shown("dog\\x1b[2J\\u202egpj"), shown("猫"), shown("do\\u200cg")
+        ('dog\\\\x1b[2J\\\\u202egpj', '猫', 'do\\\\u200cg')
     """
+    if name.isascii() and name.isprintable():
+        return name
     return "".join(
-        letter.encode("unicode_escape").decode()
-        if unicodedata.category(letter) in {"Cc", "Cf", "Zl", "Zp", "Cs"} and letter not in _JOINERS
-        else letter
-        for letter in name
+        letter.encode("unicode_escape").decode() if _acts(name, at, letter) else letter
+        for at, letter in enumerate(name)
     )
+
+
+def _acts(name: str, at: int, letter: str) -> bool:
+    if letter in _JOINERS:
+        return not _within_script(name, at)
+    return letter in _BLANK or unicodedata.category(letter) in _ACTING
+
+
+def as_html(text: str) -> str:
+    """Any text of others for a page, also within an attribute: nothing in it acts.
+
+    Example:
+        >>> as_html("<b>dog</b>\\u202egpj")
+        '&lt;b&gt;dog&lt;/b&gt;\\\\u202egpj'
+    """
+    return escape(shown(text))
 
 
 def as_cell(name: str) -> str:

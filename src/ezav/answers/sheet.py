@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from ezav.answers.row import COLUMNS, Answer
 from ezav.answers.table import cells
 from ezav.media import Clip
-from ezav.naming import shown
+from ezav.naming import as_html, shown
 from ezav.reports import contact_sheet
 from ezav.reports.contact_sheet import Group, Tile
 from ezav.reports.thumbnails import Image, frame_strip, spectrogram
@@ -126,7 +125,7 @@ def _lead(every: int, there: int, lists: Sequence[str]) -> str:
 
 def _tools(answers: Sequence[Answer]) -> str:
     names = sorted({name for one in answers for name in (one.answer, one.runner_up) if name})
-    options = "".join(f'<option value="{escape(shown(name))}">' for name in names)
+    options = "".join(f'<option value="{as_html(name)}">' for name in names)
     return (
         '<p class="tools"><button type="button" id="by-class" aria-pressed="true">by class</button>'
         ' <button type="button" id="by-doubt" aria-pressed="false">most doubtful first</button>'
@@ -158,7 +157,7 @@ def _tile(clip: _Clip, rank: int) -> Tile:
     remarks += [f"{row.among}: {_said(row)}" for row in clip.rows[1:] if not row.error]
     field = (
         f'<label class="correct">correct <input list="names" data-doubt="{rank}" '
-        f'data-file="{escape(shown(one.file))}" value="{escape(shown(one.correct))}" '
+        f'data-file="{as_html(one.file)}" value="{as_html(one.correct)}" '
         'placeholder="as it is"></label>'
     )
     strip = ("frames", "spectrogram") if len(clip.pictures) > 1 else ("frames or spectrogram",)

@@ -13,7 +13,8 @@ from ezav.errors import EzavError, NotFoundError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.simulated import simulated_banner
 from ezav.features.store import FeatureStore
-from ezav.markdown import markdown_rows
+from ezav.markdown import escaped, markdown_rows
+from ezav.naming import as_cell
 from ezav.protocol.result import RunResult
 from ezav.recipes.frozen import frozen_settings
 from ezav.recipes.published import PublishedResult, published_results
@@ -113,14 +114,20 @@ def write_tables(results: Sequence[RunResult], store: FeatureStore, out: Path) -
     with atomic_path(out / "results.parquet") as path:
         pa.parquet.write_table(table, path)
     with atomic_path(out / "results.csv") as path:
-        pa.csv.write_csv(table, path)
-    text = [f"# {store.header.dataset} · {store.header.setting}", "", _counts(store), ""]
+        pa.csv.write_csv(pa.Table.from_pylist(list(map(_as_cells, table.to_pylist()))), path)
+    title = f"# {escaped(store.header.dataset)} · {escaped(store.header.setting)}"
+    text = [title, "", _counts(store), ""]
     if store.header.simulated:
         text += [f"**{simulated_banner()}**", ""]
     text += [markdown_table(summary_rows(results)), ""]
     text += _published_markdown(published_rows(store), store.header.setting)
     write_text(out / "results.md", "\n".join(text))
     return out / "results.md"
+
+
+def _as_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """For a spreadsheet: names that others gave are no formulas."""
+    return {k: as_cell(v) if isinstance(v, str) else v for k, v in row.items()}
 
 
 def _row(result: RunResult) -> dict[str, Any]:
@@ -164,7 +171,7 @@ def _published_markdown(rows: Sequence[PublishedResult], setting: str) -> list[s
     cells = [
         [
             row.method,
-            setting,
+            escaped(setting),
             *(percent(getattr(row, metric)) for metric in _PUBLISHED),
             row.text_alignment.replace("_", " "),
             row.source,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 import ezav
 from ezav.media import Clip
-from ezav.naming import same, shown
+from ezav.naming import as_html, same
 from ezav.recognizer.prediction import Prediction
 from ezav.reports.thumbnails import Image, thumbnails
 from ezav.safe_io import write_text
@@ -175,7 +174,7 @@ def contact_sheet(
     legend = " ".join(f"<span>{_chip(kind)} {_MEANING.get(kind, '')}</span>" for kind in kinds)
     template = resources.files("ezav.reports").joinpath("contact_sheet.html")
     return Template(template.read_text(encoding="utf-8")).substitute(
-        version=escape(ezav.__version__),
+        version=as_html(ezav.__version__),
         title=_text(title),
         lead=f'<p class="lead">{_text(lead)}</p>' if lead else "",
         legend=f'<p class="legend">{legend}</p>' if legend else "",
@@ -225,8 +224,8 @@ def _chips(answer: Answer) -> str:
 
 
 def _chip(kind: str) -> str:
-    return f'<span class="chip {escape(kind)}">{escape(kind)}</span>'
+    return f'<span class="chip {as_html(kind)}">{as_html(kind)}</span>'
 
 
 def _text(text: str) -> str:
-    return escape(shown(text))
+    return as_html(text)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from string import Template
 
 import ezav
 from ezav.features.simulated import SIMULATED, simulated_banner
+from ezav.naming import as_html
 from ezav.reports.figures.style import Card, Panel, Picture, printable
 from ezav.reports.summary import METRICS, SummaryRow, notes, percent
 
@@ -199,4 +199,4 @@ def _breakable(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(printable(text))
+    return as_html(printable(text))

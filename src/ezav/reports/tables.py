@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from ezav.features.simulated import SIMULATED
 from ezav.markdown import escaped, markdown_rows
+from ezav.naming import as_cell
 from ezav.reports.summary import (
     METRICS,
     SummaryRow,
@@ -161,12 +162,12 @@ def to_csv(table: Iterable[Iterable[object]]) -> str:
 
 
 def _harmless(cell: object) -> object:
-    if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
+    if not isinstance(cell, str):
         return cell
     try:
         float(cell)
     except ValueError:
-        return f"'{cell}"
+        return as_cell(cell)
     return cell
 
 

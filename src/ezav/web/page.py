@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ezav.features.simulated import simulated_banner
+from ezav.naming import as_html
 from ezav.recognizer import Recognizer
 from ezav.web import render
 from ezav.web.answers import Answers, in_words
@@ -222,20 +222,21 @@ def _head(recognizer: Recognizer) -> str:
             if recognizer.calibration.fitted
             else "probabilities are uncalibrated"
         )
-        said = "".join(f" {escape(why)}." for why in recognizer.unused.values())
+        said = "".join(f" {as_html(why)}." for why in recognizer.unused.values())
         return (
             "<h1>What is in this clip?</h1>"
-            f"<p>Nothing trained: names against what {escape(made)} says of the clip; {honest}."
+            f"<p>Nothing trained: names against what {as_html(made)} says of the clip; {honest}."
             f"{said}</p>"
         )
     result = recognizer.result
     seen = len(recognizer.seen)
-    simulated = f" <strong>{escape(simulated_banner())}</strong>" if result.simulated else ""
+    simulated = f" <strong>{as_html(simulated_banner())}</strong>" if result.simulated else ""
     caution = recognizer.caution
-    warning = f'<p class="ezav-note">This run: {escape(caution)}.</p>' if caution else ""
+    warning = f'<p class="ezav-note">This run: {as_html(caution)}.</p>' if caution else ""
+    what = f"{as_html(result.label or result.method)} on {as_html(result.dataset)}"
     return (
         "<h1>What is in this clip?</h1>"
-        f"<p>{escape(result.label or result.method)} on {escape(result.dataset)}: {seen} seen and "
+        f"<p>{what}: {seen} seen and "
         f"{len(recognizer.classes) - seen} unseen classes, test HM {result.metrics.HM:.1%}, "
         f"calibration error {recognizer.ece_:.1%}.{simulated}</p>{warning}"
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from ezav.media import Clip
+from ezav.naming import as_html
 from ezav.recognizer import Candidate, Prediction
 from ezav.recognizer.explain import MOMENTS
 from ezav.reports.thumbnails import frame_images, sound_strip
@@ -21,7 +20,7 @@ _ROWS = 4
 
 def message(text: str) -> str:
     """What went wrong, or what to do, in a box."""
-    return f'<div class="ezav-message"><strong>No answer</strong>{escape(text)}</div>'
+    return f'<div class="ezav-message"><strong>No answer</strong>{as_html(text)}</div>'
 
 
 def hint() -> str:
@@ -49,7 +48,7 @@ def ranking(found: Prediction) -> str:
         notes.append(f"No {_WORDS[modality]} ({reason}): answered from the {other} alone.")
     notes += [f"{remark}." for remark in found.remarks]
     notes += [f"The file is damaged: {warning}." for warning in found.warnings]
-    lines = "".join(f'<p class="ezav-note">{escape(note)}</p>' for note in notes)
+    lines = "".join(f'<p class="ezav-note">{as_html(note)}</p>' for note in notes)
     return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>'
 
 
@@ -64,7 +63,7 @@ def _bar(candidate: Candidate, alone: bool = False) -> str:
     percent = "the only name" if alone else f"{candidate.probability:.1%}"
     return (
         f'<li class="ezav-row ezav-{candidate.kind}">'
-        f'<div class="ezav-line"><span class="ezav-name">{escape(candidate.name + known)}</span>'
+        f'<div class="ezav-line"><span class="ezav-name">{as_html(candidate.name + known)}</span>'
         f'{_chip(candidate.kind)}<span class="ezav-number">{percent}</span></div>'
         f'<div class="ezav-track" title="score {candidate.score:.4f}"><div class="ezav-fill" '
         f'style="width:{100 * candidate.probability:.2f}%"></div></div></li>'
@@ -91,7 +90,7 @@ def _modalities(found: Prediction) -> str:
             f"<span>{value:+.2f}</span></div>"
         )
     return (
-        f"<h2>What speaks for “{escape(found.best.name)}”</h2>{''.join(rows)}"
+        f"<h2>What speaks for “{as_html(found.best.name)}”</h2>{''.join(rows)}"
         '<p class="ezav-legend">How much its log probability falls when the clip loses its sound '
         "or its picture; to the left: it speaks against.</p>"
     )
@@ -112,7 +111,7 @@ def _timeline(found: Prediction, shown: Clip) -> str:
     if not strips:
         return ""
     body = "".join(
-        f'<div class="ezav-label">{escape(name)}</div><div class="ezav-strip">{strip}</div>'
+        f'<div class="ezav-label">{as_html(name)}</div><div class="ezav-strip">{strip}</div>'
         for name, strip in [*strips, *rows]
     )
     axis = (

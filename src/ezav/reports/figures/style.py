@@ -18,6 +18,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ezav.features.simulated import SIMULATED
+from ezav.naming import shown
 from ezav.reports.thumbnails import Image
 from ezav.safe_io import atomic_path, write_text
 
@@ -234,24 +235,23 @@ def display_names(names: Sequence[str], length: int = NAME_LENGTH) -> list[str]:
         >>> display_names(["a dog that barks loudly", "a dog that barks slowly"], 12)
         ['a dog t…udly', 'a dog t…owly']
     """
-    shown = [display_name(name, length) for name in names]
+    labels = [display_name(name, length) for name in names]
     for longer in (length + 8, length + 20, length + 40):
-        if len(set(shown)) == len(set(names)):
+        if len(set(labels)) == len(set(names)):
             break
-        shown = [display_name(name, longer) for name in names]
-    return shown
+        labels = [display_name(name, longer) for name in names]
+    return labels
 
 
 def printable(text: str) -> str:
-    """One line without characters that XML or HTML forbid.
+    """One line without characters that XML or HTML forbid, or that act in it.
 
     Example:
         >>> printable("bell\\x07  and\\nnewline")
-        'bell\\ufffd and newline'
+        'bell\\\\x07 and newline'
     """
-    one_line = " ".join(text.split())
-    forbidden = {"Cc", "Cs", "Cn"}
-    return "".join("\ufffd" if unicodedata.category(c) in forbidden else c for c in one_line)
+    one_line = shown(" ".join(text.split()))
+    return "".join("\ufffd" if unicodedata.category(c) == "Cn" else c for c in one_line)
 
 
 def _full_style() -> Any:
