@@ -12,6 +12,8 @@ import pytest
 
 from ezav.recognizer import Recognizer
 from tests.recognizer import small_run
+from tests.waiting import MINUTES
+from tests.web.browsing import CHROMIUM, FLAGS, Tab
 
 
 @dataclass
@@ -59,3 +61,21 @@ def page(run_folder: Path) -> Iterator[Page]:
 
         yield Page(address, recognizer, Path(os.environ["GRADIO_TEMP_DIR"]), looked_up)
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=1000 * MINUTES
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[1200])
+def tab(browser: Any, page: Page, request: pytest.FixtureRequest) -> Iterator[Tab]:
+    watched = Tab.open(browser, page.address, width=request.param)
+    yield watched
+    watched.tab.close()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from ezav.recognizer import Recognizer
 from tests.media.files import write_clip, write_wav
 from tests.security.test_media import nested_tracks
 from tests.waiting import MINUTES
-from tests.web.test_browser import CHROMIUM, FLAGS, new_page
+from tests.web.browsing import CHROMIUM, new_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: install chromium")
 ATTACKER = ("127.0.0.2", 0)
@@ -100,8 +101,9 @@ def under_attack(address: str, folder: Path) -> Iterator[dict[str, int]]:
             thread.join()
 
 
-def test_a_browser_gets_its_answer_meanwhile(run_folder: Path, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+def test_a_browser_gets_its_answer_meanwhile(
+    browser: Any, run_folder: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'ezav[web]'")
     from ezav.web.server import serving
     from ezav.web.settings import WebSettings
@@ -113,11 +115,7 @@ def test_a_browser_gets_its_answer_meanwhile(run_folder: Path, tmp_path: Path) -
     with (
         serving(recognizer, settings) as address,
         under_attack(address, tmp_path) as seen,
-        api.sync_playwright() as playwright,
     ):
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS, timeout=1000 * MINUTES
-        )
         for _ in range(2):
             tab = new_page(browser)
             tab.goto(address)
@@ -127,6 +125,5 @@ def test_a_browser_gets_its_answer_meanwhile(run_folder: Path, tmp_path: Path) -
             assert wanted.best is not None
             assert wanted.best.name in tab.inner_text(".ezav-ranked")
             tab.close()
-        browser.close()
         assert seen["taken"] > 0
         assert seen["refused"] > 0

@@ -29,9 +29,9 @@ from tests.waiting import MINUTES, wait_until
 from tests.web.conftest import Page
 
 
-def _call(page: Page, data: list[Any]) -> str:
+def _call(page: Page, data: list[Any], name: str = "predict") -> str:
     """The API by hand: the events that a call gives."""
-    address = f"{page.address}gradio_api/call/predict"
+    address = f"{page.address}gradio_api/call/{name}"
     request = urllib.request.Request(
         address, json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
     )
@@ -57,7 +57,7 @@ def _upload(page: Page, clip: Path) -> dict[str, Any]:
 def test_the_api_gives_the_same_as_python(page: Page, run_folder: Path) -> None:
     clip = run_folder.parent / "clip.mp4"
     names = ["red light", "a lamp that nobody has seen", "ライト"]
-    told = _call(page, [_upload(page, clip), "\n".join(names)])
+    told = _call(page, [_upload(page, clip), "\n".join(names)], "explain")
     assert told.startswith("event: complete")
     (found,) = json.loads(told.split("data: ", 1)[1])
     wanted = page.recognizer.predict(clip, names, explain=True)[0]
@@ -67,6 +67,8 @@ def test_the_api_gives_the_same_as_python(page: Page, run_folder: Path) -> None:
         assert a["probability"] == pytest.approx(b.probability, abs=1e-4)
         assert a["contributions"] == pytest.approx(b.contributions, abs=1e-3)
     assert found["rejected"] == wanted.rejected
+    (plain,) = json.loads(_call(page, [_upload(page, clip), "a\nb"]).split("data: ", 1)[1])
+    assert not any(c["contributions"] or c["moments"] for c in plain["ranked"])
     assert "twice" in _call(page, [_upload(page, clip), "a\na"])
 
 

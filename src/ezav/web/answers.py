@@ -37,10 +37,13 @@ class Answers:
         self._folder = folder.resolve()
         self._lock = threading.Lock()
 
-    def answer(self, upload: str | None, names: str) -> tuple[Prediction, Looked]:
+    def answer(
+        self, upload: str | None, names: str, explain: bool = False
+    ) -> tuple[Prediction, Looked]:
         """Recognise an uploaded file among the names of a text, one a line.
 
-        An empty text means all classes of the run.
+        An empty text means all classes of the run. What sound, picture and each moment give is
+        found only when it is asked for: it costs several times the reading.
 
         Raises:
             EzavError: anything a visitor can do wrong, in words.
@@ -51,10 +54,19 @@ class Answers:
             self.recognizer.candidates(classes)
         looked = self._reader.read(path)
         with self._lock:
-            found = self.recognizer.predict(looked.encoded, classes, top_k=_SHOWN, explain=True)[0]
+            found = self.recognizer.predict(looked.encoded, classes, top_k=_SHOWN, explain=explain)[
+                0
+            ]
         if found.error:
             raise EzavError(f"this file cannot be read: {found.error}")
         return replace(found, clip=""), looked  # where uploads are kept is told to nobody
+
+    @property
+    def honesty(self) -> str:
+        """What the probabilities are worth; empty where the page's head says it with a figure."""
+        if self.recognizer.calibration.fitted:
+            return ""
+        return "Probabilities are uncalibrated: they rank, and are no chances of being right."
 
     def classes(self, names: str) -> list[str] | None:
         """The names of a text, one a line; None for an empty text.

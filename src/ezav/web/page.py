@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from ezav.features.simulated import simulated_banner
-from ezav.naming import as_html
 from ezav.recognizer import Recognizer
 from ezav.web import render
-from ezav.web.answers import Answers, in_words
+from ezav.web.answers import Answers
+from ezav.web.example import NAMES
 from ezav.web.settings import WebSettings
+from ezav.web.visit import Visit
 
-STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+_HERE = Path(__file__).parent
+STYLE = (_HERE / "style.css").read_text(encoding="utf-8")
 _LISTED = 300
 """Classes of the run that are written into the text field to begin with."""
 
@@ -31,8 +32,14 @@ def theme() -> gr.themes.Base:
     return own.set(
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
     )
 
 
@@ -46,107 +53,105 @@ def build(
     """The page as Gradio blocks.
 
     Args:
-        examples: clips offered for a try.
+        examples: clips in the folder of uploads that are offered for a try, the first with a
+            button of its own.
         forget: called with a session that ended: its files go.
         remember: called with a session and a file of it.
     """
     recognizer = answers.recognizer
     listed = len(recognizer.classes) <= min(_LISTED, settings.max_names)
     every = "\n".join(recognizer.classes) if listed else ""
-    visit = _Visit(answers, remember)
+    visit = Visit(answers, remember, bool(examples), settings.root_path)
 
     def ended(request: gr.Request) -> None:
         forget(str(request.session_hash))
 
+    def tried(names: str) -> tuple[str, str]:
+        nothing = not names.strip() and not recognizer.classes
+        return str(examples[0]), "\n".join(NAMES) if nothing else names
+
     with gr.Blocks(title="ezav", analytics_enabled=False, fill_width=True) as page:
-        gr.HTML(_head(recognizer), elem_classes="ezav-head")
+        gr.HTML(render.head(recognizer), elem_classes="ezav-head")
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
                 asked = _questions(recognizer, settings, every, examples)
             with gr.Column(min_width=320):
-                shown = _answers()
+                shown = _answers(recognizer, examples)
         as_data = gr.JSON(visible=False)
         api = gr.Button(visible=False)
-        given = [asked.clip, asked.names]
-        one_at_a_time: dict[str, Any] = {
+        given, answer = [asked.clip, asked.names], [shown.ranking, shown.evidence, shown.why]
+        reading: dict[str, Any] = {
             "concurrency_limit": settings.workers,
             "concurrency_id": "clips",
         }
-        seen: dict[str, Any] = {"api_visibility": "private", "scroll_to_output": True}
-        asked.ask.click(visit.recognise, given, shown, **one_at_a_time, **seen)
+        seen: dict[str, Any] = {"api_visibility": "private", "show_progress_on": shown.ranking}
+        at_once: dict[str, Any] = {"api_visibility": "private", "queue": False}
+        asked.ask.click(visit.recognise, given, answer, **reading, **seen)
+        shown.why.click(visit.why, given, answer, **reading, **seen)
         # Not `input`: an example is answered at once, too.
-        asked.clip.change(visit.changed, given, shown, **one_at_a_time, **seen)
-        api.click(visit.predict, given, [as_data], api_name="predict", **one_at_a_time)
-        asked.reset.click(lambda: every, None, [asked.names], api_visibility="private", queue=False)
+        play = [shown.player, shown.offered]
+        asked.clip.change(visit.play, [asked.clip], play, **at_once, show_progress="hidden")
+        asked.clip.change(visit.changed, given, answer, **reading, **seen)
+        asked.camera.change(_taken, [asked.camera], [asked.clip], **at_once)
+        shown.offered.click(tried, [asked.names], given, **at_once)
+        asked.reset.click(lambda: every, None, [asked.names], **at_once)
+        api.click(visit.predict, given, [as_data], api_name="predict", **reading)
+        api.click(visit.predict_and_explain, given, [as_data], api_name="explain", **reading)
         page.unload(ended)
     tell_what_is_read(page)
     made: gr.Blocks = page
     return made
 
 
-class _Visit:
-    """What happens when a visitor presses, or changes, something.
-
-    Args:
-        answers: to the questions.
-        remember: called with a session and a file of it.
-    """
-
-    def __init__(self, answers: Answers, remember: Callable[[str, str], None]) -> None:
-        self._answers = answers
-        self._remember = remember
-
-    def recognise(self, upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
-        """The answer and what speaks for it, as HTML."""
-        self._keep(upload, request)
-        try:
-            found, looked = self._answers.answer(upload, names)
-            return render.ranking(found), render.evidence(found, looked.shown)
-        except Exception as error:
-            return render.message(in_words(error)), ""
-
-    def changed(self, upload: str | None, names: str, request: gr.Request) -> tuple[str, str]:
-        """Another clip is there, or none any more."""
-        return self.recognise(upload, names, request) if upload else (render.hint(), "")
-
-    def predict(self, upload: str | None, names: str, request: gr.Request) -> dict[str, Any]:
-        """The answer as data, for programs."""
-        self._keep(upload, request)
-        try:
-            return self._answers.answer(upload, names)[0].as_dict()
-        except Exception as error:
-            raise gr.Error(in_words(error), print_exception=False) from None
-
-    def _keep(self, upload: str | None, request: gr.Request) -> None:
-        if upload:
-            self._remember(str(request.session_hash), upload)
-
-
 class _Asked(NamedTuple):
     """What a visitor fills in and presses."""
 
-    clip: gr.Video
+    clip: gr.File
+    camera: gr.Video
     names: gr.Textbox
     ask: gr.Button
     reset: gr.Button
+
+
+class _Shown(NamedTuple):
+    """What a visitor gets."""
+
+    player: gr.HTML
+    ranking: gr.HTML
+    offered: gr.Button
+    why: gr.Button
+    evidence: gr.HTML
 
 
 def _questions(
     recognizer: Recognizer, settings: WebSettings, every: str, examples: Sequence[Path]
 ) -> _Asked:
     """The left side: a clip, the names, two buttons, examples."""
-    clip = gr.Video(
-        label=f"Clip, up to {settings.max_seconds:g} s and {settings.max_megabytes:g} MB",
-        sources=["upload", "webcam"],
-        include_audio=True,
+    # Any file: what it is, is seen when it is read. A list of kinds would leave some out.
+    clip = gr.File(
+        label=f"Clip, picture or sound, up to {settings.max_seconds:g} s and "
+        f"{settings.max_megabytes:g} MB",
+        height=170,
         elem_id="ezav-clip",
     )
     take_uploads_only(clip)
+    # Gradio would make an empty file beside each upload, and leave it there.
+    clip.preprocess = _path_of  # type: ignore[assignment, method-assign]
+    with gr.Accordion("Record one", open=False, elem_id="ezav-record"):
+        camera = gr.Video(
+            label="Camera and microphone",
+            sources=["webcam"],
+            include_audio=True,
+            webcam_options=gr.WebcamOptions(mirror=False),
+            elem_id="ezav-camera",
+        )
+    take_uploads_only(camera)
+    count = len(recognizer.classes)
     names = gr.Textbox(
         label="Classes, one a line; any names you like, or name: description",
-        info=f"Empty: all {len(recognizer.classes)} classes of the run."
-        if recognizer.classes
-        else "Nothing was trained: these names are all there is to choose from.",
+        info=(f"Empty: all {count} classes of the run. " if count else "")
+        + "A description after a colon is read in the name's place.",
+        placeholder="a dog\nkettle: a kettle of water that boils on a stove",
         value=every,
         lines=8,
         max_lines=14,
@@ -155,27 +160,47 @@ def _questions(
     )
     with gr.Row():
         ask = gr.Button("Recognise", variant="primary", elem_id="ezav-ask")
-        reset = gr.Button("Classes of the run", elem_id="ezav-reset")
-    if examples:
+        reset = gr.Button("Classes of the run", elem_id="ezav-reset", visible=bool(count))
+    if len(examples) > 1:
         gr.Examples(
             [[str(path)] for path in examples],
             [clip],
             label="Examples",
             example_labels=[path.stem for path in examples],
         )
-    return _Asked(clip, names, ask, reset)
+    return _Asked(clip, camera, names, ask, reset)
 
 
-def _answers() -> list[gr.HTML]:
-    """The right side: the ranking, and why."""
+def _answers(recognizer: Recognizer, examples: Sequence[Path]) -> _Shown:
+    """The right side: the clip, the ranking, and why."""
+    player = gr.HTML("", elem_id="ezav-player", js_on_load=_script("player.js"))
     ranking = gr.HTML(
-        render.hint(),
+        render.hint(recognizer.is_frozen),
         elem_classes="ezav-answer",
         elem_id="ezav-ranking",
-        # A screen reader tells the answer when it comes.
-        js_on_load="element.setAttribute('aria-live', 'polite')",
+        js_on_load=_script("answer.js"),
     )
-    return [ranking, gr.HTML("", elem_classes="ezav-answer", elem_id="ezav-evidence")]
+    offered = gr.Button(
+        f"Try it: {examples[0].stem}" if examples else "",
+        elem_id="ezav-try",
+        visible=bool(examples),
+    )
+    why = gr.Button("Why this answer?", elem_id="ezav-why", visible=False)
+    evidence = gr.HTML("", elem_classes="ezav-answer", elem_id="ezav-evidence")
+    return _Shown(player, ranking, offered, why, evidence)
+
+
+def _script(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _path_of(upload: Any) -> str | None:
+    return str(upload.path) if upload else None
+
+
+def _taken(recorded: str | None) -> str | None:
+    """What was recorded is a clip like any other."""
+    return recorded
 
 
 def tell_what_is_read(page: gr.Blocks) -> None:
@@ -196,7 +221,7 @@ def tell_what_is_read(page: gr.Blocks) -> None:
     page.preprocess_data = preprocess_data  # type: ignore[method-assign]
 
 
-def take_uploads_only(component: gr.Video) -> None:
+def take_uploads_only(component: gr.File | gr.Video) -> None:
     """Refuse any path and address that a client sends but that of an uploaded file.
 
     Gradio would fetch an address; and of a page that another application serves it checks no path.
@@ -212,31 +237,3 @@ def take_uploads_only(component: gr.Video) -> None:
         return await fetch(address)
 
     component.async_move_resource_to_block_cache = move  # type: ignore[assignment, method-assign]
-
-
-def _head(recognizer: Recognizer) -> str:
-    if recognizer.is_frozen:
-        made = ", ".join(one.name for one in recognizer.header.encoders)
-        honest = (
-            f"calibration error {recognizer.ece_:.1%} on labelled clips"
-            if recognizer.calibration.fitted
-            else "probabilities are uncalibrated"
-        )
-        said = "".join(f" {as_html(why)}." for why in recognizer.unused.values())
-        return (
-            "<h1>What is in this clip?</h1>"
-            f"<p>Nothing trained: names against what {as_html(made)} says of the clip; {honest}."
-            f"{said}</p>"
-        )
-    result = recognizer.result
-    seen = len(recognizer.seen)
-    simulated = f" <strong>{as_html(simulated_banner())}</strong>" if result.simulated else ""
-    caution = recognizer.caution
-    warning = f'<p class="ezav-note">This run: {as_html(caution)}.</p>' if caution else ""
-    what = f"{as_html(result.label or result.method)} on {as_html(result.dataset)}"
-    return (
-        "<h1>What is in this clip?</h1>"
-        f"<p>{what}: {seen} seen and "
-        f"{len(recognizer.classes) - seen} unseen classes, test HM {result.metrics.HM:.1%}, "
-        f"calibration error {recognizer.ece_:.1%}.{simulated}</p>{warning}"
-    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ezav.features.simulated import simulated_banner
 from ezav.media import Clip
 from ezav.naming import as_html
-from ezav.recognizer import Candidate, Prediction
+from ezav.recognizer import Candidate, Prediction, Recognizer
 from ezav.recognizer.explain import MOMENTS
 from ezav.reports.thumbnails import frame_images, sound_strip
 
@@ -23,18 +24,72 @@ def message(text: str) -> str:
     return f'<div class="ezav-message"><strong>No answer</strong>{as_html(text)}</div>'
 
 
-def hint() -> str:
-    """Before the first answer: where it will be, and what its marks mean."""
-    marks = "".join(f"<li>{_chip(kind)} {words}</li>" for kind, words in _MEANING.items())
+def hint(frozen: bool = False) -> str:
+    """Before the first answer: where it will be, how it will look, and what its marks mean.
+
+    Args:
+        frozen: nothing was trained, so that every name is new.
+    """
+    kinds = ["new"] if frozen else list(_MEANING)
+    marks = "".join(f"<li>{_chip(kind)} {_MEANING[kind]}</li>" for kind in kinds)
+    rows = "".join(
+        f'<div class="ezav-ghost"><span>{name}</span>'
+        f'<div class="ezav-track"><div style="width:{width}%"></div></div></div>'
+        for name, width in (("the likeliest name", 78), ("the next one", 15), ("…", 5))
+    )
     return (
-        '<div class="ezav-hint"><p>Upload or record a clip: here appear the classes it may be of, '
-        "what its sound and its picture say, and how the answer changes over time.</p>"
-        f"<ul>{marks}</ul></div>"
+        '<div class="ezav-hint"><p><strong>Here the answer will be.</strong> Give a clip, of '
+        "picture or sound: the classes it may be of appear here, the likeliest first, and when "
+        "you ask why, what its sound, its picture and each moment say.</p>"
+        f'<div aria-hidden="true">{rows}</div><ul>{marks}</ul></div>'
     )
 
 
-def ranking(found: Prediction) -> str:
-    """The ranked names with bars, and in words what the clip lacks."""
+def player(address: str, name: str) -> str:
+    """The clip to be played; what cannot be is a remark, which the page's script brings up."""
+    return (
+        f'<div class="ezav-player"><video controls preload="metadata" src="{as_html(address)}" '
+        f'aria-label="the clip {as_html(name)}"></video>'
+        '<p class="ezav-remark">Your browser cannot play this file. It is read all the same.</p>'
+        "</div>"
+    )
+
+
+def head(recognizer: Recognizer) -> str:
+    """What answers, and how good it is known to be."""
+    title = "<h1>What is in this clip?</h1>"
+    if recognizer.is_frozen:
+        made = ", ".join(one.name for one in recognizer.header.encoders)
+        honest = (
+            f"calibration error {recognizer.ece_:.1%} on labelled clips"
+            if recognizer.calibration.fitted
+            else "probabilities are uncalibrated"
+        )
+        said = "".join(
+            f" {as_html(why[:1].upper() + why[1:])}." for why in recognizer.unused.values()
+        )
+        return (
+            f"{title}<p>Nothing trained: names against what {as_html(made)} says of the clip; "
+            f"{honest}.{said}</p>"
+        )
+    result = recognizer.result
+    seen = len(recognizer.seen)
+    simulated = f" <strong>{as_html(simulated_banner())}</strong>" if result.simulated else ""
+    caution = recognizer.caution
+    warning = f'<p class="ezav-note">This run: {as_html(caution)}.</p>' if caution else ""
+    return (
+        f"{title}<p>{as_html(result.label or result.method)} on {as_html(result.dataset)}: {seen} "
+        f"seen and {len(recognizer.classes) - seen} unseen classes, test HM "
+        f"{result.metrics.HM:.1%}, calibration error {recognizer.ece_:.1%}.{simulated}</p>{warning}"
+    )
+
+
+def ranking(found: Prediction, honest: str = "") -> str:
+    """The ranked names with bars, and in words what the clip lacks.
+
+    Args:
+        honest: what the probabilities are worth.
+    """
     # The probability of an only candidate is 1, whatever the clip is.
     alone = len(found.ranked) == 1 and found.ranked[0].probability == 1
     bars = "".join(_bar(candidate, alone) for candidate in found.ranked)
@@ -49,7 +104,11 @@ def ranking(found: Prediction) -> str:
     notes += [f"{remark}." for remark in found.remarks]
     notes += [f"The file is damaged: {warning}." for warning in found.warnings]
     lines = "".join(f'<p class="ezav-note">{as_html(note)}</p>' for note in notes)
-    return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>'
+    if "visual" in found.modalities:
+        # Brought up by the style sheet where the player has a sound alone.
+        lines += '<p class="ezav-remark">Your browser plays only the sound of this file.</p>'
+    words = f'<p class="ezav-legend">{as_html(honest)}</p>' if honest and not alone else ""
+    return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>{words}'
 
 
 def evidence(found: Prediction, shown: Clip) -> str:
@@ -124,7 +183,8 @@ def _timeline(found: Prediction, shown: Clip) -> str:
         if any(0 < len(c.moments) < MOMENTS for c in found.ranked[:_ROWS]):
             words += " Hatched: a moment from which nothing was read."
         legend = f'<p class="ezav-legend">{words}</p>'
-    return f'<h2>Over time</h2><div class="ezav-time">{body}{axis}</div>{legend}'
+    title = "Over time" if rows else "What was read"
+    return f'<h2>{title}</h2><div class="ezav-time">{body}{axis}</div>{legend}'
 
 
 def _moments(candidate: Candidate, end: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -65,7 +66,8 @@ def serving(
             log.warning("this system cannot keep the processes that read files off the network")
         uploads = Uploads(folder, settings.keep_minutes * 60)
         answers = Answers(recognizer, reader, settings, folder)
-        page = build(answers, settings, examples, uploads.forget, uploads.remember)
+        offered = _offered(examples, folder)
+        page = build(answers, settings, offered, uploads.forget, uploads.remember)
         app = _application(page, settings, uploads)
         stack.enter_context(_answering(app, listening, settings))
         stack.callback(page.close, verbose=False)
@@ -179,6 +181,22 @@ def _answering(app: ASGIApp, listening: socket.socket, settings: WebSettings) ->
     finally:
         server.should_exit = True
         thread.join()
+
+
+def _offered(examples: Sequence[Path], folder: Path) -> list[Path]:
+    """The examples where the page may give them from; one that is drawn here if there is none."""
+    from ezav.web.example import CALLED, write_example
+
+    inside = folder / "examples"
+    inside.mkdir(mode=0o700)
+    if not examples:
+        return [write_example(inside / f"{CALLED}.mp4")]
+    offered = []
+    for number, path in enumerate(examples):
+        (inside / str(number)).mkdir(mode=0o700)  # two may have one name
+        offered.append(inside / str(number) / path.name)
+        shutil.copyfile(path, offered[-1])
+    return offered
 
 
 def example_files(paths: Sequence[Path]) -> list[Path]:

@@ -25,7 +25,7 @@ from ezav.safe_io import atomic_path, cache_folder, write_text
 VERSION = 1
 """Change it whenever a clip would come out differently: cached worlds are then made again."""
 CLASSES, CLIPS_PER_CLASS = 32, 24
-_FPS, _RATE = 25, 16_000
+FPS, RATE = 25, 16_000
 _SECONDS = (2.0, 2.4)
 _SIZES = ((128, 96), (112, 112), (96, 128), (144, 112), (160, 120))
 """Width × height in pixels, drawn for each clip."""
@@ -149,24 +149,35 @@ def write_clip(path: Path, parts: Parts, seed: int) -> None:
     key = hashlib.blake2b(f"{seed}/{parts.name}/{path.name}".encode(), digest_size=16).digest()
     draw = np.random.default_rng(int.from_bytes(key, "big"))
     width, height = _SIZES[draw.integers(len(_SIZES))]
-    frames = round(draw.uniform(*_SECONDS) * _FPS)
-    video = draw_frames(parts, width, height, frames, _FPS, draw)
-    wave = make_sound(parts.sound, round(frames / _FPS * _RATE), _RATE, draw)
+    frames = round(draw.uniform(*_SECONDS) * FPS)
+    video = draw_frames(parts, width, height, frames, FPS, draw)
+    wave = make_sound(parts.sound, round(frames / FPS * RATE), RATE, draw)
     with atomic_path(path) as temporary:
-        _encode_mp4(temporary, video, wave)
+        encode_mp4(temporary, video, wave)
 
 
-def _encode_mp4(path: Path, video: np.ndarray, wave: np.ndarray) -> None:
-    """Write frames uint8 `[T, H, W, 3]` and a mono waveform float32 `[S]` as H.264 and AAC."""
+def encode_mp4(path: Path, video: np.ndarray, wave: np.ndarray) -> None:
+    """Write frames uint8 `[T, H, W, 3]` and a mono waveform float32 `[S]` as H.264 and AAC.
+
+    There are `FPS` frames and `RATE` samples a second.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "grey.mp4")
+        ...     encode_mp4(path, np.full((5, 16, 16, 3), 128, np.uint8), np.zeros(3200, np.float32))
+        ...     path.read_bytes()[4:8]
+        b'ftyp'
+    """
     import av
 
     with av.open(str(path), "w", format="mp4") as container:
-        picture = container.add_stream("libx264", rate=_FPS)
+        picture = container.add_stream("libx264", rate=FPS)
         picture.height, picture.width = video.shape[1:3]
         picture.pix_fmt = "yuv420p"
         picture.options = {"preset": "ultrafast", "crf": "28"}
         picture.codec_context.thread_count = 1
-        sound = container.add_stream("aac", rate=_RATE, layout="mono")
+        sound = container.add_stream("aac", rate=RATE, layout="mono")
         sound.bit_rate = 48_000
         for image in video:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
@@ -174,7 +185,7 @@ def _encode_mp4(path: Path, video: np.ndarray, wave: np.ndarray) -> None:
         container.mux(picture.encode(None))
         for start in range(0, len(wave), 1024):
             block = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], "fltp", "mono")
-            block.sample_rate, block.pts, block.time_base = _RATE, start, Fraction(1, _RATE)
+            block.sample_rate, block.pts, block.time_base = RATE, start, Fraction(1, RATE)
             container.mux(sound.encode(block))
         container.mux(sound.encode(None))
 
