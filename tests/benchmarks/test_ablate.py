@@ -72,7 +72,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(job) -> dict:
-    flat: dict = {"text": job.protocol.text_encoder}
+    flat: dict = {"text": job.protocol.text_encoder, "folds": job.protocol.folds}
     for name, value in {**asdict(job.protocol.config), **asdict(job.protocol.training)}.items():
         flat.update(
             {f"{name}.{k}": v for k, v in value.items()}
@@ -103,6 +103,9 @@ def test_every_row_differs_from_the_full_method_in_one_setting(rich_store, recip
         "learned_query",
         "negatives",
         "layers",
+        "prior",
+        "members",
+        "folds",
         "modalities",
         "temporal",
         "text",
@@ -148,6 +151,15 @@ def test_runs_are_found_again_by_another_choice_of_tables(rich_store, recipe, tm
 def test_encoders_and_time_are_tables_only_where_the_store_has_several(store, rich_store):
     assert {"time", "text encoder"} & set(switches(store)) == set()
     assert {"time", "text encoder"} <= set(switches(rich_store))
+
+
+def test_frozen_scores_are_a_row_only_where_an_encoder_knows_labels(store, monkeypatch):
+    def priors() -> list:
+        return [switch.config["prior"] for switch in switches(store)["prior"]]
+
+    assert priors() == ["none", "closed"]
+    monkeypatch.setattr("ezav.benchmarks.switches.has_labels", lambda *_: True)
+    assert priors() == ["none", "frozen", "closed"]
 
 
 def test_a_store_of_one_modality_has_no_table_of_both(store, tmp_path):

@@ -135,6 +135,8 @@ class _Rows:
             text_encoder=switch.text_encoder or self._encoder,
             device=self._device,
         )
+        if switch.folds is not None:
+            protocol = replace(protocol, folds=switch.folds)
         name = self._names.setdefault(protocol.key(self._store), switch.label)
         self._protocols.setdefault(name, protocol)
         return Row(label=switch.label, run=name, is_full=name == FULL)

@@ -8,10 +8,13 @@ from typing import Any
 import pyarrow.compute as pc
 
 from ezav.features.store import FeatureStore
+from ezav.protocol.labels import has_labels
 
 ALPHAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 MARGINS = (0.01, 0.05, 0.1, 0.2, 0.5)
 DEPTHS = (0, 1, 2, 6)
+MEMBERS = (1, 3)
+FOLDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +25,13 @@ class Switch:
         label: what the table calls it.
         config: fields of the method's config; those of `classes` one by one.
         text_encoder: another text encoder of the store.
+        folds: class folds that choose; None: as the full method does.
     """
 
     label: str
     config: dict[str, Any] = field(default_factory=dict)
     text_encoder: str | None = None
+    folds: int | None = None
 
 
 def switches(store: FeatureStore) -> dict[str, list[Switch]]:
@@ -60,6 +65,15 @@ def switches(store: FeatureStore) -> dict[str, list[Switch]]:
             Switch(label=f"negatives: {kind}", config={"negatives": kind})
             for kind in ("batch", "distinct", "seen")
         ],
+        "prior": [
+            Switch(label=f"prior: {kind}", config={"prior": kind})
+            for kind in ("none", *(("frozen",) if _knows_labels(store) else ()), "closed")
+        ],
+        "members": [Switch(label=f"members: {k}", config={"members": k}) for k in MEMBERS],
+        "folds": [
+            Switch(label=f"{folds} class folds" if folds else "validation part", folds=folds)
+            for folds in (0, FOLDS)
+        ],
         "depth": [Switch(label=f"L = {depth}", config={"layers": depth}) for depth in DEPTHS],
     }
     most = _most_tokens(store)
@@ -83,6 +97,11 @@ def switches(store: FeatureStore) -> dict[str, list[Switch]]:
 def _ceo(label: str, **settings: Any) -> Switch:
     """Class embeddings by optimisation, with some of its settings."""
     return Switch(label=label, config={"classes": {"source": "ceo", **settings}})
+
+
+def _knows_labels(store: FeatureStore) -> bool:
+    """An encoder of the store has labels that the text encoder can read."""
+    return has_labels(store.header, store.class_embeddings().encoder)
 
 
 def _most_tokens(store: FeatureStore) -> list[int]:

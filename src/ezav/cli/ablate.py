@@ -1,10 +1,11 @@
 """The tables of ablations of EZ-AVGZL: every row one switch away from the full method.
 
 Class embeddings (no optimisation, separation only, proximity, ranking, shuffled control), alpha,
-margin, exact or sampled ranking, similarity, query, negatives, depth, modalities; text encoders
-and time where the store has several. Mean and standard deviation over seeds, as Markdown and CSV.
-Rows above the full method are marked. Seed by seed: the tables are there after the first seed of
-all rows, and grow with each further one. What is done already is kept.
+margin, exact or sampled ranking, similarity, query, negatives, depth, prior, members, class folds,
+modalities; text encoders and time where the store has several. Mean and standard deviation over
+seeds, as Markdown and CSV. Rows above the full method are marked. Seed by seed: the tables are
+there after the first seed of all rows, and grow with each further one. What is done already is
+kept.
 """
 
 from __future__ import annotations

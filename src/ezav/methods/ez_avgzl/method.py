@@ -24,7 +24,7 @@ from ezav.methods.ez_avgzl.network import (
     Fused,
     Fusion,
 )
-from ezav.methods.ez_avgzl.prior import FrozenPrior, best_weight
+from ezav.methods.ez_avgzl.prior import ClosedPrior, FrozenPrior, best_weight
 
 
 class TokenShares(NamedTuple):
@@ -87,9 +87,9 @@ class EzAvgzl(Method):
 
         one = replace(c, members=1, prior="none")
         self.others = nn.ModuleList(EzAvgzl(one, dims) for _ in range(c.members - 1))
-        self.prior: FrozenPrior | None = None
-        if c.prior == "frozen":
-            self.prior = FrozenPrior(dims)
+        self.prior: FrozenPrior | ClosedPrior | None = None
+        if c.prior != "none":
+            self.prior = FrozenPrior(dims) if c.prior == "frozen" else ClosedPrior(dims)
             self.register_buffer("prior_weight_", torch.tensor(c.prior_weight))
 
         tokens = 64 if c.temporal else 3
@@ -106,7 +106,7 @@ class EzAvgzl(Method):
 
     @classmethod
     def wants_labels(cls, config: Settings) -> bool:
-        return isinstance(config, EzAvgzlConfig) and config.prior == "frozen"
+        return isinstance(config, EzAvgzlConfig) and config.prior != "none"
 
     @property
     def from_validation(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -119,7 +119,8 @@ class EzAvgzl(Method):
 
     @property
     def stackable(self) -> bool:
-        return self.config.norm == "layer"  # batch norm picks out the real tokens
+        # Batch norm picks out the real tokens; a closed form would be inverted for every seed.
+        return self.config.norm == "layer" and self.config.prior != "closed"
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """Learn the standardisation of the features, and the prior's, from the training set."""
@@ -202,8 +203,11 @@ class EzAvgzl(Method):
         networks = self._members(batch.audio, batch.visual, batch.class_embeddings)
         if self.prior is not None:
             read = self._read(batch.audio, batch.visual)
-            frozen = self.config.prior_weight * self.prior.scores(*read, batch.class_embeddings)
-            networks = [one + frozen for one in networks]
+            if isinstance(self.prior, ClosedPrior):
+                said = self.prior.without_own(*read, batch.labels, batch.class_embeddings)
+            else:
+                said = self.prior.scores(*read, batch.class_embeddings)
+            networks = [one + self.config.prior_weight * said for one in networks]
         total = self._contrast(networks[0], batch.labels)
         for scores in networks[1:]:
             total = total + self._contrast(scores, batch.labels)
