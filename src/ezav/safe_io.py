@@ -43,7 +43,8 @@ def read_small(path: str | Path, limit: int = _SMALL) -> bytes:
     """The bytes of a file that is to be small: JSON, YAML, a list of names.
 
     Raises:
-        EzavError: it cannot be read.
+        NotFoundError: it is not there.
+        UnavailableError: it cannot be read.
         RefusedError: it is larger than `limit` bytes (64 MiB).
 
     Example:

@@ -21,9 +21,10 @@ from ezav.benchmarks.search import search_for
 from ezav.benchmarks.simulate import plan_simulation, write_store
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.cli.main import main
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
 from ezav.features import EncoderInfo, Header, StoreWriter
 from ezav.features.store import FeatureStore
+from ezav.manifest import MANIFEST
 from ezav.protocol import TwoStageProtocol, read_result
 from ezav.protocol.run_folder import read_evaluation_file
 from ezav.recipes import load_recipe, protocol_for, suite_of
@@ -103,14 +104,33 @@ def test_a_changed_config_replaces_the_outdated_run(store, tmp_path):
     assert is_done(changed, store)
 
 
+def _another(store):
+    return SimpleNamespace(
+        fingerprint="another", encoders=store.encoders, class_embeddings=store.class_embeddings
+    )
+
+
 def test_another_store_or_a_damaged_result_is_not_done(store, tmp_path):
     done = job(store, tmp_path / "run")
     run_job(done)
-    assert is_done(done, SimpleNamespace(fingerprint="another", encoders=store.encoders)) is None
+    assert is_done(done, _another(store)) is None
     whole = (tmp_path / "run" / "result.json").read_text()
     (tmp_path / "run" / "result.json").write_text(whole[: len(whole) // 2])
-    assert is_done(done, store) is None
+    (tmp_path / "run" / MANIFEST).unlink()  # as of a version that wrote none
+    with pytest.warns(UserWarning, match="run again: .*damaged"):
+        assert is_done(done, store) is None
     assert run_jobs([done], processes=1)[0] == read_result(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["result.json", "weights.safetensors", "test.safetensors"])
+def test_a_run_that_was_changed_is_neither_taken_nor_replaced(store, tmp_path, name):
+    done = job(store, tmp_path / "run")
+    run_job(done)
+    changed = (tmp_path / "run" / name).read_bytes() + b"\n"
+    (tmp_path / "run" / name).write_bytes(changed)
+    with pytest.raises(RefusedError, match=f"changed after it was written .*{name}"):
+        run_jobs([done], processes=1)
+    assert (tmp_path / "run" / name).read_bytes() == changed
 
 
 def test_runs_in_processes_give_what_runs_in_turn_give(store, tmp_path):

@@ -252,6 +252,58 @@ def test_an_index_takes_what_its_size_allows(store: Path) -> None:
     assert told.startswith("RefusedError: refused the index")
 
 
+def _varint(value: int) -> bytes:
+    """A whole number of Thrift's compact protocol, which is never negative here."""
+    value, found = 2 * value, bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def test_a_page_cannot_take_more_than_the_footer_says(store: Path) -> None:
+    """One page of half a gigabyte in a file whose footer says 64 bytes."""
+    path = store / INDEX_FILE
+    table = read_index(store).slice(0, 1)
+    long = pa.array(["x" * (1 << 29)])
+    table = table.set_column(table.column_names.index("path"), "path", long)
+    metadata = pq.read_schema(path).metadata
+    pq.write_table(
+        table.replace_schema_metadata(metadata),
+        path,
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+    )
+    group = pq.read_metadata(path).row_group(0)
+    sizes = {group.total_byte_size, group.column(3).total_uncompressed_size}
+    data = bytearray(path.read_bytes())
+    for size in sizes:
+        told = _varint(size)
+        small = _varint(64)  # of the same length, which Thrift takes as well
+        assert data.count(told) >= 1
+        padded = bytes([*(byte | 128 for byte in small), *[128] * 9])[: len(told) - 1] + b"\0"
+        data = data.replace(told, padded)
+    path.write_bytes(bytes(data))
+    assert pq.read_metadata(path).row_group(0).total_byte_size == 64
+    assert path.stat().st_size < 1 << 20
+    told_size = answer(
+        "from pathlib import Path\nfrom ezav.features.index import read_index\n"
+        f"read_index(Path({str(store)!r}))"
+    )
+    assert told_size.startswith("RefusedError: refused the index")
+
+
+def test_pages_that_are_none_are_an_error_of_the_user(store: Path) -> None:
+    path = store / INDEX_FILE
+    whole = path.read_bytes()
+    begin = pq.read_metadata(path).row_group(0).column(0).dictionary_page_offset
+    for damage in (b"\x00", b"\xff" * 40, b"\x15\x04\x15\xfe\xff\xff\xff\x0f", b"\x1c" * 60):
+        path.write_bytes(whole[:begin] + damage + whole[begin + len(damage) :])
+        with pytest.raises(EzavError):
+            read_index(store)
+
+
 def test_an_index_cannot_claim_more_tokens_than_its_shards_hold(store: Path) -> None:
     path = store / INDEX_FILE
     table = read_index(store)

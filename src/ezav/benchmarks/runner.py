@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ezav.benchmarks.processes import training_pool
-from ezav.errors import EzavError
+from ezav.errors import EzavError, RefusedError
+from ezav.manifest import differences, read_manifest
 from ezav.protocol.files import RESULT
 from ezav.protocol.result import RunResult
 from ezav.threads import one_thread
@@ -51,15 +53,28 @@ OnDone = Callable[[Job, RunResult], None]
 
 
 def is_done(job: Job, store: FeatureStore) -> RunResult | None:
-    """The result of a job if its folder holds exactly that run, by whichever version of ezav."""
+    """The result of a job if its folder holds exactly that run, by whichever version of ezav.
+
+    None where it is to be run: for the first time, or again, as it is of other settings or cannot
+    be read (which is said, a warning).
+
+    Raises:
+        RefusedError: the folder was changed after it was written: it is neither taken nor replaced.
+    """
     from ezav.protocol.kept import difference
     from ezav.protocol.run_folder import read_result
 
     if not (job.folder / RESULT).is_file():
         return None
+    if wrong := differences(job.folder, read_manifest(job.folder) or {}):
+        raise RefusedError(
+            f"refused the run '{job.folder}': it was changed after it was written ({wrong[0]})",
+            "remove it, and it is run again",
+        )
     try:
         result = read_result(job.folder)
-    except EzavError:
+    except EzavError as error:
+        warnings.warn(f"run again: {error.message}", stacklevel=2)
         return None
     return None if difference(result, job.protocol, store, job.label) else result
 

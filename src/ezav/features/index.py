@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ezav.errors import DamagedError, RefusedError
 from ezav.features.header import Contents, parse_contents
+from ezav.features.pages import unpacked_size
 from ezav.features.shards import ClipRecord, sync
 from ezav.manifest import digest
 from ezav.safe_io import atomic_path, parse_json
@@ -217,7 +218,7 @@ def read_index(folder: Path) -> pa.Table:
             path, memory_map=True, page_checksum_verification=True, read_dictionary=_TEXTS
         ) as file:
             return _rows(file, path)
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DamagedError(f"the index '{path}' cannot be read: {error}", _AGAIN) from error
 
 
@@ -230,7 +231,7 @@ def _rows(file: pq.ParquetFile, path: Path) -> pa.Table:
     size, found = path.stat().st_size, file.metadata
     allowed = _FREE + _RATIO * size
     claimed = sum(found.row_group(row).total_byte_size for row in range(found.num_row_groups))
-    if found.num_rows > size or claimed > allowed:
+    if found.num_rows > size or max(claimed, unpacked_size(file, path)) > allowed:
         raise RefusedError(f"refused the index '{path}': it claims far more than its size")
     table = file.read(columns=SCHEMA.names)
     texts = 0
