@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from ezav.errors import EzavError
+from ezav.features.header import SplitOrigin
+from ezav.features.redraw import redrawn
 from ezav.methods.best.method import Best
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol.by_folds import fold_data
 from ezav.protocol.folds import class_folds
 from ezav.protocol.run_folder import checkpoint_of
+from ezav.protocol.verify import verify_run
 from ezav.training.config import TrainingConfig
 from tests import worlds
 
@@ -208,3 +212,57 @@ class Stubborn(Best):
 
     def learn_on_folds(self, folds) -> None:
         super(Best, self).learn_on_folds(folds)
+
+
+def test_a_source_of_several_classes_is_held_out_in_all_of_them() -> None:
+    sources = [f"tape {row % 10}" if row % 10 < 3 else str(row) for row in range(70)]
+    for fold in class_folds(LABELS, 7, 3, groups=sources):
+        trained = {sources[row] for row in fold.train.tolist()}
+        assert not trained & {sources[row] for row in fold.held_out.tolist()}
+        assert len(set(LABELS[fold.train].tolist())) == 7 - len(fold.unseen)
+    one_tape_each = [f"tape {row % 10}" for row in range(70)]
+    with pytest.raises(EzavError, match=r"all sources of class .* holds out in other classes"):
+        class_folds(LABELS, 7, 3, groups=one_tape_each)
+
+
+def test_where_the_splits_were_drawn_class_folds_choose(store) -> None:
+    protocol = TwoStageProtocol(method="ale")
+    drawn = SplitOrigin(how="drawn", seed=0)
+    published = SplitOrigin(how="published")
+    splits = dict(zip(*(store.index.column(name).to_pylist() for name in ("clip", "split"))))
+    assert protocol.folds_on(store) == 0  # nothing says how they came about
+    assert protocol.folds_on(store.with_splits(splits, published, {})) == 0
+    assert protocol.folds_on(store.with_splits(splits, SplitOrigin(how="manifest"), {})) == 4
+    own = store.with_splits(splits, drawn, {})
+    assert protocol.folds_on(own) == 4
+    assert TwoStageProtocol(method="ale", folds=0).folds_on(own) == 0
+    assert TwoStageProtocol(method="blending").folds_on(own) == 0  # it cannot learn on them
+    assert TwoStageProtocol(method="best").folds_on(own) == 5
+
+
+def test_folds_train_on_no_source_that_they_hold_out(store) -> None:
+    """Of the protocol itself: what it hands to the trainer of each fold."""
+    splits = dict(zip(*(store.index.column(name).to_pylist() for name in ("clip", "split"))))
+    known = [clip for clip, split in splits.items() if not split.startswith("test")]
+    labels = dict(zip(*(store.index.column(name).to_pylist() for name in ("clip", "class"))))
+    tape = {clip: f"{labels[clip]} {number % 4}" for number, clip in enumerate(known)}
+    own = store.with_splits(splits, SplitOrigin(how="drawn"), tape)
+    stage = TwoStageProtocol(method="best").reader(own).stage(2)
+    for fold in fold_data(stage, 4, 1, 0, own.sources):
+        trained = {tape[clip] for clip in fold.stage.train.clips}
+        assert not trained & {tape[clip] for clip in fold.held_out.clips}
+
+
+def test_a_closed_set_is_run_and_tested(store, tmp_path: Path) -> None:
+    closed = redrawn(store, unseen=())
+    result = write_run(TwoStageProtocol(method="best").fit(closed), tmp_path / "run")
+    assert result.candidates["unseen"] == []
+    assert result.metrics.S > 0.8
+    assert math.isnan(result.metrics.HM)
+    assert result.controls == {}
+    assert read_result(tmp_path / "run").candidates == result.candidates
+    assert verify_run(tmp_path / "run").sound
+    with pytest.raises(EzavError, match="class folds choose epoch and gamma"):
+        TwoStageProtocol(method="eszsl", folds=0).fit(closed)
+    # It cannot learn on folds, and there is nothing else: the fit says so.
+    assert TwoStageProtocol(method="blending").folds_on(closed) == 4

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ezav.csv_rows import csv_rows
 from ezav.errors import DamagedError, EzavError, NotFoundError
-from ezav.extraction.csv_rows import csv_rows
 from ezav.naming import as_cell, clean, same, shown
 from ezav.safe_io import parse_json, read_small, write_text
 

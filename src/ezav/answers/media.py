@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from ezav.csv_rows import csv_rows
 from ezav.errors import EzavError, NotFoundError
-from ezav.extraction.csv_rows import csv_rows
 from ezav.extraction.listing import inside, recordings
 
 _TABLES = {".csv", ".tsv"}

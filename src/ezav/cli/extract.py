@@ -79,6 +79,12 @@ CLI = ExtractCommand
 
 def tell_plan(begun: Begun) -> None:
     """What was decided before the first clip is read: classes set apart, names that are unclear."""
+    if begun.closed:
+        progress.print(
+            "every class is trained on; `--unseen NAME...` sets some apart, to see how well names "
+            "without videos are told",
+            soft_wrap=True,
+        )
     if begun.unseen:
         drawn = " (drawn; `--unseen NAME...` or the manifest's column split choose others)"
         told = [f"never trained on: {_listed(begun.unseen)}{drawn if begun.drawn else ''}"]

@@ -52,6 +52,13 @@ class RunOptions(Command):
     """What tables call this run; by default the method's name, or that of the recipe file."""
     text_encoder: str | None = None
     """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
+    unseen: tuple[str, ...] | None = None
+    """Set these classes of the store apart instead of those it was drawn with; `none`: train on
+    every class and test on other clips of them."""
+    groups: tuple[str, ...] = ()
+    """A CSV file with the columns path and source (or the columns named after it: their values
+    together) that says what the clips were cut from; no source is then on two sides of a split or
+    a fold. A store that was extracted with --groups knows it."""
     descriptions: Path | None = None
     """A CSV (name,description,…) or YAML file with what the text encoder reads in the place of the
     class names; the store stays as it is."""
@@ -90,7 +97,7 @@ class RunCommand(RunOptions):
                 "--together and --alphas exclude each other: every seed chooses its own alpha",
                 "choose alpha with one seed, then give it as --config.classes.alpha",
             )
-        store = self._described(FeatureStore.open(self.store))
+        store = self._described(self._redrawn(FeatureStore.open(self.store)))
         text = store.class_embeddings(self.text_encoder)
         remarks = remarks_of(text)
         tell_read(text.parts[0].get("read", {}))
@@ -108,6 +115,16 @@ class RunCommand(RunOptions):
             remarks=tuple(remarks),
             verdict=verdict(list(done.values())),
         )
+
+    def _redrawn(self, store: FeatureStore) -> FeatureStore:
+        from ezav.features.redraw import named_unseen, redrawn
+        from ezav.features.sources import read_sources
+
+        sources = None
+        if self.groups:
+            file, *columns = self.groups
+            sources = read_sources(Path(file), columns or ("source",))
+        return redrawn(store, named_unseen(self.unseen, store.classes), sources)
 
     def _described(self, store: FeatureStore) -> FeatureStore:
         from ezav.device import choose_device

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ezav.csv_rows import csv_rows
 from ezav.errors import EzavError, NotFoundError
-from ezav.extraction.csv_rows import csv_rows
+from ezav.features.sources import joined
 from ezav.features.splits import SPLITS
 from ezav.naming import clean, refuse_twins
 
@@ -34,12 +35,14 @@ class Item:
         path: where the file is.
         class_name: its class.
         split: as the manifest says, or None.
+        source: what it was cut from, as the manifest's columns for groups say; else empty.
     """
 
     clip: str
     path: Path
     class_name: str
     split: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,19 @@ class Listing:
     empty: tuple[str, ...] = ()
 
     @property
+    def sources(self) -> dict[str, str]:
+        """Clip -> what it was cut from, of the clips of which that is known."""
+        return {item.clip: item.source for item in self.items if item.source}
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """All class names, sorted."""
         return tuple(sorted({item.class_name for item in self.items}))
 
 
-def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) -> Listing:
+def list_videos(
+    videos: str | os.PathLike[str], *, allow_outside: bool = False, groups: Sequence[str] = ()
+) -> Listing:
     """The clips of `videos`: a folder `<class name>/*`, or a CSV file `path,class[,split]`.
 
     In a folder every file counts that is not hidden and not of a kind that lies beside recordings
@@ -74,6 +84,7 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
     Args:
         videos: the folder or the CSV file.
         allow_outside: accept manifest paths that are absolute or lead out of its folder.
+        groups: the manifest's columns whose values together name what a clip was cut from.
 
     Raises:
         EzavError: nothing there, no class folders, an empty class name, a clip listed twice, two
@@ -90,6 +101,11 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
         ([('cat/deep/b.mkv', 'cat'), ('dog/a.mp4', 'dog')], {'.txt': 1})
     """
     path = Path(videos)
+    if path.is_dir() and groups:
+        raise EzavError(
+            f"'{path}' is a folder: it has no column '{groups[0]}' that would group clips",
+            "give a CSV file path,class and that column",
+        )
     if path.is_dir():
         listing = _from_folder(path)
     elif path.is_file():
@@ -98,7 +114,7 @@ def list_videos(videos: str | os.PathLike[str], *, allow_outside: bool = False) 
                 f"'{path}' is one recording, not a collection of labelled ones",
                 "give a folder with one folder a class; 'ezav predict' names what is in one clip",
             )
-        listing = _from_manifest(path, allow_outside)
+        listing = _from_manifest(path, allow_outside, groups)
     else:
         raise NotFoundError(
             f"there is no folder or manifest '{path}'",
@@ -170,9 +186,12 @@ def _like_recording(path: Path) -> bool:
     return path.suffix.lower() in {".mp4", ".mkv", ".webm", ".avi", ".mov", ".wav", ".mp3", ".m4a"}
 
 
-def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
+def _from_manifest(manifest: Path, allow_outside: bool, groups: Sequence[str]) -> Listing:
     items: list[Item] = []
-    for line, row in csv_rows(manifest, _COLUMNS, _NEEDED):
+    named = [clean(name).lower() for name in groups]
+    needed = tuple(dict.fromkeys((*_COLUMNS[:_NEEDED], *named)))
+    columns = tuple(dict.fromkeys((*needed, *_COLUMNS)))
+    for line, row in csv_rows(manifest, columns, len(needed)):
         where = f"line {line} of '{manifest}'"
         clip = inside(row["path"], where, allow_outside)
         split = row.get("split", "").strip() or None
@@ -180,7 +199,8 @@ def _from_manifest(manifest: Path, allow_outside: bool) -> Listing:
             raise EzavError(
                 f"{where} has the unknown split '{split}'", f"the splits are {', '.join(SPLITS)}"
             )
-        items.append(Item(clip, manifest.parent / clip, _class_name(row["class"], where), split))
+        class_name, source = _class_name(row["class"], where), joined([row[n] for n in named])
+        items.append(Item(clip, manifest.parent / clip, class_name, split, source))
     if not items:
         raise EzavError(f"the manifest '{manifest}' lists no clips")
     counts = Counter(item.clip for item in items)

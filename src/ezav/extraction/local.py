@@ -166,7 +166,14 @@ def _publish(made: Plan, store: PairStore, work: Done) -> Done:
     splits, origin = final_splits(made.splits_of, made.origin, made.listing, readable, whole)
     unlisted = set(writer.done) - {item.clip for item in held}
     note_sizes(writer.path, writer.records, made.sizes, store.replaced)
-    writer.finish(splits, made.classes, split_origin=origin, leave_out=unlisted, whole=whole)
+    writer.finish(
+        splits,
+        made.classes,
+        split_origin=origin,
+        leave_out=unlisted,
+        sources=made.listing.sources,
+        whole=whole,
+    )
     return replace(work, gone=len(unlisted), replaced=tuple(sorted(store.replaced)))
 
 

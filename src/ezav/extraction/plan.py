@@ -24,6 +24,7 @@ from ezav.extraction.settings import ExtractSettings
 from ezav.extraction.splitting import Splitter, check_continues, splitter
 from ezav.features.describe import kept_descriptions
 from ezav.features.header import SplitOrigin
+from ezav.features.redraw import named_unseen
 from ezav.features.unread import remarks_of
 from ezav.features.writer import StoreWriter
 from ezav.media.codec import require_torchcodec
@@ -72,7 +73,8 @@ class Plan:
         return Begun(
             unseen=tuple(sorted(of.get("test_unseen", ()))),
             validating=tuple(sorted(of.get("val_unseen", ()))),
-            drawn=self.origin.how == "drawn" and not self.origin.detail,
+            drawn=self.origin.how == "drawn" and self.settings.unseen is None,
+            closed="test_unseen" not in of,
             remarks=self.remarks,
             read=dict(self.classes[0].settings.get("read", {})) if self.classes else {},
         )
@@ -95,10 +97,11 @@ def plan(
     """
     if settings.workers is not None and settings.workers < 1:
         raise EzavError(f"`workers` must be at least 1, not {settings.workers}")
-    listing = list_videos(videos, allow_outside=settings.allow_outside)
+    listing = list_videos(videos, allow_outside=settings.allow_outside, groups=settings.groups)
     if descriptions:
         check_known(descriptions, listing.classes, "the set of descriptions")
-    splits_of, origin = splitter(listing, settings.unseen, settings.seed, videos)
+    unseen = named_unseen(settings.unseen, listing.classes)
+    splits_of, origin = splitter(listing, unseen, settings.seed, videos)
     splits_of(listing.items)  # what is wrong with the classes is said now
     part = None if settings.shard is None else Shard.parse(settings.shard)
     items = listing.items if part is None else part.of(listing.items)

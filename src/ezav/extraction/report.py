@@ -37,6 +37,7 @@ class Begun:
         validating: classes that only validate: stage 1 takes them for unseen ones.
         drawn: whether the two were drawn; else the caller or the manifest named the unseen ones.
         remarks: what the text encoders cannot read of the class names, or not tell apart.
+        closed: every class is trained on.
         read: class name -> what text encoders read, where that is another spelling.
     """
 
@@ -44,6 +45,7 @@ class Begun:
     validating: tuple[str, ...]
     drawn: bool
     remarks: tuple[str, ...]
+    closed: bool = False
     read: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -25,7 +25,10 @@ class ExtractSettings(Reading):
 
     unseen: tuple[str, ...] | None = None
     """Classes never to be trained on; by default a seeded draw takes a quarter of the classes,
-    unless the manifest has splits."""
+    unless the manifest has splits. `none`: every class is trained on, and tested on other clips."""
+    groups: tuple[str, ...] = ()
+    """The manifest's column that says what a clip was cut from (of several, their values
+    together): no recording is then both trained on and tested on."""
     seed: int = 0
     """Of the drawn splits."""
     device: str = "cpu"

@@ -9,6 +9,8 @@ from ezav.errors import EzavError
 from ezav.extraction.listing import Item, Listing, in_utf8
 from ezav.features.begin import HEADER_FILE, holds_clips
 from ezav.features.header import SplitOrigin, parse_header
+from ezav.features.redraw import told
+from ezav.features.sources import check_sources
 from ezav.features.splits import check_splits, draw_splits, given_splits
 
 Splitter = Callable[[Sequence[Item]], dict[str, str]]
@@ -39,16 +41,17 @@ def splitter(
         def from_manifest(items: Sequence[Item]) -> dict[str, str]:
             clips = [item.clip for item in items]
             names = [item.class_name for item in items]
-            return given_splits(clips, names, [given[clip] for clip in clips])
+            splits = given_splits(clips, names, [given[clip] for clip in clips])
+            check_sources(splits, listing.sources)
+            return splits
 
         return from_manifest, SplitOrigin(how="manifest", detail=in_utf8(videos.name))
 
     def drawn(items: Sequence[Item]) -> dict[str, str]:
         names = [item.class_name for item in items]
-        return draw_splits([item.clip for item in items], names, unseen, seed)
+        return draw_splits([item.clip for item in items], names, unseen, seed, listing.sources)
 
-    named = "" if unseen is None else "unseen: " + ", ".join(sorted(unseen))
-    return drawn, SplitOrigin(how="drawn", seed=seed, detail=named)
+    return drawn, SplitOrigin(how="drawn", seed=seed, detail=told(unseen, listing.sources))
 
 
 def final_splits(

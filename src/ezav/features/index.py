@@ -39,8 +39,11 @@ SCHEMA = pa.schema(
         ("status", pa.string()),
         ("reason", pa.string()),
         ("checksum", pa.string()),
+        ("source", pa.string()),
     ]
 )
+_LATER = {"source": ""}
+"""Columns that came later, and what they hold in an index of before."""
 _KEY = b"ezav"
 _DIGESTS = b"ezav.sha256"
 """SHA-256 of the contents, of the header beside the index, and of each file of class embeddings;
@@ -55,7 +58,9 @@ _AGAIN = "make the store again"
 
 
 def make_index(
-    records: Mapping[str, tuple[ClipRecord, int, int]], splits: Mapping[str, str]
+    records: Mapping[str, tuple[ClipRecord, int, int]],
+    splits: Mapping[str, str],
+    sources: Mapping[str, str] | None = None,
 ) -> pa.Table:
     """The index of clip -> (record, shard, row), sorted by clip whatever the shards' layout.
 
@@ -78,12 +83,13 @@ def make_index(
         "status": [record.status for record, *_ in rows],
         "reason": [record.reason for record, *_ in rows],
         "checksum": [record.checksum for record, *_ in rows],
+        "source": [(sources or {}).get(record.clip, "") for record, *_ in rows],
     }
     return pa.table(columns, schema=SCHEMA)
 
 
 def fingerprint(index: pa.Table, class_checksums: Iterable[str]) -> str:
-    """A hash of what the store means: clips, classes, splits, features, class embeddings.
+    """A hash of what the store means: clips, classes, splits, sources, features, embeddings.
 
     Neither the layout in shards, nor paths, nor the order of writing enters.
 
@@ -96,9 +102,10 @@ def fingerprint(index: pa.Table, class_checksums: Iterable[str]) -> str:
         False
     """
     digest = hashlib.blake2b(digest_size=16)
-    columns = [
-        index.column(name).to_pylist() for name in ("clip", "class", "split", "status", "checksum")
-    ]
+    names = ["clip", "class", "split", "status", "checksum"]
+    if any(index.column("source").to_pylist()):  # else it is as it was before there were any
+        names.append("source")
+    columns = [index.column(name).to_pylist() for name in names]
     for row in zip(*columns):
         digest.update("\0".join(row).encode() + b"\n")
     for text in class_checksums:
@@ -214,16 +221,21 @@ def read_index(folder: Path) -> pa.Table:
     """
     path = folder / INDEX_FILE
     try:
+        there = set(pq.read_schema(path, memory_map=True).names)
+        names = [name for name in SCHEMA.names if name in there or name not in _LATER]
         with pq.ParquetFile(
-            path, memory_map=True, page_checksum_verification=True, read_dictionary=_TEXTS
+            path,
+            memory_map=True,
+            page_checksum_verification=True,
+            read_dictionary=[name for name in names if name in _TEXTS],
         ) as file:
-            return _rows(file, path)
+            return _rows(file, path, names)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DamagedError(f"the index '{path}' cannot be read: {error}", _AGAIN) from error
 
 
-def _rows(file: pq.ParquetFile, path: Path) -> pa.Table:
-    """All rows; how long their texts are is known before they are written out.
+def _rows(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
+    """All rows of these columns; how long their texts are is known before they are written out.
 
     A column of one long text, a million times, is small on disk: it is read as numbers that
     stand for texts.
@@ -233,12 +245,14 @@ def _rows(file: pq.ParquetFile, path: Path) -> pa.Table:
     claimed = sum(found.row_group(row).total_byte_size for row in range(found.num_row_groups))
     if found.num_rows > size or max(claimed, unpacked_size(file, path)) > allowed:
         raise RefusedError(f"refused the index '{path}': it claims far more than its size")
-    table = file.read(columns=SCHEMA.names)
+    table = file.read(columns=names)
     texts = 0
-    for name in _TEXTS:
+    for name in set(names) & set(_TEXTS):
         for part in table.column(name).chunks:
             lengths = pc.binary_length(part.dictionary).take(part.indices)
             texts += pc.sum(lengths).as_py() or 0
     if texts > allowed:
         raise RefusedError(f"refused the index '{path}': it takes far more than its size")
+    for name in set(SCHEMA.names) - set(names):
+        table = table.append_column(name, pa.array([_LATER[name]] * table.num_rows, pa.string()))
     return table.replace_schema_metadata(None).select(SCHEMA.names).cast(SCHEMA)

@@ -74,10 +74,18 @@ def merge_stores(
     hidden = set(leave_out)
     chosen = {clip: place for clip, place in _choose(sources).items() if clip not in hidden}
     splits = {clip: row["split"] for clip, (_, row) in chosen.items() if row["split"]}
+    cut_from = {clip: row["source"] for clip, (_, row) in chosen.items() if row["source"]}
     with StoreWriter(out, _header(sources)) as writer:
         _check_continues(writer, chosen, hidden)
         _copy(sources, chosen, writer, on_progress)
-        writer.finish(splits, embeddings, split_origin=origin, leave_out=hidden, whole=whole)
+        writer.finish(
+            splits,
+            embeddings,
+            split_origin=origin,
+            leave_out=hidden,
+            sources=cut_from,
+            whole=whole,
+        )
     return FeatureStore.open(out)
 
 

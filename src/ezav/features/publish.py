@@ -11,6 +11,7 @@ from ezav.errors import EzavError
 from ezav.features.header import ClassFile, Contents, EncoderInfo, Header
 from ezav.features.index import OK, class_checksum, fingerprint, make_index, write_index
 from ezav.features.shards import ClipRecord
+from ezav.features.sources import check_sources
 from ezav.features.splits import SPLITS, check_splits
 from ezav.manifest import MANIFEST, SIGNATURE
 
@@ -26,6 +27,7 @@ def publish(
     splits: Mapping[str, str],
     class_embeddings: Sequence[ClassEmbeddings],
     *,
+    sources: Mapping[str, str] | None = None,
     whole: bool = True,
 ) -> None:
     """Write class embeddings and index for clip -> (record, shard, row).
@@ -33,10 +35,10 @@ def publish(
     The arguments are those of :meth:`ezav.features.StoreWriter.finish`, and so are its errors.
     """
     classes = {r.clip: r.class_name for r, *_ in records.values() if r.status == OK}
-    _check(records, classes, splits, whole)
+    _check(records, classes, splits, sources or {}, whole)
     names = tuple(sorted(set(classes.values())))
     files = write_classes(folder, class_embeddings, names)
-    index = make_index(records, splits)
+    index = make_index(records, splits, sources)
     counts = dict.fromkeys(SPLITS, 0)
     for clip in classes:
         counts[splits[clip]] += 1
@@ -74,6 +76,7 @@ def _check(
     records: Mapping[str, tuple[ClipRecord, int, int]],
     classes: Mapping[str, str],
     splits: Mapping[str, str],
+    sources: Mapping[str, str],
     whole: bool,
 ) -> None:
     if not classes:
@@ -93,6 +96,7 @@ def _check(
         )
     if whole:
         check_splits({clip: splits[clip] for clip in classes}, classes)
+        check_sources({clip: splits[clip] for clip in classes}, sources)
     elif odd := [clip for clip in classes if splits[clip] not in SPLITS]:
         raise EzavError(f"clip '{odd[0]}' is in the unknown split '{splits[odd[0]]}'")
 

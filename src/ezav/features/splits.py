@@ -13,9 +13,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ezav.errors import EzavError, NotFoundError
+from ezav.features.sources import SourceSides, source_of
 
 SPLITS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 """Every clip is in exactly one of these."""
+
+CLOSED = ("train", "test_seen")
+"""The splits of a closed set: every class is trained on."""
 
 UNSEEN_SHARE = 0.25
 """Share of all classes drawn as `test_unseen` (VGGSound and ActivityNet: 0.25)."""
@@ -57,6 +61,7 @@ def draw_splits(
     classes: Sequence[str],
     unseen: Collection[str] | None = None,
     seed: int = 0,
+    sources: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Divide labelled clips into the five splits, the same way whenever the seed is the same.
 
@@ -65,11 +70,17 @@ def draw_splits(
     classes included, goes to `test_seen`, since stage 2 trains on all of them and is tested on
     all of them. The order of the clips does not matter.
 
+    With `sources` no source is on two sides: its clips are all trained on, all validate or all
+    test, whatever their classes, so that the shares are met as well as whole sources allow.
+
+    A closed set (`unseen=()`) has no unseen classes: `train` and `test_seen` alone.
+
     Args:
         clips: clip names, each once.
         classes: the class of each clip.
-        unseen: the classes never to be trained on; None draws them.
+        unseen: the classes never to be trained on; None draws them, `()` stands for no class.
         seed: another seed is another draw.
+        sources: clip -> what it was cut from; a clip that is not there is a source of its own.
 
     Returns:
         clip -> split, for every clip.
@@ -77,7 +88,7 @@ def draw_splits(
     Raises:
         EzavError: a clip twice, an unseen class that does not exist, fewer than four classes
             (two to train on, one unseen for validation, one for testing), or a seen class with
-            a single clip.
+            a single clip or source.
 
     Example:
         >>> clips = [f"{name}{i}" for name in "abcd" for i in range(5)]
@@ -93,24 +104,84 @@ def draw_splits(
         _refuse_single_clips(by_class, names)
     else:
         test_unseen = _known_unseen(unseen, names)
+    closed = unseen is not None and not test_unseen
     seen = [name for name in names if name not in test_unseen]
     if unseen is not None:
-        _need_classes(len(seen), _MIN_CLASSES - 1, " besides the unseen ones")
+        least, where = (2, "") if closed else (_MIN_CLASSES - 1, " besides the unseen ones")
+        _need_classes(len(seen), least, where)
         _refuse_single_clips(by_class, seen)
-    drawn = max(1, int(len(seen) * VAL_UNSEEN_SHARE))
+    drawn = 0 if closed else max(1, int(len(seen) * VAL_UNSEEN_SHARE))
     val_unseen = set(_shuffled(seen, seed, "val_unseen")[:drawn])
 
     splits = {clip: "test_unseen" for name in test_unseen for clip in by_class[name]}
-    for name in seen:
-        splits |= _seen_splits(_shuffled(by_class[name], seed, name), name in val_unseen)
+    if sources:
+        known = {name: by_class[name] for name in seen}
+        splits |= _source_splits(known, val_unseen, closed, seed, sources, splits)
+    else:
+        for name in seen:
+            splits |= _seen_splits(
+                _shuffled(by_class[name], seed, name), name in val_unseen, closed
+            )
     result = {clip: splits[clip] for clip in clips}
     check_splits(result, dict(zip(clips, classes)))
     return result
 
 
-def _seen_splits(clips: Sequence[str], val_unseen: bool) -> dict[str, str]:
+def _source_splits(
+    by_class: Mapping[str, Sequence[str]],
+    val_unseen: Collection[str],
+    closed: bool,
+    seed: int,
+    sources: Mapping[str, str],
+    tested: Collection[str],
+) -> dict[str, str]:
+    """Clip -> split of all classes that stage 2 trains on; no source is on two sides."""
+    for name, clips in by_class.items():
+        if len({source_of(clip, sources) for clip in clips}) == 1:
+            raise EzavError(
+                f"all clips of class '{name}' are of one source: it cannot be trained and tested",
+                "leave the class out, name it unseen, or give other groups",
+            )
+    sides = SourceSides(
+        by_class, sources, lambda items, purpose: _shuffled(items, seed, f"source {purpose}")
+    )
+    test: dict[str, set[str]] = defaultdict(set)
+    forced = {source_of(clip, sources) for clip in tested}
+    sides.force(forced, "unseen")
+    for name in sorted(by_class):
+        already = forced | test[name]
+        found = sides.take(name, seen_counts(len(by_class[name]))[0], f"test {name}", already)
+        for other, taken in found.items():
+            test[other] |= taken
+    val: dict[str, set[str]] = defaultdict(set)
+    held = {
+        source_of(clip, sources)
+        for name in val_unseen
+        for clip in by_class[name]
+        if sides.is_left(name, source_of(clip, sources))
+    }
+    trained = {name: clips for name, clips in by_class.items() if name not in val_unseen}
+    for name in () if closed else sorted(trained):
+        count = seen_counts(len(trained[name]))[1]
+        for other, taken in sides.take(name, count, f"val {name}", held | val[name]).items():
+            val[other] |= taken
+    splits = {}
+    for name, clips in by_class.items():
+        for clip in clips:
+            source = source_of(clip, sources)
+            if source in forced or source in test[name]:
+                splits[clip] = "test_seen"
+            elif name in val_unseen:
+                splits[clip] = "val_unseen"
+            else:
+                splits[clip] = "val_seen" if source in held or source in val[name] else "train"
+    return splits
+
+
+def _seen_splits(clips: Sequence[str], val_unseen: bool, closed: bool = False) -> dict[str, str]:
     """Clip -> split of one class that stage 2 trains on, its clips in a drawn order."""
     test, val = seen_counts(len(clips))
+    val = 0 if closed else val
     splits = {}
     for rank, clip in enumerate(clips):
         if rank < test:
@@ -137,6 +208,8 @@ def seen_counts(clips: int) -> tuple[int, int]:
 def check_splits(splits: Mapping[str, str], classes: Mapping[str, str]) -> None:
     """Raise unless the splits make a generalized zero-shot benchmark in both stages.
 
+    Or a closed set: `train` and `test_seen` alone, every tested class being trained on.
+
     Args:
         splits: clip -> split.
         classes: clip -> class; clips that are not in `splits` are ignored.
@@ -160,7 +233,8 @@ def check_splits(splits: Mapping[str, str], classes: Mapping[str, str]) -> None:
                 f"the splits are {', '.join(SPLITS)}",
             )
         members[split].add(classes[clip])
-    for split in SPLITS:
+    closed = not any(members[split] for split in SPLITS if split not in CLOSED)
+    for split in CLOSED if closed else SPLITS:
         if not members[split]:
             raise EzavError(f"the split '{split}' has no clip", "every split needs clips")
     for number, stage in ((1, STAGE_1), (2, STAGE_2)):
@@ -215,8 +289,6 @@ def _clips_by_class(clips: Sequence[str], classes: Sequence[str]) -> dict[str, l
 
 
 def _known_unseen(unseen: Collection[str], names: Sequence[str]) -> set[str]:
-    if not unseen:
-        raise EzavError("no unseen class is named", "name at least one, or leave it to a draw")
     if unknown := sorted(set(unseen) - set(names)):
         raise NotFoundError(
             f"no clip has the unseen class {_some(unknown)}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,11 +18,19 @@ from ezav import signing
 from ezav.errors import DamagedError, NotFoundError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.feature_set import FeatureSet, Ragged
-from ezav.features.header import ClassFile, Contents, Header
-from ezav.features.index import INDEX_FILE, OK, read_contents, read_digests, read_index
+from ezav.features.header import ClassFile, Contents, Header, SplitOrigin
+from ezav.features.index import (
+    INDEX_FILE,
+    OK,
+    fingerprint,
+    read_contents,
+    read_digests,
+    read_index,
+)
 from ezav.features.mapped import mapped_room
 from ezav.features.shards import checksums, read_shard
-from ezav.features.splits import SPLITS
+from ezav.features.sources import check_sources
+from ezav.features.splits import CLOSED, SPLITS, check_splits
 from ezav.manifest import digest
 
 if TYPE_CHECKING:
@@ -131,6 +140,58 @@ class FeatureStore:
         return dict(self.contents.splits)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether every class is trained on: no clip is of an unseen one."""
+        return not any(count for split, count in self.splits.items() if split not in CLOSED)
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Clip -> what it was cut from, of the clips of which that is known."""
+        pairs = zip(*(self.index.column(name).to_pylist() for name in ("clip", "source")))
+        return {clip: source for clip, source in pairs if source}
+
+    def with_splits(
+        self, splits: Mapping[str, str], origin: SplitOrigin, sources: Mapping[str, str]
+    ) -> FeatureStore:
+        """The same store, unchanged on disk, with other splits and sources of its clips.
+
+        Its fingerprint is another.
+
+        Args:
+            splits: clip -> split, for every readable clip.
+            origin: how they were made.
+            sources: clip -> what it was cut from.
+
+        Raises:
+            EzavError: splits that make no benchmark, or test a source that they train on.
+        """
+        made = FeatureStore(self.path, self.contents)
+        made._texts = self._texts
+        clips = self.index.column("clip").to_pylist()
+        ok = set(self._ok.column("clip").to_pylist())
+        names = dict(zip(clips, self.index.column("class").to_pylist()))
+        given = {clip: splits[clip] for clip in ok}
+        check_splits(given, names)
+        check_sources(given, sources)
+        index = self.index
+        for name, of in (("split", splits), ("source", sources)):
+            place = index.schema.get_field_index(name)
+            column = pa.array([of.get(clip, "") for clip in clips], pa.string())
+            index = index.set_column(place, name, column)
+        made.index = index
+        counts = Counter(given.values())
+        made.contents = self.contents.model_copy(
+            update={
+                "header": self.header.model_copy(update={"splits": origin}),
+                "splits": {split: counts[split] for split in SPLITS},
+                "fingerprint": fingerprint(
+                    index, (file.checksum for file in self.contents.class_files)
+                ),
+            }
+        )
+        return made
+
+    @property
     def encoders(self) -> tuple[str, ...]:
         """The text encoders whose class embeddings are here, the default first."""
         return tuple(file.encoder for file in self.contents.class_files)
@@ -143,7 +204,7 @@ class FeatureStore:
     @cached_property
     def index(self) -> pa.Table:
         """One row a clip, sorted by clip: clip, class, split, path, shard, row, audio_tokens,
-        visual_tokens, duration, status, reason, checksum."""
+        visual_tokens, duration, status, reason, checksum, source."""
         index = read_index(self.path)
         if any(index.column(name).null_count for name in index.column_names if name != "duration"):
             raise DamagedError(f"the index of '{self.path}' lacks values", _AGAIN)

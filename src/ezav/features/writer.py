@@ -215,6 +215,7 @@ class StoreWriter:
         *,
         split_origin: SplitOrigin | None = None,
         leave_out: Collection[str] = (),
+        sources: Mapping[str, str] | None = None,
         whole: bool = True,
     ) -> None:
         """Publish the store: shards, class embeddings, and last the index, in one step.
@@ -226,12 +227,14 @@ class StoreWriter:
                 class of the store.
             split_origin: how the splits were made; None keeps what the header says.
             leave_out: clips written earlier that the store shall no longer show.
+            sources: clip -> what it was cut from, where that is known.
             whole: False for one part of a data set (to be merged): the splits are then not
                 checked against the protocol.
 
         Raises:
             EzavError: nothing could be read, clips without a split, splits that make no
-                benchmark, classes without an embedding, or the disk is full.
+                benchmark or test a source that they train on, classes without an embedding, or the
+                disk is full.
         """
         self._log.seal()
         self._log.wait()
@@ -240,7 +243,16 @@ class StoreWriter:
         records = {clip: entry for clip, entry in records.items() if clip not in hidden}
         origin = self.header.splits if split_origin is None else split_origin
         header = self.header.model_copy(update={"splits": origin})
-        publish(self.path, header, records, shards, splits, class_embeddings, whole=whole)
+        publish(
+            self.path,
+            header,
+            records,
+            shards,
+            splits,
+            class_embeddings,
+            sources=sources,
+            whole=whole,
+        )
         self.close()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,11 +19,12 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
+from ezav.features.sources import source_of
 from ezav.methods.base import HeldOut
 from ezav.metrics.smoothed import SmoothedGamma, smoothed_gamma
 from ezav.protocol.epochs import EpochWanted, Steps
 from ezav.protocol.evaluation import Evaluation, StageModel
-from ezav.protocol.folds import class_folds
+from ezav.protocol.folds import ClassFold, class_folds
 from ezav.protocol.stages import Stage, relabel
 from ezav.protocol.validation import Chosen, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint
@@ -47,7 +48,13 @@ class FoldData:
     held_out: FeatureSet
 
 
-def fold_data(stage: Stage, folds: int, repeats: int, seed: int) -> list[FoldData]:
+def fold_data(
+    stage: Stage,
+    folds: int,
+    repeats: int,
+    seed: int,
+    sources: Mapping[str, str] | None = None,
+) -> list[FoldData]:
     """The folds of the clips that a stage trains on.
 
     Args:
@@ -55,6 +62,7 @@ def fold_data(stage: Stage, folds: int, repeats: int, seed: int) -> list[FoldDat
         folds: K.
         repeats: how often the classes are divided anew.
         seed: of the division.
+        sources: clip -> what it was cut from; no fold trains on a source that it holds out.
 
     Raises:
         EzavError: see :func:`class_folds`.
@@ -62,9 +70,10 @@ def fold_data(stage: Stage, folds: int, repeats: int, seed: int) -> list[FoldDat
     known = stage.train
     text = stage.text.select(list(known.classes))
     labels, count = known.labels.cpu(), len(known.classes)
+    groups = [source_of(clip, sources) for clip in known.clips] if sources else None
     made = []
     for repeat in range(repeats):
-        for fold in class_folds(labels, count, folds, seed=1000 * seed + repeat):
+        for fold in _folds(labels, known, folds, groups, 1000 * seed + repeat):
             seen = torch.ones(count, dtype=torch.bool)
             seen[fold.unseen] = False
             own = [
@@ -80,6 +89,13 @@ def fold_data(stage: Stage, folds: int, repeats: int, seed: int) -> list[FoldDat
             )
             made.append(FoldData(part, known.subset(held.to(known.device))))
     return made
+
+
+def _folds(
+    labels: Tensor, known: FeatureSet, folds: int, groups: list[str] | None, seed: int
+) -> list[ClassFold]:
+    count, names = len(known.classes), known.classes
+    return class_folds(labels, count, folds, groups=groups, seed=seed, names=names)
 
 
 def _some(rows: Tensor) -> Tensor:

@@ -37,6 +37,8 @@ def paired_bootstrap(
 ) -> dict[str, Difference]:
     """S, U, HM and ZSL of run A minus run B, with intervals over resampled clips.
 
+    Where every class was trained on there is S alone.
+
     Clips are drawn with replacement within each class, the same ones for both runs: classes stay
     as they are, so the interval says what other clips of these classes would have given.
 
@@ -118,7 +120,7 @@ def _differences(
             high=float(high[n]),
             share_better=float((difference[:, n] > 0).double().mean()),
         )
-        for n, name in enumerate(NUMBERS)
+        for n, name in enumerate(("S",) if bool(a.seen.all()) else NUMBERS)
     }
 
 

@@ -16,12 +16,15 @@ def needs_folds(store: FeatureStore) -> bool:
     """Whether a store's own validation classes are no choice that can be trusted.
 
     So it is where they were drawn: other classes could validate just as well, and each known class
-    shall once. So it is too where a manifest names fewer than four of them.
+    shall once. So it is too where a manifest names fewer than four of them, or where there are
+    none, every class being trained on.
 
     Example:
         >>> needs_folds(store)  # nothing is known of how its splits were made
         False
     """
+    if store.is_closed:
+        return True
     origin = store.header.splits
     if store.header.simulated or origin is None or origin.how == "published":
         return False

@@ -84,15 +84,38 @@ def class_folds(
         is_unseen = torch.zeros(classes, dtype=torch.bool)
         is_unseen[unseen] = True
         own = ~is_unseen[labels]
+        train = own & ~kept
+        if groups is not None:
+            train = _without_held_out(train, labels, groups, names)
         made.append(
             ClassFold(
                 unseen=unseen,
-                train=(own & ~kept).nonzero()[:, 0],
+                train=train.nonzero()[:, 0],
                 seen_clips=(own & kept).nonzero()[:, 0],
                 unseen_clips=(~own).nonzero()[:, 0],
             )
         )
     return made
+
+
+def _without_held_out(
+    train: Tensor, labels: Tensor, groups: Sequence[str], names: Sequence[str] | None
+) -> Tensor:
+    """bool `[N]`: the training clips whose source is held out in no other class.
+
+    Raises:
+        EzavError: that leaves a class without any.
+    """
+    held = {group for group, trained in zip(groups, train.tolist()) if not trained}
+    free = torch.tensor([group not in held for group in groups])
+    lost = set(labels[train].tolist()) - set(labels[train & free].tolist())
+    if lost:
+        name = f"'{names[min(lost)]}'" if names is not None else str(min(lost))
+        raise EzavError(
+            f"all sources of class {name} have clips that a fold holds out in other classes",
+            "where sources are numbered anew in each class, name `class` among the groups",
+        )
+    return train & free
 
 
 def hold_out(

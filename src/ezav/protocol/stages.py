@@ -15,6 +15,7 @@ from torch import Tensor
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError, NotFoundError
 from ezav.features.feature_set import FeatureSet
+from ezav.features.splits import CLOSED
 from ezav.features.store import FeatureStore
 from ezav.methods.common.label_words import LabelHead
 from ezav.protocol.labels import label_head
@@ -64,7 +65,12 @@ def read_stage(
         >>> read_stage(store, 2).seen.sum().item()  # the unseen classes of validation are seen now
         10
     """
-    for split in (*TRAIN[number], *EVALUATION[number]):
+    if store.is_closed and number == 1:
+        raise EzavError(
+            f"every class of '{store.path}' is trained on: it has no validation classes",
+            "leave `folds` out: class folds choose epoch and gamma",
+        )
+    for split in CLOSED if store.is_closed else (*TRAIN[number], *EVALUATION[number]):
         if not store.splits.get(split):
             raise NotFoundError(
                 f"the store '{store.path}' has no clips in its split '{split}'",

@@ -185,10 +185,11 @@ class TwoStageProtocol:
             return self.folds
         method = self._method()
         wanted = method.folds or (OWN_FOLDS if needs_folds(store) else 0)
-        if not wanted or not learns_on_folds(method):
+        if not wanted or not (learns_on_folds(method) or store.is_closed):
             return 0
         known = len({name for split in STAGE_2.train for name in store.split_classes(split)})
-        return max(2, min(wanted, known // 2)) if known >= FEWEST or method.folds else 0
+        few = known < FEWEST and not method.folds and not store.is_closed
+        return 0 if few else max(2, min(wanted, known // 2))
 
     def _by_folds(
         self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
@@ -196,7 +197,8 @@ class TwoStageProtocol:
         """Choose by class folds of the clips that stage 2 trains on."""
         stage = reader.stage(2)
         small = self._method().trainable is False and len(stage.train) <= REPEATED
-        data = fold_data(stage, self.folds_on(reader.store), 2 if small else 1, self.seed)
+        store, repeats = reader.store, 2 if small else 1
+        data = fold_data(stage, self.folds_on(store), repeats, self.seed, store.sources)
         return (
             yield from choose_by_folds(data, self._trainer, self.training, state, keeper, on_epoch)
         )

@@ -214,13 +214,14 @@ def no_better_than(
         gammas: their calibration constants.
         called: what the other row is: "the frozen row".
     """
-    found = paired_bootstrap(ours, other, gammas)["HM"]
-    return "" if found.low > 0 else _no_better(called, found.value, found.low, found.high)
+    number = "S" if bool(ours.seen.all()) else "HM"
+    one = paired_bootstrap(ours, other, gammas)[number]
+    return "" if one.low > 0 else _no_better(called, one.value, one.low, one.high, number)
 
 
-def _no_better(called: str, above: float, low: float, high: float) -> str:
+def _no_better(called: str, above: float, low: float, high: float, number: str = "HM") -> str:
     return (
-        f"NO BETTER THAN {called}: HM {above:+.1%} "
+        f"NO BETTER THAN {called}: {number} {above:+.1%} "
         f"(95 % of resampled clips: {low:+.1%} to {high:+.1%})"
     )
 

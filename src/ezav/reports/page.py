@@ -104,7 +104,7 @@ def _section(section: Section) -> str:
 def _headline(section: Section) -> str:
     rows = section.rows
     head = "".join(f'<th class="n" scope="col">{metric}</th>' for metric in METRICS)
-    best = max((row for row in rows), key=lambda row: row.mean["HM"])
+    best = max((row for row in rows), key=lambda row: row.mean[row.main_metric])
     lines = []
     for row in rows:
         kind = f'<span class="kind">{_KINDS[row.kind]}</span>' if _KINDS[row.kind] else ""

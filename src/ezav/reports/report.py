@@ -121,8 +121,9 @@ class _Panels:
 
     def draw(self, first: Panel) -> list[Panel]:
         shown = principal(self.groups)
+        unseen = shown.first.result.candidates["unseen"]
         steps: dict[str, Callable[[], Panel | None]] = {
-            "seen-unseen curves": lambda: seen_unseen_curves(self.groups),
+            "seen-unseen curves": lambda: seen_unseen_curves(self.groups) if unseen else None,
             "recall": lambda: per_class_recall(shown),
             "training": lambda: training_curves(shown),
             "confusion": lambda: confusion(shown, without_ceo(shown, self.groups)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,8 @@ class Run:
         again, said = metrics_of(test, self.result.gamma), self.result.metrics
         for name in METRICS:
             mine, theirs = getattr(again, name), getattr(said, name)
+            if math.isnan(mine) and math.isnan(theirs):
+                continue  # every class was trained on: there is S alone
             if not abs(mine - theirs) <= _AGREEMENT:
                 raise DamagedError(
                     f"'{path}' gives {name} {mine:.4f}, but result.json beside it says "

@@ -72,6 +72,11 @@ class SummaryRow:
         return self.where.dataset
 
     @property
+    def main_metric(self) -> str:
+        """What the row is compared by: HM; S where every class was trained on."""
+        return "S" if math.isnan(self.mean["HM"]) else "HM"
+
+    @property
     def setting(self) -> str:
         """Which features and splits."""
         return self.where.setting

@@ -37,10 +37,11 @@ def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
     Published rows of another text alignment get no bar: they stand in the table below.
     """
     first, everything = rows[0], [*found.beside, *found.apart]
-    alt = "Bar chart of HM: " + "; ".join(f"{row.label} {row.cell('HM')}" for row in rows)
+    metric = first.main_metric
+    alt = f"Bar chart of {metric}: " + "; ".join(f"{r.label} {r.cell(metric)}" for r in rows)
     seeds = max(len(row.seeds) for row in rows)
     spread = "mean and standard deviation over seeds" if seeds > 1 else "one seed"
-    caption = f"Test HM of the runs of this report on {first.where.title} ({spread})."
+    caption = f"Test {metric} of the runs of this report on {first.where.title} ({spread})."
     if found.beside:
         caption += (
             " Hatched: published numbers of the same data set and setting, not measured here; "
@@ -53,7 +54,7 @@ def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
         )
     return Panel(
         key="comparison",
-        title="Comparison by harmonic mean",
+        title="Comparison by harmonic mean" if metric == "HM" else "Comparison by recall",
         caption=caption,
         pictures=(Picture("comparison", _bars(rows, found.beside), alt),),
         csv={"comparison": _csv(rows, everything)},
@@ -66,31 +67,33 @@ def comparison(rows: Sequence[SummaryRow], found: Published) -> Panel:
 
 def _bars(rows: Sequence[SummaryRow], published: Sequence[PublishedResult]) -> Figure:
     first, count = rows[0], len(rows) + len(published)
+    metric = first.main_metric
+    chance = getattr(first.chance, metric)
     figure = new_figure(COLUMN, 1.25 + 0.33 * count, first.where.simulated)
     axes = figure.subplots()
     places = range(count)
     for place, row in zip(places, rows):
-        error = None if row.sd is None else 100 * row.sd["HM"]
-        value = 100 * row.mean["HM"]
+        error = None if row.sd is None else 100 * row.sd[metric]
+        value = 100 * row.mean[metric]
         axes.barh(place, value, height=0.7, color=_COLOURS[row.kind])
         if error is not None:
             axes.errorbar(value, place, xerr=error, color=BLACK, capsize=2.5, lw=1)
-        _number(axes, value + (error or 0), place, row.cell("HM"))
+        _number(axes, value + (error or 0), place, row.cell(metric))
     for place, other in zip(places[len(rows) :], published):
         value = 100 * other.HM
         axes.barh(place, value, height=0.7, color="white", edgecolor=GREY, hatch="////", lw=0.8)
         _number(axes, value, place, f"{value:.1f}")
-    axes.axvline(100 * first.chance.HM, color=BLACK, ls=":", lw=1.2)
+    axes.axvline(100 * chance, color=BLACK, ls=":", lw=1.2)
     if published:
         axes.axhline(len(rows) - 0.5, color=GREY, lw=0.8)
     names = [display_name(row.label) for row in rows]
     axes.set_yticks(places, names + [_published_name(other) for other in published])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    spreads = [row.mean["HM"] + (row.sd["HM"] if row.sd else 0.0) for row in rows]
-    longest = 100 * max([*spreads, *(other.HM for other in published), first.chance.HM])
+    spreads = [row.mean[metric] + (row.sd[metric] if row.sd else 0.0) for row in rows]
+    longest = 100 * max([*spreads, *(other.HM for other in published), chance])
     axes.set_xlim(0, max(longest * 1.35, 1))  # room for the numbers
-    axes.set_xlabel("HM on the test split (%)")
+    axes.set_xlabel(f"{metric} on the test split (%)")
     kinds = dict.fromkeys(row.kind for row in rows)
     handles: list[object] = [Patch(color=_COLOURS[kind], label=_WORDS[kind]) for kind in kinds]
     if published:
@@ -102,16 +105,18 @@ def _bars(rows: Sequence[SummaryRow], published: Sequence[PublishedResult]) -> F
 
 
 def _csv(rows: Sequence[SummaryRow], published: Sequence[PublishedResult]) -> str:
-    head = ["label", "kind", "seeds", "HM_mean", "HM_sd", "text_alignment", "source"]
+    metric = rows[0].main_metric
+    spread = [f"{metric}_mean", f"{metric}_sd"]
+    head = ["label", "kind", "seeds", *spread, "text_alignment", "source"]
     table: list[list[object]] = [list(head)]
     for row in rows:
-        hm = [row.mean["HM"], "" if row.sd is None else row.sd["HM"]]
+        hm = [row.mean[metric], "" if row.sd is None else row.sd[metric]]
         alignment = row.where.text_alignment
         table.append([row.label, row.kind, len(row.seeds), *hm, alignment, "this report"])
     for other in published:
         hm = [other.HM, ""]
         table.append([other.method, "published", "", *hm, other.text_alignment, other.source])
-    table.append(["chance", "chance", "", rows[0].chance.HM, "", "", "computed"])
+    table.append(["chance", "chance", "", getattr(rows[0].chance, metric), "", "", "computed"])
     return to_csv(table)
 
 
