@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.methods.base import Dims
+from ezav.recognizer.frozen_method import SHARED_SCALE, Channel, FrozenMethod
+from ezav.recognizer.joint import score_together
 from ezav.recognizer.together import TEMPERATURE, answer, assignment, mixture, spread, trust
 
 D = 24
@@ -47,6 +51,58 @@ def test_clips_of_few_of_the_names_stand_alone() -> None:
     assert torch.equal(found.cosines, alone)
     forced = assignment(alone, float("inf"))
     assert _right(forced, targets) < _right(alone, targets) - 0.2  # the trap that is avoided
+
+
+def _two_spaces(clips: Tensor, heard: list[Tensor | None]) -> tuple[FrozenMethod, FeatureSet]:
+    """As with CLIP and CLAP: pictures and sounds in a space of text each, names in both."""
+    channels = (
+        Channel("visual", slice(0, D), SHARED_SCALE["visual"]),
+        Channel("audio", slice(D, 2 * D), SHARED_SCALE["audio"]),
+    )
+    sounds = [None if one is None else (one[None], torch.zeros(1)) for one in heard]
+    features = FeatureSet(
+        audio=Ragged.from_clips(sounds, D),
+        visual=Ragged.from_clips([(one[None], torch.zeros(1)) for one in clips], D),
+        labels=torch.zeros(len(clips), dtype=torch.long),
+        clips=tuple(map(str, range(len(clips)))),
+        classes=("",),
+    )
+    return FrozenMethod(channels, Dims(audio=D, visual=D, text=2 * D)), features
+
+
+@pytest.mark.parametrize("occurring", [3, 20])
+def test_names_that_do_not_occur_mislead_no_encoder_with_a_space_of_its_own(occurring: int) -> None:
+    """Names and clips lie close together each, as CLIP's do; three of twenty names occur."""
+    per_class = [6] * occurring + [0] * (20 - occurring)
+    clips, names, targets = _world(20, per_class, 0.2)
+    apart = normalize(torch.randn(D, generator=torch.Generator().manual_seed(9)), dim=0)
+    names = normalize(names + 1.5 * apart, dim=1)
+    method, features = _two_spaces(clips, [None] * len(clips))
+    both = torch.cat([names, names], dim=1)
+    together, weight = score_together(method, features, both)
+    alone = method.scores(
+        *(one.gather(torch.arange(len(clips))) for one in (features.audio, features.visual)), both
+    )
+    if occurring == 3:
+        assert weight == 0
+        torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+    else:
+        assert weight > 0.5
+        assert _right(together, targets) > _right(alone, targets)
+
+
+def test_the_only_clip_with_sound_is_answered_from_it() -> None:
+    clips, names, _ = _world(6, [4] * 6, 0.1)
+    sound = 3 * names[4] + names[5]
+    method, features = _two_spaces(clips, [sound, *[None] * (len(clips) - 1)])
+    scores, weight = score_together(method, features, torch.cat([names, names], dim=1))
+    pictures, _ = score_together(
+        *_two_spaces(clips, [None] * len(clips)), torch.cat([names, names], dim=1)
+    )
+    heard = SHARED_SCALE["audio"] * normalize(sound, dim=0) @ names.T
+    assert weight > 0, "pictures are answered together, whatever is known of the sound"
+    torch.testing.assert_close(scores[0], (pictures[0] + heard) / 2, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(scores[1:], pictures[1:])
 
 
 def test_assignment_meets_the_shares_that_are_asked_for() -> None:

@@ -21,7 +21,8 @@ def score_together(
 ) -> tuple[Tensor, float]:
     """Scores `[N, C]` as of :meth:`FrozenMethod.scores`, and how far clips counted for others.
 
-    Each modality is answered among the clips that have it; what counted least is told.
+    Each modality is answered among the clips that have it. Told is the modality in which the
+    others counted most: 0 says that each clip stands alone.
 
     Raises:
         EzavError: there are fewer than two clips.
@@ -35,11 +36,11 @@ def score_together(
         )
     total = class_embeddings.new_zeros(len(clips), len(class_embeddings))
     count = class_embeddings.new_zeros(len(clips), 1)
-    weights = []
+    weight = 0.0
     for channel in method.channels:
         stored = clips.visual if channel.kind == "visual" else clips.audio
         there = (stored.lengths > 0).cpu()
-        if int(there.sum()) < LEAST:
+        if not bool(there.any()):
             continue
         vectors = _vectors(channel, clips)[there]
         names = channel.names(class_embeddings)
@@ -48,8 +49,8 @@ def score_together(
         found = answer(vectors, names, centre, by)
         total[there] += channel.scale * found.cosines
         count[there] += 1
-        weights.append(found.weight)
-    return total / count.clamp(min=1), min(weights, default=0.0)
+        weight = max(weight, found.weight)  # of a single clip it is 0
+    return total / count.clamp(min=1), weight
 
 
 def _vectors(channel: Channel, clips: FeatureSet) -> Tensor:
