@@ -15,37 +15,76 @@ from ezav.encoders.base import EncoderCard, Labelled
 from ezav.encoders.labelled import knows_labels
 from ezav.encoders.overlap import known_labels
 from ezav.encoders.registry import card, load_audio, load_text, load_visual
-from ezav.encoders.words import _label_vectors, label_vectors, similarity, words
+from ezav.encoders.words import WordReader, _label_vectors, label_vectors, similarity, words
 from ezav.errors import EzavError
 from ezav.media.clip import Frames, Waveform
 from tests.encoders import checkpoints
 from tests.shared_data import shared
 
 
-@given(st.integers(0, 10**6), st.integers(1, 12), st.floats(0.3, 5))
+@given(st.integers(0, 10**6), st.floats(0.3, 5))
 @settings(max_examples=50, deadline=None)
-def test_words_are_expected_vectors(seed: int, likeliest: int, temperature: float) -> None:
+def test_words_are_expected_vectors(seed: int, temperature: float) -> None:
     draw = np.random.default_rng(seed)
     scores, vectors = draw.normal(size=(4, 9)) * 4, draw.normal(size=(9, 5))
-    found = words(scores, vectors, temperature=temperature, likeliest=likeliest)
+    found = words(torch.tensor(scores), torch.tensor(vectors), temperature)
     for row, expected in zip(found, scores):
-        order = sorted(range(9), key=lambda i: -expected[i])[:likeliest]
-        shares = torch.tensor(expected[order] / temperature).softmax(0).numpy()
-        by_hand = sum(share * vectors[i] for share, i in zip(shares, order))
-        np.testing.assert_allclose(row, by_hand, atol=1e-5)
+        shares = np.exp(expected / temperature)
+        by_hand = sum(share * vector for share, vector in zip(shares / shares.sum(), vectors))
+        np.testing.assert_allclose(row, by_hand, atol=1e-9)
 
 
 def test_words_do_not_depend_on_the_scale_of_probabilities() -> None:
-    scores = np.array([[3.0, 1.0, -2.0], [900.0, 899.0, -900.0]])
-    np.testing.assert_allclose(words(scores, np.eye(3)), words(scores - 400, np.eye(3)), atol=1e-6)
+    scores = torch.tensor([[3.0, 1.0, -2.0], [900.0, 899.0, -900.0]], dtype=torch.float64)
+    eye = torch.eye(3, dtype=torch.float64)
+    torch.testing.assert_close(words(scores, eye), words(scores - 400, eye), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"likeliest": 0}])
-def test_words_refuse(options: dict[str, float]) -> None:
-    with pytest.raises(EzavError, match="give no words"):
-        words(np.zeros((1, 3)), np.eye(3), **options)  # type: ignore[arg-type]
+def test_words_refuse() -> None:
+    with pytest.raises(EzavError, match="gives no words"):
+        words(torch.zeros(1, 3), torch.eye(3), 0.0)
     with pytest.raises(EzavError, match="do not fit 4 labels"):
-        words(np.zeros((1, 3)), np.eye(4))
+        words(torch.zeros(1, 3), torch.eye(4))
+
+
+class Own:
+    """A classifier of one's own whose labels may not fit."""
+
+    card = EncoderCard(
+        name="own", kind="visual", dimension=3, source="here", revision="1", licence="MIT"
+    )
+
+    def __init__(self, labels: object, scores: object = 0.0) -> None:
+        self.labels, self._scores = labels, scores
+
+    def label_scores(self, tokens: np.ndarray) -> np.ndarray:
+        return tokens + np.float32(self._scores)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("dog", "", "rain"), "label 2 of the 3 of 'own' is empty"),
+        (("dog", "rain", "Dog"), "has the label 'dog' twice"),
+        (("dog", 3, "rain"), "no list of texts"),
+        ("dog, cat, rain", "no list of texts"),
+        ((), "without labels"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_one_line(labels: object, said: str, cache: Path) -> None:
+    with pytest.raises(EzavError, match=said) as error:
+        WordReader(Own(labels), Letters()).mean  # type: ignore[arg-type]  # noqa: B018
+    assert "\n" not in str(error.value)
+
+
+def test_labels_of_another_network_are_one_line(cache: Path) -> None:
+    tokens = np.zeros((5, 3), np.float32)
+    four = WordReader(Own(("dog", "cat", "rain", "sea")), Letters())  # type: ignore[arg-type]
+    with pytest.raises(EzavError, match=r"4 labels, but scores of shape \(5, 3\) for 5 tokens"):
+        four(tokens)
+    wild = WordReader(Own(("dog", "cat", "rain"), np.nan), Letters())  # type: ignore[arg-type]
+    with pytest.raises(EzavError, match="no numbers"):
+        wild(tokens)
 
 
 class Letters:
@@ -144,7 +183,7 @@ def test_a_picture_of_a_dalmatian_is_near_the_words_for_it() -> None:
     labels = known_labels("ImageNet-1k", synonyms=True)
     text = load_text("minilm")
     vectors = label_vectors(text, labels)
-    found = words(parity["picture_logits"], vectors)
+    found = words(torch.tensor(parity["picture_logits"]), torch.tensor(vectors)).numpy()
     names = ["playing saxophone", "dog barking", "washing dishes", "riding a horse"]
     scores = similarity(found, text.encode(names).numpy(), vectors.mean(axis=0))
     assert scores.argmax(axis=1).tolist() == [0, 1]

@@ -115,6 +115,7 @@ def test_the_default_pictures_have_words_without_being_extracted_again() -> None
     found = words_of(Ragged.pooled(tokens), reader)
     net = reader.encoder._net._fc  # type: ignore[attr-defined]
     scores = (tokens.double() @ net.weight.double().T + net.bias.double()).numpy()
-    expected = words(scores, label_vectors(text, reader.encoder.labels))
+    vectors = torch.tensor(label_vectors(text, reader.encoder.labels)).double()
+    expected = words(torch.tensor(scores), vectors)
     np.testing.assert_allclose(found.values, expected, atol=1e-5)
     np.testing.assert_allclose(reader.mean, reader.vectors.mean(axis=0))

@@ -104,7 +104,9 @@ def naive_members() -> dict[str, Tensor]:
         found[name] = b @ torch.inverse(own + ridge * torch.eye(SEEN)) @ other
     said = []
     for row in VISUAL_ROWS.double():
-        logits = [float(row @ w + c) / 2 for w, c in zip(HEAD.weight.double(), HEAD.bias.double())]
+        logits = [
+            float(row @ w + c) / 1.5 for w, c in zip(HEAD.weight.double(), HEAD.bias.double())
+        ]
         shares = [math.exp(value) / sum(map(math.exp, logits)) for value in logits]
         said.append(unit([dot(shares, column) for column in HEAD.vectors.double().T.tolist()]))
     middle = [sum(column) / CLIPS for column in zip(*said, strict=True)]

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from ezav.encoders.text import MINILM
+from ezav.encoders.words import TEMPERATURE
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Dims
+from ezav.methods.base import Dims, Method
 from ezav.methods.blending.method import Blending, BlendingConfig
-from ezav.methods.common.label_words import LabelHead, LabelWords
+from ezav.methods.common.label_words import LabelHead
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 from ezav.recipes.frozen import frozen_settings
 from tests.benchmarks.test_bench import store_with
@@ -43,7 +44,7 @@ def unit(row: np.ndarray) -> np.ndarray:
 def said(visual: np.ndarray) -> np.ndarray:
     """The words of one clip, written out."""
     logits = np.array([row @ visual for row in HEAD.weight.numpy()]) + HEAD.bias.numpy()
-    shares = np.exp(logits / LabelWords.temperature)
+    shares = np.exp(logits / TEMPERATURE)
     return shares / shares.sum() @ HEAD.vectors.numpy()
 
 
@@ -71,6 +72,36 @@ def test_a_saved_method_needs_no_encoder() -> None:
     again.load_state_dict(method.state_dict())
     audio, visual = clips(3)
     assert torch.equal(again.scores(audio, visual, CLASSES), method.scores(audio, visual, CLASSES))
+
+
+@pytest.mark.parametrize("prefix", ["words.", "frozen.words."])
+def test_a_run_of_before_keeps_the_temperature_it_was_made_with(prefix: str) -> None:
+    """Its state has none; then the logits were halved, and what was learned belongs to that."""
+    inner = prefix == "words."
+
+    def made() -> Method:
+        return (
+            ZeroShot(ZeroShotConfig(words=True), DIMS)
+            if inner
+            else Blending(BlendingConfig(trained="eszsl", words=True, weight=0.5), DIMS)
+        )
+
+    method = made()
+    method.know_labels(HEAD)
+    method.prepare(*clips(9), torch.arange(9) % 4, CLASSES[:4])
+    state = method.state_dict()
+    assert float(state.pop(f"{prefix}temperature")) == TEMPERATURE
+    old = made()
+    old.load_state_dict(state)
+    words = old.get_submodule(prefix.rstrip("."))
+    audio, visual = clips(1)
+    logits = np.array([row @ visual.values[0, 0].numpy() for row in HEAD.weight.numpy()])
+    shares = np.exp((logits + HEAD.bias.numpy()) / 2)
+    expected = shares / shares.sum() @ HEAD.vectors.numpy()
+    np.testing.assert_allclose(words(audio, visual)[0], expected, atol=1e-5)
+    again = made()
+    again.load_state_dict(old.state_dict())
+    assert float(again.get_buffer(f"{prefix}temperature")) == 2.0
 
 
 def test_a_clip_without_a_picture_says_nothing() -> None:

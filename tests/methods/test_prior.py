@@ -83,7 +83,9 @@ def naive_prior() -> Tensor:
     names = [unit([a - m for a, m in zip(row, mean, strict=True)]) for row in names]
     said = []
     for row in SIGHT.values[:, 0].double():
-        logits = [float(row @ w + c) / 2 for w, c in zip(HEAD.weight.double(), HEAD.bias.double())]
+        logits = [
+            float(row @ w + c) / 1.5 for w, c in zip(HEAD.weight.double(), HEAD.bias.double())
+        ]
         shares = [math.exp(value) / sum(map(math.exp, logits)) for value in logits]
         said.append(unit([dot(shares, column) for column in HEAD.vectors.double().T.tolist()]))
     heard = [row for row, sees in zip(said, SEES.tolist(), strict=True) if sees]

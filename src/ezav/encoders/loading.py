@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from logging import ERROR
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -282,6 +282,9 @@ def _file(source: Source, name: str) -> Path | None:
 @contextmanager
 def _readable(source: Source) -> Iterator[None]:
     """Turn the many ways in which files can be missing or damaged into one line."""
+    hub = getLogger("huggingface_hub")  # it reports each of its attempts to reach the network
+    level = hub.level
+    hub.setLevel(ERROR)
     try:
         yield
     except ImportError as error:
@@ -295,3 +298,5 @@ def _readable(source: Source) -> Iterator[None]:
             f"cannot load '{source}': {lines[0][:200]}",
             "offline, download the folder elsewhere and give its path as `source`",
         ) from error
+    finally:
+        hub.setLevel(level)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ def _norm() -> nn.LayerNorm:
 
 
 def _table(rows: int) -> nn.Embedding:
-    return nn.Embedding.from_pretrained(torch.zeros(rows, WIDTH))  # to draw them takes long
+    return nn.Embedding(rows, WIDTH, _weight=torch.zeros(rows, WIDTH))  # to draw them takes long
 
 
 class _Embeddings(nn.Module):
@@ -159,11 +160,14 @@ class WordPieces:
         self._read.no_truncation()
         self._read.no_padding()
 
-    def __call__(self, lines: str | Sequence[str], **_: object) -> dict[str, list[list[int]]]:
-        """`input_ids`: the pieces of each line, all of them, without marks of beginning and end."""
-        several = [lines] if isinstance(lines, str) else list(lines)
-        read = [one.ids for one in self._read.encode_batch(several, add_special_tokens=False)]
+    def __call__(self, lines: str | Sequence[str], **_: object) -> dict[str, Any]:
+        """`input_ids`: all pieces of a line, or of each, without marks of beginning and end."""
+        read = self.read([lines] if isinstance(lines, str) else lines)
         return {"input_ids": read[0] if isinstance(lines, str) else read}
+
+    def read(self, lines: Sequence[str]) -> list[list[int]]:
+        """The pieces of each line."""
+        return [one.ids for one in self._read.encode_batch(list(lines), add_special_tokens=False)]
 
     def num_special_tokens_to_add(self) -> int:
         """The marks of beginning and end."""
@@ -171,7 +175,7 @@ class WordPieces:
 
     def batch(self, lines: Sequence[str], longest: int) -> tuple[Tensor, Tensor]:
         """Pieces and mask `[B, L]` of at most `longest`, the marks among them, padded right."""
-        kept = [one[: longest - 2] for one in self(lines)["input_ids"]]
+        kept = [one[: longest - 2] for one in self.read(lines)]
         marked = [torch.tensor([self._begin, *one, self._end]) for one in kept]
         pieces = nn.utils.rnn.pad_sequence(marked, batch_first=True)
         lengths = torch.tensor([len(one) for one in marked])

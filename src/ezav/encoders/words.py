@@ -10,20 +10,23 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ezav.encoders.base import Labelled, TextEncoder
+from ezav.encoders.labelled import check_labels, checked_scores
 from ezav.errors import EzavError
 from ezav.safe_io import atomic_path, cache_folder
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 TEMPERATURE = 1.5
-"""Logits are divided by this: a classifier is surer of its labels than it should be of others."""
-LIKELIEST = 100
-"""So many labels count: the tail of a thousand says little alone, and drowns the rest together."""
+"""Logits are divided by this: a classifier is surer of its labels than it should be of others.
+Chosen on class folds of training classes (docs/guides/encoders.md)."""
 _VERSION = "1"
-_AT_ONCE = 1024  # tokens: the vectors of a hundred labels each are 150 MB
+_AT_ONCE = 4096  # tokens: the scores of a thousand labels each are 16 MB
 _KEPT = 8  # label vectors in memory: 1,000 labels of 384 numbers are 1.5 MB
 
 
@@ -34,7 +37,7 @@ class WordReader:
     Attributes:
         encoder: knows labels (:func:`ezav.encoders.labelled.knows_labels`).
         text: the text encoder whose space the words lie in.
-        temperature, likeliest: see :func:`words`.
+        temperature: see :func:`words`.
 
     Example:
         >>> from ezav.encoders.registry import load_text, load_visual
@@ -46,11 +49,15 @@ class WordReader:
     encoder: Labelled
     text: TextEncoder
     temperature: float = TEMPERATURE
-    likeliest: int = LIKELIEST
 
     @cached_property
     def vectors(self) -> np.ndarray:
-        """:func:`label_vectors`, `[L, d]`."""
+        """:func:`label_vectors`, `[L, d]`.
+
+        Raises:
+            EzavError: as :func:`ezav.encoders.labelled.check_labels`.
+        """
+        check_labels(self.encoder)
         return label_vectors(self.text, self.encoder.labels)
 
     @cached_property
@@ -64,50 +71,41 @@ class WordReader:
         Raises:
             EzavError: they are not this encoder's.
         """
+        import torch
+
+        vectors = torch.from_numpy(self.vectors.copy())
         parts = [
             words(
-                self.encoder.label_scores(tokens[start : start + _AT_ONCE]),
-                self.vectors,
-                temperature=self.temperature,
-                likeliest=self.likeliest,
-            )
+                torch.from_numpy(checked_scores(self.encoder, tokens[start : start + _AT_ONCE])),
+                vectors,
+                self.temperature,
+            ).numpy()
             for start in range(0, max(1, len(tokens)), _AT_ONCE)
         ]
         return np.concatenate(parts)
 
 
-def words(
-    scores: np.ndarray,
-    vectors: np.ndarray,
-    *,
-    temperature: float = TEMPERATURE,
-    likeliest: int = LIKELIEST,
-) -> np.ndarray:
-    """Vectors in the text's space, float32 `[T, d]`, of label scores `[T, L]`.
+def words(scores: Tensor, vectors: Tensor, temperature: float | Tensor = TEMPERATURE) -> Tensor:
+    """Vectors in the text's space, `[T, d]`, of label scores `[T, L]`.
 
     Args:
         scores: logits, or logarithms of probabilities that need not sum to 1.
         vectors: :func:`label_vectors` `[L, d]`.
         temperature: divides the scores; 1 takes them as they are.
-        likeliest: labels that count in each row; their probabilities are made to sum to 1.
 
     Raises:
-        EzavError: the numbers of labels differ, or an option is not positive.
+        EzavError: the numbers of labels differ, or the temperature is not positive.
 
     Example:
-        >>> words(np.array([[8.0, 0.0, -9.0]]), np.eye(3), temperature=1, likeliest=2).round(3)
-        array([[1., 0., 0.]], dtype=float32)
+        >>> import torch
+        >>> words(torch.tensor([[8.0, 0.0]]), torch.eye(2), 4.0).tolist()
+        [[0.88..., 0.11...]]
     """
     if scores.ndim != 2 or scores.shape[1] != len(vectors):
-        raise EzavError(f"scores of shape {scores.shape} do not fit {len(vectors)} labels")
-    if temperature <= 0 or likeliest < 1:
-        raise EzavError(f"a temperature of {temperature} and {likeliest} labels give no words")
-    count = min(likeliest, scores.shape[1])
-    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-    kept = np.take_along_axis(scores, best, axis=1).astype(np.float64) / temperature
-    share = np.exp(kept - kept.max(axis=1, keepdims=True))
-    share /= share.sum(axis=1, keepdims=True)
-    return np.asarray(np.einsum("tk,tkd->td", share, vectors[best]), dtype=np.float32)
+        raise EzavError(f"scores of shape {tuple(scores.shape)} do not fit {len(vectors)} labels")
+    if isinstance(temperature, float | int) and temperature <= 0:
+        raise EzavError(f"a temperature of {temperature} gives no words")
+    return (scores / temperature).softmax(dim=1) @ vectors
 
 
 def similarity(found: np.ndarray, names: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.encoders.words import TEMPERATURE, words
 from ezav.features.tokens import Tokens
+
+_BEFORE = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +44,10 @@ class LabelWords(nn.Module):
         >>> words.know(LabelHead("visual", 9 * torch.eye(3), torch.zeros(3), torch.eye(4)[:3]))
         >>> clips = Tokens.pooled(torch.zeros(1, 2)), Tokens.pooled(torch.eye(3)[:1])
         >>> [[round(value, 2) for value in row] for row in words(*clips).tolist()]
-        [[0.98, 0.01, 0.01, 0.0]]
+        [[1.0, 0.0, 0.0, 0.0]]
     """
 
-    temperature = 2.0
-    """Logits are divided by it: a classifier is surer of its labels than it should be of others."""
-
+    temperature: Tensor
     audio_weight: Tensor
     visual_weight: Tensor
     bias: Tensor
@@ -54,6 +55,7 @@ class LabelWords(nn.Module):
 
     def __init__(self, audio: int, visual: int, text: int) -> None:
         super().__init__()
+        self.register_buffer("temperature", torch.tensor(TEMPERATURE))
         self.register_buffer("audio_weight", torch.zeros(0, audio))
         self.register_buffer("visual_weight", torch.zeros(0, visual))
         self.register_buffer("bias", torch.zeros(0))
@@ -76,11 +78,11 @@ class LabelWords(nn.Module):
         if len(self.visual_weight):
             tokens, weight = visual, self.visual_weight
         logits = F.linear(tokens.mean().to(weight.dtype), weight, self.bias)
-        shares = (logits / self.temperature).softmax(dim=1)
-        found: Tensor = shares @ self.vectors * tokens.present[:, None]
-        return found
+        return words(logits, self.vectors, self.temperature) * tokens.present[:, None]
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Runs of before it was kept halved the logits, and their weights were learned with that.
+        state.setdefault(f"{prefix}temperature", torch.tensor(_BEFORE))
         for name, buffer in list(self.named_buffers(recurse=False)):
             given = state.get(prefix + name)
             if isinstance(given, Tensor) and given.shape[1:] == buffer.shape[1:]:
