@@ -1,12 +1,13 @@
 """What the default features are worth, beside those of before, and beside shuffled names.
 
     python perf/old_and_new.py NEW OLD --out FOLDER [--splits 20] [--groups FILE] [--unseen 1]
-        [--recorded FILE COLUMN] [--methods eszsl ez_avgzl]
+        [--recorded FILE COLUMN] [--methods eszsl ez_avgzl] [--folds 0]
 
 NEW and OLD are stores of the same clips: `ezav extract` with the default encoders, and with
 `--visual statistics --audio statistics`. The unseen classes are drawn anew for every split, the
 same for all rows; `ezav run METHOD` then does the rest as its recipe says (seed 0; epoch,
-penalties and gamma from the split's own validation classes). `--groups` names a CSV file (class,
+penalties and gamma from class folds of each split's known classes, or with `--folds 0` from its
+validation classes). `--groups` names a CSV file (class,
 group): of every group so many are unseen. `--recorded` names a CSV file (path, COLUMN): clips of
 one recording are never on both sides of a split.
 
@@ -18,10 +19,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 from ezav.benchmarks.runner import Job, run_jobs
 from ezav.features import FeatureStore
+from ezav.protocol import TwoStageProtocol
 from ezav.recipes import protocol_for
 from real_clips import read_groups, resplit, told
 
@@ -39,6 +42,7 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=1)
     parser.add_argument("--recorded", nargs=2, metavar=("FILE", "COLUMN"))
     parser.add_argument("--methods", nargs="+", default=["eszsl", "ez_avgzl"])
+    parser.add_argument("--folds", type=int)
     parser.add_argument("--processes", type=int)
     given = parser.parse_args()
     new, old = FeatureStore.open(given.new), FeatureStore.open(given.old)
@@ -60,7 +64,8 @@ def main() -> None:
         for row, source in ((NEW, new), (OLD, old), (SHUFFLED, new))
     }
     for method in given.methods:
-        table(method, stores, given.out / "runs", given.processes)
+        protocol = replace(protocol_for(method), folds=given.folds)
+        table(protocol, stores, given.out / "runs", given.processes)
 
 
 def recordings(store: FeatureStore, file: Path, column: str) -> dict[str, str]:
@@ -71,9 +76,12 @@ def recordings(store: FeatureStore, file: Path, column: str) -> dict[str, str]:
 
 
 def table(
-    method: str, stores: dict[str, list[FeatureStore]], runs: Path, processes: int | None
+    protocol: TwoStageProtocol,
+    stores: dict[str, list[FeatureStore]],
+    runs: Path,
+    processes: int | None,
 ) -> None:
-    protocol = protocol_for(method)
+    method = protocol.method
     jobs = {
         row: [
             Job(
