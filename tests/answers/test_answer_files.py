@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from ezav.answers import COLUMNS, AnswerSettings, answer_files, correct
+from ezav.answers import AnswerSettings, answer_files, correct
+from ezav.answers.row import COLUMNS
 from ezav.cli.main import main
 from ezav.errors import EzavError, RefusedError
 from ezav.recognizer import Recognizer
