@@ -21,6 +21,7 @@ import csv
 import random
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from ezav.methods.common.centring import aligned_scores, centred
 from ezav.methods.common.label_words import LabelWords
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from ezav.metrics.smoothed import smoothed_gamma
-from ezav.protocol.folds import class_folds, hold_out
+from ezav.protocol.folds import ClassFold, class_folds, hold_out
 from ezav.protocol.labels import label_head
 
 NAMES = (*FORMS, "words")
@@ -169,21 +170,29 @@ def scored(clips: Clips, train: Tensor, held: Tensor, seen: Tensor, names: Tenso
     return FoldScores(members(held, names) / scale, place[clips.labels[held]], seen[names])
 
 
-def folds_of(clips: Clips, split: Split, repeats: int = 2) -> list[FoldScores]:
+def folds_of_classes(
+    clips: Clips, split: Split, repeats: int = 2
+) -> Iterator[tuple[ClassFold, Tensor]]:
+    """Class folds of a split's known clips, as rows of them; bool `[C]`: what each trains on."""
     known = split.seen.nonzero()[:, 0]
     place = torch.full((len(split.seen),), -1)
     place[known] = torch.arange(len(known))
     labels = place[clips.labels[split.known]]
     sources = [clips.sources[row] for row in split.known.tolist()]
     count = max(2, min(6, len(known) // 2))
-    made = []
     for seed in range(repeats):
         for fold in class_folds(labels, len(known), count, groups=sources, seed=seed):
             seen = split.seen.clone()
             seen[known[fold.unseen]] = False
-            train, held = split.known[fold.train], split.known[fold.held_out]
-            made.append(scored(clips, train, held, seen, known))
-    return made
+            yield fold, seen
+
+
+def folds_of(clips: Clips, split: Split) -> list[FoldScores]:
+    known = split.seen.nonzero()[:, 0]
+    return [
+        scored(clips, split.known[fold.train], split.known[fold.held_out], seen, known)
+        for fold, seen in folds_of_classes(clips, split)
+    ]
 
 
 def rows_of(clips: Clips, split: Split) -> dict[str, tuple[float, ...]]:

@@ -110,8 +110,13 @@ def answer_table(
 
 def _recognizer(command: PredictCommand, lists: dict[str, Names | None]) -> Recognizer:
     if not command.frozen:
-        run = command.run_folder
-        return load_recognizer(run, command.device, command.import_code, command.limits)
+        return load_recognizer(
+            command.run_folder,
+            command.device,
+            command.import_code,
+            command.limits,
+            require_signature=command.require_signature,
+        )
     every = [name for names in lists.values() for name in names or ()]
     seen = list(dict.fromkeys(every)) or None
     return frozen_recognizer(command, command.device, command.limits, seen)

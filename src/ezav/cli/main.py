@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "extract": "a folder (or manifest) of labelled videos -> a feature store",
     "run": "train and test a method on a feature store under the two-stage protocol",
     "predict": "name what is in clips, among the known classes or any names you type",
+    "teach": "new classes by a few clips, corrected answers, other names; nothing is trained",
     "scan": "find events in long recordings",
     "report": "tables and figures of runs, as one HTML page",
     "inspect": "recall class by class, and which moment and modality decided a clip",

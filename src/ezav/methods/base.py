@@ -14,6 +14,7 @@ from ezav.features.feature_set import FeatureSet
 from ezav.features.tokens import Tokens
 from ezav.methods.common.card import Card
 from ezav.methods.common.config_check import Settings, check_config
+from ezav.methods.common.few_shot import USUAL, FewShot
 from ezav.methods.common.label_words import LabelHead
 
 
@@ -174,6 +175,19 @@ class Method(nn.Module):
         """Set the buffers of `from_validation` to what stage 1 learned."""
         for name, value in learned.items():
             self.get_buffer(name).copy_(value)
+
+    def appearance(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, ...]:
+        """Clips where those of one class lie near each other: a tensor `[N, d]` a modality, zeros
+        where it is missing. A method that has such a space can be taught a class by a few clips
+        (:mod:`ezav.methods.common.few_shot`); the default has none.
+        """
+        del audio, visual
+        return ()
+
+    @property
+    def few_shot(self) -> FewShot:
+        """What likeness to a few clips of a class is worth in the scores."""
+        return USUAL
 
     def worth(self) -> dict[str, Worth]:
         """What its members are worth, by name; empty: it has none, or was not asked on folds."""

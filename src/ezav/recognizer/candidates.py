@@ -45,12 +45,12 @@ class Candidates:
         return len(self.names)
 
 
-def all_classes(trained: ClassEmbeddings, seen: Tensor) -> Candidates:
-    """Every class of the run."""
+def all_classes(trained: ClassEmbeddings, seen: Tensor, taught: Collection[str] = ()) -> Candidates:
+    """Every class of the run, and those it was taught."""
     return Candidates(
         names=trained.names,
         known_as=("",) * len(trained),
-        kinds=tuple("seen" if one else "unseen" for one in seen.tolist()),
+        kinds=tuple(_kind_of(name, one, taught) for name, one in zip(trained.names, seen.tolist())),
         seen=seen,
         columns=torch.arange(len(trained)),
         new_vectors=trained.vectors[:0],
@@ -63,6 +63,7 @@ def named_classes(
     seen: Tensor,
     extend: Callable[[list[str]], Tensor],
     described: Collection[str] = (),
+    taught: Collection[str] = (),
 ) -> Candidates:
     """Exactly these names; `extend` gives class embeddings `[C_new, d]` of the new ones.
 
@@ -78,7 +79,7 @@ def named_classes(
     return Candidates(
         names=tuple(one.name for one in wanted),
         known_as=tuple(_other_spelling(one, trained) for one in wanted),
-        kinds=tuple(_kind(one, seen) for one in wanted),
+        kinds=tuple(_kind(one, trained, seen, taught) for one in wanted),
         seen=torch.tensor([one.row is not None and bool(seen[one.row]) for one in wanted]),
         columns=torch.tensor([column[o.name] if o.row is None else o.row for o in wanted]),
         new_vectors=vectors,
@@ -139,10 +140,16 @@ def extend(
     return extend_class_embeddings(new, text, trained, on_progress=on_progress).vectors
 
 
-def _kind(wanted: Wanted, seen: Tensor) -> Kind:
+def _kind(wanted: Wanted, trained: ClassEmbeddings, seen: Tensor, taught: Collection[str]) -> Kind:
     if wanted.row is None:
         return "new"
-    return "seen" if bool(seen[wanted.row]) else "unseen"
+    return _kind_of(trained.names[wanted.row], bool(seen[wanted.row]), taught)
+
+
+def _kind_of(name: str, seen: bool, taught: Collection[str]) -> Kind:
+    if seen:
+        return "seen"
+    return "taught" if name in taught else "unseen"
 
 
 def _other_spelling(wanted: Wanted, trained: ClassEmbeddings) -> str:

@@ -59,6 +59,11 @@ class ClipScorer:
         self.reader = ClipReader(self.encoders, limits) if reader is None else reader
         self._lists = CandidateLists(trained.model, trained.text, self.encoders)
 
+    def become(self, trained: Trained | Frozen) -> None:
+        """Go on with other classes; encoders, reader and calibration stay."""
+        self.trained, self.model, self.text = trained, trained.model, trained.text
+        self._lists = CandidateLists(trained.model, trained.text, self.encoders)
+
     @property
     def is_frozen(self) -> bool:
         """Whether nothing was trained."""

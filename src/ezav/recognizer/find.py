@@ -20,6 +20,7 @@ FILES = (
     "text.safetensors",
     HEADER,
     CALIBRATION,
+    "taught-*.safetensors",
     MANIFEST,
     SIGNATURE,
 )

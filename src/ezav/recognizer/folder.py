@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import DamagedError
-from ezav.manifest import MANIFEST, SIGNATURE, check, write_manifest
+from ezav.manifest import (
+    MANIFEST,
+    SIGNATURE,
+    check,
+    files_in,
+    read_manifest,
+    write_manifest,
+)
 from ezav.protocol.files import HEADER, RESULT
 from ezav.protocol.run_folder import read_evaluation_file, read_model
 from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.card import model_card
 from ezav.recognizer.find import CALIBRATION, FILES, read_header
+from ezav.recognizer.taught import Taught, taught_model
+from ezav.recognizer.taught_file import read_taught, remove_others, taught_name, write_taught
 from ezav.recognizer.trained import Trained
 from ezav.safe_io import atomic_path, parse_json, read_small, write_text
 
@@ -43,7 +52,16 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
         tested=tested if (tested := folder / TEST).is_file() else None,
     )
     check(folder, (HEADER, "text.safetensors", CALIBRATION))
-    return trained
+    return with_taught(trained, read_taught(folder, model))
+
+
+def with_taught(trained: Trained, taught: Taught) -> Trained:
+    """A run as it was trained, and what it was taught."""
+    if taught.empty:
+        return trained
+    base = trained.model, trained.text
+    model, text = taught_model(*base, taught)
+    return replace(trained, model=model, text=text, taught=taught, base=base)
 
 
 def save(trained: Trained, folder: Path) -> None:
@@ -51,7 +69,7 @@ def save(trained: Trained, folder: Path) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = trained.model
+    model, text = trained.base or (trained.model, trained.text)
     with atomic_path(folder / "weights.safetensors") as path:
         save_file(
             {k: v.detach().cpu().contiguous() for k, v in model.method.state_dict().items()},
@@ -59,15 +77,32 @@ def save(trained: Trained, folder: Path) -> None:
             {"dims": json.dumps(asdict(model.method.dims))},
         )
     model.classes.save(folder / "class_embeddings.safetensors")
-    trained.text.save(folder / "text.safetensors")
+    text.save(folder / "text.safetensors")
     write_text(folder / HEADER, trained.header.model_dump_json(indent=2) + "\n")
     calibration = json.dumps(trained.calibration.as_dict(), indent=2, allow_nan=False)
     write_text(folder / CALIBRATION, calibration + "\n")
     write_text(folder / RESULT, trained.result.model_dump_json(indent=2) + "\n")
     # Always: the card of another run would tell its numbers as this one's.
     write_text(folder / CARD, str(model_card(trained)))
-    kept = (name for name in (*FILES, CARD) if name not in (MANIFEST, SIGNATURE))
-    write_manifest(folder, tuple(kept))
+    kept = [name for name in (*FILES, CARD) if name not in (MANIFEST, SIGNATURE)]
+    name = "" if trained.taught.empty else write_taught(trained.taught, folder)
+    write_manifest(folder, [*kept, *([name] if name else [])])
+    remove_others(folder, name)
+
+
+def save_taught(trained: Trained, folder: Path) -> None:
+    """Write what was taught into the folder that the run was read from; all else stays.
+
+    A signature over it goes: it was of the run as it was.
+    """
+    before = read_manifest(folder)
+    names = set(files_in(folder)) if before is None else set(before)
+    names.discard(taught_name(folder))
+    name = "" if trained.taught.empty else write_taught(trained.taught, folder)
+    if CARD in names:
+        write_text(folder / CARD, str(model_card(trained)))
+    write_manifest(folder, [*names, *([name] if name else [])])
+    remove_others(folder, name)
 
 
 def _calibration(folder: Path, gamma: float) -> Calibration:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -24,6 +24,7 @@ from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.encoders import JOIN, MEDIA, RunEncoders
 from ezav.recognizer.frozen_method import SHARED_SCALE, WORDS_SCALE, Channel, FrozenMethod
 from ezav.recognizer.reading import ClipReader
+from ezav.recognizer.taught import Taught
 
 Spec = str | EncoderSpec
 DATASET = "nothing"
@@ -41,6 +42,7 @@ class Frozen:
         header: names the encoders.
         calibration: uncalibrated, until it is fitted on clips with labels.
         unused: "visual" or "audio" -> why its encoder says nothing of names.
+        taught, base: as of :class:`~ezav.recognizer.trained.Trained`.
     """
 
     model: StageModel
@@ -48,6 +50,8 @@ class Frozen:
     header: Header
     calibration: Calibration
     unused: dict[str, str]
+    taught: Taught = field(default_factory=Taught)
+    base: tuple[StageModel, ClassEmbeddings] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -61,8 +65,9 @@ class Frozen:
 
     @property
     def method(self) -> FrozenMethod:
-        """The model's method."""
-        return cast(FrozenMethod, self.model.method)
+        """The model's method, without what was taught."""
+        model = self.model if self.base is None else self.base[0]
+        return cast(FrozenMethod, model.method)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -23,6 +23,7 @@ from ezav.recognizer.candidates import (
 )
 from ezav.recognizer.encoders import RunEncoders
 from ezav.recognizer.names import Names, asked
+from ezav.recognizer.taught import TaughtMethod
 
 _REMEMBERED = 16
 
@@ -42,6 +43,8 @@ class CandidateLists:
     def __init__(self, model: StageModel, text: ClassEmbeddings, encoders: RunEncoders) -> None:
         self._model, self._text, self._encoders = model, text, encoders
         self._lists: OrderedDict[object, Candidates] = OrderedDict()
+        method = model.method
+        self._taught = method.names if isinstance(method, TaughtMethod) else frozenset()
 
     def of(self, classes: Names | None = None, on_progress: OnNames | None = None) -> Candidates:
         """As :meth:`ezav.recognizer.Recognizer.candidates`."""
@@ -61,7 +64,7 @@ class CandidateLists:
 
     @cached_property
     def _every(self) -> Candidates:
-        found = all_classes(self._model.classes, self._model.seen)
+        found = all_classes(self._model.classes, self._model.seen, self._taught)
         text = self._text.select(found.names)
         return replace(found, remarks=remarks(found, text, text.vectors[:0], {}))
 
@@ -80,7 +83,8 @@ class CandidateLists:
             recipe = recipe or ClassEmbeddingRecipe(source="raw")
             return extend(new, raw, self._text, self._model.classes, recipe, placed)
 
-        found = named_classes(names, self._model.classes, self._model.seen, extended, behind)
+        model = self._model
+        found = named_classes(names, model.classes, model.seen, extended, behind, self._taught)
         return replace(found, remarks=remarks(found, text, raw, unread))
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from ezav.errors import EzavError
 
-Kind = Literal["seen", "unseen", "new"]
-"""Trained on clips of the class; only its name was known in training; typed by the user."""
+Kind = Literal["seen", "unseen", "new", "taught"]
+"""Trained on clips of the class; only its name was known in training; typed by the user; shown by a
+few clips after the training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

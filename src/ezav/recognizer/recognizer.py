@@ -21,7 +21,7 @@ from ezav.recognizer.answering import Asked
 from ezav.recognizer.calibrate import calibrated
 from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.card import model_card
-from ezav.recognizer.clip_scorer import ClipScorer, Media
+from ezav.recognizer.clip_scorer import Media
 from ezav.recognizer.find import find
 from ezav.recognizer.folder import read, save
 from ezav.recognizer.frozen import Frozen, Spec, frozen
@@ -29,15 +29,14 @@ from ezav.recognizer.joint import score_together
 from ezav.recognizer.names import Names
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.reading import ClipReader
+from ezav.recognizer.teachable import Teachable
 from ezav.recognizer.trained import Trained
 from ezav.signing import require_signature as _require_signature
 
 _FILES_AT_ONCE = 16
 
 
-class Recognizer(
-    ClipScorer, ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero-shot"]
-):
+class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-visual", "zero-shot"]):
     """Names what is in clips, among a run's classes or any names.
 
     Attributes:
@@ -231,6 +230,11 @@ class Recognizer(
         if not isinstance(self.trained, Frozen):
             raise EzavError(
                 "only a frozen recogniser answers clips together: a trained run answers each alone",
+                "leave `together` out",
+            )
+        if self.taught:
+            raise EzavError(
+                "a recogniser that was taught by clips answers each clip alone",
                 "leave `together` out",
             )
         told = None

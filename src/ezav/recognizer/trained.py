@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
@@ -10,6 +10,7 @@ from ezav.features.header import Header
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.result import RunResult
 from ezav.recognizer.calibration import Calibration
+from ezav.recognizer.taught import Taught
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +25,8 @@ class Trained:
         calibration: temperature and threshold learned on validation.
         tested: the file of the run's test scores; None where there is none, as in a shared
             folder: its numbers are then what its author says.
+        taught: what was taught after the training, which model and text hold.
+        base: model and text without it; None where nothing was taught.
     """
 
     model: StageModel
@@ -32,6 +35,8 @@ class Trained:
     result: RunResult
     calibration: Calibration
     tested: Path | None = None
+    taught: Taught = field(default_factory=Taught)
+    base: tuple[StageModel, ClassEmbeddings] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

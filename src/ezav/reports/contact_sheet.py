@@ -26,6 +26,7 @@ _MEANING = {
     "seen": "a class that it was trained on",
     "unseen": "a class that it was never trained on",
     "new": "a name that was typed",
+    "taught": "a class that a few clips showed after the training",
 }
 
 

@@ -13,6 +13,7 @@ _MEANING = {
     "seen": "trained on clips of it",
     "unseen": "only its name was known in training",
     "new": "typed by you, never seen",
+    "taught": "shown by a few clips after the training",
 }
 _WORDS = {"audio": "sound", "visual": "picture"}
 _ROWS = 4

@@ -72,9 +72,12 @@ class ClosedForms(nn.Module):
         ]
         self.maps_ = torch.stack(maps)
 
+    def units(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, Tensor]:
+        """Sound `[N, audio]` and picture `[N, visual]`, standardised, at unit length."""
+        return self.audio(audio.mean(), audio.present), self.visual(visual.mean(), visual.present)
+
     def _inputs(self, audio: Tokens, visual: Tokens) -> Tensor:
-        unit = self.audio(audio.mean(), audio.present), self.visual(visual.mean(), visual.present)
-        return torch.cat(unit, dim=1)
+        return torch.cat(self.units(audio, visual), dim=1)
 
     def forward(self, audio: Tokens, visual: Tokens, classes: Tensor) -> Tensor:
         """Scores `[N, C, 3]` in the order of :data:`FORMS`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +14,9 @@ from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Dims, HeldOut, Method, Worth
 from ezav.methods.best.logit import (
+    SHARPNESS,
     FoldScores,
+    Stack,
     fit_stack,
     hm_on_folds,
     single,
@@ -23,8 +25,10 @@ from ezav.methods.best.logit import (
 from ezav.methods.best.members import FORMS, ClosedForms, FrozenScores
 from ezav.methods.common.card import Card
 from ezav.methods.common.centring import aligned_scores, centred
+from ezav.methods.common.few_shot import USUAL, FewShot, FewShotFold, fit_few_shot
 from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
+from ezav.metrics.smoothed import smoothed_gamma
 
 FROZEN, WORDS = "frozen", "words"
 START = {"kernel": 0.5, "linear": 0.5, FROZEN: 0.45, WORDS: 0.45}
@@ -74,7 +78,12 @@ class Best(Method):
     trainable = False
     folds: ClassVar[int] = 6
     reads_labels: ClassVar[bool] = True
-    from_validation: ClassVar[tuple[str, ...]] = ("weights_", "seen_weights_", "worth_")
+    from_validation: ClassVar[tuple[str, ...]] = (
+        "weights_",
+        "seen_weights_",
+        "worth_",
+        "few_shot_",
+    )
     card: ClassVar[Card] = Card(
         title="Best",
         paper="none of its own; ESZSL (ICML 2015) and its relatives, stacked (Wolpert, 1992)",
@@ -89,6 +98,7 @@ class Best(Method):
     seen_weights_: Tensor
     worth_: Tensor
     scale_: Tensor
+    few_shot_: Tensor
 
     def __init__(self, config: BestConfig, dims: Dims) -> None:
         super().__init__(config, dims)
@@ -107,6 +117,7 @@ class Best(Method):
         self.register_buffer("words_mean_", torch.zeros(dims.text))
         for name in ("weights_", "seen_weights_", "worth_", "scale_"):
             self.register_buffer(name, torch.zeros(0))
+        self.register_buffer("few_shot_", torch.tensor(astuple(USUAL)))
         self._begin()
 
     def _begin(self) -> None:
@@ -175,6 +186,8 @@ class Best(Method):
             # What is being loaded knew labels: one member more.
             self.words.bias = torch.zeros_like(known)
             self._begin()
+        # A run of before it was learned takes what is usual.
+        state.setdefault(f"{prefix}few_shot_", torch.tensor(astuple(USUAL)))
         super()._load_from_state_dict(state, prefix, *rest)
 
     def learn_on_folds(self, folds: Sequence[HeldOut]) -> None:
@@ -193,6 +206,26 @@ class Best(Method):
         self.weights_.copy_(stack.weights)
         self.seen_weights_.copy_(stack.seen_weights)
         self.worth_.copy_(torch.tensor([[one.alone, one.lost] for one in worth]))
+        self._learn_few_shot(folds, scored, stack)
+
+    def _learn_few_shot(
+        self, folds: Sequence[HeldOut], scored: Sequence[FoldScores], stack: Stack
+    ) -> None:
+        """What a few clips of a class are worth, from the folds' unseen classes."""
+        parts = [(stack.scores(f.members.double(), f.seen), f.targets, f.seen) for f in scored]
+        gamma = smoothed_gamma(parts).gamma
+        shown = [
+            FewShotFold(scores - gamma * seen, targets, seen, _appearance(fold))
+            for (scores, targets, seen), fold in zip(parts, folds, strict=True)
+        ]
+        self.few_shot_.copy_(torch.tensor(astuple(fit_few_shot(shown, SHARPNESS))))
+
+    def appearance(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, ...]:
+        return self.forms.units(audio, visual)
+
+    @property
+    def few_shot(self) -> FewShot:
+        return FewShot(*self.few_shot_.tolist())
 
     def worth(self) -> dict[str, Worth]:
         """What each member was worth on the folds; empty before they were looked at."""
@@ -200,6 +233,15 @@ class Best(Method):
             return {}
         rows = zip(self.names, self.weights_.tolist(), self.worth_.tolist(), strict=True)
         return {name: Worth(weight, *measured) for name, weight, measured in rows}
+
+
+def _appearance(fold: HeldOut) -> tuple[Tensor, ...]:
+    rows = torch.arange(len(fold.clips))
+    audio, visual = (one.gather(rows, pooled=True) for one in (fold.clips.audio, fold.clips.visual))
+    device = fold.method.device
+    with torch.inference_mode():
+        found = fold.method.appearance(audio.to(device), visual.to(device))
+    return tuple(part.cpu().clone() for part in found)
 
 
 def _scored(fold: HeldOut) -> FoldScores:
