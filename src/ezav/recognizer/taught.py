@@ -87,7 +87,8 @@ class TaughtMethod(Method):
     """
 
     vectors: Tensor
-    counts: Tensor
+    weights: Tensor
+    offsets: Tensor
     raised: Tensor
 
     def __init__(self, inner: Method, lessons: tuple[Lesson, ...], seen: frozenset[str]) -> None:
@@ -97,7 +98,9 @@ class TaughtMethod(Method):
         self.scoring_cost = inner.scoring_cost
         self.names = frozenset(one.name for one in lessons)
         self.register_buffer("vectors", torch.stack([one.vector for one in lessons]))
-        self.register_buffer("counts", torch.tensor([one.count for one in lessons]))
+        weights, offsets = inner.few_shot.of(torch.tensor([one.count for one in lessons]))
+        self.register_buffer("weights", weights)
+        self.register_buffer("offsets", offsets)
         self.register_buffer("raised", torch.tensor([one.name in seen for one in lessons]))
         self._parts = len(lessons[0].clips)
         for part in range(self._parts):
@@ -127,7 +130,7 @@ class TaughtMethod(Method):
         found = self.inner.scores(audio, visual, class_embeddings)
         means = [self.get_buffer(f"means_{part}") for part in range(self._parts)]
         cosine, known = likeness(self.appearance(audio, visual), means)
-        added = self.few_shot.added(cosine, self.counts)
+        added = self.weights * (cosine - self.offsets)
         added = torch.where(self.raised & (added < 0), torch.zeros_like(added), added) * known
         unit = F.normalize(class_embeddings, dim=1) @ F.normalize(self.vectors, dim=1).T
         return found + added.to(found) @ (unit > SAME).to(found).T

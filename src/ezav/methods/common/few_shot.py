@@ -29,8 +29,8 @@ class FewShot:
     """`w(k) = weight + weight_log ln k`, `b(k) = offset + offset_log ln k`, for k up to 20.
 
     Example:
-        >>> FewShot(4.0, 0.0, 0.25, 0.0).added(torch.tensor([0.75, 0.0]), torch.tensor([1, 9]))
-        tensor([ 2., -1.])
+        >>> FewShot(4.0, 0.0, 0.25, 0.0).of(torch.tensor([1, 9]))
+        (tensor([4., 4.]), tensor([0.2500, 0.2500]))
     """
 
     weight: float
@@ -38,19 +38,18 @@ class FewShot:
     offset: float
     offset_log: float
 
-    def added(self, cosine: Tensor, clips: Tensor) -> Tensor:
-        """What the scores `[..., P]` get of cosines with P classes that `clips` `[P]` show."""
-        return _added(torch.tensor(astuple(self)), cosine, clips)
+    def of(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights and offsets `[P]` of P classes that so many clips `[P]` show."""
+        return _of(torch.tensor(astuple(self)), clips)
 
 
 USUAL = FewShot(4.25, 0.23, 0.15, 0.05)
 """For scores of standard deviation 1: between what two sets of real clips teach."""
 
 
-def _added(parts: Tensor, cosine: Tensor, clips: Tensor) -> Tensor:
-    parts = parts.to(cosine)
-    log = clips.clamp(min=1, max=MOST).to(cosine).log()
-    return (parts[0] + parts[1] * log) * (cosine - (parts[2] + parts[3] * log))
+def _of(parts: Tensor, clips: Tensor) -> tuple[Tensor, Tensor]:
+    log = clips.clamp(min=1, max=MOST).to(parts).log()
+    return parts[0] + parts[1] * log, parts[2] + parts[3] * log
 
 
 def likeness(clips: Sequence[Tensor], classes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -126,7 +125,8 @@ def fit_few_shot(
     def closure() -> Tensor:
         optimizer.zero_grad()
         # Of all classes but this one only the log of their sum counts.
-        lead = sharpness * (own + _added(parts, cosine, clips)) - rest
+        slope, offset = _of(parts, clips)
+        lead = sharpness * (own + slope * (cosine - offset)) - rest
         loss = (weight * torch.where(is_own, F.softplus(-lead), F.softplus(lead))).sum()
         loss = loss / len(made) + _PULL * (parts - origin).square().sum()
         torch.autograd.backward(loss)
