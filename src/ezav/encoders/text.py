@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ezav.encoders.base import EncoderCard, TextEncoder
 from ezav.encoders.identity import files_of
+from ezav.encoders.loading import Source
 from ezav.encoders.packaged import verify_sha256
 from ezav.encoders.registry import Entry, load_text
 from ezav.encoders.sentence import pool
@@ -70,6 +71,7 @@ class MiniLMText(NeuralText):
         path = Path(folder) if folder is not None else _package_folder()
         verify_sha256(path / "model.safetensors", WEIGHTS_SHA256, _PINNED)
         super().__init__(card, prompts=prompts, **options)
+        self.source = Source(folder=path, repo="", revision=card.revision)
         from ezav.encoders.minilm_network import MiniLM, WordPieces
 
         weights = read_weights(path / "model.safetensors")
