@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,3 +96,73 @@ def test_the_page_fits_a_phone_and_a_desktop(tmp_path: Path, browser: Any) -> No
         )
         assert small >= 5, "some text in a figure is too small to read"
         page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_is_legible_in_the_light_and_in_the_dark(
+    tmp_path: Path, browser: Any, scheme: str
+) -> None:
+    write_run(tmp_path / "ours", skill=2.5)
+    write_run(tmp_path / "frozen", method="zero_shot", label="frozen", skill=2.4, source="raw")
+    out = command.ReportCommand(
+        runs=(tmp_path / "ours", tmp_path / "frozen"), out=tmp_path / "r.html"
+    ).run()
+    page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(1000 * MINUTES)
+    page.goto(Path(out.report).as_uri())
+    found = page.evaluate(
+        """[...document.querySelectorAll('p, td, th, h1, h2, h3, a, li, svg text, figcaption')]
+        .filter(e => e.textContent.trim() && e.getBoundingClientRect().width)
+        .map(e => {
+          const style = getComputedStyle(e);
+          let behind = e.closest('svg') ? e.closest('figure') : e;
+          while (behind && getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)')
+            behind = behind.parentElement;
+          return [e.textContent.trim(), e.closest('svg') ? style.fill : style.color,
+                  getComputedStyle(behind).backgroundColor];
+        })"""
+    )
+    page.close()
+    assert len(found) > 100
+    dark = {round(_luminance(behind)) for _, _, behind in found}
+    assert dark == {0 if scheme == "dark" else 1}
+    low = {text for text, ink, behind in found if _contrast(ink, behind) < 4.5}
+    # Lines of equal HM are quiet on purpose, and their numbers stand on the lines.
+    assert all(text.startswith("HM ") for text in low), low
+
+
+def _luminance(css: str) -> float:
+    """Relative luminance of a colour (WCAG 2.1)."""
+    values = [float(value) / 255 for value in re.findall(r"[\d.]+", css)[:3]]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_no_half_of_a_wide_page_is_empty(tmp_path: Path, browser: Any, many: bool) -> None:
+    runs = [tmp_path / "ours"]
+    write_run(runs[0], skill=2.5, classes=30, unseen=8)
+    if many:
+        runs.append(tmp_path / "closed")
+        write_run(runs[1], method="eszsl", label="ESZSL", classes=30, unseen=8, source="raw")
+    out = command.ReportCommand(runs=tuple(runs), out=tmp_path / "r.html").run()
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(1000 * MINUTES)
+    page.goto(Path(out.report).as_uri())
+    # What is drawn or written, in the order of the page; bands of 900 pixels.
+    boxes = page.evaluate(
+        """[...document.querySelectorAll('svg, td, p, figcaption, summary, h3')]
+        .map(e => e.getBoundingClientRect()).filter(r => r.width)
+        .map(r => [r.left, r.right, r.top, r.bottom])"""
+    )
+    page.close()
+    bottom = max(box[3] for box in boxes)
+    for top in range(0, int(bottom) - 900, 450):
+        here = [box for box in boxes if box[2] < top + 900 and box[3] > top]
+        assert min(box[0] for box in here) < 100
+        assert max(box[1] for box in here) > 700, f"the right half is empty from {top} on"

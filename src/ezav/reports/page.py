@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import groupby
 from string import Template
 
 import ezav
@@ -15,7 +16,7 @@ from ezav.reports.figures.style import Card, Panel, Picture, printable
 from ezav.reports.summary import METRICS, SummaryRow, notes, percent
 
 _NUMBER = re.compile(r"[-–]?[\d.,e+-]*|\d+ of \d+")
-_PAIRED = 7.8
+_PAIRED = 8.6
 """Pictures up to so many inches wide stay legible side by side."""
 _KINDS = {"trained": "", "frozen": "frozen baseline", "shuffled": "shuffled control"}
 
@@ -85,13 +86,10 @@ def _contents(sections: Sequence[Section]) -> str:
 def _section(section: Section) -> str:
     mark = f'<span class="mark">{SIMULATED}</span>' if section.simulated else ""
     parts = [f'<section id="{section.key}"><h2>{_text(section.title)}{mark}</h2>']
-    said = "".join(
-        f'<p class="{"note" if line.startswith("NO BETTER") else "said"}">{_text(line)}</p>'
-        for line in section.said
-    )
-    parts.append(said + _headline(section))
-    panels = "\n".join(_panel(panel, section) for panel in section.panels)
-    parts.append(f'<div class="panels">{panels}</div>')
+    parts.append(_verdict(section.said) + _headline(section))
+    for half, panels in groupby(section.panels, key=lambda panel: panel.half):
+        kind = ' class="halves"' if half else ""
+        parts.append(f"<div{kind}>{''.join(_panel(panel, section) for panel in panels)}</div>")
     parts.append(f'<h3 id="{section.key}-protocol">Protocol and versions</h3>')
     parts.append(f"<p>{_text(section.protocol)}</p>")
     parts.append(_table(section.runs))
@@ -99,6 +97,15 @@ def _section(section: Section) -> str:
     parts.append(_table(facts, head=False))
     parts.append("</section>")
     return "\n".join(parts)
+
+
+def _verdict(said: Sequence[str]) -> str:
+    """What was reached, in words, before any number."""
+    good = "".join(f"<p>{_text(line)}</p>" for line in said if not line.startswith("NO BETTER"))
+    bad = "".join(
+        f'<p class="note">{_text(line)}</p>' for line in said if line.startswith("NO BETTER")
+    )
+    return (f'<div class="verdict">{good}</div>' if good else "") + bad
 
 
 def _headline(section: Section) -> str:
@@ -126,9 +133,10 @@ def _headline(section: Section) -> str:
     if any(row.sd for row in rows):
         caption += " Mean ± standard deviation over seeds."
     return (
-        '<div class="scroll"><table class="results"><thead><tr><th scope="col">method</th>'
+        '<div class="headline"><div class="scroll"><table class="results"><thead>'
+        '<tr><th scope="col">method</th>'
         f'<th class="n" scope="col">seeds</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        f'</table></div>{warnings}<p class="caption">{_text(caption)}</p>'
+        f'</table></div><p class="caption">{_text(caption)}</p></div>{warnings}'
     )
 
 
@@ -141,18 +149,19 @@ def _cell(row: SummaryRow, metric: str) -> str:
 
 def _panel(panel: Panel, section: Section) -> str:
     caption = f"{SIMULATED}. {panel.caption}" if section.simulated else panel.caption
-    # Large pictures come in pairs where there is room; small ones flow.
+    # Large pictures come in pairs where there is room; small ones flow, and the caption with them.
     large = [_picture(picture, section.key) for picture in panel.pictures if picture.scrolls]
     small = [_picture(picture, section.key) for picture in panel.pictures if not picture.scrolls]
     widest = max((picture.figure.get_figwidth() for picture in panel.pictures), default=0.0)
-    pair = " pair" if len(large) == 2 and widest <= _PAIRED else ""
+    words = f'<figcaption class="caption">{_text(caption)}</figcaption>'
+    if len(large) == 1:
+        rows = [("", [*large, f'<div class="aside">{"".join(small)}{words}</div>'])]
+    else:
+        pair = " pair" if len(large) == 2 and widest <= _PAIRED else ""
+        rows = [(pair, large), ("", [*small, words])]
     pictures = "".join(
-        f'<div class="pictures{kind}">{"".join(some)}</div>'
-        for kind, some in ((pair, large), ("", small))
-        if some
+        f'<div class="pictures{kind}">{"".join(some)}</div>' for kind, some in rows if some
     )
-    # A single picture leaves room for its caption on a wide screen.
-    alone = "" if panel.half or len(panel.pictures) != 1 else ' class="beside"'
     table = _table(panel.table) if panel.table else ""
     if table and panel.folded:
         table = f"<details><summary>{_text(panel.table_title)}</summary>{table}</details>"
@@ -162,9 +171,8 @@ def _panel(panel: Panel, section: Section) -> str:
     if cards:
         cards = f'<div class="cards">{cards}</div>'
     return (
-        f'<div class="panel{" half" if panel.half else ""}" id="{section.key}-{panel.key}">'
-        f"<figure{alone}><h3>{_text(panel.title)}</h3>{pictures}"
-        f'<figcaption class="caption">{_text(caption)}</figcaption></figure>{table}{cards}</div>'
+        f'<div class="panel" id="{section.key}-{panel.key}"><figure>'
+        f"<h3>{_text(panel.title)}</h3>{pictures}</figure>{table}{cards}</div>"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import unicodedata
 import warnings
 import xml.etree.ElementTree as ElementTree
@@ -56,6 +57,28 @@ _PNG_DPI = 200
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+_HEX = re.compile(r"(?<=: )#[0-9a-fA-F]{6}\b")
+_THEMED = {
+    "#ffffff": "page",
+    BLACK: "ink",
+    "#1a1a1a": "ink",
+    GREY: "grey",
+    "#b0b0b0": "grey",
+    "#666666": "grey",
+    BLUE: "seen-bars",
+    VERMILLION: "unseen-bars",
+    SEEN_WORDS: "seen",
+    UNSEEN_WORDS: "unseen",
+}
+_THEMED = {colour.lower(): name for colour, name in _THEMED.items()}
+
+
+def _themed(found: re.Match[str]) -> str:
+    """A colour of a drawing as the page's own, which are others in the dark."""
+    name = _THEMED.get(found[0].lower())
+    return found[0] if name is None else f"var(--{name}, {found[0]})"
 
 
 @dataclass(frozen=True)
@@ -118,6 +141,9 @@ class Picture:
                     parent.remove(child)
         for element in root.iter():
             for key, value in element.attrib.items():
+                if key == "style":
+                    element.set(key, _HEX.sub(_themed, value))
+                    value = element.attrib[key]
                 if key == "id":
                     element.set(key, f"{prefix}-{value}")
                 elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
@@ -129,7 +155,8 @@ class Picture:
         width = self.figure.get_figwidth() * 96
         for key in ("width", "height"):
             root.attrib.pop(key, None)
-        root.set("style", f"width:{width:.0f}px")
+        # What has no colour of its own is black.
+        root.set("style", f"width:{width:.0f}px; fill: var(--ink, #000000)")
         return ElementTree.tostring(root, encoding="unicode")
 
 

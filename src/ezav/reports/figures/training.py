@@ -55,5 +55,4 @@ def training_curves(group: LabelledRuns) -> Panel | None:
         ),
         pictures=tuple(pictures),
         csv={"training": to_csv(csv)},
-        half=True,
     )

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from ezav.reports.figures.style import (
+    COLUMN,
     GREY,
     SEEN,
     SEEN_WORDS,
-    SERIES,
     UNSEEN,
     UNSEEN_WORDS,
     Panel,
@@ -31,8 +33,8 @@ from ezav.reports.tables import to_csv
 
 MOST_CLIPS = 1200
 """t-SNE of more clips takes long and shows no more."""
-_COLOURED = 40
-"""Up to so many classes each has a colour and a name; beyond, colours show the side only."""
+_NUMBERED = 48
+"""Up to so many classes each has a number on the map and its name beside; beyond, few are named."""
 _NAMED_IN_A_CROWD = 24
 _FEWEST = 8
 
@@ -62,21 +64,23 @@ def clip_map(group: LabelledRuns) -> Panel | None:
     places, class_places = every[: len(chosen)], every[len(chosen) :]
     targets = test.targets[chosen].numpy()
     seen = test.seen.numpy()
-    figure, left_out = _draw(
-        places, class_places, targets, seen, test.classes, run.result.simulated
-    )
+    right = (run.predictions[chosen] == test.targets[chosen]).numpy()
+    drawn = _Map(places, class_places, targets, right, seen, test.classes)
+    figure, left_out = drawn.draw(run.result.simulated)
     some = f"{len(chosen)} of the {len(test.clips)}" if len(chosen) < len(test.clips) else "The"
-    crowd = len(np.unique(targets)) > _COLOURED
-    each = "" if crowd else ", each with its name"
     caption = (
         f"{some} test clips of {run.result.dataset} with the class embeddings, placed by t-SNE "
         f"({group.label}, seed {run.result.seed}, perplexity {perplexity:.0f}): a clip by its "
         "scores of all classes at the learned γ, a class embedding by its similarities to all. "
-        "Circles: clips of seen classes; triangles: of unseen ones; crosses: class embeddings"
-        f"{each}. {_at_home(places, class_places, targets):.0%} of the clips lie "
-        "nearest to the cross of their own class. Distances between far groups mean nothing."
+        f"{_at_home(places, class_places, targets):.0%} of the clips lie nearest to the class "
+        "embedding of their own class. Distances between far groups mean nothing."
     )
-    if crowd:
+    pictures = [Picture("tsne", figure, f"t-SNE of {len(chosen)} test clips", scrolls=True)]
+    if drawn.numbered:
+        caption += " A number is a class embedding, a line leads from a clip to that of its class."
+        alt = "the names of the classes by their numbers on the map"
+        pictures.append(Picture("tsne-names", drawn.names_by_number(run.result.simulated), alt))
+    else:
         caption += " Of so many classes only unseen ones whose clips lie closest are named."
     if left_out:
         caption += f" {left_out} names found no room; the CSV has every clip's class."
@@ -90,7 +94,7 @@ def clip_map(group: LabelledRuns) -> Panel | None:
         key="tsne",
         title="Map of the test clips and class embeddings",
         caption=caption,
-        pictures=(Picture("tsne", figure, f"t-SNE of {len(chosen)} test clips", scrolls=True),),
+        pictures=tuple(pictures),
         csv={"tsne": to_csv(csv)},
     )
 
@@ -123,71 +127,140 @@ def _at_home(
     return float((away.argmin(axis=1) == targets).mean())
 
 
-def _draw(
-    places: NDArray[np.float64],
-    class_places: NDArray[np.float64],
-    targets: NDArray[np.int64],
-    seen: NDArray[np.bool_],
-    names: tuple[str, ...],
-    simulated: bool,
-) -> tuple[Figure, int]:
-    figure = new_figure(6.6, 5.8, simulated)
-    axes = figure.subplots()
-    present = np.unique(targets)
-    coloured = len(present) <= _COLOURED
-    for number, target in enumerate(present):
-        own = places[targets == target]
-        side = SEEN if seen[target] else UNSEEN
-        axes.scatter(
-            own[:, 0],
-            own[:, 1],
-            s=13 if seen[target] else 20,
-            marker="o" if seen[target] else "^",
-            color=SERIES[number % len(SERIES)] if coloured else side,
-            alpha=0.6 if coloured else 0.4,
-            linewidths=0,
-        )
-    axes.scatter(
-        class_places[:, 0],
-        class_places[:, 1],
-        s=34,
-        marker="X",
-        color=[SEEN if one else UNSEEN for one in seen],
-        edgecolors="white",
-        linewidths=0.7,
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.scatter([], [], marker="o", color=GREY, label="seen class")
-    axes.scatter([], [], marker="^", color=GREY, label="unseen class")
-    axes.scatter([], [], marker="X", color=GREY, label="class embedding")
-    figure.legend(loc="outside lower center", ncols=3)
-    named = _to_name(places, targets, present, seen, coloured)
-    anchors = {t: class_places[t] for t in named}
-    colours = {t: SEEN_WORDS if seen[t] else UNSEEN_WORDS for t in anchors}
-    figure.draw_without_rendering()
-    shown = display_names([names[t] for t in anchors], 24)
-    left_out = _place_names(axes, anchors, dict(zip(anchors, shown)), colours)
-    return figure, left_out
+@dataclass(frozen=True)
+class _Map:
+    """What is drawn: places `[N, 2]` of clips and `[C, 2]` of class embeddings, and whose they are.
 
+    Attributes:
+        right: bool `[N]`, the clip was called by its name.
+        seen: bool `[C]`.
+    """
 
-def _to_name(
-    places: NDArray[np.float64],
-    targets: NDArray[np.int64],
-    present: NDArray[np.int64],
-    seen: NDArray[np.bool_],
-    everyone: bool,
-) -> list[int]:
-    """The classes to name, most important first: unseen ones, and those whose clips lie close."""
+    places: NDArray[np.float64]
+    class_places: NDArray[np.float64]
+    targets: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
+    names: tuple[str, ...]
 
-    def spread(target: int) -> float:
-        own = places[targets == target]
-        return float(np.median(np.linalg.norm(own - np.median(own, axis=0), axis=1)))
+    @property
+    def numbered(self) -> bool:
+        """Each class has a number."""
+        return len(self.names) <= _NUMBERED
 
-    wanted = [int(t) for t in present if everyone or not seen[t]]
-    wanted.sort(key=lambda t: (bool(seen[t]), spread(t)))
-    return wanted if everyone else wanted[:_NAMED_IN_A_CROWD]
+    @property
+    def numbers(self) -> list[int]:
+        """The classes in the order of their numbers: seen ones first, by name."""
+        return sorted(range(len(self.names)), key=lambda c: (not self.seen[c], self.names[c]))
+
+    def draw(self, simulated: bool) -> tuple[Figure, int]:
+        """The map, and how many names found no room on it."""
+        figure = new_figure(6.6, 5.8, simulated)
+        axes = figure.subplots()
+        if self.numbered:
+            self._lines(axes)
+        self._clips(axes)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+        self._legend(figure, axes)
+        if self.numbered:
+            self._badges(axes)
+            return figure, 0
+        x, y = self.class_places.T
+        axes.scatter(x, y, s=34, marker="X", c=self._colours, edgecolors="white", linewidths=0.7)
+        named = self._to_name()
+        anchors = {target: self.class_places[target] for target in named}
+        colours = {t: SEEN_WORDS if self.seen[t] else UNSEEN_WORDS for t in anchors}
+        figure.draw_without_rendering()
+        shown = display_names([self.names[t] for t in anchors], 24)
+        return figure, _place_names(axes, anchors, dict(zip(anchors, shown)), colours)
+
+    @property
+    def _colours(self) -> list[str]:
+        return [SEEN if one else UNSEEN for one in self.seen]
+
+    def _lines(self, axes: Axes) -> None:
+        for side, colour in ((True, SEEN), (False, UNSEEN)):
+            own = self.seen[self.targets] == side
+            ends = np.stack([self.places[own], self.class_places[self.targets[own]]], axis=1)
+            axes.add_collection(LineCollection(list(ends), colors=colour, alpha=0.25, lw=0.6))
+
+    def _clips(self, axes: Axes) -> None:
+        """Circles of seen and triangles of unseen classes; hollow where called otherwise."""
+        for side, colour, marker, size in ((True, SEEN, "o", 16), (False, UNSEEN, "^", 24)):
+            for right in (True, False):
+                own = (self.seen[self.targets] == side) & (self.right == right)
+                face = colour if right else "none"
+                x, y = self.places[own].T
+                axes.scatter(
+                    x,
+                    y,
+                    s=size,
+                    marker=marker,
+                    facecolor=face,
+                    edgecolor=colour,
+                    linewidths=0.9,
+                    alpha=0.7,
+                )
+
+    def _badges(self, axes: Axes) -> None:
+        """The number of each class where its embedding is."""
+        for number, target in enumerate(self.numbers, start=1):
+            colour = SEEN_WORDS if self.seen[target] else UNSEEN_WORDS
+            shape = "circle,pad=0.22" if self.seen[target] else "square,pad=0.25"
+            x, y = self.class_places[target]
+            axes.text(
+                float(x),
+                float(y),
+                str(number),
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                weight="bold",
+                color=colour,
+                bbox={"boxstyle": shape, "fc": "white", "ec": colour, "lw": 1.1},
+            )
+
+    def _legend(self, figure: Figure, axes: Axes) -> None:
+        axes.scatter([], [], marker="o", color=SEEN, label="clip of a seen class")
+        axes.scatter([], [], marker="^", color=UNSEEN, label="clip of an unseen class")
+        words = "hollow: called otherwise"
+        axes.scatter([], [], marker="o", facecolor="none", edgecolor=GREY, label=words)
+        if self.numbered:
+            words = "number: class embedding"
+            axes.scatter([], [], marker="s", facecolor="white", edgecolor=GREY, s=44, label=words)
+        else:
+            axes.scatter([], [], marker="X", color=GREY, label="class embedding")
+        figure.legend(loc="outside lower center", ncols=2)
+
+    def names_by_number(self, simulated: bool) -> Figure:
+        """The legend of the numbers: names in full, as far as there is room."""
+        count = len(self.names)
+        figure = new_figure(COLUMN, 0.35 + 0.19 * count, simulated)
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.set_xlim(0, 1)
+        axes.set_ylim(count + 0.5, -0.5)
+        shown = display_names([self.names[target] for target in self.numbers], 46)
+        for row, (target, name) in enumerate(zip(self.numbers, shown)):
+            colour = SEEN_WORDS if self.seen[target] else UNSEEN_WORDS
+            axes.text(
+                0.06, row, str(row + 1), ha="right", weight="bold", fontsize=8.5, color=colour
+            )
+            side = "" if self.seen[target] else "  (unseen)"
+            axes.text(0.09, row, name + side, fontsize=8.5, color=colour)
+        return figure
+
+    def _to_name(self) -> list[int]:
+        """In a crowd: the unseen classes whose clips lie closest, those first."""
+
+        def spread(target: int) -> float:
+            own = self.places[self.targets == target]
+            return float(np.median(np.linalg.norm(own - np.median(own, axis=0), axis=1)))
+
+        wanted = [int(t) for t in np.unique(self.targets) if not self.seen[t]]
+        return sorted(wanted, key=spread)[:_NAMED_IN_A_CROWD]
 
 
 def _place_names(
