@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,8 +133,6 @@ def test_what_cannot_be_answered_is_one_line(tmp_path: Path) -> None:
         recognizer.predict(tmp_path / "clip.mp4")
     with pytest.raises(EzavError, match="has no result"):
         _ = recognizer.result
-    with pytest.raises(EzavError, match="nothing to save"):
-        recognizer.save_pretrained(tmp_path / "saved")
     one = _visual_clips([np.ones((1, 1280), np.float32)])
     with pytest.raises(EzavError, match="one readable clip cannot be answered together"):
         recognizer.predict(one, classes=NAMES, together=True)
@@ -161,6 +160,86 @@ def test_probabilities_are_uncalibrated_until_clips_with_labels_are_given(tmp_pa
     assert fitted.temperature_ != 1
     assert recognizer.calibration is fitted
     assert fitted.fitted
+
+
+def test_saved_it_opens_and_answers_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recognizer = Recognizer.frozen()
+    for name, light in (("dog", "blue light"), ("rain", "green light")):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        write_video(tmp_path / "clips" / name / "0.mp4", [light])
+    recognizer.calibrate(tmp_path / "clips")
+    names = ["a trombone: a brass instrument", "rain"]
+    folder = tmp_path / "saved"
+    with pytest.raises(EzavError, match="one class"):
+        recognizer.save(folder, classes=["rain", "Rain"])
+    recognizer.save(folder, classes=names)
+    assert {one.name for one in folder.iterdir()} == {
+        "frozen.json",
+        "store.json",
+        "calibration.json",
+        "manifest.json",
+    }
+    clips = _visual_clips([np.random.default_rng(n).random((3, 1280), np.float32) for n in (0, 1)])
+    wanted = recognizer.predict(clips, classes=names)
+    recognizer.close()
+    opened = Recognizer.load(folder)
+    assert opened.is_frozen
+    assert opened.classes == ("a trombone", "rain")
+    assert opened.calibration == recognizer.calibration
+    assert opened.unused == recognizer.unused
+    assert opened.predict(clips) == wanted
+    assert opened.predict(clips, classes=["dog", "rain"])[0].ranked[0].kind == "new"
+    opened.save_pretrained(tmp_path / "again")  # as it is pushed: with a card
+    assert "nothing was trained" in (tmp_path / "again" / "README.md").read_text()
+    assert Recognizer.from_pretrained(tmp_path / "again").classes == opened.classes
+    video = str(tmp_path / "clips" / "dog" / "0.mp4")
+    status, out, _ = _said(["predict", str(folder), video], capsys)
+    assert (status, "a trombone" in out) == (0, True)
+    status, out, _ = _said(["scan", "--json", str(folder), video], capsys)
+    assert status == 0
+    assert {one["name"] for one in json.loads(out)["events"]} <= {"a trombone", "rain"}
+
+
+def test_a_saved_one_that_was_changed_is_refused(tmp_path: Path) -> None:
+    recognizer = Recognizer.frozen()
+    recognizer.save(tmp_path / "a")
+    assert Recognizer.load(tmp_path / "a").classes == ()
+    told = json.loads((tmp_path / "a" / "frozen.json").read_text())
+
+    def changed(folder: str, file: str, **new: object) -> Path:
+        shutil.copytree(tmp_path / "a", tmp_path / folder)
+        path = tmp_path / folder / file
+        path.write_text(json.dumps({**json.loads(path.read_text()), **new}))
+        return tmp_path / folder
+
+    with pytest.raises(EzavError, match=r"frozen\.json"):
+        Recognizer.load(changed("b", "frozen.json", names={"dog": []}))  # not what was written
+    cases: list[tuple[str, dict[str, object], str]] = [
+        ("frozen.json", {"version": 2}, "is damaged"),
+        ("frozen.json", {"names": {"": []}}, "name"),
+        ("frozen.json", {"text": "my.mod:Text@1"}, "import"),
+        ("frozen.json", {"text": "minilm@other"}, "is not the one here"),
+        ("calibration.json", {"temperature_": 0}, "is damaged"),
+    ]
+    for number, (file, new, said) in enumerate(cases):
+        folder = changed(f"c{number}", file, **new)
+        (folder / "manifest.json").unlink()
+        with pytest.raises(EzavError, match=said):
+            Recognizer.load(folder)
+    header = json.loads((tmp_path / "a" / "store.json").read_text())
+    for key, value, said in (
+        ("revision", "other", "is not the one here"),
+        ("name", "my.mod:Eyes", "import"),
+        ("name", "no-such", "no-such"),
+    ):
+        encoders = [{**header["encoders"][0], key: value, "identity": ""}]
+        folder = changed(f"{key}-{value[-3:]}", "store.json", encoders=encoders)
+        (folder / "manifest.json").unlink()
+        with pytest.raises(EzavError, match=said):
+            Recognizer.load(folder)
+    assert told["names"] == {}
 
 
 def _said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -45,9 +45,12 @@ def test_all_classes_agree_with_the_test_scores_of_the_run(stored: Stored) -> No
         assert [c.name for c in one.ranked] == [test.classes[c] for c in order]
         assert [c.score for c in one.ranked] == pytest.approx(wanted[row, order].tolist(), abs=1e-5)
         assert [c.kind for c in one.ranked] == ["seen" if test.seen[c] else "unseen" for c in order]
-        z = np.asarray(wanted[row], dtype=np.float64) / recognizer.temperature_
+        z = np.append(np.asarray(wanted[row], dtype=np.float64), recognizer.calibration.none_)
+        z /= recognizer.temperature_
         softmax = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
         assert [c.probability for c in one.ranked] == pytest.approx(softmax[order], abs=1e-6)
+        assert one.none == pytest.approx(softmax[-1], abs=1e-6)
+        assert one.withheld == ""
 
 
 def test_named_classes_are_exactly_the_candidates(stored: Stored) -> None:
@@ -82,7 +85,7 @@ def test_named_classes_are_exactly_the_candidates(stored: Stored) -> None:
         assert found["a bird that sings"].score == pytest.approx(float(wanted[row, 0]), abs=1e-5)
         assert found["Dog Barking"].score == pytest.approx(float(wanted[row, 1]), abs=1e-5)
         assert found["鳥のさえずり"].score == pytest.approx(float(wanted[row, 3]), abs=1e-5)
-        assert sum(c.probability for c in one.ranked) == pytest.approx(1)
+        assert sum(c.probability or 0 for c in one.ranked) + (one.none or 0) == pytest.approx(1)
 
 
 def test_new_names_of_an_optimised_run_are_extended_one_by_one(
@@ -113,7 +116,8 @@ def test_none_of_these_does_not_depend_on_how_many_names_are_asked_for(stored: S
     every = recognizer.predict(clips, explain=False)
     for row, one in enumerate(every):
         alone = recognizer.predict(clips.subset(torch.tensor([row])), [one.best.name])[0]
-        assert alone.best.probability == pytest.approx(1)
+        assert (alone.best.probability, alone.none) == (None, None)
+        assert alone.withheld == "there is one name only: nothing to choose from"
         assert alone.best.score == pytest.approx(one.best.score, abs=1e-5)
         assert alone.rejected == one.rejected
     threshold = recognizer.calibration.reject_threshold_
@@ -477,6 +481,8 @@ def test_what_a_run_folder_lacks_is_said_with_the_remedy(stored: Stored, tmp_pat
     shutil.copytree(stored[1], run)
     (run / "manifest.json").unlink()
     (run / "validation.safetensors").unlink()
+    assert Recognizer.load(run).calibration.fitted  # what was learned stands in a file of its own
+    (run / "calibration.json").unlink()
     with pytest.raises(EzavError, match=r"lacks 'validation.safetensors'; get the folder again"):
         Recognizer.load(run)
     (run / "result.json").write_text((run / "result.json").read_text()[:100])

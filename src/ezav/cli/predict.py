@@ -51,6 +51,7 @@ class Predicted:
         temperature, ece, reject_threshold: learned on the run's validation clips, or on those of
             `calibrate`.
         calibrated: whether they were learned at all.
+        withheld: why there are no percentages; empty where there are.
         unused: modality -> why it is not read.
         predictions: one a clip, in order.
         caution: where the run was no better than guessing on its test clips, that; else empty.
@@ -63,6 +64,7 @@ class Predicted:
     ece: float
     reject_threshold: float
     calibrated: bool
+    withheld: str
     unused: dict[str, str]
     predictions: tuple[Prediction, ...]
     unread: tuple[str, ...]
@@ -163,6 +165,7 @@ class PredictCommand(FrozenOptions, Command):
             ece=recognizer.ece_,
             reject_threshold=recognizer.calibration.reject_threshold_,
             calibrated=recognizer.calibration.fitted,
+            withheld=recognizer.answering.withheld(candidates),
             unused=recognizer.unused,
             predictions=tuple(predictions),
             unread=unread,
@@ -177,7 +180,8 @@ class PredictCommand(FrozenOptions, Command):
         for one in result.predictions:
             show_prediction(one)
         if len(result.unread) < len(result.predictions):
-            output.print(together_line(result.predictions) + honesty(result), style="dim")
+            told = together_line(result.predictions) + honesty(result)
+            output.print(told, style="dim", soft_wrap=True)
         if result.unread:
             count, total = len(result.unread), len(result.predictions)
             progress.print(f"{count} of {total} could not be read:", style="red")
@@ -195,8 +199,11 @@ def honesty(result: Predicted) -> str:
     """What the probabilities are worth."""
     if not result.calibrated:
         return (
-            "probabilities are uncalibrated: nothing was trained (--calibrate FOLDER learns them)"
+            "no percentages: probabilities are uncalibrated, nothing was trained "
+            "(--calibrate FOLDER learns them)"
         )
+    if result.withheld:
+        return f"no percentages: {result.withheld}"
     where = "the labelled clips" if not result.run else "the run's validation clips"
     off = f"{result.ece:.1%} on average on {where}"
     return f"probabilities are off by {off} (calibration error)"
@@ -226,7 +233,7 @@ def show_prediction(one: Prediction) -> None:
     for place, c in enumerate(one.ranked, start=1):
         why = ", ".join(f"{k} {v:+.2f}" for k, v in c.contributions.items())
         line = (
-            f"  {place:>2}  {label(c):<{width}}  {c.kind:<6}  {percentage(one, c):>6}  "
+            f"  {place:>2}  {label(c):<{width}}  {c.kind:<6}  {percentage(c):>6}  "
             f"score {c.score:+.3f}"
         )
         output.print(Text.assemble(line, (f"  {why}" if why else "", "dim")))
@@ -240,20 +247,14 @@ def show_prediction(one: Prediction) -> None:
     output.print("")
 
 
-def percentage(one: Prediction, candidate: Candidate) -> str:
-    """The probability in percent; none where there was nothing to choose from.
+def percentage(candidate: Candidate) -> str:
+    """The probability in percent; a dash where it is withheld.
 
     Example:
-        >>> dog = Candidate(name="dog", kind="new", score=2.0, probability=1.0)
-        >>> percentage(Prediction(clip="a.mp4", ranked=(dog,)), dog)
+        >>> percentage(Candidate(name="dog", kind="new", score=2.0, probability=None))
         '–'
     """
-    return "–" if alone(one) else f"{candidate.probability:.1%}"
-
-
-def alone(one: Prediction) -> bool:
-    """The answer is the only candidate there was: its probability is 1 whatever the clip is."""
-    return len(one.ranked) == 1 and one.ranked[0].probability == 1
+    return "–" if candidate.probability is None else f"{candidate.probability:.1%}"
 
 
 def label(candidate: Candidate) -> str:

@@ -48,6 +48,7 @@ class Scanned:
         warnings: what is wrong with it, each thing once.
         files: those that were written.
         caution: where the run is no better than guessing, or than what needs no training, that.
+        withheld: why there are no percentages; empty where there are.
         broken_off: why the reading ended before the recording does; empty where it did not.
         status: 1 where it was broken off.
     """
@@ -57,6 +58,7 @@ class Scanned:
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
     caution: str = ""
+    withheld: str = ""
     broken_off: str = ""
     status: int = 0
 
@@ -141,6 +143,7 @@ class ScanCommand(FrozenOptions, Command):
             events=tuple(events),
             warnings=tuple(warnings),
             files=self.out,
+            withheld=recognizer.answering.withheld(candidates),
             caution=recognizer.caution,
             broken_off=broken_off,
             status=1 if broken_off else 0,
@@ -152,8 +155,10 @@ class ScanCommand(FrozenOptions, Command):
         for event in result.events:
             output.print(
                 f"{clock(event.start, '.')} - {clock(event.end, '.')}  "
-                f"{event.probability:>4.0%}  {event.kind:<6}  {shown(event.name)}"
+                f"{percent(event):>4}  {event.kind:<6}  {shown(event.name)}"
             )
+        if result.withheld and result.events:
+            output.print(f"no percentages: {result.withheld}", style="dim", soft_wrap=True)
         if not result.events:
             output.print("no events: no class stands out for long enough")
         for warning in result.warnings:
@@ -167,6 +172,16 @@ class ScanCommand(FrozenOptions, Command):
 
 
 CLI = ScanCommand
+
+
+def percent(event: Event) -> str:
+    """The event's probability; a dash where it is withheld.
+
+    Example:
+        >>> percent(Event(start=0, end=1, name="dog", kind="new", probability=None, score=2.0))
+        '–'
+    """
+    return "–" if event.probability is None else f"{event.probability:.0%}"
 
 
 @contextmanager

@@ -236,6 +236,8 @@ def _record(recognizer: Recognizer, parity: Sequence[Parity], real: bool) -> dic
         "text_encoder": recognizer.text.encoder,
         "gamma": recognizer.calibration.gamma,
         "temperature": recognizer.calibration.temperature_,
+        "none": recognizer.calibration.as_dict()["none_"],
+        "percentages_withheld": recognizer.calibration.withheld,
         "reject_threshold": recognizer.calibration.as_dict()["reject_threshold_"],
         "inputs": list(INPUTS),
         "outputs": list(OUTPUTS),

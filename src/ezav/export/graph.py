@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Method
-from ezav.recognizer.calibration import Calibration
+from ezav.protocol.calibration import Calibration
 
 INPUTS = (
     "audio",
@@ -31,6 +31,10 @@ OUTPUTS = ("scores", "probabilities")
 Scores = Callable[[Tokens, Tokens, Tensor], Tensor]
 
 
+_NEVER = -1e30
+"""A score that no answer has."""
+
+
 class Graph(nn.Module):
     """A method in eval mode with its calibration; B, C and both T are free.
 
@@ -38,11 +42,12 @@ class Graph(nn.Module):
 
     Args:
         method: the trained method.
-        calibration: gamma and temperature become constants of the graph.
+        calibration: gamma, temperature and the score of "none of these" become constants.
     """
 
     gamma: Tensor
     temperature: Tensor
+    none: Tensor
 
     def __init__(self, method: Method, calibration: Calibration) -> None:
         super().__init__()
@@ -52,6 +57,9 @@ class Graph(nn.Module):
         self.register_buffer(
             "temperature", torch.tensor(calibration.temperature_, dtype=torch.float32)
         )
+        # A share of 0 for "none of these" where it has none: ONNX has -inf, and 0 x inf is NaN.
+        none = max(calibration.none_, _NEVER)
+        self.register_buffer("none", torch.tensor(none, dtype=torch.float32))
 
     def forward(
         self,
@@ -70,7 +78,8 @@ class Graph(nn.Module):
             heard, viewed = pooled(heard), pooled(viewed)
         scores = self._scores(heard, viewed, class_embeddings)
         scores = scores - self.gamma * seen.to(scores.dtype)
-        return scores, (scores / self.temperature).softmax(dim=1)
+        more = torch.cat([scores, self.none.to(scores.dtype) + 0 * scores[:, :1]], dim=1)
+        return scores, (more / self.temperature).softmax(dim=1)[:, :-1]
 
 
 def pooled(tokens: Tokens) -> Tokens:

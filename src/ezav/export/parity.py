@@ -76,7 +76,9 @@ def reference(graph: Graph, one: Inputs) -> tuple[Tensor, Tensor]:
         sound, picture = (Tokens.pooled(x.mean(), x.present) for x in (sound, picture))
     scores = method.scores(sound, picture, one[6])
     scores = scores - graph.gamma * one[7]
-    return scores, (scores.double() / graph.temperature).softmax(dim=1).float()
+    none = graph.none.double().expand(len(scores), 1)
+    more = torch.cat([scores.double(), none], dim=1)
+    return scores, (more / graph.temperature).softmax(dim=1)[:, :-1].float()
 
 
 def random_batch(dims: Dims, shape: tuple[int, int, int, int], seed: int) -> Inputs:

@@ -6,6 +6,7 @@ from ezav.metrics.accuracy import (
     per_class_recall,
     top_k_accuracy,
 )
+from ezav.metrics.auroc import auroc
 from ezav.metrics.calibration_error import expected_calibration_error
 from ezav.metrics.curve import SeenUnseenCurve, seen_unseen_curve
 from ezav.metrics.gzsl import (
@@ -20,6 +21,7 @@ __all__ = [
     "GZSLScores",
     "PeerEvaluation",
     "SeenUnseenCurve",
+    "auroc",
     "calibrated_predictions",
     "confusion_matrix",
     "expected_calibration_error",

@@ -9,7 +9,9 @@ from ezav.errors import EzavError
 from ezav.metrics._checks import check_scores
 
 
-def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int = 15) -> float:
+def expected_calibration_error(
+    probabilities: Tensor, targets: Tensor, bins: int = 15, weights: Tensor | None = None
+) -> float:
     """The mean gap between confidence and accuracy, over equal-width bins of confidence.
 
     `ECE = Σ_b (n_b / N) |accuracy_b - confidence_b|` (Naeini et al. 2015; Guo et al. 2017); a
@@ -19,6 +21,7 @@ def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int
         probabilities: float `[N, C]`, rows sum to 1 (a softmax over calibrated scores, say).
         targets: long `[N]`, rows of the C candidates.
         bins: the number B of bins.
+        weights: `[N]`, how many clips each row stands for; by default 1.
 
     Returns:
         0 (honest) .. 1.
@@ -43,5 +46,6 @@ def expected_calibration_error(probabilities: Tensor, targets: Tensor, bins: int
         raise EzavError(f"bins must be at least 1, got {bins}")
     confidence, predictions = probabilities.double().max(dim=1)
     gap = (predictions == targets).double() - confidence
+    weight = gap.new_ones(len(gap)) if weights is None else weights.to(gap)
     index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
-    return float(gap.new_zeros(bins).index_add(0, index, gap).abs().sum() / len(gap))
+    return float(gap.new_zeros(bins).index_add(0, index, weight * gap).abs().sum() / weight.sum())

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.device import choose_device
-from ezav.errors import DamagedError, NotFoundError, RefusedError, UnavailableError
+from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError, UnavailableError
 from ezav.manifest import check, write_manifest
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
+from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import Evaluation, StageModel
-from ezav.protocol.files import HEADER, RESULT
+from ezav.protocol.files import CALIBRATION, HEADER, RESULT
 from ezav.protocol.fitted import FittedProtocol
 from ezav.protocol.kept import completed
 from ezav.protocol.measure import Frozen, result_of
@@ -46,7 +47,8 @@ def write_run(
     Files: `result.json`, `config.yaml`, `metrics.jsonl` (a line an epoch of stage 1),
     `weights.safetensors`, `class_embeddings.safetensors` (as trained with), `text.safetensors`
     (as the text encoder gave them), `validation.safetensors` and `test.safetensors` (scores,
-    targets, seen, with names in the metadata), `store.json` (header of the feature store),
+    targets, seen, with names in the metadata), `calibration.json` (how scores
+    become probabilities), `store.json` (header of the feature store),
     `manifest.json` (the SHA-256 of each of these). The state of training beside it
     (:func:`checkpoint_of`, :func:`tried_beside`) goes then, and no sooner.
 
@@ -109,7 +111,17 @@ def _write_files(
     text.select(model.classes.names).save(partial / "text.safetensors")
     _save_evaluation(fitted.validation_, partial / "validation.safetensors")
     _save_evaluation(test, partial / "test.safetensors")
+    _write_calibration(fitted, partial / CALIBRATION)
     write_manifest(partial)
+
+
+def _write_calibration(fitted: FittedProtocol, path: Path) -> None:
+    """What all validation scores teach; nothing where they teach nothing, which is told then."""
+    try:
+        learned = Calibration.fit(fitted.folds_ or fitted.validation_, fitted.gamma_)
+    except EzavError:
+        return
+    write_text(path, json.dumps(learned.as_dict(), indent=2, allow_nan=False) + "\n")
 
 
 def checkpoint_of(folder: str | Path) -> Path:

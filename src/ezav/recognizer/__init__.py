@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ezav.lazy import attach
 
 if TYPE_CHECKING:
-    from ezav.recognizer.calibration import Calibration
+    from ezav.protocol.calibration import Calibration
     from ezav.recognizer.events import Event, ScanSettings
     from ezav.recognizer.prediction import Candidate, Moment, Prediction
     from ezav.recognizer.recognizer import Recognizer
@@ -19,7 +19,7 @@ else:
     __getattr__, __dir__ = attach(
         __name__,
         {
-            "Calibration": "ezav.recognizer.calibration",
+            "Calibration": "ezav.protocol.calibration",
             "Candidate": "ezav.recognizer.prediction",
             "Event": "ezav.recognizer.events",
             "Moment": "ezav.recognizer.prediction",

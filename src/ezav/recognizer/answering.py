@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,11 @@ from torch import Tensor
 
 from ezav.features.feature_set import FeatureSet
 from ezav.features.store import MODALITIES
+from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
-from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.candidates import Candidates
 from ezav.recognizer.explain import Explanation, explain
-from ezav.recognizer.prediction import Prediction
+from ezav.recognizer.prediction import ONLY, Prediction
 from ezav.recognizer.ranked import ranked
 from ezav.training.scoring import score_all
 
@@ -96,7 +97,9 @@ class Answering:
             return []
         candidates = asked.candidates
         stacked = self.score(clips, candidates) if stacked is None else stacked
-        probabilities = self.calibration.probabilities(stacked)
+        withheld = self.withheld(candidates)
+        probabilities = self.calibration.log_probabilities(stacked).exp()
+        knows_none = not withheld and self.calibration.none_ > -math.inf
         order = stacked.argsort(dim=1, descending=True, stable=True)[:, : asked.top_k]
         why = self._why(clips, durations, asked)
         lengths = {"audio": clips.audio.lengths.tolist(), "visual": clips.visual.lengths.tolist()}
@@ -110,8 +113,16 @@ class Answering:
             answers.append(
                 Prediction(
                     clip=name,
-                    ranked=ranked(candidates, columns, stacked[row], probabilities[row], why[row]),
+                    ranked=ranked(
+                        candidates,
+                        columns,
+                        stacked[row],
+                        None if withheld else probabilities[row],
+                        why[row],
+                    ),
                     rejected=self.calibration.rejects(float(stacked[row].max())),
+                    none=float(probabilities[row, -1]) if knows_none else None,
+                    withheld=withheld,
                     modalities=present,
                     missing={m: "not there" for m in MODALITIES if m not in present},
                     duration=float(durations[row]),
@@ -119,6 +130,10 @@ class Answering:
                 )
             )
         return answers
+
+    def withheld(self, candidates: Candidates) -> str:
+        """Why no percentage is given; empty where they are."""
+        return ONLY if len(candidates) == 1 else self.calibration.withheld
 
     def _why(
         self, clips: FeatureSet, durations: Tensor, asked: Asked
@@ -132,7 +147,7 @@ class Answering:
     def _log_probabilities(self, candidates: Candidates) -> Callable[[Tensor], Tensor]:
         def of(scores: Tensor) -> Tensor:
             stacked = self.stacked(scores, candidates)
-            return (stacked.double() / self.calibration.temperature_).log_softmax(dim=1)
+            return self.calibration.log_probabilities(stacked)[:, :-1]
 
         return of
 

@@ -8,8 +8,8 @@ import torch
 
 from ezav.errors import EzavError
 from ezav.extraction.listing import Listing
+from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import Evaluation
-from ezav.recognizer.calibration import Calibration
 
 if TYPE_CHECKING:
     from ezav.recognizer.recognizer import Recognizer

@@ -11,6 +11,7 @@ from ezav.features.simulated import simulated_banner
 from ezav.markdown import escaped, markdown_rows
 from ezav.protocol.measure import metrics_of
 from ezav.protocol.run_folder import read_evaluation_file
+from ezav.recognizer.frozen import Frozen
 from ezav.recognizer.trained import Trained
 
 _UNKNOWN = "not stated"
@@ -27,6 +28,28 @@ def model_card(trained: Trained) -> Any:
         pipeline_tag="video-classification",
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(trained)}")
+
+
+def frozen_card(given: Frozen) -> Any:
+    """The card of a recogniser that nothing was trained for."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    data = ModelCardData(library_name="ezav", tags=["audio-visual", "zero-shot"])
+    rows = [(escaped(e.modality), escaped(e.name), e.revision) for e in given.header.encoders]
+    rows.append(("text", escaped(given.text.encoder), ""))
+    worth = given.calibration.withheld
+    parts = [
+        "# A frozen recogniser",
+        "Names what is in a video among any names you type; nothing was trained, and no weights "
+        "are here: the encoders are loaded by name.",
+        '```python\nfrom ezav import Recognizer\n\nrecognizer = Recognizer.from_pretrained("this '
+        'folder")\n```',
+        markdown_rows(("", "encoder", "revision"), rows),
+        f"No percentages: {worth}." if worth else f"Calibrated on {given.calibration.clips} clips.",
+    ]
+    if given.names:
+        parts.append(markdown_rows(("names",), [(escaped(name),) for name in given.names]))
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n")
 
 
 def card_text(trained: Trained) -> str:

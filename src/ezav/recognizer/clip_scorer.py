@@ -57,7 +57,8 @@ class ClipScorer:
         kinds = trained.kinds if isinstance(trained, Frozen) else MEDIA
         self.encoders = RunEncoders(trained.header, trained.text, import_code, device, kinds)
         self.reader = ClipReader(self.encoders, limits) if reader is None else reader
-        self._lists = CandidateLists(trained.model, trained.text, self.encoders)
+        names = trained.names if isinstance(trained, Frozen) else None
+        self._lists = CandidateLists(trained.model, trained.text, self.encoders, names)
 
     def become(self, trained: Trained | Frozen) -> None:
         """Go on with other classes; encoders, reader and calibration stay."""
@@ -95,7 +96,7 @@ class ClipScorer:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The run's K class names; none of a frozen recogniser."""
+        """The run's K class names; of a frozen recogniser those it was saved with, if any."""
         return self.trained.classes
 
     @property

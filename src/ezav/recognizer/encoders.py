@@ -102,7 +102,7 @@ class RunEncoders:
             EzavError: as `visual`; or the prompts are others than the run's.
         """
         found = []
-        for recorded in self._recorded_texts():
+        for recorded in self.recorded_texts():
             encoder = cast(TextEncoder, self._load("text", recorded))
             if recorded.prompts and encoder.card.templates != recorded.prompts:
                 raise EzavError(
@@ -225,13 +225,18 @@ class RunEncoders:
     def _recorded(self, kind: Kind) -> Recorded:
         """What the run tells of an encoder."""
         if kind == "text":
-            return self._recorded_texts()[0]
+            return self.recorded_texts()[0]
         for one in self.header.encoders:
             if one.modality == kind:
                 return Recorded(one.name, one.revision, one.identity, one.options)
         raise NotFoundError(f"the run does not say which {kind} encoder made its features", _STORED)
 
-    def _recorded_texts(self) -> tuple[Recorded, ...]:
+    def recorded_texts(self) -> tuple[Recorded, ...]:
+        """The text encoders as the run tells of them: one, or those of joined texts.
+
+        Raises:
+            EzavError: it does not say how each of joined texts was made.
+        """
         labels = self._names.encoder.split(JOIN)
         settings = self._names.parts
         if len(settings) != len(labels):

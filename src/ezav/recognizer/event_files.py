@@ -31,7 +31,7 @@ def as_csv(events: Iterable[Event]) -> str:
                 f"{e.end:.3f}",
                 as_cell(e.name),
                 e.kind,
-                f"{e.probability:.6f}",
+                "" if e.probability is None else f"{e.probability:.6f}",
                 f"{e.score:.6f}",
             )
         )
@@ -108,4 +108,5 @@ def _in_vtt(name: str) -> str:
 
 
 def _cue(event: Event, name: str) -> str:
-    return f"{name} ({event.kind}, {event.probability:.0%})"
+    percent = "" if event.probability is None else f", {event.probability:.0%}"
+    return f"{name} ({event.kind}{percent})"

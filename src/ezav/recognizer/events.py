@@ -18,14 +18,14 @@ class Event:
     Attributes:
         start, end: seconds from the beginning of the recording.
         name, kind: the class, and whether it is seen, unseen or new.
-        probability, score: means over the event.
+        probability, score: means over the event; a probability that is withheld is None.
     """
 
     start: float
     end: float
     name: str
     kind: Kind
-    probability: float
+    probability: float | None
     score: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class ScanSettings:
     """Evidence that a change of class must bring, in nats for moments of a quarter window; 0
     answers every moment on its own, more gives fewer and longer events."""
     min_probability: float = 0.0
-    """Events of a lower mean probability are left out."""
+    """Events of a lower mean probability are left out (also where it is not shown)."""
     reject: bool = True
     """"None of these" is one of the answers, with the score learned on validation."""
     shortest: float = 1.0

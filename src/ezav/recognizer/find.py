@@ -9,10 +9,10 @@ from typing import Any
 from ezav.errors import DamagedError, NotFoundError, UnavailableError
 from ezav.features.header import Header, parse_header
 from ezav.manifest import MANIFEST, SIGNATURE
-from ezav.protocol.files import HEADER, RESULT
+from ezav.protocol.files import CALIBRATION, HEADER, RESULT
 
-CALIBRATION = "calibration.json"
-"""In a shared folder it stands for the validation scores, which name the training clips."""
+FROZEN = "frozen.json"
+"""Instead of a result: nothing was trained."""
 FILES = (
     RESULT,
     "weights.safetensors",
@@ -59,13 +59,23 @@ def read_header(folder: Path) -> Header:
         NotFoundError: no run there.
         DamagedError: its file is missing or damaged.
     """
-    if not (folder / RESULT).is_file():
+    if not is_recognizer(folder):
         raise NotFoundError(f"no run at '{folder}' (no {RESULT})", _look_inside(folder))
     path = folder / HEADER
     try:
         return parse_header(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise DamagedError(f"cannot read '{path}': {error.strerror}", "run it again") from error
+
+
+def is_recognizer(folder: Path) -> bool:
+    """Whether a run, or a frozen recogniser, lies there.
+
+    Example:
+        >>> is_recognizer(Path("no/such/folder"))
+        False
+    """
+    return (folder / RESULT).is_file() or (folder / FROZEN).is_file()
 
 
 def download(model_id: str, **options: Any) -> Path:
@@ -78,7 +88,7 @@ def download(model_id: str, **options: Any) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model_id, allow_patterns=list(FILES), **options))
+        return Path(snapshot_download(model_id, allow_patterns=[*FILES, FROZEN], **options))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UnavailableError(

@@ -16,11 +16,13 @@ from ezav.manifest import (
     read_manifest,
     write_manifest,
 )
-from ezav.protocol.files import HEADER, RESULT
+from ezav.protocol.calibration import Calibration
+from ezav.protocol.files import CALIBRATION, HEADER, RESULT
 from ezav.protocol.run_folder import read_evaluation_file, read_model
-from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.card import model_card
-from ezav.recognizer.find import CALIBRATION, FILES, read_header
+from ezav.recognizer.find import FILES, FROZEN, read_header
+from ezav.recognizer.frozen import Frozen
+from ezav.recognizer.frozen_folder import read_frozen
 from ezav.recognizer.taught import Taught, taught_model
 from ezav.recognizer.taught_file import read_taught, remove_others, taught_name, write_taught
 from ezav.recognizer.trained import Trained
@@ -30,8 +32,8 @@ CARD = "README.md"
 TEST = "test.safetensors"
 
 
-def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Trained:
-    """A trained run from a folder; its method is imported only with `import_code`.
+def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Trained | Frozen:
+    """A run, or what is frozen, from a folder; its method is imported only with `import_code`.
 
     Args:
         folder: of the run.
@@ -41,6 +43,8 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
     Raises:
         EzavError: no run there, a file is missing or damaged, or of another version.
     """
+    if (folder / FROZEN).is_file() and not (folder / RESULT).is_file():
+        return read_frozen(folder, device, import_code)
     header = read_header(folder)
     model, result = read_model(folder, device, import_code=import_code)
     trained = Trained(
@@ -69,6 +73,7 @@ def save(trained: Trained, folder: Path) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / FROZEN).unlink(missing_ok=True)
     model, text = trained.base or (trained.model, trained.text)
     with atomic_path(folder / "weights.safetensors") as path:
         save_file(
@@ -108,7 +113,10 @@ def save_taught(trained: Trained, folder: Path) -> None:
 def _calibration(folder: Path, gamma: float) -> Calibration:
     path = folder / CALIBRATION
     if not path.exists():
-        return Calibration.fit(read_evaluation_file(folder / "validation.safetensors"), gamma)
+        # A run of before. In a shared folder the file is always there: validation scores name the
+        # training clips.
+        before = read_evaluation_file(folder / "validation.safetensors")
+        return Calibration.of_before(before, gamma)
     try:
         return Calibration.of(parse_json(read_small(path)))
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:

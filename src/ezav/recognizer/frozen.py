@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -19,8 +19,8 @@ from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
 from ezav.features.header import EncoderInfo, Header
 from ezav.methods.base import Dims
+from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
-from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.encoders import JOIN, MEDIA, RunEncoders
 from ezav.recognizer.frozen_method import SHARED_SCALE, WORDS_SCALE, Channel, FrozenMethod
 from ezav.recognizer.reading import ClipReader
@@ -43,6 +43,7 @@ class Frozen:
         calibration: uncalibrated, until it is fitted on clips with labels.
         unused: "visual" or "audio" -> why its encoder says nothing of names.
         taught, base: as of :class:`~ezav.recognizer.trained.Trained`.
+        names: the candidates where none are asked for, with the descriptions behind them.
     """
 
     model: StageModel
@@ -52,11 +53,12 @@ class Frozen:
     unused: dict[str, str]
     taught: Taught = field(default_factory=Taught)
     base: tuple[StageModel, ClassEmbeddings] | None = None
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names given; may be none."""
-        return self.model.classes.names
+        return tuple(self.names)
 
     @property
     def seen(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ def frozen(
     audio: Spec | None = None,
     text: Spec | Sequence[Spec] | None = None,
     device: str = "cpu",
+    kinds: tuple[Kind, ...] = MEDIA,
 ) -> Frozen:
     """Put encoders together that share a space.
 
@@ -88,6 +91,7 @@ def frozen(
         text: one text encoder or several; by default those whose space the others share, else
             the default one, which reads the label names of a classifier.
         device: where encoders run that have an option for it.
+        kinds: the modalities that may be read.
 
     Raises:
         EzavError: an encoder is not available, or none of them shares a space with the text.
@@ -103,6 +107,8 @@ def frozen(
     made: list[EncoderInfo] = []
     unused: dict[str, str] = {}
     for kind in MEDIA:
+        if kind not in kinds:
+            continue
         card, channel, why = _channel(kind, given[kind], texts, device, must=kind in named)
         if card is not None:
             made.append(_info(kind, given[kind], card))

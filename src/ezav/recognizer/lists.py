@@ -38,16 +38,25 @@ class CandidateLists:
         model: its classes are known.
         text: raw text embeddings of them.
         encoders: encode new names.
+        names: the candidates where none are asked for, instead of the model's.
     """
 
-    def __init__(self, model: StageModel, text: ClassEmbeddings, encoders: RunEncoders) -> None:
+    def __init__(
+        self,
+        model: StageModel,
+        text: ClassEmbeddings,
+        encoders: RunEncoders,
+        names: Names | None = None,
+    ) -> None:
         self._model, self._text, self._encoders = model, text, encoders
+        self._names = names
         self._lists: OrderedDict[object, Candidates] = OrderedDict()
         method = model.method
         self._taught = method.names if isinstance(method, TaughtMethod) else frozenset()
 
     def of(self, classes: Names | None = None, on_progress: OnNames | None = None) -> Candidates:
         """As :meth:`ezav.recognizer.Recognizer.candidates`."""
+        classes = classes if classes is not None else self._names or None
         if classes is None and not self._model.classes.names:
             raise EzavError(
                 "there are no names to choose from: nothing was trained", "give `classes`"

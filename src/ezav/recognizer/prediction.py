@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from ezav.errors import EzavError
 
+ONLY = "there is one name only: nothing to choose from"
+"""Why a single candidate has no probability."""
 Kind = Literal["seen", "unseen", "new", "taught"]
 """Trained on clips of the class; only its name was known in training; typed by the user; shown by a
 few clips after the training."""
@@ -18,7 +20,8 @@ class Moment:
 
     Attributes:
         start, end: seconds.
-        alone: the class's probability when only this moment is heard and seen.
+        alone: the class's probability when only this moment is heard and seen; no more than a
+            shade where the clip's probabilities are withheld.
         contribution: how much the class's log probability (natural logarithm) falls when this
             moment is taken out of the clip; negative where it speaks against the class.
     """
@@ -38,7 +41,8 @@ class Candidate:
         kind: "seen", "unseen" or "new".
         score: the method's score after calibrated stacking (gamma is subtracted from seen
             classes); any real number, higher is better.
-        probability: softmax of score over temperature, among the candidates, 0 to 1.
+        probability: softmax of score over temperature, among the candidates and "none of these",
+            0 to 1; None where it is withheld.
         known_as: the run's own spelling where it differs from `name`; empty otherwise.
         contributions: "audio" and "visual": how much the log probability falls without that
             modality. Empty when the clip has one modality only, or nothing was explained.
@@ -48,7 +52,7 @@ class Candidate:
     name: str
     kind: Kind
     score: float
-    probability: float
+    probability: float | None
     known_as: str = ""
     contributions: dict[str, float] = field(default_factory=dict)
     moments: tuple[Moment, ...] = ()
@@ -62,6 +66,8 @@ class Prediction:
         clip: the file, or the name of the stored clip.
         ranked: the best candidates, best first; empty when the clip could not be read.
         rejected: "none of these": the best score is below the threshold learned on validation.
+        none: the probability of "none of these"; None where it is not known.
+        withheld: why there are no probabilities; empty where there are.
         modalities: which of "audio" and "visual" the clip has.
         missing: modality -> why the clip lacks it.
         duration: seconds, 0 when it is not known.
@@ -81,6 +87,8 @@ class Prediction:
     clip: str
     ranked: tuple[Candidate, ...] = ()
     rejected: bool = False
+    none: float | None = None
+    withheld: str = ""
     modalities: tuple[str, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     duration: float = 0.0

@@ -15,11 +15,12 @@ def ranked(
     candidates: Candidates,
     columns: Tensor,
     stacked: Tensor,
-    probabilities: Tensor,
+    probabilities: Tensor | None,
     why: Explanation | None,
 ) -> tuple[Candidate, ...]:
     """The candidates of these columns, as typed values (whole rows to lists: many times faster)."""
-    scores, chances = stacked[columns].tolist(), probabilities[columns].tolist()
+    scores = stacked[columns].tolist()
+    chances = [None] * len(columns) if probabilities is None else probabilities[columns].tolist()
     modalities = {} if why is None else {m: x[columns].tolist() for m, x in why.modalities.items()}
     moments = [()] * len(columns) if why is None else _moments(why, columns)
     return tuple(

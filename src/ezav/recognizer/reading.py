@@ -17,7 +17,7 @@ from ezav.extraction.encoded import EncodedClip
 from ezav.extraction.look import Look
 from ezav.extraction.pool import WorkerPool, cpus
 from ezav.extraction.reading import Limits, Reading
-from ezav.recognizer.encoders import RunEncoders
+from ezav.recognizer.encoders import MEDIA, RunEncoders
 from ezav.recognizer.find import find, read_header
 
 
@@ -210,6 +210,8 @@ def begin_reading(
         EzavError: no run there, or it does not say which encoders it needs.
     """
     header = read_header(find(os.fspath(run)))
-    reader = ClipReader(RunEncoders(header, None, import_code), limits)
+    # A frozen recogniser names only the encoders that it uses.
+    kinds = tuple(kind for kind in MEDIA if any(one.modality == kind for one in header.encoders))
+    reader = ClipReader(RunEncoders(header, None, import_code, kinds=kinds or MEDIA), limits)
     reader.start()
     return reader

@@ -17,14 +17,15 @@ from ezav.extraction.encoded import EncodedClip
 from ezav.extraction.listing import list_videos
 from ezav.extraction.reading import Limits
 from ezav.features.feature_set import FeatureSet
+from ezav.protocol.calibration import Calibration
 from ezav.recognizer.answering import Asked
 from ezav.recognizer.calibrate import calibrated
-from ezav.recognizer.calibration import Calibration
-from ezav.recognizer.card import model_card
+from ezav.recognizer.card import frozen_card, model_card
 from ezav.recognizer.clip_scorer import Media
 from ezav.recognizer.find import find
 from ezav.recognizer.folder import read, save
 from ezav.recognizer.frozen import Frozen, Spec, frozen
+from ezav.recognizer.frozen_folder import named, save_frozen
 from ezav.recognizer.joint import score_together
 from ezav.recognizer.names import Names
 from ezav.recognizer.prediction import Prediction
@@ -254,16 +255,38 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
         ]
         return answers if told is None else self._told(told, answers)
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        save(self._run(), save_directory)
+    def save(self, folder: str | Path, classes: Names | None = None) -> None:
+        """Write a folder that :meth:`load` and the commands open, as `save_pretrained` does.
 
-    def _run(self) -> Trained:
+        Of a frozen recogniser it holds no weights: its encoders by name and digest, the names, and
+        what :meth:`calibrate` learned.
+
+        Args:
+            folder: where to.
+            classes: of a frozen recogniser, the candidates where none are asked for.
+
+        Raises:
+            EzavError: names for a trained run, which has its own; or a bad list of names.
+        """
         if isinstance(self.trained, Frozen):
-            raise EzavError(
-                "a frozen recogniser has nothing to save: nothing was trained",
-                "name the same encoders again",
-            )
-        return self.trained
+            save_frozen(self._frozen(classes), Path(folder))
+            return
+        if classes is not None:
+            raise EzavError("a trained run has classes of its own", "leave `classes` out")
+        self.save_pretrained(folder)
+
+    def _frozen(self, classes: Names | None = None) -> Frozen:
+        assert isinstance(self.trained, Frozen)
+        if classes is None:
+            return replace(self.trained, calibration=self.calibration)
+        self.candidates(classes)  # raises: a bad list
+        return replace(self.trained, calibration=self.calibration, names=named(classes))
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        if isinstance(self.trained, Frozen):
+            save_frozen(self._frozen(), save_directory)
+        else:
+            save(self.trained, save_directory)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -299,10 +322,14 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
-        return model_card(self._run())
+        if isinstance(self.trained, Frozen):
+            return frozen_card(self.trained)
+        return model_card(self.trained)
 
 
-def _read(folder: Path, device: str, import_code: bool, public: str | Path | None) -> Trained:
+def _read(
+    folder: Path, device: str, import_code: bool, public: str | Path | None
+) -> Trained | Frozen:
     if public is not None:
         _require_signature(folder, public)
     return read(folder, device, import_code)

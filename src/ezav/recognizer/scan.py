@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.extraction.encoded import EncodedClip
+from ezav.protocol.open_set import with_none
 from ezav.recognizer.candidates import Candidates
 from ezav.recognizer.events import Event, ScanSettings
 from ezav.recognizer.names import Names
@@ -58,15 +59,16 @@ def scan(
     if on_warning is not None:
         for remark in candidates.remarks:
             on_warning(remark)
+    told = not recognizer.answering.withheld(candidates)
     broken_off: list[str] = []
     moments = _moments(recognizer, path, candidates, settings, on_progress, on_warning, broken_off)
     stretch: _Stretch | None = None
     for moment, best in _labelled(moments, settings, len(candidates)):
         if stretch is None or best != stretch.row:
-            yield from _event(stretch, candidates, settings)
+            yield from _event(stretch, candidates, settings, told)
             stretch = _Stretch(best, moment.start)
         stretch.add(moment)
-    yield from _event(stretch, candidates, settings)
+    yield from _event(stretch, candidates, settings, told)
     if broken_off:
         raise EzavError(f"'{path}' was scanned in part only: {broken_off[0]}")
 
@@ -129,7 +131,7 @@ class _Stretch:
 
 
 def _event(
-    stretch: _Stretch | None, candidates: Candidates, settings: ScanSettings
+    stretch: _Stretch | None, candidates: Candidates, settings: ScanSettings, told: bool
 ) -> Iterator[Event]:
     if stretch is None or stretch.row < 0:
         return
@@ -143,7 +145,7 @@ def _event(
         end=round(stretch.end, 6),
         name=candidates.names[stretch.row],
         kind=candidates.kinds[stretch.row],
-        probability=probability,
+        probability=probability if told else None,
         score=stretch.score / stretch.moments,
     )
 
@@ -254,8 +256,9 @@ def _answer(
     probabilities = calibration.probabilities(stacked)
     states = probabilities
     if reject:
-        none = torch.full_like(stacked[:, :1], calibration.reject_threshold_)
-        states = calibration.probabilities(torch.cat([stacked, none], dim=1))
+        states = with_none(
+            stacked.double(), calibration.temperature_, calibration.reject_threshold_
+        ).exp()
     answers = zip(states, probabilities, stacked)
     for one in windows:
         yield one, None if _lacks(recognizer, one) else next(answers)

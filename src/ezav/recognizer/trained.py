@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.features.header import Header
+from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.result import RunResult
-from ezav.recognizer.calibration import Calibration
 from ezav.recognizer.taught import Taught
 
 

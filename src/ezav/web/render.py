@@ -7,6 +7,7 @@ from ezav.media import Clip
 from ezav.naming import as_html
 from ezav.recognizer import Candidate, Prediction, Recognizer
 from ezav.recognizer.explain import MOMENTS
+from ezav.recognizer.prediction import ONLY
 from ezav.reports.thumbnails import frame_images, sound_strip
 
 _MEANING = {
@@ -61,17 +62,12 @@ def head(recognizer: Recognizer) -> str:
     title = "<h1>What is in this clip?</h1>"
     if recognizer.is_frozen:
         made = ", ".join(one.name for one in recognizer.header.encoders)
-        honest = (
-            f"calibration error {recognizer.ece_:.1%} on labelled clips"
-            if recognizer.calibration.fitted
-            else "probabilities are uncalibrated"
-        )
         said = "".join(
             f" {as_html(why[:1].upper() + why[1:])}." for why in recognizer.unused.values()
         )
         return (
             f"{title}<p>Nothing trained: names against what {as_html(made)} says of the clip; "
-            f"{honest}.{said}</p>"
+            f"{_worth(recognizer)}.{said}</p>"
         )
     result = recognizer.result
     seen = len(recognizer.seen)
@@ -81,8 +77,14 @@ def head(recognizer: Recognizer) -> str:
     return (
         f"{title}<p>{as_html(result.label or result.method)} on {as_html(result.dataset)}: {seen} "
         f"seen and {len(recognizer.classes) - seen} unseen classes, test HM "
-        f"{result.metrics.HM:.1%}, calibration error {recognizer.ece_:.1%}.{simulated}</p>{warning}"
+        f"{result.metrics.HM:.1%}, {_worth(recognizer)}.{simulated}</p>{warning}"
     )
+
+
+def _worth(recognizer: Recognizer) -> str:
+    """What the percentages are worth, or why there are none."""
+    withheld = recognizer.calibration.withheld
+    return f"no percentages: {withheld}" if withheld else f"calibration error {recognizer.ece_:.1%}"
 
 
 def ranking(found: Prediction, honest: str = "") -> str:
@@ -91,14 +93,15 @@ def ranking(found: Prediction, honest: str = "") -> str:
     Args:
         honest: what the probabilities are worth.
     """
-    # The probability of an only candidate is 1, whatever the clip is.
-    alone = len(found.ranked) == 1 and found.ranked[0].probability == 1
+    alone = found.withheld == ONLY
     bars = "".join(_bar(candidate, alone) for candidate in found.ranked)
     kinds = dict.fromkeys(candidate.kind for candidate in found.ranked)
     legend = " · ".join(f"{_chip(kind)} {_MEANING[kind]}" for kind in kinds)
     notes = []
     if found.rejected:
         notes.append("None of these stands out: it may be something else.")
+    if found.withheld and not alone:
+        notes.append(f"No percentages: {found.withheld}.")
     for modality, reason in found.missing.items():
         other = _WORDS["visual" if modality == "audio" else "audio"]
         notes.append(f"No {_WORDS[modality]} ({reason}): answered from the {other} alone.")
@@ -108,7 +111,7 @@ def ranking(found: Prediction, honest: str = "") -> str:
     if "visual" in found.modalities:
         # Brought up by the style sheet where the player has a sound alone.
         lines += '<p class="ezav-remark">Your browser plays only the sound of this file.</p>'
-    words = f'<p class="ezav-legend">{as_html(honest)}</p>' if honest and not alone else ""
+    words = f'<p class="ezav-legend">{as_html(honest)}</p>' if honest and not found.withheld else ""
     return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>{words}'
 
 
@@ -120,13 +123,17 @@ def evidence(found: Prediction, shown: Clip) -> str:
 
 def _bar(candidate: Candidate, alone: bool = False) -> str:
     known = f" (known as “{candidate.known_as}”)" if candidate.known_as else ""
-    percent = "the only name" if alone else f"{candidate.probability:.1%}"
+    percent, bar = "the only name" if alone else "", ""
+    if candidate.probability is not None:
+        percent = f"{candidate.probability:.1%}"
+        bar = (
+            f'<div class="ezav-track" title="score {candidate.score:.4f}"><div class="ezav-fill" '
+            f'style="width:{100 * candidate.probability:.2f}%"></div></div>'
+        )
     return (
         f'<li class="ezav-row ezav-{candidate.kind}">'
         f'<div class="ezav-line"><span class="ezav-name">{as_html(candidate.name + known)}</span>'
-        f'{_chip(candidate.kind)}<span class="ezav-number">{percent}</span></div>'
-        f'<div class="ezav-track" title="score {candidate.score:.4f}"><div class="ezav-fill" '
-        f'style="width:{100 * candidate.probability:.2f}%"></div></div></li>'
+        f'{_chip(candidate.kind)}<span class="ezav-number">{percent}</span></div>{bar}</li>'
     )
 
 
@@ -190,14 +197,16 @@ def _timeline(found: Prediction, shown: Clip) -> str:
 
 def _moments(candidate: Candidate, end: float) -> str:
     cells = []
+    told = candidate.probability is not None
     for moment in candidate.moments:
         left = 100 * moment.start / end
         width = 100 * (min(moment.end, end) - moment.start) / end
         cells.append(
             f'<div class="ezav-cell ezav-{candidate.kind}" style="left:{left:.2f}%;'
             f'width:{width:.2f}%" title="{moment.start:.1f} to {moment.end:.1f} s: '
-            f'{moment.alone:.0%} alone, {moment.contribution:+.2f} to the answer">'
+            f"{f'{moment.alone:.0%} alone, ' if told else ''}"
+            f'{moment.contribution:+.2f} to the answer">'
             f'<i style="opacity:{0.06 + 0.94 * moment.alone:.3f}"></i>'
-            f"<b>{moment.alone:.0%}</b></div>"
+            f"<b>{f'{moment.alone:.0%}' if told else ''}</b></div>"
         )
     return f'<div class="ezav-cells">{"".join(cells)}</div>'
