@@ -235,13 +235,13 @@ def test_without_a_run_names_are_typed_and_the_example_is_right(
     tab = Tab.open(browser, frozen_page)
     said = tab.tab.inner_text(".ezav-head")
     assert "Nothing trained" in said
-    assert "probabilities are uncalibrated" in said
+    assert "no percentages: they are uncalibrated" in said
     assert "Sound is not used" in said
     assert not tab.tab.is_visible("#ezav-reset"), "there are no classes of a run"
     tab.tab.click("#ezav-try")
     tab.tab.wait_for_selector(".ezav-ranked")
     assert tab.rows()[0][0] == "a wall clock"  # which the clip was drawn as
-    assert "Probabilities are uncalibrated" in tab.tab.inner_text("#ezav-ranking")
+    assert "No percentages: they are uncalibrated" in tab.tab.inner_text("#ezav-ranking")
 
     names = "a dog\nthe thing on the wall: an analog clock\n🙂🙂\n猫猫"
     tab.tab.fill("#ezav-classes textarea", names)

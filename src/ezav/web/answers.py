@@ -61,13 +61,6 @@ class Answers:
             raise EzavError(f"this file cannot be read: {found.error}")
         return replace(found, clip=""), looked  # where uploads are kept is told to nobody
 
-    @property
-    def honesty(self) -> str:
-        """What the probabilities are worth; empty where the page's head says it with a figure."""
-        if self.recognizer.calibration.fitted:
-            return ""
-        return "Probabilities are uncalibrated: they rank, and are no chances of being right."
-
     def classes(self, names: str) -> list[str] | None:
         """The names of a text, one a line; None for an empty text.
 

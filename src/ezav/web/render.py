@@ -87,12 +87,8 @@ def _worth(recognizer: Recognizer) -> str:
     return f"no percentages: {withheld}" if withheld else f"calibration error {recognizer.ece_:.1%}"
 
 
-def ranking(found: Prediction, honest: str = "") -> str:
-    """The ranked names with bars, and in words what the clip lacks.
-
-    Args:
-        honest: what the probabilities are worth.
-    """
+def ranking(found: Prediction) -> str:
+    """The ranked names with bars, and in words what the clip lacks."""
     alone = found.withheld == ONLY
     bars = "".join(_bar(candidate, alone) for candidate in found.ranked)
     kinds = dict.fromkeys(candidate.kind for candidate in found.ranked)
@@ -111,8 +107,7 @@ def ranking(found: Prediction, honest: str = "") -> str:
     if "visual" in found.modalities:
         # Brought up by the style sheet where the player has a sound alone.
         lines += '<p class="ezav-remark">Your browser plays only the sound of this file.</p>'
-    words = f'<p class="ezav-legend">{as_html(honest)}</p>' if honest and not found.withheld else ""
-    return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>{words}'
+    return f'{lines}<ol class="ezav-ranked">{bars}</ol><p class="ezav-legend">{legend}</p>'
 
 
 def evidence(found: Prediction, shown: Clip) -> str:

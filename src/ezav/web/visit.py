@@ -74,9 +74,8 @@ class Visit:
             found, looked = self._answers.answer(upload, names, explain)
         except Exception as error:
             return [render.message(in_words(error)), "", gr.Button(visible=False)]
-        honest = self._answers.honesty
         why = gr.Button(visible=not explain)
-        return [render.ranking(found, honest), render.evidence(found, looked.shown), why]
+        return [render.ranking(found), render.evidence(found, looked.shown), why]
 
     def _data(
         self, upload: str | None, names: str, request: gr.Request, explain: bool
