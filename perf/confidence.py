@@ -14,6 +14,7 @@ foreign clips are only measured.
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -220,6 +221,24 @@ def ece(p: Tensor, right: Tensor, weight: Tensor | None = None, bins: int = 15) 
     return float(torch.zeros(bins).double().index_add(0, index, gap).abs().sum() / weight.sum())
 
 
+def pooled(several: list[tuple[Tensor, Tensor, Tensor]]) -> list[str]:
+    """Of all splits together, for a split has too few clips a bin; jackknifed standard errors."""
+
+    def of(some: list[tuple[Tensor, Tensor, Tensor]]) -> list[float]:
+        say, right, known = (torch.cat(column) for column in zip(*some, strict=True))
+        weight = torch.where(known, 1.0, float(known.sum()) / (2 * int((~known).sum())))
+        gap = float(say[known].mean() - right[known].double().mean())
+        return [ece(say[known], right[known]), gap, ece(say, right, weight)]
+
+    count = len(several)
+    without = [of(several[:one] + several[one + 1 :]) for one in range(count)]
+    cells = []
+    for value, left in zip(of(several), zip(*without, strict=True), strict=True):
+        error = ((count - 1) * statistics.pvariance(left)) ** 0.5
+        cells.append(f"{100 * value:.1f} ± {100 * error:.1f}")
+    return cells
+
+
 def shipped(folds: list[Answers]) -> dict[str, float]:
     """What a run of these folds says of itself, in percent."""
     names = tuple(map(str, range(folds[0].scores.shape[1])))
@@ -252,9 +271,6 @@ def numbers(way: Way, answers: Answers, kinds: np.ndarray) -> dict[str, float]:
         "area under risk": float((1 - order.cumsum(0) / torch.arange(1, len(order) + 1)).mean()),
     }
     if way.probable:
-        found["ECE"] = ece(mine, ok)
-        weight = torch.where(known, 1.0, float(known.sum()) / (2 * int((~known).sum())))
-        found["ECE, a third foreign"] = ece(say, right, weight)
         found["foreign at 80 %"] = float((say[~known] >= 0.8).double().mean())
     if way.none is not None:
         none = way.none(answers)
@@ -321,6 +337,7 @@ def main() -> None:
     clips, kinds = with_foreign(own, given.store, given.foreign, given.other)
     foreign = torch.from_numpy(np.flatnonzero(kinds != ""))
     results: dict[str, list[dict[str, float]]] = {}
+    said: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
     of_itself: list[dict[str, float]] = []
     for seed in range(given.first, given.first + given.splits):
         split = split_of(own, seed, given.unseen)
@@ -328,8 +345,15 @@ def main() -> None:
         of_row = np.concatenate([[""] * count, kinds[kinds != ""]])
         for name, way in ways(folds).items():
             results.setdefault(name, []).append(numbers(way, test, of_row))
+            if way.probable:
+                known = torch.from_numpy(of_row == "")
+                said.setdefault(name, []).append((way.say(test), test.right, known))
         of_itself.append(shipped(folds))
     show(results)
+    print("\n| of all splits together, percent | ECE | mean - right | ECE, a third foreign |")
+    print("|---|--:|--:|--:|")
+    for name, several in said.items():
+        print(f"| {name} | " + " | ".join(pooled(several)) + " |")
     print("\nwhat the runs say of themselves:", end="")
     for name in of_itself[0]:
         print(f" {name} {_cell([one[name] for one in of_itself])}", end=";")

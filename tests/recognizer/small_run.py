@@ -232,7 +232,7 @@ def sure_recognizer(run: Path, store: FeatureStore) -> Recognizer:
     classes = made.model.classes.select(store.classes)
     seen = torch.tensor([name in made.seen for name in store.classes])
     method = Prototypes(store.select(), classes).eval()
-    calibration = replace(made.calibration, gamma=0.0, temperature_=4.0)
+    calibration = replace(made.calibration, gamma=0.0, temperature_=4.0, none_=-np.inf)
     model = StageModel(method, classes, seen)
     text = made.text.select(classes.names)
     trained = replace(made.trained, model=model, text=text, calibration=calibration)
