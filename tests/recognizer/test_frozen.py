@@ -194,6 +194,12 @@ def test_saved_it_opens_and_answers_the_same(
     opened.save_pretrained(tmp_path / "again")  # as it is pushed: with a card
     assert "nothing was trained" in (tmp_path / "again" / "README.md").read_text()
     assert Recognizer.from_pretrained(tmp_path / "again").classes == opened.classes
+    opened.teach({"kettle": clips.subset(torch.tensor([0]))})
+    opened.save(tmp_path / "taught")
+    again = Recognizer.load(tmp_path / "taught")
+    assert (again.taught, again.classes) == ({"kettle": 1}, opened.classes)
+    assert set(again.classes) == {"a trombone", "rain", "kettle"}
+    assert again.predict(clips) == opened.predict(clips)
     video = str(tmp_path / "clips" / "dog" / "0.mp4")
     status, out, _ = _said(["predict", str(folder), video], capsys)
     assert (status, "a trombone" in out) == (0, True)

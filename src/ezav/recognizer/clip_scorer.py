@@ -57,13 +57,13 @@ class ClipScorer:
         kinds = trained.kinds if isinstance(trained, Frozen) else MEDIA
         self.encoders = RunEncoders(trained.header, trained.text, import_code, device, kinds)
         self.reader = ClipReader(self.encoders, limits) if reader is None else reader
-        names = trained.names if isinstance(trained, Frozen) else None
-        self._lists = CandidateLists(trained.model, trained.text, self.encoders, names)
+        self.become(trained)
 
     def become(self, trained: Trained | Frozen) -> None:
         """Go on with other classes; encoders, reader and calibration stay."""
         self.trained, self.model, self.text = trained, trained.model, trained.text
-        self._lists = CandidateLists(trained.model, trained.text, self.encoders)
+        listed = trained.listed if isinstance(trained, Frozen) and trained.names else None
+        self._lists = CandidateLists(trained.model, trained.text, self.encoders, listed)
 
     @property
     def is_frozen(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import DamagedError
@@ -29,6 +30,7 @@ from ezav.recognizer.trained import Trained
 from ezav.safe_io import atomic_path, parse_json, read_small, write_text
 
 CARD = "README.md"
+_Made = TypeVar("_Made", Trained, Frozen)
 TEST = "test.safetensors"
 
 
@@ -44,7 +46,8 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
         EzavError: no run there, a file is missing or damaged, or of another version.
     """
     if (folder / FROZEN).is_file() and not (folder / RESULT).is_file():
-        return read_frozen(folder, device, import_code)
+        found = read_frozen(folder, device, import_code)
+        return with_taught(found, read_taught(folder, found.model))
     header = read_header(folder)
     model, result = read_model(folder, device, import_code=import_code)
     trained = Trained(
@@ -59,7 +62,7 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
     return with_taught(trained, read_taught(folder, model))
 
 
-def with_taught(trained: Trained, taught: Taught) -> Trained:
+def with_taught(trained: _Made, taught: Taught) -> _Made:
     """A run as it was trained, and what it was taught."""
     if taught.empty:
         return trained

@@ -57,8 +57,19 @@ class Frozen:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names given; may be none."""
-        return tuple(self.names)
+        """The names given and those taught; may be none."""
+        return tuple(self.listed)
+
+    @property
+    def listed(self) -> dict[str, tuple[str, ...]]:
+        """The names to choose from where none are asked for, with the descriptions behind them."""
+        taught = self.taught
+        own = {
+            taught.renamed.get(name, name): tuple(lines)
+            for name, lines in self.names.items()
+            if name not in taught.forgotten
+        }
+        return dict.fromkeys(self.model.classes.names, ()) | own
 
     @property
     def seen(self) -> tuple[str, ...]:

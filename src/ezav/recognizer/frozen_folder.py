@@ -20,6 +20,7 @@ from ezav.recognizer.encoders import RunEncoders
 from ezav.recognizer.find import FROZEN, read_header
 from ezav.recognizer.frozen import Frozen, frozen
 from ezav.recognizer.names import Names, asked, read_names
+from ezav.recognizer.taught_file import remove_others, write_taught
 from ezav.safe_io import parse_json, read_small, write_text
 
 
@@ -57,7 +58,9 @@ def save_frozen(given: Frozen, folder: Path) -> None:
     write_text(folder / HEADER, given.header.model_dump_json(indent=2) + "\n")
     learned = json.dumps(given.calibration.as_dict(), indent=2, allow_nan=False)
     write_text(folder / CALIBRATION, learned + "\n")
-    write_manifest(folder, (FROZEN, HEADER, CALIBRATION))
+    name = "" if given.taught.empty else write_taught(given.taught, folder)
+    write_manifest(folder, [FROZEN, HEADER, CALIBRATION, *([name] if name else [])])
+    remove_others(folder, name)
 
 
 def read_frozen(folder: Path, device: str = "cpu", import_code: bool = False) -> Frozen:
