@@ -329,3 +329,30 @@ def copied(run: Path, to: Path) -> Path:
     for path in run.iterdir():
         (to / path.name).write_bytes(path.read_bytes())
     return to
+
+
+def test_one_without_a_run_is_taught(tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    looks = torch.randn(2, 1, 1280, generator=draw).abs()
+    pictures = (looks + 0.3 * torch.randn(2, 6, 1280, generator=draw).abs()).flatten(0, 1)
+    clips = FeatureSet(
+        Ragged.from_clips([None] * 12, 1),
+        Ragged.pooled(pictures),
+        torch.zeros(12, dtype=torch.long),
+        tuple(map(str, range(12))),
+        ("",),
+    )
+    recognizer = Recognizer.frozen()
+    names = ["a dog", "rain", "a violin"]
+    before = recognizer.predict(clips, classes=names)
+    recognizer.teach({NEW: some(clips, 0, 1, 2)})
+    assert recognizer.classes == (NEW,)
+    found = recognizer.predict(clips, classes=[*names, NEW])
+    assert [one.best.name == NEW for one in found] == [True] * 6 + [False] * 6
+    assert {one.best.kind for one in found[:6]} == {"taught"}
+    assert [one.best.name for one in found[6:]] == [one.best.name for one in before[6:]]
+    with pytest.raises(EzavError, match="answers each clip alone"):
+        recognizer.predict(clips, classes=[*names, NEW], together=True)
+    recognizer.forget(NEW)
+    again = recognizer.predict(clips, classes=names)
+    assert [one.best.score for one in again] == [one.best.score for one in before]
