@@ -56,7 +56,7 @@ class EzAvgzlConfig:
     any."""
     prior_weight: float = 1.0
     """Their weight in the loss, in logits per standard deviation; that in the scores is learned
-    on validation or folds, and may be 0."""
+    on validation or folds, and may be 0. 0 trains the network alone."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.members <= 16:

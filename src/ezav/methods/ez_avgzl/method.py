@@ -89,7 +89,8 @@ class EzAvgzl(Method):
         self.others = nn.ModuleList(EzAvgzl(one, dims) for _ in range(c.members - 1))
         self.prior: FrozenPrior | ClosedPrior | None = None
         if c.prior != "none":
-            self.prior = FrozenPrior(dims) if c.prior == "frozen" else ClosedPrior(dims)
+            in_loss = c.prior_weight > 0
+            self.prior = FrozenPrior(dims) if c.prior == "frozen" else ClosedPrior(dims, in_loss)
             self.register_buffer("prior_weight_", torch.tensor(c.prior_weight))
 
         tokens = 64 if c.temporal else 3
@@ -201,7 +202,7 @@ class EzAvgzl(Method):
         The sum, so that each member has the gradient that it would have alone.
         """
         networks = self._members(batch.audio, batch.visual, batch.class_embeddings)
-        if self.prior is not None:
+        if self.prior is not None and self.config.prior_weight > 0:
             read = self._read(batch.audio, batch.visual)
             if isinstance(self.prior, ClosedPrior):
                 said = self.prior.without_own(*read, batch.labels, batch.class_embeddings)
@@ -254,7 +255,8 @@ class EzAvgzl(Method):
         return network, score(self) - network
 
     def _learn(self, parts: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
-        self.prior_weight_.fill_(best_weight(parts, self.config.prior_weight))
+        careful = self.config.prior == "closed"
+        self.prior_weight_.fill_(best_weight(parts, self.config.prior_weight, careful))
 
 
 METHOD = EzAvgzl

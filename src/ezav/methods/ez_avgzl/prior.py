@@ -16,6 +16,7 @@ from ezav.methods.best.closed_form import UnitInput, carried, linear_kernel, see
 from ezav.methods.common.centring import centred
 from ezav.methods.common.label_words import LabelHead
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
+from ezav.metrics import gzsl_scores
 from ezav.metrics.smoothed import smoothed_gamma
 
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 128.0)
@@ -99,6 +100,10 @@ class ClosedPrior(Method):
     asks :meth:`without_own`: what ESZSL says of a clip when it is solved without it. The ridge
     regression's leverage gives that exactly, from the clip and its label alone.
 
+    Args:
+        dims: of the features and the text.
+        in_loss: :meth:`without_own` will be asked; it needs the inverse of a large matrix.
+
     Example:
         >>> prior = ClosedPrior(Dims(audio=2, visual=3, text=5))
         >>> clips = Tokens.pooled(torch.zeros(2, 2)), Tokens.pooled(torch.eye(3)[:2])
@@ -118,8 +123,9 @@ class ClosedPrior(Method):
     carrier_: Tensor
     inverse_: Tensor
 
-    def __init__(self, dims: Dims) -> None:
+    def __init__(self, dims: Dims, in_loss: bool = True) -> None:
         super().__init__(ZeroShotConfig(), dims)
+        self.in_loss = in_loss
         self.frozen = FrozenPrior(dims)
         self.audio, self.visual = UnitInput(dims.audio), UnitInput(dims.visual)
         width = dims.audio + dims.visual
@@ -144,9 +150,10 @@ class ClosedPrior(Method):
         self.weight_ = seen_classifier(inputs, labels, len(classes))
         own = linear_kernel(self.classes_, self.classes_)
         self.carrier_ = carried(torch.eye(len(own), device=own.device), own, 1.0)
-        gram = inputs.double().T @ inputs.double()
-        gram.diagonal().add_(1.0)
-        self.inverse_ = torch.cholesky_inverse(torch.linalg.cholesky(gram)).float()
+        if self.in_loss:
+            gram = inputs.double().T @ inputs.double()
+            gram.diagonal().add_(1.0)
+            self.inverse_ = torch.cholesky_inverse(torch.linalg.cholesky(gram)).float()
         self.scale_.fill_(1.0)
         spread = (inputs @ self.weight_ @ self._to_names(classes)).std(correction=0)
         if float(spread) > 0:
@@ -197,28 +204,40 @@ class ClosedPrior(Method):
 
 
 def best_weight(
-    parts: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]], begin: float = 0.0
+    parts: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]],
+    begin: float = 0.0,
+    careful: bool = False,
 ) -> float:
-    """The weight b with the best HM of `network + b · frozen`, the mean over evaluations.
+    """The weight b with the best HM of `network + b · prior`, the mean over evaluations.
 
     HM is that around its best gamma (:func:`smoothed_gamma`), so that no single clip decides.
 
     Args:
-        parts: (network `[N, C]`, frozen `[N, C]`, targets long `[N]`, seen bool `[C]`) each.
+        parts: (network `[N, C]`, prior `[N, C]`, targets long `[N]`, seen bool `[C]`) each.
         begin: of equally good ones the nearest to this.
+        careful: the largest weight whose HM is within one standard error of the best one's, over
+            several evaluations: the network has a say only where it is shown to gain by it.
 
     Example:
         >>> network, frozen = torch.tensor([[1.0, 2.0], [2.0, 1.0]]), torch.eye(2)
         >>> best_weight([(network, frozen, torch.tensor([0, 1]), torch.tensor([True, False]))]) > 0
         True
     """
-    found = {}
+    found, single = dict[float, float](), dict[float, Tensor]()
     for weight in WEIGHTS:
-        scored = [(net + weight * frozen, targets, seen) for net, frozen, targets, seen in parts]
+        scored = [(net + weight * prior, targets, seen) for net, prior, targets, seen in parts]
         unit = sum(float(one[0].double().std()) for one in scored) / len(scored)
         if unit > 0:
-            found[weight] = smoothed_gamma(scored, unit).around
+            at = smoothed_gamma(scored, unit)
+            found[weight] = at.around
+            single[weight] = torch.tensor([gzsl_scores(*one, at.gamma).HM for one in scored])
     if not found:
         return begin
     most = max(found.values())
+    if careful and len(parts) > 1:
+        best = next(weight for weight in found if found[weight] >= most)
+        lost = {weight: single[best] - hms for weight, hms in single.items()}
+        return max(
+            b for b in lost if float(lost[b].mean()) <= float(lost[b].std()) / len(parts) ** 0.5
+        )
     return min((b for b in found if found[b] >= most - 1e-9), key=lambda b: abs(b - begin))
