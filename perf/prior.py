@@ -26,6 +26,7 @@ from ezav.features import FeatureStore
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.splits import SPLITS
 from ezav.features.tokens import Tokens
+from ezav.methods import registry
 from ezav.methods.base import Dims, HeldOut
 from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.methods.ez_avgzl.config import EzAvgzlConfig
@@ -36,6 +37,7 @@ from ezav.metrics.smoothed import smoothed_gamma
 from ezav.protocol.folds import class_folds
 from ezav.protocol.labels import label_head
 from ezav.protocol.stages import relabel
+from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.training import Trainer, TrainingConfig, build_method
 from ezav.training.scoring import score_all
 from stack import Clips, Split, of_store, pictures, rows_of, split_of, told
@@ -124,21 +126,23 @@ class World:
         )
         return cls(clips, whole.text, None, whole)
 
-    def trainer(self, config: EzAvgzlConfig, rows: Tensor, seen: Tensor) -> Trainer:
+    def trainer(self, run: TwoStageProtocol, rows: Tensor, seen: Tensor) -> Trainer:
+        """Of the method and settings of a run; its other settings count for nothing."""
         own = [self.clips.classes[row] for row in seen.nonzero()[:, 0].tolist()]
         train = relabel(self.clips.subset(rows), own)
         dims = Dims(audio=train.audio.dim, visual=train.visual.dim, text=self.text.shape[1])
-        if self.head is None:
+        config = run.config
+        if self.head is None and isinstance(config, EzAvgzlConfig):
             config = replace(config, modalities="visual")
-        method = build_method(EzAvgzl, config, dims, seed=0)
-        assert isinstance(method, EzAvgzl)
+        method = build_method(registry.get(run.method), config, dims, seed=0)
         if self.head is not None:
-            method.know_labels(self.head)
-        elif method.prior is not None:
+            if method.wants_labels(config):
+                method.know_labels(self.head)
+        elif isinstance(method, EzAvgzl) and method.prior is not None:
             prior = method.prior
             frozen = prior if isinstance(prior, FrozenPrior) else prior.frozen
             frozen.words.words = Told(self.whole)
-        return Trainer(method, train, self.text[seen], TRAINING)
+        return Trainer(method, train, self.text[seen], run.training)
 
     def held_out(self, trainer: Trainer, rows: Tensor, names: Tensor, seen: Tensor) -> HeldOut:
         held = relabel(self.clips.subset(rows), [self.clips.classes[n] for n in names.tolist()])
@@ -148,7 +152,7 @@ class World:
 
 
 def numbers_of(
-    world: World, clips: Clips, split: Split, config: EzAvgzlConfig
+    world: World, clips: Clips, split: Split, run: TwoStageProtocol
 ) -> tuple[float, ...]:
     """HM, ZSL, HM at the best gamma, in percent; epoch; the weight in the scores."""
     known = split.seen.nonzero()[:, 0]
@@ -159,10 +163,11 @@ def numbers_of(
     for fold in class_folds(labels, len(known), min(FOLDS, len(known) // 2), groups=sources):
         seen = split.seen.clone()
         seen[known[fold.unseen]] = False
-        trainers.append(world.trainer(config, split.known[fold.train], seen))
+        trainers.append(world.trainer(run, split.known[fold.train], seen))
         held.append(world.held_out(trainers[-1], split.known[fold.held_out], known, seen))
     best, at, learned = 0, None, dict[str, Tensor]()
-    for epoch in range(1, TRAINING.epochs + 1):
+    epochs = run.training.epochs if trainers[0].method.trainable else 1
+    for epoch in range(1, epochs + 1):
         for trainer in trainers:
             trainer.run_epoch()
         first = trainers[0].method
@@ -175,7 +180,7 @@ def numbers_of(
         if at is None or found.around > at.around:
             best, at, learned = epoch, found, now
     assert at is not None
-    final = world.trainer(config, split.known, split.seen)
+    final = world.trainer(run, split.known, split.seen)
     for _ in range(best):
         final.run_epoch()
     final.method.take_over(learned)
@@ -215,7 +220,8 @@ def main() -> None:
                 prior_weight=weight,
                 **settings,
             )
-            results.setdefault(row, []).append(numbers_of(world, clips, split, config))
+            run = TwoStageProtocol(method="ez_avgzl", config=config, training=TRAINING)
+            results.setdefault(row, []).append(numbers_of(world, clips, split, run))
         show(results)
 
 
