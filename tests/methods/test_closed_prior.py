@@ -151,5 +151,6 @@ def test_a_run_learns_its_weight_on_folds_and_reads_back(
     text = worlds.class_vectors(6).vectors
     clips = [Tokens.pooled(torch.ones(2, dim)) for dim in (worlds.AUDIO_DIM, worlds.VISUAL_DIM)]
     scores = fitted.model_.method.eval().scores(*clips, text)
-    assert torch.equal(again.scores(*clips, text), scores)
+    # With the largest weight scores are in the hundreds.
+    assert torch.allclose(again.scores(*clips, text), scores, rtol=1e-5)
     assert "prior.inverse_" not in again.state_dict()
