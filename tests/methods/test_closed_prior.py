@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch
-from ezav.methods.ez_avgzl.prior import WEIGHTS, ClosedPrior, best_weight
+from ezav.methods.ez_avgzl.prior import ClosedPrior, fixed_weight
 from ezav.protocol.run_folder import read_model, write_run
 from ezav.protocol.two_stage import TwoStageProtocol
 from tests import worlds
@@ -122,30 +122,20 @@ def test_the_loss_starts_from_what_the_other_clips_say() -> None:
     assert not [name for name, _ in method.named_parameters() if "prior" in name]
 
 
-def test_of_weights_that_folds_cannot_tell_apart_the_closed_form_has_the_most_to_say() -> None:
-    targets, seen = torch.arange(40) % 4, torch.tensor([True, True, False, False])
-    right = F.one_hot(targets, 4).float()
-    noise = [torch.randn(40, 4, generator=torch.Generator().manual_seed(i)) for i in range(4)]
-    helped = [(right, one, targets, seen) for one in noise]
-    assert best_weight(helped, careful=True) < 1  # the network is right, and the prior is not
-    hindered = [(one, right, targets, seen) for one in noise]
-    assert best_weight(hindered, careful=True) == max(WEIGHTS)
-    # One fold in four gains by the network, the others lose a little: no gain beyond an error.
-    mixed = [(right, right + 0.4 * noise[0], targets, seen)] + [
-        (one, right, targets, seen) for one in noise[1:]
-    ]
-    assert best_weight(mixed, careful=True) == max(WEIGHTS)
-    assert best_weight(mixed[:1], careful=True) < max(WEIGHTS)  # one part alone has no error
+def test_the_network_has_a_fifth_of_the_say() -> None:
+    draw = torch.Generator().manual_seed(0)
+    networks = [7 * torch.randn(500, 40, generator=draw), 13 * torch.randn(500, 40, generator=draw)]
+    assert fixed_weight(networks) == pytest.approx(5 * 10, rel=0.02)
 
 
-def test_a_run_learns_its_weight_on_folds_and_reads_back(
+def test_a_run_takes_its_weight_from_folds_and_reads_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ezav.protocol.stages.label_head", lambda *_: WORLD_HEAD)
     store = worlds.store(tmp_path / "tiny")
     config = dataclasses.replace(SMALL, prior="closed", members=2)
     fitted = TwoStageProtocol(method="ez_avgzl", config=config, training=ONE, folds=3).fit(store)
-    assert float(fitted.model_.method.get_buffer("prior_weight_")) in WEIGHTS
+    assert float(fitted.model_.method.get_buffer("prior_weight_")) > 0
     write_run(fitted, tmp_path / "run")
     again = read_model(tmp_path / "run")[0].method
     text = worlds.class_vectors(6).vectors

@@ -245,8 +245,7 @@ def test_the_protocol_learns_the_weight(
     assert float(fitted.model_.method.get_buffer("prior_weight_")) in WEIGHTS
     asked = []
 
-    def found(parts: list[tuple[Tensor, ...]], begin: float, careful: bool) -> float:
-        assert not careful
+    def found(parts: list[tuple[Tensor, ...]], begin: float) -> float:
         asked.append((len(parts), begin))
         return 2.625
 

@@ -24,7 +24,7 @@ from ezav.methods.ez_avgzl.network import (
     Fused,
     Fusion,
 )
-from ezav.methods.ez_avgzl.prior import ClosedPrior, FrozenPrior, best_weight
+from ezav.methods.ez_avgzl.prior import ClosedPrior, FrozenPrior, best_weight, fixed_weight
 
 
 class TokenShares(NamedTuple):
@@ -255,8 +255,10 @@ class EzAvgzl(Method):
         return network, score(self) - network
 
     def _learn(self, parts: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
-        careful = self.config.prior == "closed"
-        self.prior_weight_.fill_(best_weight(parts, self.config.prior_weight, careful))
+        if self.config.prior == "closed":
+            self.prior_weight_.fill_(fixed_weight([network for network, *_ in parts]))
+        else:
+            self.prior_weight_.fill_(best_weight(parts, self.config.prior_weight))
 
 
 METHOD = EzAvgzl

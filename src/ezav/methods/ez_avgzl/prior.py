@@ -16,11 +16,12 @@ from ezav.methods.best.closed_form import UnitInput, carried, linear_kernel, see
 from ezav.methods.common.centring import centred
 from ezav.methods.common.label_words import LabelHead
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
-from ezav.metrics import gzsl_scores
 from ezav.metrics.smoothed import smoothed_gamma
 
-WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 128.0)
-"""Among these the weight in the scores is looked for."""
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
+"""Among these the weight of frozen scores is looked for."""
+SHARE = 0.2
+"""What a network weighs beside a closed form, both at standard deviation 1."""
 WORDS = 0.5
 """The weight of frozen scores beside a closed form's: the fixed sum that `best` is measured by."""
 
@@ -204,40 +205,44 @@ class ClosedPrior(Method):
 
 
 def best_weight(
-    parts: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]],
-    begin: float = 0.0,
-    careful: bool = False,
+    parts: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]], begin: float = 0.0
 ) -> float:
-    """The weight b with the best HM of `network + b · prior`, the mean over evaluations.
+    """The weight b with the best HM of `network + b · frozen`, the mean over evaluations.
 
     HM is that around its best gamma (:func:`smoothed_gamma`), so that no single clip decides.
 
     Args:
-        parts: (network `[N, C]`, prior `[N, C]`, targets long `[N]`, seen bool `[C]`) each.
+        parts: (network `[N, C]`, frozen `[N, C]`, targets long `[N]`, seen bool `[C]`) each.
         begin: of equally good ones the nearest to this.
-        careful: the largest weight whose HM is within one standard error of the best one's, over
-            several evaluations: the network has a say only where it is shown to gain by it.
 
     Example:
         >>> network, frozen = torch.tensor([[1.0, 2.0], [2.0, 1.0]]), torch.eye(2)
         >>> best_weight([(network, frozen, torch.tensor([0, 1]), torch.tensor([True, False]))]) > 0
         True
     """
-    found, single = dict[float, float](), dict[float, Tensor]()
+    found = {}
     for weight in WEIGHTS:
-        scored = [(net + weight * prior, targets, seen) for net, prior, targets, seen in parts]
+        scored = [(net + weight * frozen, targets, seen) for net, frozen, targets, seen in parts]
         unit = sum(float(one[0].double().std()) for one in scored) / len(scored)
         if unit > 0:
-            at = smoothed_gamma(scored, unit)
-            found[weight] = at.around
-            single[weight] = torch.tensor([gzsl_scores(*one, at.gamma).HM for one in scored])
+            found[weight] = smoothed_gamma(scored, unit).around
     if not found:
         return begin
     most = max(found.values())
-    if careful and len(parts) > 1:
-        best = next(weight for weight in found if found[weight] >= most)
-        lost = {weight: single[best] - hms for weight, hms in single.items()}
-        return max(
-            b for b in lost if float(lost[b].mean()) <= float(lost[b].std()) / len(parts) ** 0.5
-        )
     return min((b for b in found if found[b] >= most - 1e-9), key=lambda b: abs(b - begin))
+
+
+def fixed_weight(networks: Sequence[Tensor]) -> float:
+    """The weight of a closed form beside a network that is to say :data:`SHARE` of what it says.
+
+    A weight learned on folds of few classes was worse (docs/measurements/methods.md).
+
+    Args:
+        networks: its scores `[N, C]` in each evaluation.
+
+    Example:
+        >>> round(fixed_weight([torch.tensor([[1.0, -1.0]])]), 3)  # sd 1.41, the other's is 1
+        7.071
+    """
+    spread = sum(float(one.double().std()) for one in networks) / len(networks)
+    return spread / SHARE
