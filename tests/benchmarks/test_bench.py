@@ -105,9 +105,7 @@ def test_a_changed_config_replaces_the_outdated_run(store, tmp_path):
 
 
 def _another(store):
-    return SimpleNamespace(
-        fingerprint="another", encoders=store.encoders, class_embeddings=store.class_embeddings
-    )
+    return FeatureStore(store.path, store.contents.model_copy(update={"fingerprint": "another"}))
 
 
 def test_another_store_or_a_damaged_result_is_not_done(store, tmp_path):

@@ -63,13 +63,25 @@ def result_of(trial: FrozenTrial) -> TrialResult:
     )
 
 
+_BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite writes beside a database."""
+
+
 def open_study(out: Path) -> Study:
-    """The search in a folder, begun if there is none."""
+    """The search in a folder, begun if there is none.
+
+    Raises:
+        RefusedError: a link is in the place of a file that SQLite writes.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # The path is not in the URL, where `?`, `%` and braces of a folder's name mean something.
     database = (out / DATABASE).absolute()
+    for beside in _BESIDE:
+        if database.with_name(DATABASE + beside).is_symlink():
+            raise RefusedError(f"refused to write '{out / DATABASE}{beside}': it is a link")
+    os.close(open_for_writing(database))
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{DATABASE}",
         engine_kwargs={

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ezav.cli.common import Command, at_least_one, output, progress
 from ezav.cli.extract import extraction_progress
 from ezav.cli.predict import show_prediction
+from ezav.safe_io import atomic_path, own_folder, refuse_links
 
 if TYPE_CHECKING:
     from ezav.benchmarks.runner import Job
@@ -112,6 +113,8 @@ class DemoCommand(Command):
 
     def run(self) -> DemoResult:
         at_least_one(seeds=self.seeds, processes=self.processes)
+        for folder in (self._store_folder, *(self._folder(label, 0).parent for label in ROWS)):
+            refuse_links(self.out, folder)
         started = time.perf_counter()
         world = self._world()
         store = self._features(world)
@@ -217,12 +220,13 @@ class DemoCommand(Command):
     def _examples(self, world: ToyWorld, store: FeatureStore) -> Path:
         """Held-out clips of a few classes, seen and unseen, each named after its class."""
         folder = self.out / f"examples-{self.world_seed}"
-        folder.mkdir(exist_ok=True)
+        own_folder(folder)
         for split in ("test_seen", "test_unseen"):
             clips = store.select(split)
             first = {int(c): clip for c, clip in zip(clips.labels.flip(0), clips.clips[::-1])}
             for label in sorted(first)[:EXAMPLES]:
-                shutil.copyfile(world.folder / first[label], folder / f"{clips.classes[label]}.mp4")
+                with atomic_path(folder / f"{clips.classes[label]}.mp4") as path:
+                    shutil.copyfile(world.folder / first[label], path)
         return folder
 
     @property
