@@ -34,6 +34,13 @@ def unpacked_size(file: pq.ParquetFile, path: Path) -> int:
         ...         9999 * 8 <= unpacked_size(file, path) < 9999 * 9
         True
     """
+    schema = file.metadata.schema
+    levels = {
+        (schema.column(n).max_definition_level, schema.column(n).max_repetition_level)
+        for n in range(len(schema))
+    }
+    if levels - {(1, 0)}:  # a column that is another than its schema says ends the process
+        raise ValueError("a column is no plain list of values")
     total = 0
     with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for row in range(file.metadata.num_row_groups):
