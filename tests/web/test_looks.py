@@ -6,12 +6,13 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from ezav.recognizer import Recognizer
+from ezav.recognizer.prediction import Kind
 from tests.recognizer import small_run
 from tests.web.browsing import CHROMIUM, Tab
 from tests.web.conftest import Page
@@ -106,7 +107,7 @@ def test_on_a_phone_the_answer_comes_into_view(tab: Tab, run_folder: Path) -> No
 def test_before_the_first_clip_it_is_shown_what_will_come(tab: Tab) -> None:
     told = tab.tab.inner_text(".ezav-hint")
     assert "Here the answer will be" in told
-    assert all(kind in told for kind in ("seen", "unseen", "new"))
+    assert all(kind in told for kind in get_args(Kind))
     assert tab.tab.is_visible("#ezav-try")
     assert not tab.tab.is_visible("#ezav-why")
 
@@ -184,7 +185,7 @@ PROBE = """
     return found;
   };
   const found = {page: getComputedStyle(document.body).backgroundColor};
-  for (const kind of ['seen', 'unseen', 'new']) {
+  for (const kind of ['seen', 'unseen', 'new', 'taught']) {
     found[kind] = style(`<b class="ezav-chip ezav-${kind}">x</b>`, 'backgroundColor');
     found[kind + ' text'] = style(`<b class="ezav-chip ezav-${kind}">x</b>`, 'color');
     found[kind + ' bar'] = style(`<i class="ezav-${kind}"><b class="ezav-fill"></b></i>`,
@@ -192,6 +193,7 @@ PROBE = """
   }
   for (const side of ['for', 'against'])
     found[side] = style(`<b class="ezav-${side}"></b>`, 'backgroundColor');
+  found.message = style('<b class="ezav-message">x</b>', 'borderLeftColor');
   found.legend = style('<b class="ezav-legend">x</b>', 'color');
   return found;
 })()
@@ -206,11 +208,12 @@ def test_colours_are_legible_and_apart_for_the_colour_blind(
     found = {name: _rgb(css) for name, css in tab.evaluate(PROBE).items()}
     tab.close()
     assert (found["page"].mean() > 0.5) == (scheme == "light")
-    for kind in ("seen", "unseen", "new"):
+    for kind in get_args(Kind):
         assert np.array_equal(found[kind], found[f"{kind} bar"]), "a chip has its bar's colour"
         assert contrast(found[kind], found[f"{kind} text"]) >= 4.5, kind
     assert contrast(found["legend"], found["page"]) >= 4.5
-    marks = ("seen", "unseen", "new", "for", "against")
+    assert np.array_equal(found["message"], found["unseen"]), "its border has the colour of a note"
+    marks = (*get_args(Kind), "for", "against")
     for mark in marks:
         assert contrast(found[mark], found["page"]) >= 3, mark
     for one, other in itertools.combinations(marks, 2):
