@@ -120,3 +120,19 @@ def test_what_is_wrong_is_one_line_and_writes_nothing(
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in last
     assert state(run) == before
+
+
+def test_without_a_run_what_was_taught_is_written_as_a_recogniser(
+    trained: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = next((trained[0] / CLASS).glob("*.mp4"))
+    out = tmp_path / "out"
+    words = ["teach", "--frozen", "--class", NEW, str(clip)]
+    assert main(words) == 1
+    assert "--frozen takes no run; name the folder to be written with --out" in (
+        capsys.readouterr().err
+    )
+    assert main([*words, "--out", str(out)]) == 0
+    assert Recognizer.load(out).taught == {NEW: 1}
+    assert main(["teach", "--class", NEW, str(clip)]) == 1
+    assert "no run is given" in capsys.readouterr().err

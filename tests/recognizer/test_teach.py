@@ -356,3 +356,18 @@ def test_one_without_a_run_is_taught(tmp_path: Path) -> None:
     recognizer.forget(NEW)
     again = recognizer.predict(clips, classes=names)
     assert [one.best.score for one in again] == [one.best.score for one in before]
+    # Names that it was saved with are taught under what is behind them, and may go.
+    recognizer.save(tmp_path / "saved", ["a dog: a dog that barks", "rain"])
+    saved = Recognizer.load(tmp_path / "saved")
+    before = saved.predict(clips, top_k=2)
+    saved.teach({"A dog": some(clips, 0), "rain": some(clips, 7)})
+    saved.save_taught(tmp_path / "saved")
+    again = Recognizer.load(tmp_path / "saved")
+    assert (again.classes, again.taught) == (saved.classes, {"a dog": 1, "rain": 1})
+    found = again.predict(clips, top_k=2)
+    for old, new in zip(before, found, strict=True):
+        moved = {one.name: one.score for one in new.ranked}
+        assert any(abs(moved[one.name] - one.score) > 0.1 for one in old.ranked)
+    assert [one.best.name for one in found] == ["a dog"] * 6 + ["rain"] * 6
+    again.forget("rain")
+    assert again.classes == ("a dog",)

@@ -3,6 +3,7 @@
     ezav teach RUN --class "kettle boiling" a.mp4 b.mp4 [--class ...]
     ezav teach RUN --answers answers.csv            what was corrected in a table of `ezav predict`
     ezav teach RUN --remove NAME --rename OLD NEW
+    ezav teach --frozen --class NAME CLIP... --out OUT         without a run
 
 Nothing is trained: the class's name and the likeness to its clips score together. Written into RUN,
 in one step; with --out, RUN stays as it is and a recogniser of its own is written.
@@ -18,7 +19,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ezav.cli.common import Command, Importing, Signed, load_recognizer, output, progress
+from ezav.cli.common import (
+    Command,
+    FrozenOptions,
+    Importing,
+    Signed,
+    check_frozen,
+    frozen_recognizer,
+    load_recognizer,
+    output,
+    progress,
+)
 from ezav.errors import EzavError, RefusedError
 from ezav.extraction.reading import Limits
 from ezav.naming import same, shown
@@ -47,9 +58,9 @@ class Learned:
 
 
 @dataclass(kw_only=True)
-class TeachCommand(Command):
-    run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder or a saved recogniser; a hub id 'owner/name' with --out."""
+class TeachCommand(FrozenOptions, Command):
+    run_folder: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    """A run folder or a saved recogniser; a hub id 'owner/name' with --out; none with --frozen."""
     lessons: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]],
         tyro.conf.arg(name="class", metavar="NAME CLIP..."),
@@ -83,13 +94,7 @@ class TeachCommand(Command):
             )
         folder = self._folder()
         lessons = self._clips()
-        recognizer = load_recognizer(
-            self.run_folder,
-            self.device,
-            self.import_code,
-            self.limits,
-            require_signature=self.require_signature,
-        )
+        recognizer = self._recognizer()
         with recognizer:
             if self.answers is not None:
                 add_corrections(lessons, self.answers, recognizer, self.new)
@@ -114,9 +119,25 @@ class TeachCommand(Command):
             unchanged=not changed and self.out is None,
         )
 
+    def _recognizer(self) -> Recognizer:
+        if self.frozen or self.run_folder is None:
+            return frozen_recognizer(self, self.device, self.limits, must=False)
+        return load_recognizer(
+            self.run_folder,
+            self.device,
+            self.import_code,
+            self.limits,
+            require_signature=self.require_signature,
+        )
+
     def _folder(self) -> Path:
         """Where the recogniser is, that what it learned can be written there."""
-        folder = Path(self.run_folder).expanduser()
+        check_frozen(self)
+        if self.frozen and (self.run_folder is not None or self.out is None):
+            raise EzavError("--frozen takes no run", "name the folder to be written with `out`")
+        if not self.frozen and self.run_folder is None:
+            raise EzavError("no run is given", "name one, or --frozen and `out`")
+        folder = Path(self.run_folder or "").expanduser()
         if self.out is not None:
             taken = self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir()))
             if taken:

@@ -98,7 +98,7 @@ def save(trained: Trained, folder: Path) -> None:
     remove_others(folder, name)
 
 
-def save_taught(trained: Trained, folder: Path) -> None:
+def save_taught(trained: Trained | Frozen, folder: Path) -> None:
     """Write what was taught into the folder that the run was read from; all else stays.
 
     A signature over it goes: it was of the run as it was.
@@ -107,7 +107,7 @@ def save_taught(trained: Trained, folder: Path) -> None:
     names = set(files_in(folder)) if before is None else set(before)
     names.discard(taught_name(folder))
     name = "" if trained.taught.empty else write_taught(trained.taught, folder)
-    if CARD in names:
+    if CARD in names and isinstance(trained, Trained):
         write_text(folder / CARD, str(model_card(trained)))
     write_manifest(folder, [*names, *([name] if name else [])])
     remove_others(folder, name)

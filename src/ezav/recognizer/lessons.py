@@ -13,7 +13,6 @@ from ezav.features.feature_set import FeatureSet
 from ezav.methods.base import Method
 from ezav.methods.common.few_shot import likeness
 from ezav.naming import shown
-from ezav.recognizer.names import Wanted
 from ezav.recognizer.taught import Lesson, Taught
 
 _MOST = 200
@@ -73,15 +72,15 @@ def appearances(method: Method, clips: FeatureSet) -> tuple[Tensor, ...]:
 
 def add_lessons(
     taught: Taught,
-    wanted: Mapping[str, tuple[Wanted, tuple[Tensor, ...], Sequence[str]]],
+    wanted: Mapping[str, tuple[bool, tuple[Tensor, ...], Sequence[str]]],
     vectors_of: Callable[[str, bool], tuple[Tensor, Tensor]],
 ) -> tuple[Taught, tuple[TaughtClass, ...]]:
     """What was taught, and more.
 
     Args:
         taught: so far.
-        wanted: class, as the recogniser calls it -> how it was asked for, what its clips look
-            like, what they are called.
+        wanted: class, as the recogniser calls it -> whether it is known, what its clips look like,
+            what they are called.
         vectors_of: class embedding and raw text embedding of a name; and whether it is known.
 
     Returns:
@@ -92,8 +91,7 @@ def add_lessons(
     """
     lessons = {one.name: one for one in taught.lessons}
     said = []
-    for name, (asked, parts, files) in wanted.items():
-        known = asked.row is not None
+    for name, (known, parts, files) in wanted.items():
         earlier = lessons.get(name)
         kept: list[int] = []
         repeated = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class Teachable(ClipScorer):
             name = asked.name if asked.row is None else self.classes[asked.row]
             features = self._features_of(asked.name, shown_by)
             parts = appearances(self._method, features)
-            wanted[name] = asked, parts, features.clips
+            wanted[name] = name in self.model.classes.names, parts, features.clips
         taught, said = add_lessons(self.trained.taught, wanted, self._vectors_of)
         self._take(taught)
         return said
@@ -104,10 +104,8 @@ class Teachable(ClipScorer):
         A signature of it goes. :meth:`save_pretrained` writes a folder of its own instead.
 
         Raises:
-            EzavError: nothing was trained, or it cannot be written.
+            EzavError: it cannot be written.
         """
-        if isinstance(self.trained, Frozen):
-            raise EzavError("a frozen recogniser has no run folder", "save it as one of its own")
         save_taught(self.trained, Path(folder))
 
     @property
@@ -132,10 +130,13 @@ class Teachable(ClipScorer):
     def _vectors_of(self, name: str, known: bool) -> tuple[Tensor, Tensor]:
         """Class embedding and raw text embedding."""
         if known:
-            row = self.classes.index(name)
-            return self.model.classes.vectors[row], self.text.select([name]).vectors[0]
-        candidates = self.candidates([name])
-        return candidates.new_vectors[0], self.encoders.encode_names([name])[0]
+            vectors = self.model.classes.select([name]).vectors
+            return vectors[0], self.text.select([name]).vectors[0]
+        listed = self.trained.listed if isinstance(self.trained, Frozen) else {}
+        behind = {name: lines} if (lines := listed.get(name, ())) else {}
+        candidates = self.candidates(behind or [name])
+        text = self.encoders.encode_names([name], descriptions=behind)
+        return candidates.new_vectors[0], text[0]
 
     def _called(self, name: str) -> str:
         """A class by its name, in any case and spacing."""
@@ -146,12 +147,14 @@ class Teachable(ClipScorer):
         return found[0]
 
     def _of_run(self, name: str) -> str:
-        """What the run itself calls a class of its own; empty of one that was taught."""
-        taught = self.trained.taught
-        if any(one.name == name and not one.known for one in taught.lessons):
-            return ""
-        own = {now: old for old, now in taught.renamed.items()}
-        return own.get(name, name)
+        """What the run itself calls a class of its own; empty of one that was only taught."""
+        trained = self.trained
+        own: Iterable[str] = (trained.base or (trained.model, trained.text))[0].classes.names
+        if isinstance(trained, Frozen):
+            own = trained.names
+        taught = trained.taught
+        now = {taught.renamed.get(old, old): old for old in own if old not in taught.forgotten}
+        return now.get(name, "")
 
     def _take(self, taught: Taught) -> None:
         trained = self.trained
