@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     items = list_videos(options.videos).items
-    some = items[:: max(1, len(items) // options.clips)][: options.clips]
+    some = items[: options.clips]  # whole classes, which extraction can split
     recognizer = Recognizer.load(options.run)
     used = {kind: recognizer.encoders.spec(kind) for kind in ("visual", "audio")}
     specs = {kind: EncoderSpec(one.name, dict(one.options)) for kind, one in used.items()}
