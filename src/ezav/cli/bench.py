@@ -8,6 +8,7 @@ baseline, zero_shot, is in the table whether asked for or not.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,13 +114,18 @@ class BenchCommand(Command):
 
     def _run(self, store: FeatureStore, out: Path, jobs: list[Job]) -> TargetResult:
         from ezav.benchmarks.bench import write_tables
+        from ezav.benchmarks.pace import pace_of
         from ezav.benchmarks.runner import is_done, run_jobs
         from ezav.cli.runs_progress import runs_progress
 
-        kept = {job.folder for job in jobs if is_done(job, store)}
-        with runs_progress(store.header.dataset, len(jobs)) as tell:
+        done = [job for job in jobs if is_done(job, store)]
+        kept = {job.folder for job in done}
+        pace = pace_of(jobs, done, self.processes or os.cpu_count() or 1)
+        with runs_progress(store.header.dataset, len(jobs), lambda: str(pace.left)) as tell:
 
             def on_done(job: Job, result: RunResult) -> None:
+                if job.folder not in kept:
+                    pace.ended(job.label, sum(result.timing.values()))
                 news = f"{job.label}, seed {job.seed}: HM {result.metrics.HM:.1%}"
                 tell(news, job.folder in kept)
 

@@ -25,13 +25,19 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str, bool], None]
 """Called after each run: what to say of it, and whether it was done by an earlier call."""
+Estimate = Callable[[], str]
+"""The time left, in words; empty where nothing is known of it."""
 
 
 @contextmanager
-def runs_progress(title: str, total: int) -> Iterator[Tell]:
-    """Tell of runs as they end, with the time that the others will take at the pace so far.
+def runs_progress(title: str, total: int, estimate: Estimate | None = None) -> Iterator[Tell]:
+    """Tell of runs as they end, with the time that the others will take.
 
-    Runs done by an earlier call count as done, but not for the pace.
+    Args:
+        title: of the bar.
+        total: how many runs.
+        estimate: says the time left; None: what they take at the pace so far. Runs done by an
+            earlier call count as done, but not for that pace.
     """
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -45,14 +51,19 @@ def runs_progress(title: str, total: int) -> Iterator[Tell]:
     started = time.monotonic()
     ended = fresh = 0
     with Progress(*columns, console=progress, disable=not live) as bar:
-        task = bar.add_task(title, total=total, left="", news="")
+        first = "" if estimate is None else estimate()
+        task = bar.add_task(title, total=total, left=first, news="")
+        if first and not live:
+            progress.print(first, soft_wrap=True)
 
         def tell(news: str, kept: bool = False) -> None:
             nonlocal ended, fresh
             ended += 1
             fresh += not kept
             left = ""
-            if fresh and ended < total:
+            if estimate is not None and ended < total:
+                left = estimate()
+            elif fresh and ended < total:
                 left = time_left(time.monotonic() - started, fresh, total - ended)
             bar.update(task, completed=ended, left=left, news=news)
             if not live and not kept:
