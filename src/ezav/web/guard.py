@@ -36,12 +36,13 @@ _HEADERS = {
     "permissions-policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
 }
 _POLICY = (
-    "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval' blob:; "
+    "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "font-src 'self' data:; worker-src 'self' blob:; connect-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-"""Gradio styles elements as it goes, and makes functions of text; nothing comes from elsewhere."""
+"""Gradio styles elements as it goes, and makes functions of text (without `unsafe-eval` its page
+does not answer); nothing comes from elsewhere."""
 _POLICY_OF_FILES = "default-src 'none'; sandbox"
 """A visitor's file is shown in the page, never as one."""
 
