@@ -84,7 +84,10 @@ def test_every_format_says_what_predict_says_file_by_file(
             first.kind,
             second.name,
         )
-        assert float(row["probability"]) == pytest.approx(first.probability, abs=1e-5)
+        assert of_json["probability"] == pytest.approx(first.probability, abs=1e-5)
+        assert row["probability"] == (
+            "" if first.probability is None else f"{of_json['probability']:.6f}"
+        )
         assert float(row["margin"]) == pytest.approx(first.score - second.score, abs=1e-4)
         assert row["none_of_these"] == ("yes" if said.rejected else "no")
         assert of_json == of_parquet
@@ -146,7 +149,7 @@ def test_several_lists_are_answered_of_one_reading(
 def test_an_interrupted_call_goes_on(
     sure: Recognizer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ezav.answers.answer._BATCH", 1)
+    monkeypatch.setattr("ezav.answers.work._BATCH", 1)
 
     def stop(done: int, total: int, unread: bool) -> None:
         if done == 4:
@@ -166,7 +169,7 @@ def test_an_interrupted_call_goes_on(
 def test_a_killed_call_goes_on(
     sure: Recognizer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ezav.answers.answer._BATCH", 1)
+    monkeypatch.setattr("ezav.answers.work._BATCH", 1)
     out = tmp_path / "a.csv"
     child = os.fork()
     if child == 0:

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 from ezav.lazy import attach
 
 if TYPE_CHECKING:
-    from ezav.answers.answer import Answered, AnswerSettings, answer_files
+    from ezav.answers.answer import Answered, answer_files
     from ezav.answers.correcting import Correction, correct, corrections
     from ezav.answers.lists import read_lists
     from ezav.answers.media import media_files
     from ezav.answers.row import Answer
+    from ezav.answers.work import AnswerSettings
 else:
     __getattr__, __dir__ = attach(
         __name__,
         {
             "Answer": "ezav.answers.row",
-            "AnswerSettings": "ezav.answers.answer",
+            "AnswerSettings": "ezav.answers.work",
             "Answered": "ezav.answers.answer",
             "Correction": "ezav.answers.correcting",
             "answer_files": "ezav.answers.answer",

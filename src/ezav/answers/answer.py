@@ -7,50 +7,25 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ezav.answers.correcting import Correction, corrections
-from ezav.answers.journal import Entry, Journal, stamp_of
+from ezav.answers.journal import Entry, Journal
 from ezav.answers.lists import RUN, Lists
 from ezav.answers.media import media_files
-from ezav.answers.row import Answer, answer_of
-from ezav.answers.sheet import pictures_of, write_sheet
+from ezav.answers.row import Answer
+from ezav.answers.sheet import write_sheet
 from ezav.answers.table import SHEET, check_ending, write_answers
+from ezav.answers.work import LOOK, AnswerSettings, Work, relative
 from ezav.errors import EzavError, RefusedError
-from ezav.extraction.blame import encoders_work
-from ezav.extraction.encoded import EncodedClip
-from ezav.extraction.look import Look
 from ezav.naming import shown
 from ezav.recognizer import Recognizer
-from ezav.recognizer.prediction import Prediction
 from ezav.safe_io import check_writable
 
-_BATCH = 16
-"""Clips that are answered, and noted, at once; or those of a second."""
-_LOOK = Look(longest=600.0, refuse=False, count=3, short_side=96)
-"""What a contact sheet shows of a clip."""
 OnFile = Callable[[int, int, bool], None]
 """Told after each file: how many are done, of how many, and whether this one was not read."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AnswerSettings:
-    """How files are read and answered."""
-
-    workers: int | None = None
-    """Processes that read; by default one for each CPU."""
-    retry: bool = False
-    """Read again what could not be read earlier."""
-    together: bool = False
-    """Of a frozen recogniser: answer the clips jointly."""
-    allow_outside: bool = False
-    """Accept manifest paths that are absolute or lead out of the manifest's folder."""
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise EzavError(f"`workers` must be at least 1, not {self.workers}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,12 +107,12 @@ def answer_files(
     sheet = any(table.suffix.lower() == SHEET for table in tables)
     began = time.monotonic()
     with Journal(tables[0].with_name(f"{tables[0].name}.journal"), made_of) as journal:
-        work = _Work(recognizer, asked, journal, home, _LOOK if sheet else None)
+        work = Work(recognizer, asked, journal, home, LOOK if sheet else None)
         todo = work.todo(files, settings)
         for number, entry in enumerate(work.answered(todo, settings), start=1):
             if on_progress is not None:
                 on_progress(number, len(todo), entry.unread)
-        entries = [journal.entries[_relative(file, home)] for file in files]
+        entries = [journal.entries[relative(file, home)] for file in files]
         digest = _digest(entries)
         fresh = [t for t in tables if not t.exists() or journal.written.get(t.name) != digest]
         for table in fresh:
@@ -154,94 +129,6 @@ def answer_files(
         anew=journal.begun_anew,
         seconds=time.monotonic() - began,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """Files to entries of the journal."""
-
-    recognizer: Recognizer
-    lists: Lists
-    journal: Journal
-    home: Path
-    look: Look | None
-
-    def todo(self, files: Sequence[Path], settings: AnswerSettings) -> list[Path]:
-        """Those whose answers are not known, or of which a picture is lacking; all, or none, where
-        they are answered together."""
-        found = [file for file in files if not self._known(file, settings.retry)]
-        others = len(files) != len(self.journal.entries)
-        return list(files) if settings.together and (found or others) else found
-
-    def _known(self, file: Path, retry: bool) -> bool:
-        entry = self.journal.entries.get(_relative(file, self.home))
-        if entry is None or entry.stamp != stamp_of(file) or (retry and entry.unread):
-            return False
-        return self.look is None or entry.pictures is not None
-
-    def answered(self, todo: Sequence[Path], settings: AnswerSettings) -> Iterator[Entry]:
-        """Read and answer; every entry is in the journal before it is given."""
-        if not todo:
-            return
-        before = self.journal.entries
-        stamps = [stamp_of(file) for file in todo]
-        worked = any(not one.unread for one in before.values())
-        again = {at for at, file in enumerate(todo) if self._unread(file)}
-        read = encoders_work(
-            self.recognizer.reader.each(todo, settings.workers, self.look),
-            again=again,
-            proven=self.recognizer.encoders.kinds if worked else (),
-        )
-        for some in _batches(read, None if settings.together else _BATCH):
-            clips = [clip for _, clip in some]
-            told = [self._predictions(name, clips, settings.together) for name in self.lists]
-            entries = [
-                self._entry(todo[at], stamps[at], clip, [of[row] for of in told])
-                for row, (at, clip) in enumerate(some)
-            ]
-            self.journal.append(entries)
-            yield from entries
-
-    def _unread(self, file: Path) -> bool:
-        entry = self.journal.entries.get(_relative(file, self.home))
-        return entry is not None and entry.unread
-
-    def _predictions(self, name: str, clips: list[EncodedClip], together: bool) -> list[Prediction]:
-        return self.recognizer.predict(clips, classes=self.lists[name], top_k=2, together=together)
-
-    def _entry(
-        self, file: Path, stamp: tuple[int, int], clip: EncodedClip, told: list[Prediction]
-    ) -> Entry:
-        rows = []
-        for name, prediction in zip(self.lists, told, strict=True):
-            columns = answer_of(prediction, "", name).columns()
-            rows.append({k: v for k, v in columns.items() if k not in ("file", "correct")})
-        pictures = None if self.look is None else pictures_of(clip.shown)
-        return Entry(
-            file=_relative(file, self.home), stamp=stamp, rows=tuple(rows), pictures=pictures
-        )
-
-
-def _batches(
-    read: Iterator[tuple[int, EncodedClip]], size: int | None
-) -> Iterator[list[tuple[int, EncodedClip]]]:
-    """So many at a time, or what a second gave; all at once where there is no size."""
-    some: list[tuple[int, EncodedClip]] = []
-    begun = time.monotonic()
-    for one in read:
-        some.append(one)
-        if size is not None and (len(some) >= size or time.monotonic() - begun > 1):
-            yield some
-            some, begun = [], time.monotonic()
-    if some:
-        yield some
-
-
-def _relative(file: Path, folder: Path) -> str:
-    """The file as seen from the folder, with `/`; absolute where they have nothing in common."""
-    if len(Path(os.path.commonpath([file, folder])).parts) < 2:
-        return file.as_posix()
-    return Path(os.path.relpath(file, folder)).as_posix()
 
 
 def _kept_corrections(tables: Sequence[Path], files: Sequence[Path]) -> dict[Path, Correction]:
@@ -307,7 +194,7 @@ def _write(
     pictures: dict[str, tuple[str, ...]] = {}
     for entry in entries:
         path = Path(os.path.abspath(home / entry.file))
-        file = _relative(path, table.parent)
+        file = relative(path, table.parent)
         said = kept[path].correct if path in kept else ""
         answers += [Answer(**row, file=file, correct=said) for row in entry.rows]
         pictures[file] = entry.pictures or ()
