@@ -46,7 +46,7 @@ FILES = (
     "class_embeddings.safetensors",
     "text.safetensors",
     "store.json",
-    "validation.safetensors",
+    "calibration.json",
 )
 
 
@@ -73,7 +73,10 @@ def test_a_changed_file_is_refused(name: str, run: Path) -> None:
         Recognizer.load(run)
 
 
-@pytest.mark.parametrize("name", [*FILES, "test.safetensors", "config.yaml", "metrics.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    [*FILES, "validation.safetensors", "test.safetensors", "config.yaml", "metrics.jsonl"],
+)
 def test_verify_names_a_changed_file(
     name: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
