@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.recognizer.conftest import lights, sure
+from tests.recognizer.conftest import _percentages, lights, sure
 
-__all__ = ["lights", "sure"]
+__all__ = ["_percentages", "lights", "sure"]

@@ -92,7 +92,8 @@ class Calibration:
             >>> scores = torch.tensor([[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [4.0, 0.0]])
             >>> targets, seen = torch.tensor([0, 1, 0, 1]), torch.tensor([True, False])
             >>> names = ("a", "b")
-            >>> fitted = Calibration.fit(Evaluation(scores, targets, seen, names, names * 2), 0.0)
+            >>> clips = Evaluation(scores, targets, seen, names, ("1", "2", "3", "4"))
+            >>> fitted = Calibration.fit(clips, 0.0)
             >>> fitted.withheld
             'they were measured on 4 clips of 2 classes only (at least 40 of 4)'
         """
