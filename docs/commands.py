@@ -54,7 +54,7 @@ def options_of(parser: argparse.ArgumentParser) -> list[Option]:
     groups = {id(a): g.title or "" for g in parser._action_groups for a in g._group_actions}
     found = []
     for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction) or SHARED & set(action.option_strings):
+        if isinstance(action.choices, dict) or SHARED & set(action.option_strings):
             continue
         text, default = _split(str(action.help or ""))
         value = "" if action.nargs == 0 else str(action.metavar or "")
@@ -113,7 +113,7 @@ def method_settings_page() -> str:
 
 def _inner(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
+        if isinstance(action.choices, dict):  # of sub-commands; tyro has classes of its own
             return dict(action.choices)
     return {}
 

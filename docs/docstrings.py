@@ -17,6 +17,4 @@ class Docstrings(griffe.Extension):
         """Rewrite one docstring before it is parsed."""
         if obj.docstring is not None:
             text = re.sub(r"(?m)^(\s*)Example:$", r"\1Examples:", obj.docstring.value)
-            obj.docstring.value = re.sub(
-                r":(?:class|func|meth|mod|data):`~?([^`]+)`", r"`\1`", text
-            )
+            obj.docstring.value = ROLE.sub(r"`\1`", text)

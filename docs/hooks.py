@@ -21,7 +21,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+)([^)#\s]+)(#[^)\s]*)?\)")
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Give every public package a place below "Python"."""
-    sys.path[:0] = [str(ROOT / "src"), str(ROOT / "docs")]
+    sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
     pages = [{name: f"reference/python/{name}.md"} for name in public_packages()]
     for part in config.nav or []:
         for entry in part.get("Reference", []):
@@ -38,7 +38,7 @@ def public_packages() -> list[str]:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are not in docs/."""
-    import commands
+    from docs import commands
 
     made = {
         "reference/command-line.md": commands.command_line_page(),

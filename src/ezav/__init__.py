@@ -46,6 +46,7 @@ else:
     )
 
 __version__ = "0.1.0"
+"""The version of this package, as pip knows it."""
 
 __all__ = [
     "ClassEmbeddings",

@@ -42,17 +42,17 @@ class AblateResult:
 @dataclass(kw_only=True)
 class AblateCommand(Command):
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """A feature store."""
+    """The feature store to train and test on."""
     out: Path
     """The folder for runs and tables."""
     seeds: int = 5
-    """Seeds of every row, from 0."""
+    """How many seeds each row is run with, from 0 on."""
     recipe: str = "ez_avgzl"
     """The full method: the recipe that comes with it, or a file ('ezav tune' writes one)."""
     tables: tuple[str, ...] = ()
     """Only these tables, by name; by default all that the store allows."""
     processes: int | None = None
-    """Runs in parallel; by default one for each CPU."""
+    """How many runs go in parallel; by default one for each CPU."""
     epochs: int | None = None
     """Overrides the recipe's number of epochs, for all rows."""
     batches_per_epoch: int | None = None
@@ -60,7 +60,7 @@ class AblateCommand(Command):
     text_encoder: str | None = None
     """Text encoder of the full method; by default the store's first."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
 
     def run(self) -> AblateResult:
         from ezav.benchmarks.ablate import plan_ablation, row_results

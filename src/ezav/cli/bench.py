@@ -47,17 +47,17 @@ class BenchResult:
 @dataclass(kw_only=True)
 class BenchCommand(Command):
     targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="STORE...")]
-    """Stores or suites."""
+    """The stores to run on, or the names of suites."""
     methods: tuple[str, ...]
     """Methods by name (one's own as `package.module:Class`), or recipe files."""
     out: Path
     """The folder for runs and tables; with several targets, one folder inside for each."""
     seeds: int = 5
-    """Seeds for each method, from 0."""
+    """How many seeds each method is run with, from 0 on."""
     stores: Path = Path("stores")
-    """Where suites are looked for."""
+    """The folder in which suites are looked for."""
     processes: int | None = None
-    """Runs in parallel; by default one for each CPU."""
+    """How many runs go in parallel; by default one for each CPU."""
     epochs: int | None = None
     """Overrides the recipes' number of epochs, for all methods."""
     batches_per_epoch: int | None = None
@@ -68,7 +68,7 @@ class BenchCommand(Command):
     """A CSV (name,description,…) or YAML file with what the text encoder reads in the place of the
     class names; the stores stay as they are."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
 
     def run(self) -> BenchResult:

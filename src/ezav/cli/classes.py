@@ -248,9 +248,9 @@ class Tradeoff(_OnClasses):
     """Optimise over a grid of α and margins: separation against semantics, as table and curve."""
 
     alphas: tuple[float, ...] = ALPHAS
-    """Weights of separation."""
+    """The weights of separation to try."""
     margins: tuple[float, ...] = MARGINS
-    """Margins."""
+    """The margins to try."""
     center: bool = False
     """Take the mean of the classes off the text embeddings first."""
     chosen_alpha: float = 0.5

@@ -44,13 +44,13 @@ class CompareResult:
 @dataclass(kw_only=True)
 class CompareCommand(Command):
     a: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder."""
+    """The first run folder."""
     b: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Another run folder, of the same feature store."""
+    """The second run folder, of the same feature store."""
     draws: int = 2000
-    """Resamples of the clips."""
+    """How often the clips are drawn again."""
     seed: int = 0
-    """Of the resamples."""
+    """The seed of the resamples."""
 
     def run(self) -> CompareResult:
         from ezav.protocol.compare import paired_bootstrap

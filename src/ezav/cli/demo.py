@@ -105,11 +105,11 @@ class DemoCommand(Command):
     out: Path = Path("ezav-demo")
     """The folder for features, runs and the report."""
     seeds: int = 5
-    """Seeds for each row of the table."""
+    """How many seeds each row of the table is run with."""
     world_seed: int = 0
     """The seed of the toy world: another seed draws other classes and clips."""
     processes: int | None = None
-    """Processes that train in parallel; by default one for each CPU."""
+    """How many processes train in parallel; by default one for each CPU."""
 
     def run(self) -> DemoResult:
         at_least_one(seeds=self.seeds, processes=self.processes)

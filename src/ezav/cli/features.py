@@ -71,7 +71,7 @@ class Info(Command):
     """What a store holds: data set, encoders, splits, classes, unreadable clips."""
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """A feature store."""
+    """The feature store to train and test on."""
 
     def run(self) -> StoreDescription:
         return describe(self.store)
@@ -133,7 +133,7 @@ class Verify(Command):
     """Read every byte of a store and compare it with its index."""
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """A feature store."""
+    """The feature store to train and test on."""
 
     def run(self) -> VerifyResult:
         from ezav.features.verify import verify_store
@@ -192,7 +192,7 @@ class Describe(Command):
     remove: bool = False
     """Read the names themselves again, instead of FILE."""
     device: str = "cpu"
-    """cpu, cuda, or auto: where the text encoders run."""
+    """Where the text encoders run: `cpu`, `cuda`, or `auto`."""
     import_code: Importing = False
 
     def run(self) -> StoreDescription:

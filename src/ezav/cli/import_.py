@@ -26,19 +26,19 @@ class _Import(Command):
     root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """The data set's folder, with `class-split/` and `features/`."""
     dataset: Literal["ucf", "vggsound", "activitynet"]
-    """Which benchmark it is."""
+    """Which benchmark these features are of."""
     setting: Literal["main", "cls"] = "cls"
-    """Which features and class lists."""
+    """Which features and class lists are read."""
     out: Path
     """The feature store to write."""
     text_alignment: Literal["by_name", "published"] = "by_name"
     """Class embeddings by name, or in the permuted order of the released loaders."""
     features: str | None = None
-    """Folder under ROOT/features (default: the layout's customary name)."""
+    """The folder under ROOT/features; by default the layout's customary name."""
     class_split: Path | None = None
-    """The folder of class lists (default: ROOT/class-split)."""
+    """The folder of class lists; by default ROOT/class-split."""
     text: Path | None = None
-    """The folder of text embeddings (default: the features' `text` folder)."""
+    """The folder of text embeddings; by default the folder `text` of the features."""
     cache: Path | None = None
     """Read the released code's cached pickles in this folder instead of feature files."""
     simulated: bool = False

@@ -98,7 +98,7 @@ class InspectCommand(Command):
     count: int = 5
     """How many test clips to show if none are named."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

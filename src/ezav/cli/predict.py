@@ -105,7 +105,7 @@ class PredictCommand(FrozenOptions, Command):
     explain: bool = False
     """Tell what sound, picture and each moment give to the answers; costs more than the reading."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

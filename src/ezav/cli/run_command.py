@@ -38,7 +38,7 @@ class RunOptions(Command):
     out: Path
     """The run folder to write. With several seeds: a folder of run folders."""
     seed: int = 0
-    """The (first) seed."""
+    """The seed, or the first of several."""
     seeds: int = 1
     """How many seeds to run, one after the other; those already there are kept."""
     together: bool = False
@@ -63,7 +63,7 @@ class RunOptions(Command):
     """A CSV (name,description,…) or YAML file with what the text encoder reads in the place of the
     class names; the store stays as it is."""
     device: str = "auto"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     folds: int | None = None
     """Let so many class folds of all known classes choose epoch and gamma, instead of the few
     validation classes; 0 uses these. By default as the method has it, else 4 on data of one's

@@ -68,7 +68,7 @@ class ScanCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a saved recogniser, or a hub id 'owner/name'; none with --frozen."""
     video: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")] = None
-    """The recording."""
+    """The recording to look through."""
     classes: tuple[str, ...] | None = None
     """Exactly these candidates, each name in quotes; by default all classes of the run."""
     class_file: Path | None = None
@@ -81,7 +81,7 @@ class ScanCommand(FrozenOptions, Command):
     settings: Annotated[ScanSettings, tyro.conf.arg(name="")] = field(default_factory=ScanSettings)
     """How the recording is cut and what counts as an event."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

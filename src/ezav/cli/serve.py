@@ -46,7 +46,7 @@ class ServeCommand(FrozenOptions, Command):
     examples: tuple[Path, ...] = ()
     """Clips that the page offers for a try: files, or folders of them."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
 

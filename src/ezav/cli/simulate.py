@@ -73,9 +73,9 @@ class CLI(Command):
     splits: Path | None = None
     """An official class-split folder. Without it class lists of the official sizes are drawn."""
     scale: float = 1.0
-    """Share of the official number of clips."""
+    """The share of the official number of clips that is drawn."""
     seed: int = 0
-    """Of everything that is drawn."""
+    """The seed of everything that is drawn."""
 
     arguments: ClassVar[dict[str, str]] = {"class_split": "splits"}
 

@@ -81,7 +81,7 @@ class TeachCommand(FrozenOptions, Command):
     allow_outside: bool = False
     """Accept manifest paths that are absolute or lead out of the manifest's folder."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

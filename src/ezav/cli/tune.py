@@ -45,7 +45,7 @@ class TuneCommand(Command):
     arguments: ClassVar[dict[str, str]] = {"recipe": "method"}
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """A feature store."""
+    """The feature store to train and test on."""
     out: Path
     """The folder of the search."""
     trials: int
@@ -57,9 +57,9 @@ class TuneCommand(Command):
     space: Path | None = None
     """A YAML file with the space, `config.layers: {choices: [1, 2]}`; by default the method's."""
     seeds: int = 3
-    """Seeds of every trial, from 0."""
+    """How many seeds each trial is run with, from 0 on."""
     processes: int | None = None
-    """Trials in parallel; by default one for each CPU."""
+    """How many trials go in parallel; by default one for each CPU."""
     epochs: int | None = None
     """Overrides the recipe's number of epochs."""
     batches_per_epoch: int | None = None
@@ -67,7 +67,7 @@ class TuneCommand(Command):
     text_encoder: str | None = None
     """Which of the store's class embeddings to use; by default its first."""
     device: str = "cpu"
-    """cpu, cuda, or auto."""
+    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
 
     def run(self) -> TuneResult:

@@ -133,7 +133,9 @@ class VisualEncoder(Protocol):
     @property
     def card(self) -> EncoderCard: ...
 
-    def encode(self, clips: Sequence[Frames]) -> list[Encoded]: ...
+    def encode(self, clips: Sequence[Frames]) -> list[Encoded]:
+        """The tokens of each clip's pictures, `[T, d]` with their times in seconds."""
+        ...
 
 
 @runtime_checkable
@@ -143,7 +145,9 @@ class AudioEncoder(Protocol):
     @property
     def card(self) -> EncoderCard: ...
 
-    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]: ...
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        """The tokens of each clip's sound, `[T, d]` with their times in seconds."""
+        ...
 
 
 @runtime_checkable
@@ -153,7 +157,9 @@ class TextEncoder(Protocol):
     @property
     def card(self) -> EncoderCard: ...
 
-    def encode(self, names: Sequence[str]) -> Tensor: ...
+    def encode(self, names: Sequence[str]) -> Tensor:
+        """A vector of unit length for each name, float32 `[C, d]`."""
+        ...
 
 
 @runtime_checkable

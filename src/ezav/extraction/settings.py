@@ -30,7 +30,7 @@ class ExtractSettings(Reading):
     """The manifest's column that says what a clip was cut from (of several, their values
     together): no recording is then both trained on and tested on."""
     seed: int = 0
-    """Of the drawn splits."""
+    """The seed of the drawn splits."""
     device: str = "cpu"
     """Where neural encoders run: cpu (in the workers, one clip at a time), or cuda (in the calling
     process, in batches)."""
@@ -38,14 +38,15 @@ class ExtractSettings(Reading):
     """Processes that decode and encode; by default one for each CPU. On Ray: of each actor, by
     default 1."""
     engine: Literal["local", "ray"] = "local"
-    """Where: the processes of this machine, or a Ray cluster (pip install 'ezav[cluster]')."""
+    """Where the work is done: in processes of this machine, or on a Ray cluster (pip install
+    'ezav[cluster]')."""
     ray_address: str | None = None
     """The Ray cluster, as 'auto' or host:port; by default one is started on this machine."""
     gpus: float = 0
-    """GPUs of each Ray actor."""
+    """How many GPUs each Ray actor gets."""
     shard: str | None = None
-    """i/n: only the i-th of n parts (1/n to n/n), for job arrays. Once the parts are done, the same
-    without it puts them together."""
+    """Do only the i-th of n parts, written i/n, for job arrays. Once all parts are done, the same
+    command without it puts them together."""
     half: bool = False
     """Store features in half precision (float16): half the disk, three digits."""
     retry: bool = False

@@ -57,5 +57,6 @@ class StageModel:
         return {name: self.method.get_buffer(name).clone() for name in self.method.from_validation}
 
     def evaluate(self, clips: FeatureSet) -> Evaluation:
+        """Score clips among the classes of the stage."""
         scores = score_all(self.method, clips, self.classes.vectors)
         return Evaluation(scores, clips.labels.cpu(), self.seen, self.classes.names, clips.clips)

@@ -53,7 +53,7 @@ class ScanSettings:
     reject: bool = True
     """"None of these" is one of the answers, with the score learned on validation."""
     shortest: float = 1.0
-    """Seconds; shorter events are left out."""
+    """Events that are shorter than so many seconds are left out."""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.window <= 600:

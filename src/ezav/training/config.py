@@ -15,11 +15,11 @@ class TrainingConfig:
     epochs: int = 40
     """Epochs of stage 1 at most; stage 2 runs as many as were best on validation."""
     batch_size: int = 64
-    """Clips a batch."""
+    """How many clips a batch has."""
     batches_per_epoch: int | None = None
     """Batches an epoch; by default as many as pass over the set once."""
     learning_rate: float = 3e-4
-    """Learning rate of Adam."""
+    """The learning rate of Adam."""
     weight_decay: float = 1e-5
     """Weight decay, added to the gradient as in Adam with L2 (the peers' choice)."""
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"

@@ -47,22 +47,22 @@ class WebSettings:
     port: int = 7860
     """The port; 0 takes a free one."""
     max_megabytes: float = 100.0
-    """Largest file."""
+    """The largest file that is taken."""
     max_kept_megabytes: float | None = None
     """All uploads that are kept at a time; more are refused until some are gone. By default 2000,
     or four of the largest."""
     max_seconds: float = 120.0
-    """Longest clip; 'ezav scan' reads longer ones."""
+    """The longest clip that is taken, in seconds; 'ezav scan' reads longer ones."""
     max_names: int = 2000
-    """Longest list of classes."""
+    """The longest list of classes that is taken."""
     time_limit: float = 60.0
-    """Seconds that reading one clip may take."""
+    """How many seconds reading one clip may take."""
     memory_limit: int = 2048
-    """MiB that reading one clip may take."""
+    """How many MiB of memory reading one clip may take."""
     workers: int = 1
-    """Clips read at the same time; other visitors wait."""
+    """How many clips are read at the same time; other visitors wait."""
     waiting: int = 20
-    """Visitors that may wait; more are asked to come back."""
+    """How many visitors may wait; more are asked to come back."""
     upload_seconds: float = 600.0
     """Longest time for an upload to arrive; one of which nothing comes is cut off much sooner."""
     keep_minutes: float = 10.0

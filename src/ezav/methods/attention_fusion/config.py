@@ -12,4 +12,4 @@ class AttentionFusionConfig(TemporalConfig):
     """Hyper-parameters of attention fusion; the defaults follow TCaF's for UCF."""
 
     normalize_visual: bool = True
-    """Unit length for every step's visual vector."""
+    """Give every step's visual vector unit length."""

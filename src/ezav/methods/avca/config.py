@@ -20,7 +20,7 @@ class AVCAConfig:
     depth: int = 1
     """Layers of attention."""
     heads: int = 3
-    """Attention heads."""
+    """How many attention heads there are."""
     head_dim: int = 100
     """Size of an attention head."""
     mlp_dim: int = 64
@@ -34,9 +34,9 @@ class AVCAConfig:
     momentum: float = 0.1
     """BatchNorm momentum at the end of the two-block nets; the authors use 0.99 for most runs."""
     additional_triplets: bool = True
-    """With the triplets whose negative is of the anchor's own modality."""
+    """Use the triplets whose negative is of the anchor's own modality, too."""
     regression: bool = True
-    """With the regression loss."""
+    """Use the regression loss."""
     train_positions: bool = True
     """Train the two position vectors; the authors' optimiser never sees them (False)."""
     released_norm_passes: bool = False

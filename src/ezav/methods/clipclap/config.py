@@ -11,7 +11,7 @@ class ClipClapConfig:
     """Hyper-parameters of ClipClap; the defaults are the authors'."""
 
     modality: Literal["both", "audio", "visual"] = "both"
-    """What of a clip is used."""
+    """Which modality of a clip is used."""
     text: Literal["both", "audio", "visual"] = "both"
     """Which text is used: all of the class vector, or the part of CLAP ('audio') or CLIP
     ('visual'). The parts are told apart by size: visual first, then audio."""

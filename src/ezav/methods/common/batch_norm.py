@@ -19,6 +19,7 @@ class BatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise `[B, d]`; a batch of one clip passes by the running statistics."""
         if self.training and len(x) < 2:
             return self.by_running_statistics(x)
         normed: Tensor = super().forward(x)

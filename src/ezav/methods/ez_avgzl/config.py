@@ -24,9 +24,9 @@ class EzAvgzlConfig:
     with multiplicity (equation 5), or its distinct classes. A batch that draws classes evenly makes
     equation 5 a noisy sample of the first, which is as cheap here."""
     layers: int = 1
-    """L, transformer layers of the fusion."""
+    """How many transformer layers the fusion has (L in the paper)."""
     width: int = 128
-    """d, the width of a token."""
+    """The width of a token (d in the paper)."""
     hidden: int = 256
     """Hidden width of the embedding nets of the two modalities."""
     heads: int = 8

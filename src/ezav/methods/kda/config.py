@@ -10,7 +10,7 @@ class KDAConfig:
     """Hyper-parameters of KDA; the defaults are the released ones where they are known."""
 
     dim: int = 512
-    """Token size."""
+    """The size of a token."""
     audio_hidden: int = 512
     """Hidden size of the audio encoder."""
     visual_hidden: int = 1024

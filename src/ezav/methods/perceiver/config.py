@@ -25,7 +25,7 @@ class PerceiverConfig(TimeTokensConfig):
     dropout: float = 0.3
     """Dropout in the attention blocks."""
     normalize_visual: bool = True
-    """Unit length for every step's visual vector."""
+    """Give every step's visual vector unit length."""
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.dim % self.heads:

@@ -15,7 +15,7 @@ class TCaFConfig(TimeTokensConfig):
     depth: int = 6
     """Layers of the transformer."""
     heads: int = 8
-    """Attention heads."""
+    """How many attention heads there are."""
     head_dim: int = 64
     """Size of an attention head."""
     mlp_dim: int = 128
