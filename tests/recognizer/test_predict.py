@@ -488,3 +488,19 @@ def test_what_a_run_folder_lacks_is_said_with_the_remedy(stored: Stored, tmp_pat
     (run / "result.json").write_text((run / "result.json").read_text()[:100])
     with pytest.raises(EzavError, match=r"is damaged: .*; get the folder again, or run it again"):
         Recognizer.load(run)
+
+
+def test_where_percentages_do_not_hold_there_are_none(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognizer = Recognizer.load(stored[1])
+    clips = stored[0].select("test_unseen")
+    given = recognizer.predict(clips)
+    monkeypatch.setattr("ezav.protocol.calibration.MOST_ECE", -1.0)
+    for one, before in zip(recognizer.predict(clips), given, strict=True):
+        assert one.withheld.startswith("on clips of classes held out they were off by")
+        assert [c.probability for c in one.ranked] == [None] * len(one.ranked)
+        assert one.none is None
+        assert [(c.name, c.score) for c in one.ranked] == [(c.name, c.score) for c in before.ranked]
+        assert one.rejected == before.rejected
+        assert json.loads(json.dumps(one.as_dict()))["ranked"][0]["probability"] is None
