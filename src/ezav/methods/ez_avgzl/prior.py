@@ -106,13 +106,14 @@ class ClosedPrior(Method):
         in_loss: :meth:`without_own` will be asked; it needs the inverse of a large matrix.
 
     Example:
-        >>> prior = ClosedPrior(Dims(audio=2, visual=3, text=5))
+        >>> prior = ClosedPrior(Dims(audio=2, visual=3, text=4))
         >>> clips = Tokens.pooled(torch.zeros(2, 2)), Tokens.pooled(torch.eye(3)[:2])
-        >>> prior.prepare(*clips, torch.tensor([0, 1]), torch.eye(5)[:2])
-        >>> prior.scores(*clips, torch.eye(5)[:2]).argmax(dim=1).tolist()
-        [0, 1]
-        >>> prior.without_own(*clips, torch.tensor([0, 1]), torch.eye(5)[:2]).argmax(dim=1).tolist()
-        [1, 0]
+        >>> prior.prepare(*clips, torch.tensor([0, 1]), torch.eye(4)[:2])
+        >>> [round(score, 2) for score in prior.scores(*clips, torch.eye(4)[:2])[0].tolist()]
+        [1.0, -1.0]
+        >>> less = prior.without_own(*clips, torch.tensor([0, 1]), torch.eye(4)[:2])
+        >>> [round(score, 2) for score in less[0].tolist()]
+        [0.75, -0.75]
     """
 
     Config = ZeroShotConfig
