@@ -55,10 +55,10 @@ LARGE_BATCHES = Group(
 )
 COSTLY = Group(("kda", "f_vaegan_d2"), 2, 20)
 SMALL_BATCHES = Group(
-    ("clipclap", "blending", "ez_avgzl", "attention_fusion", "perceiver", "tcaf"), 3, 60
+    ("clipclap", "hsp_moe", "blending", "ez_avgzl", "attention_fusion", "perceiver", "tcaf"), 3, 60
 )
 GROUPS = (FROZEN, LARGE_BATCHES, SMALL_BATCHES, COSTLY)
-OWN_TEXT = ("zero_shot", "blending")
+OWN_TEXT = ("zero_shot", "blending", "hsp_moe")
 """Only where the class vectors are the encoders' own text."""
 COLUMNS = ("S", "U", "HM", "ZSL")
 SUITES = ("real", "toy", "ucf-clipclap", "vggsound-clipclap", "ucf-temporal")

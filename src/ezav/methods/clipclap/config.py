@@ -7,14 +7,9 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClipClapConfig:
-    """Hyper-parameters of ClipClap; the defaults are the authors'."""
+class NetworkConfig:
+    """ClipClap's network and how it is trained; the defaults are the authors'."""
 
-    modality: Literal["both", "audio", "visual"] = "both"
-    """Which modality of a clip is used."""
-    text: Literal["both", "audio", "visual"] = "both"
-    """Which text is used: all of the class vector, or the part of CLAP ('audio') or CLIP
-    ('visual'). The parts are told apart by size: visual first, then audio."""
     dim: int = 512
     """Size of encoded clips and texts."""
     hidden_dim: int = 512
@@ -32,3 +27,14 @@ class ClipClapConfig:
     released_norm_passes: bool = False
     """As released: embed each batch once more for the log, which moves the running statistics of
     BatchNorm and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipClapConfig(NetworkConfig):
+    """Hyper-parameters of ClipClap."""
+
+    modality: Literal["both", "audio", "visual"] = "both"
+    """Which modality of a clip is used."""
+    text: Literal["both", "audio", "visual"] = "both"
+    """Which text is used: all of the class vector, or the part of CLAP ('audio') or CLIP
+    ('visual'). The parts are told apart by size: visual first, then audio."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ezav.methods.base import Dims
-from ezav.methods.clipclap.config import ClipClapConfig
+from ezav.methods.clipclap.config import NetworkConfig
 from ezav.methods.common.alignment_head import AlignmentHead
 from ezav.methods.common.embedding_net import EmbeddingNet
 
@@ -18,13 +18,13 @@ class ClipClapNetwork(nn.Module):
 
     Example:
         >>> import torch
-        >>> network = ClipClapNetwork(Dims(audio=3, visual=5, text=9), ClipClapConfig(dim=4)).eval()
+        >>> network = ClipClapNetwork(Dims(audio=3, visual=5, text=9), NetworkConfig(dim=4)).eval()
         >>> theta_o, theta_w = network.embed(torch.ones(2, 8), torch.ones(5, 9))
         >>> theta_o.shape, theta_w.shape
         (torch.Size([2, 64]), torch.Size([5, 64]))
     """
 
-    def __init__(self, dims: Dims, config: ClipClapConfig) -> None:
+    def __init__(self, dims: Dims, config: NetworkConfig) -> None:
         super().__init__()
         dim, dropout = config.dim, config.encoder_dropout
         self.sample_encoder = EmbeddingNet(dims.visual + dims.audio, dim, dropout=dropout)

@@ -79,8 +79,7 @@ class AlignmentHead(nn.Module):
         target = text if target is None else target
         return {
             "cross_entropy": F.cross_entropy(logits, labels),
-            "regression": F.mse_loss(theta_o, theta_w),
-            "reconstruction": F.mse_loss(rho_o, target) + F.mse_loss(rho_w, target),
+            **agreement(theta_o, theta_w, rho_o, rho_w, target),
         }
 
     def embed(self, sample: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,3 +89,13 @@ class AlignmentHead(nn.Module):
     def scores(self, sample: Tensor, class_text: Tensor) -> Tensor:
         """`-|theta_o - theta_w|`, `[N, C]`."""
         return negative_distance(*self.embed(sample, class_text))
+
+
+def agreement(
+    theta_o: Tensor, theta_w: Tensor, rho_o: Tensor, rho_w: Tensor, target: Tensor
+) -> dict[str, Tensor]:
+    """The regression and the reconstruction loss of a head's outputs, all `[B, ...]`."""
+    return {
+        "regression": F.mse_loss(theta_o, theta_w),
+        "reconstruction": F.mse_loss(rho_o, target) + F.mse_loss(rho_w, target),
+    }
