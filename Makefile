@@ -8,7 +8,6 @@ help:
 	@echo "make demo   videos -> a recogniser of classes it was never shown (sets up .venv first)"
 	@echo "make test   the whole suite: pytest with doctests, ruff, mypy (sets up .venv first)"
 	@echo "make docs   the documentation as pages in site/, without network"
-	@echo "make docs   the documentation as pages in site/, without network"
 	@echo "make setup  only the set-up; about 2 GB of packages in .venv"
 
 setup: $(STAMP)
@@ -27,8 +26,8 @@ demo: setup
 	$(VENV)/bin/ezav demo
 
 test: setup
-	$(VENV)/bin/ruff check src tests perf docs docs
-	$(VENV)/bin/ruff format --check src tests perf docs docs
+	$(VENV)/bin/ruff check src tests perf docs
+	$(VENV)/bin/ruff format --check src tests perf docs
 	$(VENV)/bin/mypy
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
@@ -36,13 +35,9 @@ docs: setup
 	$(VENV)/bin/mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
-docs: setup
-	$(VENV)/bin/mkdocs build --strict --quiet
-	@echo "open site/index.html"
-
 lint: setup
-	$(VENV)/bin/ruff check --fix src tests perf docs docs
-	$(VENV)/bin/ruff format src tests perf docs docs
+	$(VENV)/bin/ruff check --fix src tests perf docs
+	$(VENV)/bin/ruff format src tests perf docs
 
 types: setup
 	$(VENV)/bin/mypy

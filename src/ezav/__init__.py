@@ -45,7 +45,7 @@ else:
         },
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The version of this package, as pip knows it."""
 
 __all__ = [
