@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -30,18 +32,14 @@ def csv_rows(
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            first = stream.readline()
+            comma = separator(stream.readline(), file)
             stream.seek(0)
-            if file.suffix.lower() == ".tsv":
-                reader = csv.DictReader(stream, dialect="excel-tab", restval="", strict=True)
-            else:
-                comma = ";" if first.count(";") > first.count(",") else ","
-                reader = csv.DictReader(stream, delimiter=comma, restval="", strict=True)
-            names = [clean(name or "").lower() for name in reader.fieldnames or []]
+            reader = csv.DictReader(stream, delimiter=comma, restval="", strict=True)
+            names = as_columns(reader.fieldnames or [])
             _check_columns(file, names, columns, needed)
             reader.fieldnames = names
             for row in reader:
-                values = [clean(row[name] or "").lower() for name in names if name in columns]
+                values = as_columns([row[name] for name in names if name in columns])
                 if values == [name for name in names if name in columns]:
                     continue  # files that were joined: the headline once more
                 if None in row:
@@ -54,6 +52,50 @@ def csv_rows(
         raise DamagedError(f"'{file}' is not a CSV file in UTF-8: {error}") from error
     except OSError as error:
         raise UnavailableError(f"cannot read '{file}': {error.strerror}") from error
+
+
+def columns_of(file: Path) -> list[str]:
+    """The names of a file's columns as :func:`csv_rows` knows them.
+
+    Raises:
+        DamagedError: it is no CSV file in UTF-8.
+        UnavailableError: it cannot be read.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            comma = separator(stream.readline(), file)
+            stream.seek(0)
+            return as_columns(next(csv.reader(stream, delimiter=comma, strict=True), []))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DamagedError(f"'{file}' is not a CSV file in UTF-8: {error}") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot read '{file}': {error.strerror}") from error
+
+
+def separator(first: str, file: Path) -> str:
+    """What separates the cells of a file, by its first line.
+
+    Example:
+        >>> separator('"dog, small";a dog, barking', Path("a.csv")), separator("", Path("a.tsv"))
+        (';', '\\t')
+        >>> separator("dog,a dog; it barks; loudly", Path("a.csv"))
+        ','
+    """
+    if file.suffix.lower() == ".tsv":
+        return "\t"
+    bare = re.sub(r'"[^"]*"', "", first)
+    found = re.search("[,;]", bare)
+    return found.group() if found else ","
+
+
+def as_columns(names: Sequence[str | None]) -> list[str]:
+    """Names of columns as they are compared: without what cannot be seen, case and width.
+
+    Example:
+        >>> as_columns(["\\ufeffPath", " ＣＬＡＳＳ", None])
+        ['path', 'class', '']
+    """
+    return [unicodedata.normalize("NFKC", clean(name or "")).casefold() for name in names]
 
 
 def _check_columns(file: Path, names: list[str], columns: Sequence[str], needed: int) -> None:

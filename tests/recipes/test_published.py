@@ -96,3 +96,15 @@ def test_readmes_show_what_the_recipes_say(method: str) -> None:
         if one.published is not None
     }
     assert readme_numbers(method) == published
+
+
+def test_only_data_of_ones_own_bound_an_epoch_by_passes() -> None:
+    """Published settings are as published; theirs by default are too long for small sets."""
+    found = 0
+    for name in recipe_names():
+        for suite, setting in load_recipe(name).settings.items():
+            bound = setting.training.get("max_passes_per_epoch")
+            fixed = suite == "default" and "batches_per_epoch" in setting.training
+            assert bound == (16 if fixed else None), (name, suite)
+            found += fixed
+    assert found == 17

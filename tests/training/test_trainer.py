@@ -79,6 +79,17 @@ def test_an_epoch_is_the_loop_by_hand():
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("batches", "passes", "clips"),
+    [(500, 3, 144), (2, 3, 32), (500, None, 8000), (None, 3, 48)],
+)
+def test_an_epoch_ends_after_so_many_passes(batches, passes, clips):
+    """Of 48 clips by 16: what is drawn is a number of passes, where batches would be more."""
+    assert len(worlds.feature_set().labels) == 48
+    run = trainer(batches_per_epoch=batches, max_passes_per_epoch=passes)
+    assert run.begin_epoch().numel() == clips
+
+
 def test_dropout_acts_in_training_alone():
     run, without = (trainer(config=dataclasses.replace(CONFIG, dropout=p)) for p in (0.5, 0.0))
     assert run.run_epoch().loss != pytest.approx(without.run_epoch().loss, rel=1e-3)

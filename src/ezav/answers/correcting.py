@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ezav.csv_rows import csv_rows
+from ezav.csv_rows import csv_rows, separator
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.naming import as_cell, clean, same, shown
 from ezav.safe_io import parse_json, read_small, write_text
@@ -105,8 +105,7 @@ def correct(table: str | Path, names: Mapping[str, str], among: str | None = Non
     _check_there(path)
     list(csv_rows(path, _READ, _NEEDED))  # says what is wrong with it
     text = read_small(path, _LARGEST).decode("utf-8-sig")
-    first = text.splitlines()[0]
-    comma = ";" if first.count(";") > first.count(",") else ","
+    comma = separator(text.splitlines()[0], path)
     head, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=comma))
     at = {clean(name).lower(): column for column, name in enumerate(head)}
     missing, changed = dict(names), 0

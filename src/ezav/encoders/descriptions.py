@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ezav.csv_rows import as_columns, separator
 from ezav.encoders.base import TextEncoder
 from ezav.encoders.names import readable_name
 from ezav.errors import DamagedError, EzavError, NotFoundError
+from ezav.naming import clean, refuse_twins
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,12 +50,13 @@ def read_descriptions(path: str | Path) -> dict[str, tuple[str, ...]]:
 
     Args:
         path: a CSV file `name,description[,description…]`, a name in several rows or one row (a
-            first row `name,…` is the header); or a YAML file `name: description`, or
-            `name: [description, …]`.
+            first row `name,…` is the header; semicolons separate too, and tabs in a `.tsv`); or a
+            YAML file `name: description`, or `name: [description, …]`.
 
     Raises:
         NotFoundError: there is no such file.
         DamagedError: it is no text, or of another form; the place is told.
+        EzavError: two names of what must be one class.
     """
     path = Path(path).expanduser()
     try:
@@ -65,15 +68,18 @@ def read_descriptions(path: str | Path) -> dict[str, tuple[str, ...]]:
         raise DamagedError(f"cannot read descriptions from '{path}': {reason}") from error
     if path.suffix.lower() in {".yaml", ".yml"}:
         rows = _yaml_rows(text, path)
-    elif path.suffix.lower() == ".csv":
+    elif path.suffix.lower() in {".csv", ".tsv"}:
         rows = _csv_rows(text, path)
     else:
-        raise DamagedError(f"'{path}' is no file of descriptions", "its name ends in .csv or .yaml")
+        raise DamagedError(
+            f"'{path}' is no file of descriptions", "its name ends in .csv, .tsv or .yaml"
+        )
     found: dict[str, list[str]] = {}
     for name, lines in rows:
         found.setdefault(name, []).extend(lines)
     if not found:
         raise DamagedError(f"'{path}' holds no descriptions")
+    refuse_twins(found)
     return {name: tuple(dict.fromkeys(lines)) for name, lines in found.items()}
 
 
@@ -161,25 +167,30 @@ def _yaml_rows(text: str, path: Path) -> list[tuple[str, list[str]]]:
         several = lines if isinstance(lines, list) else [lines]
         if not isinstance(name, str) or not all(isinstance(line, str) for line in several):
             raise DamagedError(f"'{path}': '{name}' has something else than text behind it")
-        rows.append((name.strip(), _kept(several, f"'{path}': '{name}'")))
+        rows.append((clean(name), _kept(several, f"'{path}': '{name}'")))
     return rows
 
 
 def _csv_rows(text: str, path: Path) -> list[tuple[str, list[str]]]:
     rows = []
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
-        if not any(cell.strip() for cell in row):
+    reader = csv.reader(text.splitlines(), delimiter=separator(text.partition("\n")[0], path))
+    headline: list[str] | None = None
+    for number, row in enumerate(reader, start=1):
+        cells = [clean(cell) for cell in row]
+        if not any(cells):
             continue
-        if number == 1 and row[0].strip().casefold() in {"name", "class"}:
+        if number == 1 and as_columns(cells)[0] in {"name", "class"}:
+            headline = as_columns(cells)
+        if as_columns(cells) == headline:  # also of files that were joined
             continue
-        if not row[0].strip():
+        if not cells[0]:
             raise DamagedError(f"'{path}', line {number}: no name before the descriptions")
-        rows.append((row[0].strip(), _kept(row[1:], f"'{path}', line {number}")))
+        rows.append((cells[0], _kept(cells[1:], f"'{path}', line {number}")))
     return rows
 
 
 def _kept(lines: Sequence[str], place: str) -> list[str]:
-    kept = [" ".join(line.split()) for line in lines if line.strip()]
+    kept = [line for line in map(clean, lines) if line]
     if not kept:
         raise DamagedError(f"{place}: a name without a description")
     return kept

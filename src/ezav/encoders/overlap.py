@@ -7,7 +7,6 @@ at hand (`labels/` holds those of a few).
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Sequence
@@ -16,7 +15,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from ezav.csv_rows import columns_of, csv_rows
 from ezav.errors import DamagedError
+from ezav.naming import clean
 
 _EMPTY = frozenset({"a", "an", "and", "by", "for", "in", "of", "on", "or", "the", "to", "with"})
 _VAGUE = frozenset({"do", "doing", "make", "making", "play", "playing", "use", "using"})
@@ -124,10 +125,10 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     if path.suffix == ".json":
         labels = _from_json(text, path)
     elif path.suffix == ".csv":
-        labels = _from_csv(text, path)
+        labels = _from_csv(path)
     else:
         labels = text.splitlines()
-    kept = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
+    kept = tuple(dict.fromkeys(label for label in map(clean, labels) if label))
     if not kept:
         raise DamagedError(f"'{path}' holds no labels")
     return kept
@@ -147,12 +148,12 @@ def _from_json(text: str, path: Path) -> list[str]:
     return content
 
 
-def _from_csv(text: str, path: Path) -> list[str]:
-    rows = csv.DictReader(text.splitlines())
-    column = next((c for c in _COLUMNS if c in (rows.fieldnames or ())), None)
+def _from_csv(path: Path) -> list[str]:
+    known = columns_of(path)
+    column = next((c for c in _COLUMNS if c in known), None)
     if column is None:
         raise DamagedError(f"'{path}' has none of the columns {', '.join(_COLUMNS)}")
-    return [row[column] or "" for row in rows]
+    return [row[column] for _, row in csv_rows(path, (column,), 1)]
 
 
 def _letters(name: str) -> str:

@@ -18,6 +18,9 @@ class TrainingConfig:
     """How many clips a batch has."""
     batches_per_epoch: int | None = None
     """Batches an epoch; by default as many as pass over the set once."""
+    max_passes_per_epoch: int | None = None
+    """An epoch ends when as many clips were drawn as pass over the set so often, also before
+    `batches_per_epoch`, which were chosen for large sets; None for no such bound."""
     learning_rate: float = 3e-4
     """The learning rate of Adam."""
     weight_decay: float = 1e-5

@@ -169,7 +169,13 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._current_rate * group.get("rate_factor", 1.0)
         self.method.train()
-        return self.sampler.epoch(self.config.batches_per_epoch, self.config.batch_size)
+        return self.sampler.epoch(self._batches_per_epoch(), self.config.batch_size)
+
+    def _batches_per_epoch(self) -> int | None:
+        batches, passes = self.config.batches_per_epoch, self.config.max_passes_per_epoch
+        if batches is None or passes is None:
+            return batches
+        return min(batches, math.ceil(passes * len(self.train.labels) / self.config.batch_size))
 
     def end_epoch(self, epoch: Tensor, sums: LossSums) -> EpochLog:
         """What the epoch did.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ezav.csv_rows import csv_rows
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.features.splits import SPLITS
+from ezav.naming import clean, refuse_twins, same
 
 LISTS = {
     "train": "stage_1_train",
@@ -152,21 +152,10 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
         ...     _ = table.write_text("original,manual")
         ...     read_table(table, "original", "clip")
         Traceback (most recent call last):
-        ezav.errors.DamagedError: '...names.csv' must have the columns original and clip; ...
+        ezav.errors.EzavError: '...names.csv' does not begin with the columns original,clip; ...
     """
-    reader = csv.DictReader(io.StringIO(_text(path, "table"), newline=""), restval="")
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DamagedError(f"'{path}' is not a CSV file: {error}") from error
-    found = reader.fieldnames or ()
-    if not set(columns) <= set(found):
-        word = "column" if len(columns) == 1 else "columns"
-        raise DamagedError(
-            f"'{path}' must have the {word} {' and '.join(columns)}",
-            f"it has {', '.join(found) or 'none'}",
-        )
-    return rows
+    _text(path, "table")  # says what is wrong with a file that is none
+    return [row for _, row in csv_rows(path, columns, len(columns))]
 
 
 def _text(path: Path, what: str) -> str:
@@ -185,7 +174,7 @@ def _text(path: Path, what: str) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    lines = [line.strip() for line in _text(path, "class list").splitlines()]
+    lines = map(clean, _text(path, "class list").splitlines())
     names = [line for line in lines if line]
     if not names:
         raise EzavError(f"the class list '{path}' is empty")
@@ -195,9 +184,10 @@ def _lines(path: Path) -> list[str]:
 def _text_names(path: Path, column: str, names: list[str]) -> dict[str, str]:
     """original -> text name, both unique, exactly for the given classes."""
     rows = read_table(path, "original", column)
-    table = {row["original"]: row[column] for row in rows}
+    table = {clean(row["original"]): clean(row[column]) for row in rows}
     if len(set(names)) < len(names):
         raise EzavError(f"all_class.txt beside '{path}' lists a class twice")
+    refuse_twins(names)
     for name in names:
         if not table.get(name):
             raise EzavError(f"'{path}' has no {column} name for the class '{name}'")
@@ -206,8 +196,9 @@ def _text_names(path: Path, column: str, names: list[str]) -> dict[str, str]:
         raise EzavError(f"'{path}' names a class that all_class.txt does not have: {extra[0]}")
     if len(set(table.values())) < len(table):
         raise EzavError(f"'{path}' gives two classes the same {column} name")
+    refuse_twins(table.values())
     return {name: table[name] for name in sorted(names)}
 
 
 def _key(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    return "".join(letter for letter in same(name) if letter.isalnum())

@@ -28,6 +28,7 @@ from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.class_split import LISTS
 from ezav.features.importers.layouts import Features, Layout
 from ezav.features.splits import SPLITS
+from ezav.naming import clean, refuse_twins
 
 if TYPE_CHECKING:
     from h5py.h5d import DatasetID
@@ -84,9 +85,15 @@ def _class_files(folder: Path, suffix: str) -> dict[str, Path]:
             f"no folder '{folder}'",
             "the features of all five splits are needed: unpack the whole archive",
         )
-    files = {path.stem: path for path in folder.iterdir() if path.suffix == suffix}
-    if not files:
+    found = sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    if not found:
         raise NotFoundError(f"no class file *{suffix} in '{folder}'", "is this another layout?")
+    files: dict[str, Path] = {}
+    for path in found:
+        other = files.setdefault(clean(path.stem), path)
+        if other != path:
+            refuse_twins([other.stem, path.stem])
+    refuse_twins(files)
     return files
 
 

@@ -16,6 +16,7 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.errors import EzavError, NotFoundError
 from ezav.features.importers.class_split import ClassSplit
 from ezav.features.splits import SPLITS
+from ezav.naming import clean, refuse_twins
 
 Alignment = Literal["by_name", "published"]
 
@@ -112,10 +113,16 @@ def align_text(
 
 
 def read_text(path: str | Path, encoder: str) -> ClassEmbeddings:
-    """A published text file (`.npy` with a pickled dict) or a `.safetensors` file."""
+    """A published text file (`.npy` with a pickled dict) or a `.safetensors` file.
+
+    Raises:
+        EzavError: two names of what must be one class; see :meth:`ClassEmbeddings.load`.
+    """
     loaded = ClassEmbeddings.load(path)
+    names = tuple(map(clean, loaded.names))
+    refuse_twins(loaded.names if len(set(names)) < len(names) else names)
     return ClassEmbeddings(
-        loaded.names, loaded.vectors, encoder, {**loaded.settings, "file": Path(path).name}
+        names, loaded.vectors, encoder, {**loaded.settings, "file": Path(path).name}
     )
 
 
