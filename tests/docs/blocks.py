@@ -25,7 +25,7 @@ from ezav.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```([\w]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_MARK = re.compile(r"<!-- (not run|not compared): (.+?) -->\s*\Z", re.DOTALL)
+_MARK = re.compile(r"<!-- (not run|not compared): ((?:(?!-->).)+) -->\s*\Z", re.DOTALL)
 _FILE = re.compile(r"\A(?:# |<!-- )([\w-]+\.\w+)(?: -->)?\n")
 _PROGRESS = re.compile(r"^\w+ [\d,.]+ of [\d,.]+ \w+, .*$|^.* left$")
 _NUMBER = re.compile(r"[-+−]?\d[\d,.]*")
