@@ -53,10 +53,10 @@ def clean_imports(folder: Path) -> Iterator[None]:
 
 
 def furnish(folder: Path, world: Path) -> None:
-    """Copy store, run and two clips of each class into a reader's folder."""
+    """Copy store, run and three clips of each class into a reader's folder."""
     for name in ("store", "run"):
         shutil.copytree(world / name, folder / name)
-    more = shutil.ignore_patterns("00[2-9].mp4", "*.csv", "*.json")
+    more = shutil.ignore_patterns("00[3-9].mp4", "*.csv", "*.json")
     shutil.copytree(world / "clips", folder / "clips", ignore=more)
     for name, clip in zip(("rooster", "guitar", "helicopter"), sorted(folder.glob("clips/*/*"))):
         shutil.copy(clip, folder / f"{name}.mp4")
