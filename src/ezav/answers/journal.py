@@ -10,10 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ezav.errors import DamagedError, UnavailableError
+from ezav.errors import DamagedError, RefusedError, UnavailableError
+from ezav.naming import shown
 from ezav.safe_io import open_for_writing, parse_json
-
-_FORMAT = "ezav answers 1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +60,13 @@ class Journal:
         path: the file; it is kept from other processes until :meth:`close`.
         made_of: what the answers depend on: entries of other names, or of another recogniser, are
             dropped.
+        what: it is a journal of.
+        instead: what to do where it cannot be used.
+        drop: entries of something else are dropped; False: they are refused.
 
     Raises:
         DamagedError: another file is there.
+        RefusedError: it is of something else, and not to be dropped.
         UnavailableError: it cannot be written, or another process is writing it.
 
     Example:
@@ -81,6 +84,9 @@ class Journal:
 
     path: Path
     made_of: str
+    what: str = "answers"
+    instead: str = "name another `out`"
+    drop: bool = True
     entries: dict[str, Entry] = field(default_factory=dict, init=False)
     written: dict[str, str] = field(default_factory=dict, init=False)
     """Table -> a digest of what was last written there."""
@@ -99,21 +105,26 @@ class Journal:
         except BlockingIOError:
             os.close(self._handle)
             raise UnavailableError(
-                f"another process is writing '{self.path}'", "wait for it, or name another `out`"
+                f"another process is writing '{self.path}'", f"wait for it, or {self.instead}"
             ) from None
         except BaseException:
             os.close(self._handle)
             raise
+
+    @property
+    def _format(self) -> str:
+        return f"ezav {self.what} 1"
 
     def _read(self) -> None:
         data = self.path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         lines = whole.splitlines()
         head = self._parsed(lines[0]) if lines else None
-        if data and (not isinstance(head, dict) or head.get("format") != _FORMAT):
+        if data and (not isinstance(head, dict) or head.get("format") != self._format):
             if whole:
                 raise DamagedError(
-                    f"'{self.path}' is no journal of answers", "move it away, or name another `out`"
+                    f"'{self.path}' is no journal of {self.what}",
+                    f"move it away, or {self.instead}",
                 )
             head = None  # cut short in its first line
         if head is not None and head.get("made_of") == self.made_of:
@@ -122,8 +133,11 @@ class Journal:
             self._cut(len(whole))
             return
         self.begun_anew = head is not None
+        if head is not None and not self.drop:
+            theirs = shown(str(head.get("made_of")))
+            raise RefusedError(f"'{self.path}' is of {theirs}, not of {self.made_of}", self.instead)
         self._cut(0)
-        self._write([{"format": _FORMAT, "made_of": self.made_of}])
+        self._write([{"format": self._format, "made_of": self.made_of}])
 
     def _parsed(self, line: bytes) -> Any:
         try:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "predict": "name what is in clips, among the known classes or any names you type",
     "teach": "new classes by a few clips, corrected answers, other names; nothing is trained",
     "scan": "find events in long recordings",
+    "find": "the moments of a folder of recordings that fit a text, or a clip, best",
     "report": "tables and figures of runs, as one HTML page",
     "inspect": "recall class by class, and which moment and modality decided a clip",
     "export": "a run as ONNX and torch.export, with an example that needs no torch",

@@ -61,7 +61,11 @@ def encode_slots(path: Path, encoders: Mapping[str, MediaEncoder], reading: Read
 
 
 def encode_windows(
-    path: Path, encoders: Mapping[str, MediaEncoder], length: float, hop: float
+    path: Path,
+    encoders: Mapping[str, MediaEncoder],
+    length: float,
+    hop: float,
+    shown: tuple[FrameSpec, int] | None = None,
 ) -> Iterator[EncodedClip]:
     """The windows of a recording in order, each encoded as a clip of its own; not yet checked.
 
@@ -69,16 +73,30 @@ def encode_windows(
         path: of the recording.
         encoders: slot -> encoder.
         length, hop: of the windows, in seconds (:func:`ezav.media.read_windows`).
+        shown: frames and rate of the sound that each window's `shown` has; None: nothing is shown.
 
     Example:
         >>> [window.checked().reason for window in encode_windows(Path("no.mkv"), {}, 2.0, 1.0)]
         ['no such file']
     """
     specs, rates = _wanted(encoders)
+    if shown is not None:
+        specs, rates = list({*specs, shown[0]}), list({*rates, shown[1]})
     for window in read_windows(path, length, hop, video=specs, audio=rates):
         gathered = Gathered(path, encoders)
         gathered.add(replace(window, start=0.0))
-        yield replace(gathered.result(use_damaged=True), start=window.start)
+        small = None if shown is None else _small(window, *shown)
+        yield replace(gathered.result(use_damaged=True), start=window.start, shown=small)
+
+
+def _small(window: Clip, frames: FrameSpec, rate: int) -> Clip:
+    """What is shown of a window, without what its encoders take."""
+    return replace(
+        window,
+        start=0.0,
+        video={frames: window.video[frames]} if frames in window.video else {},
+        audio={rate: window.audio[rate]} if rate in window.audio else {},
+    )
 
 
 def encode_decoded(clip: Clip, encoders: Mapping[str, MediaEncoder]) -> EncodedClip:

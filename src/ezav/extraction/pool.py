@@ -138,7 +138,7 @@ class WorkerPool:
             yield index, clip.checked()
 
     def windows(
-        self, path: str | os.PathLike[str], length: float, hop: float
+        self, path: str | os.PathLike[str], length: float, hop: float, look: Look | None = None
     ) -> Iterator[EncodedClip]:
         """The windows of a recording in order, each encoded as a clip of its own.
 
@@ -148,13 +148,14 @@ class WorkerPool:
         Args:
             path: of the recording.
             length, hop: of the windows, in seconds (:func:`ezav.media.read_windows`).
+            look: frames and sound of each window for display, in `shown`.
 
         Example:
             >>> with WorkerPool(None, EncoderSpec("statistics"), workers=1) as pool:
             ...     [clip.reason for clip in pool.windows("no/such.mkv", 2.0, 0.5)]
             ['no such file']
         """
-        for _, clip in self._run(iter([Job(0, Path(path), (length, hop))])):
+        for _, clip in self._run(iter([Job(0, Path(path), (length, hop), look)])):
             yield clip.checked()
 
     def look(self, path: str | os.PathLike[str], wanted: Look) -> EncodedClip:

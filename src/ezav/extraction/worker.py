@@ -136,12 +136,19 @@ def _clips(
     from ezav.extraction.encode import encode_slots, encode_windows
 
     path = Path(request["path"])
-    if request["look"]:
+    if request["windows"]:
+        wanted = None
+        if request["look"]:
+            from ezav.extraction.look import Look
+
+            shown = Look(**request["look"])
+            wanted = shown.frames, shown.rate
+        length, hop = request["windows"]
+        yield from encode_windows(path, encoders, length, hop, wanted)
+    elif request["look"]:
         from ezav.extraction.look import Look, look
 
         yield look(path, encoders, reading, Look(**request["look"]))
-    elif request["windows"]:
-        yield from encode_windows(path, encoders, *request["windows"])
     else:
         yield encode_slots(path, encoders, reading)
 
