@@ -21,8 +21,8 @@ class FrozenFusion(nn.Module):
         >>> fusion = FrozenFusion(0.5)
         >>> for _ in range(200):
         ...     fusion.observe(torch.full((4, 3), 2.0), torch.full((4, 3), 1.0))
-        >>> fusion(torch.tensor([[4.0]]), torch.tensor([[1.0]]))
-        tensor([[3.]])
+        >>> round(fusion(torch.tensor([[4.0]]), torch.tensor([[1.0]])).item(), 3)
+        3.0
     """
 
     scale_: Tensor
