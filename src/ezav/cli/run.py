@@ -45,25 +45,53 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
     words = understood(_Words, arguments)
     if words is None or not words.words:
         return RunCommand
+    try:
+        return _command(words, arguments)
+    except EzavError as error:  # `main` has no command yet to take the flags from
+        raise error_in_flags(error, flags_of(words)) from error
+
+
+def _command(words: _Words, arguments: list[str]) -> type[RunCommand]:
     if len(words.words) == 1 and _is_store(words.words[0]):
-        run = _with_settings(
-            DEFAULT_METHOD, _store_at(Path(words.words[0])), words.text_encoder, words.import_code
-        )
-        return _with_method(run, DEFAULT_METHOD)
+        store = _store_at(Path(words.words[0]))
+        method = _method_of(words.recipe, words.import_code) if words.recipe else DEFAULT_METHOD
+        run = _with_settings(words.recipe or method, store, words.text_encoder, words.import_code)
+        return _with_method(run, method)
     method = words.words[0]
     if len(words.words) == 1 and os.sep in method and not Path(method).exists():
         raise NotFoundError(
             f"there is no feature store '{method}'", "'ezav extract VIDEOS --out STORE' makes one"
         )
-    try:
-        command = _with_settings(method, None, words.text_encoder, words.import_code)
-        named = understood(command, arguments, command(method=method, store=Path(), out=Path()))
-        store = None if named is None else _store_at(named.store)
-        if named is None or store is None:
-            return command
-        return _with_settings(method, store, named.text_encoder, named.import_code)
-    except EzavError as error:  # `main` has no command yet to take the flags from
-        raise error_in_flags(error, flags_of(words)) from error
+    recipe = _recipe_of(method, words)
+    command = _with_settings(recipe, None, words.text_encoder, words.import_code)
+    named = understood(command, arguments, command(method=method, store=Path(), out=Path()))
+    store = None if named is None else _store_at(named.store)
+    if named is None or store is None:
+        return command
+    return _with_settings(recipe, store, named.text_encoder, named.import_code)
+
+
+def _recipe_of(method: str, words: _Words) -> str:
+    """The recipe whose settings a method shall have.
+
+    Raises:
+        EzavError: it is one of another method.
+    """
+    if not words.recipe:
+        return method
+    ours, theirs = (_method_of(one, words.import_code) for one in (method, words.recipe))
+    if ours != theirs:
+        raise EzavError(
+            f"the recipe '{words.recipe}' is one of '{theirs}', not of '{method}'",
+            "name that method, or another `recipe`",
+        )
+    return words.recipe
+
+
+def _method_of(recipe: str, import_code: bool) -> str:
+    from ezav.recipes import load_recipe
+
+    return load_recipe(recipe, import_code=import_code).method
 
 
 @dataclass(kw_only=True)

@@ -48,6 +48,9 @@ class RunOptions(Command):
     alphas: tuple[float, ...] = ()
     """Choose the alpha of class embedding optimization among these on validation (0: the raw text
     embeddings); each costs one stage 1. By default the method's own alpha is used."""
+    recipe: str = ""
+    """Take the settings of this recipe of the method instead of its own: a name (`paper` is
+    EZ-AVGZL by the letter of its paper) or a file."""
     label: str = ""
     """What tables call this run; by default the method's name, or that of the recipe file."""
     text_encoder: str | None = None
@@ -145,7 +148,7 @@ class RunCommand(RunOptions):
         from ezav.recipes import protocol_for
 
         run = protocol_for(
-            self.method,
+            self.recipe or self.method,
             store,
             seed=self.seed,
             device=choose_device(self.device),
@@ -160,7 +163,7 @@ class RunCommand(RunOptions):
     def _label(self) -> str:
         from ezav.recipes.recipe import label_of
 
-        return self.label or label_of(self.method)
+        return self.label or label_of(self.recipe or self.method)
 
     def _wanted(self, first: TwoStageProtocol) -> dict[Path, TwoStageProtocol]:
         """Run folder -> what it shall hold."""

@@ -21,7 +21,9 @@ from ezav.methods import registry
 from ezav.safe_io import parse_yaml, read_small
 
 DEFAULT = "default"
-"""The setting for data of one's own."""
+"""The setting for all that has none of its own."""
+OWN = "own"
+"""The setting for data of one's own, where it differs from the default."""
 
 TextOrder = Literal["by_name", "published", "unknown"]
 _FOLDER = Path(__file__).parent

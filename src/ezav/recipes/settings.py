@@ -9,10 +9,11 @@ from typing import Any, Literal
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.common.config_check import parse
+from ezav.protocol.default_folds import needs_folds
 from ezav.protocol.settings import parse_config, plain_config
 from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.recipes.frozen import frozen_settings
-from ezav.recipes.recipe import DEFAULT, Recipe, RecipeSetting, load_recipe
+from ezav.recipes.recipe import DEFAULT, OWN, Recipe, RecipeSetting, load_recipe
 from ezav.recipes.suites import suite_of
 from ezav.training.config import TrainingConfig
 
@@ -78,7 +79,10 @@ def protocol_for(
 def setting_for(
     recipe: Recipe, store: FeatureStore, text_encoder: str | None = None
 ) -> RecipeSetting:
-    """A recipe's setting for the store's suite.
+    """A recipe's setting for the store's suite, or for data of one's own.
+
+    Such is a store of no suite whose splits were drawn or named by hand: where class folds choose
+    (:func:`ezav.protocol.default_folds.needs_folds`).
 
     Frozen scores weigh the modalities by :func:`ezav.recipes.frozen.frozen_settings`, unless the
     recipe names a weight.
@@ -86,7 +90,8 @@ def setting_for(
     Raises:
         NotFoundError: the store has no such class embeddings.
     """
-    setting = recipe.setting(suite_of(store.header))
+    suite = suite_of(store.header)
+    setting = recipe.setting(OWN if not suite and needs_folds(store) else suite)
     frozen = frozen_settings(store, text_encoder) if recipe.method in WEIGHED else None
     if not frozen:
         return setting
