@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ezav.cli.main import main
-from ezav.features.redraw import redrawn
 from ezav.features.header import SplitOrigin
+from ezav.features.redraw import redrawn
 from ezav.protocol.run_folder import read_result
 from ezav.recipes import protocol_for
 from tests import worlds
