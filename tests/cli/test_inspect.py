@@ -8,6 +8,9 @@ import json
 import pytest
 
 from ezav.cli.main import main
+from ezav.features.redraw import redrawn
+from ezav.features.sources import read_sources
+from ezav.features.store import FeatureStore
 from ezav.protocol import TwoStageProtocol, write_run
 from ezav.protocol.run_folder import read_evaluation_file
 from tests import worlds
@@ -77,3 +80,31 @@ def test_mistakes_are_one_line(trained, capsys, run, more, said):
     error = capsys.readouterr().err.strip()
     assert said in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("told", ["unseen", "both"])
+def test_a_run_whose_splits_were_drawn_anew_is_inspected(trained, tmp_path, capsys, told):
+    """With other unseen classes, and with whole sources: the test clips are those of the run."""
+    store = FeatureStore.open(trained / "store")
+    clips = store.index.column("clip").to_pylist()
+    table = tmp_path / "groups.csv"
+    rows = "".join(f"{clip},tape {at // 2}\n" for at, clip in enumerate(clips))
+    table.write_text(f"path,source\n{rows}")
+    unseen = store.split_classes("train")[:2]
+    sources = None if told == "unseen" else read_sources(table)
+    view = redrawn(store, unseen, sources)
+    fitted = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING).fit(view)
+    run = tmp_path / "run"
+    write_run(fitted, run)
+    arguments = ["inspect", str(run), "--store", str(trained / "store"), "--json"]
+    groups = [] if told == "unseen" else ["--groups", str(table)]
+    assert main([*arguments, *groups]) == 0
+    found = json.loads(capsys.readouterr().out)
+    stored = read_evaluation_file(run / "test.safetensors")
+    labels = dict(zip(stored.clips, (stored.classes[at] for at in stored.targets.tolist())))
+    assert len(found["clips"]) == 5
+    assert all(labels[one["clip"]] == one["label"] for one in found["clips"])
+    if groups:
+        assert main(arguments) == 1
+        assert "`groups`" not in (said := capsys.readouterr().err)
+        assert "--groups" in said

@@ -265,9 +265,11 @@ class Tradeoff(_OnClasses):
         from ezav.reports.figures.embeddings import tradeoff_picture
         from ezav.safe_io import check_writable, write_text
 
-        text = self._load()
         if self.out is not None:
+            if self.out.suffix.lower() != ".csv":
+                raise EzavError(f"the curve is CSV, not '{self.out}'", "end its name in .csv")
             check_writable(self.out)
+        text = self._load()
         chosen = ClassEmbeddingRecipe(
             alpha=self.chosen_alpha, margin=self.chosen_margin, center=self.center
         )

@@ -97,6 +97,8 @@ class InspectCommand(Command):
     --store video or sound files."""
     count: int = 5
     """How many test clips to show if none are named."""
+    groups: tuple[str, ...] = ()
+    """With --store: the CSV file, and its columns, that the run was given as --groups."""
     device: str = "cpu"
     """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
@@ -150,11 +152,21 @@ class InspectCommand(Command):
     def _stored(self, recognizer: Recognizer, path: Path) -> FeatureSet:
         import torch
 
+        from ezav.features.redraw import drawn_for
+        from ezav.features.sources import read_sources
         from ezav.features.store import FeatureStore
 
-        store = FeatureStore.open(path)
-        if store.fingerprint != recognizer.result.store_fingerprint:
-            raise EzavError(f"'{path}' is not the store that this run was trained on")
+        result, sources = recognizer.result, None
+        if self.groups:
+            file, *columns = self.groups
+            sources = read_sources(Path(file), columns or ("source",))
+        unseen = result.candidates["unseen"]
+        store = drawn_for(FeatureStore.open(path), result.store_fingerprint, unseen, sources)
+        if store is None:
+            raise EzavError(
+                f"'{path}' is not the store that this run was trained on",
+                "a run that was told `groups` needs them here too",
+            )
         clips = store.select(*(() if self.clips else ("test_seen", "test_unseen")))
         row_of = {name: row for row, name in enumerate(clips.clips)}
         unknown = [name for name in self.clips if name not in row_of]

@@ -58,6 +58,35 @@ def redrawn(
     return store.with_splits(made, SplitOrigin(how="drawn", seed=seed, detail=told(unseen, of)), of)
 
 
+def drawn_for(
+    store: FeatureStore,
+    fingerprint: str,
+    unseen: Collection[str],
+    sources: Mapping[str, str] | None = None,
+) -> FeatureStore | None:
+    """The store as a run had it, with the splits that it was drawn; None where it is another store.
+
+    Args:
+        store: as it lies on disk.
+        fingerprint: of the store that the run says it was made on.
+        unseen: the run's unseen classes.
+        sources: clip -> what it was cut from, where the run was told.
+
+    Example:
+        >>> closed = redrawn(store, unseen=())
+        >>> drawn_for(store, closed.fingerprint, ()).is_closed, drawn_for(store, "another", ())
+        (True, None)
+    """
+    for wanted in (None, tuple(unseen)):
+        try:
+            view = redrawn(store, wanted, sources)
+        except EzavError:  # of a store that lacks these classes or clips
+            continue
+        if view.fingerprint == fingerprint:
+            return view
+    return None
+
+
 def told(unseen: Collection[str] | None, sources: Mapping[str, str]) -> str:
     """What a draw was asked for, as a store says it.
 
