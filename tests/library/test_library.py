@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from ezav.cli.main import main
 from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError, UnavailableError
@@ -208,6 +209,28 @@ def test_links_are_not_followed_and_damage_is_told(
         part.write_bytes(part.read_bytes()[:-20])
         with pytest.raises(DamagedError, match="delete the index"):
             find_like(library, folder / "a.mp4")
+
+
+def test_an_index_that_others_wrote_is_not_believed(sure: Recognizer, folder: Path) -> None:
+    with Library(folder, sure, SETTINGS) as library:
+        library.update()
+        found = find_like(library, folder / "a.mp4")
+    journal = folder / FOLDER / "recordings.journal"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line, row in zip(lines[1:], ({"number": 1 << 70}, {"number": "../1"}, {}, [])):
+        line["rows"] = [line["rows"][0] | row] if row else [row] if row == {} else []
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with Library(folder, sure, SETTINGS) as library:
+        assert library.update() == (4, 0)
+        assert find_like(library, folder / "a.mp4") == found
+    vectors = folder / FOLDER / "appearance.safetensors"
+    kept = load_file(vectors)
+    save_file(kept | {"values": kept["values"][:, :2].contiguous()}, vectors)
+    with Library(folder, sure, SETTINGS) as library, pytest.raises(DamagedError, match="2 numbers"):
+        find_like(library, folder / "a.mp4")
+    vectors.write_bytes(b"nonsense")
+    with Library(folder, sure, SETTINGS) as library:
+        assert find_like(library, folder / "a.mp4") == found
 
 
 def test_windows_have_the_same_tokens_whoever_looks_on(sure: Recognizer, folder: Path) -> None:

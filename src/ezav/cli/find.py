@@ -10,7 +10,7 @@ FOLDER. A later call reads only what is new or has changed, and forgets what was
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +36,7 @@ from ezav.extraction.reading import Limits
 from ezav.library.find import Moment, find_like, find_text
 from ezav.library.index import Library, LibrarySettings
 from ezav.library.table import SHEET, between, check_ending, write_moments
+from ezav.library.vectors import check_installed
 from ezav.naming import shown
 from ezav.recognizer import Recognizer
 from ezav.safe_io import check_writable
@@ -106,6 +107,7 @@ class FindCommand(FrozenOptions, Command):
         run, folder, text = self._asked()
         if self.count < 1:
             raise EzavError(f"--count must be at least 1, not {self.count}")
+        check_installed()
         for path in self.out:
             check_ending(path)
             check_writable(path)
@@ -133,7 +135,7 @@ class FindCommand(FrozenOptions, Command):
             write_moments(moments, path, query)
         return Found(
             query=query,
-            moments=tuple(moments),
+            moments=tuple(replace(one, pictures=()) for one in moments),
             recordings=len(recordings),
             windows=sum(one.windows for one in recordings),
             read=read,

@@ -28,6 +28,8 @@ _PART = 256
 _LOOK = Look(longest=600.0, count=2, short_side=72)
 """What is kept of a window for contact sheets: some kilobytes."""
 _MOST_OVERLAP = 100
+MOST = 1 << 38
+"""Numbers of files; with those of their windows they fit 64 bits (:mod:`ezav.library.vectors`)."""
 
 OnFile = Callable[[int, int, bool], None]
 """Told after each file: how many are done, of how many, and whether this one was not read."""
@@ -82,17 +84,28 @@ class Recording:
 
     @classmethod
     def of(cls, entry: Entry) -> Recording | None:
-        """What a line of the journal says; None for a file that has gone."""
-        if not entry.rows or "windows" not in entry.rows[0]:
+        """What a line of the journal says; None for a file that has gone, or a line of nonsense."""
+        number = number_of(entry)
+        try:
+            row = entry.rows[0]
+            parts, windows, error = int(row["parts"]), int(row["windows"]), str(row["error"])
+        except (LookupError, TypeError, ValueError, OverflowError):
             return None
-        row = entry.rows[0]
-        return cls(
-            file=entry.file,
-            number=int(row["number"]),
-            parts=int(row["parts"]),
-            windows=int(row["windows"]),
-            error=str(row["error"]),
-        )
+        if not number:
+            return None
+        return cls(file=entry.file, number=number, parts=parts, windows=windows, error=error)
+
+
+def number_of(entry: Entry) -> int:
+    """The number of a file that is or was in the index; 0 where its line is nonsense.
+
+    Example:
+        >>> number_of(Entry(file="a.mp4", stamp=(1, 2), rows=({"number": 7},)))
+        7
+    """
+    row = entry.rows[0] if entry.rows else {}
+    number = row.get("number")
+    return number if type(number) is int and 0 < number < MOST else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +161,7 @@ class Library:
             instead="name another `index`",
             drop=False,
         )
-        numbers = [one.rows[0].get("number", 0) for one in self._journal.entries.values()]
-        self._next = 1 + max((int(number) for number in numbers), default=0)
+        self._next = 1 + max(map(number_of, self._journal.entries.values()), default=0)
 
     @property
     def recordings(self) -> list[Recording]:
@@ -229,7 +241,7 @@ class Library:
         there = set(map(self._name, self.files))
         entries = self._journal.entries.values()
         gone = [one for one in entries if one.file not in there and Recording.of(one) is not None]
-        rows = [{"number": one.rows[0]["number"]} for one in gone]
+        rows = [{"number": number_of(one)} for one in gone]
         self._journal.append(
             [Entry(file=one.file, stamp=(0, 0), rows=(row,)) for one, row in zip(gone, rows)]
         )

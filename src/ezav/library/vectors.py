@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ezav.errors import UnavailableError
+from ezav.errors import DamagedError, UnavailableError
 from ezav.features.feature_set import FeatureSet
 from ezav.safe_io import atomic_path, refuse_links
 
@@ -50,6 +51,7 @@ class Vectors:
         Every vector is looked at (usearch, exact).
 
         Raises:
+            DamagedError: the vectors are of another dimension.
             UnavailableError: usearch is not installed.
 
         Example:
@@ -57,15 +59,17 @@ class Vectors:
             >>> some.nearest(torch.tensor([0.0, 1.0, 0.5]), 2)
             ([1, 2], [1.0, 0.5])
         """
-        try:
-            from usearch.compiled import MetricKind
-            from usearch.index import search
-        except ImportError:
-            raise UnavailableError(
-                "usearch is not installed, which finds the nearest", "pip install 'ezav[find]'"
-            ) from None
+        check_installed()
+        from usearch.compiled import MetricKind
+        from usearch.index import search
+
         if not len(self):
             return [], []
+        if self.values.shape[1] != len(query):
+            raise DamagedError(
+                f"the index holds vectors of {self.values.shape[1]} numbers, not {len(query)}",
+                "delete the index: it is made again",
+            )
         values, wanted = self.values.numpy(), query.half().numpy()
         found = search(values, wanted, min(count, len(self)), MetricKind.IP, exact=True)
         rows = [int(row) for row in found.keys]
@@ -73,6 +77,21 @@ class Vectors:
         near = self.values[rows].float() @ query.float()
         order = near.argsort(descending=True, stable=True)
         return [rows[at] for at in order.tolist()], near[order].tolist()
+
+
+def check_installed() -> None:
+    """Refuse to go on without usearch.
+
+    Raises:
+        UnavailableError: it is not installed.
+
+    Example:
+        >>> check_installed()
+    """
+    if find_spec("usearch") is None:
+        raise UnavailableError(
+            "usearch is not installed, which finds the nearest vectors", "pip install 'ezav[find]'"
+        )
 
 
 def vectors_of(library: Library, name: str, make: Callable[[FeatureSet], Tensor]) -> Vectors:
