@@ -99,6 +99,16 @@ def test_a_run_finds_by_its_own_scores_and_at_the_right_time(
     assert best["deep/quiet.mp4"].start == 0.0
 
 
+def test_moments_without_what_the_run_reads_are_not_told(
+    sure: Recognizer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(sure.model.method), "modalities", ("audio",))
+    with Library(folder, sure, SETTINGS) as library:
+        library.update()
+        found = find_text(library, sure.candidates(["red light"]), 99)
+    assert {one.file for one in found} == {"a.mp4", "deep/b.mp4"}
+
+
 def test_like_a_clip_is_the_mean_cosine_of_the_modalities(
     sure: Recognizer, folder: Path, lights: tuple[Path, Path]
 ) -> None:

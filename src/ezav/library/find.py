@@ -155,15 +155,22 @@ def _nearest(vectors: Vectors, query: Tensor, count: int) -> Iterator[_Hit]:
 
 
 def _by_score(library: Library, candidates: Candidates) -> Iterator[_Hit]:
-    """Every window with the recogniser's score of the only candidate, the best first."""
+    """The windows with the recogniser's score of the only candidate, the best first.
+
+    Those without what it reads have none.
+    """
     hits: list[_Hit] = []
+    reads = library.recognizer.reads
     for recording in library.recordings:
         row = 0
         for some in library.windows(recording):
             scores = library.recognizer.score(some.features, candidates)[:, 0].tolist()
-            for (start, end), score in zip(some.times.tolist(), scores):
-                hits.append((recording.number, row, start, end, score))
-                row += 1
+            there = torch.stack([getattr(some.features, side).lengths > 0 for side in reads])
+            said = zip(some.times.tolist(), scores, there.any(dim=0).tolist())
+            for at, ((start, end), score, heard) in enumerate(said, start=row):
+                if heard:
+                    hits.append((recording.number, at, start, end, score))
+            row += len(some)
     yield from sorted(hits, key=lambda hit: -hit[4])
 
 
