@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test setup docs lint types clean
+.PHONY: help demo test release-check setup docs lint types clean
 help:
 	@echo "make demo   videos -> a recogniser of classes it was never shown (sets up .venv first)"
 	@echo "make test   the whole suite: pytest with doctests, ruff, mypy (sets up .venv first)"
@@ -30,6 +30,10 @@ test: setup
 	$(VENV)/bin/ruff format --check src tests perf docs
 	$(VENV)/bin/mypy
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+# The wheel in fresh environments, with each extra alone: minutes.
+release-check: setup
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/release -m "release or not release"
 
 docs: setup
 	$(VENV)/bin/mkdocs build --strict --quiet

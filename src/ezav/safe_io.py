@@ -17,6 +17,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ezav.errors import EzavError, NotFoundError, RefusedError, UnavailableError
+from ezav.system import BYTES, NO_LINK, is_mine, user
 
 
 def cannot_read(path: str | Path, error: OSError, hint: str | None = None) -> EzavError:
@@ -138,7 +139,9 @@ def open_for_writing(path: str | Path) -> int:
         Traceback (most recent call last):
         ezav.errors.RefusedError: refused to write '...a': it is a link
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_CREAT | NO_LINK | BYTES
+    if not NO_LINK and os.path.islink(path):
+        raise RefusedError(f"refused to write '{path}': it is a link")
     try:
         handle = os.open(path, flags, 0o644)
     except OSError as error:
@@ -295,12 +298,12 @@ def _own_cache(home: str | None) -> Path:
         why = "it is read-only"
     except (OSError, RuntimeError) as error:  # the latter: the system knows no home of the user's
         why = getattr(error, "strerror", None) or str(error)
-    own = Path(tempfile.gettempdir()) / f"ezav-cache-{os.getuid()}"
+    own = Path(tempfile.gettempdir()) / f"ezav-cache-{user() or 0}"
     try:
         own.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise UnavailableError(f"no folder to keep things in: {error}", "set EZAV_CACHE") from error
-    if own.is_symlink() or own.stat().st_uid != os.getuid():
+    if own.is_symlink() or not is_mine(own.stat().st_uid):
         raise UnavailableError(f"'{own}' belongs to somebody else", "set EZAV_CACHE to a folder")
     warnings.warn(
         f"the home folder cannot keep what ezav makes ({why}); it is in '{own}', or where "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 from ezav.errors import DamagedError, RefusedError, UnavailableError
 from ezav.naming import shown
 from ezav.safe_io import open_for_writing, parse_json
+from ezav.system import lock_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +100,7 @@ class Journal:
         except OSError as error:
             raise UnavailableError(f"cannot write '{self.path}': {error.strerror}") from error
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(self._handle)
             self._read()
         except BlockingIOError:
             os.close(self._handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ezav.benchmarks.space import Range, Space, Value, holds
 from ezav.errors import RefusedError
 from ezav.safe_io import open_for_writing
+from ezav.system import lock_file
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -113,7 +113,7 @@ def alone_in(out: Path) -> Iterator[None]:
     # Not the folder itself, which `ask` locks. Workers do not inherit an open file.
     with os.fdopen(open_for_writing(out / LOCK_FILE), "r+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file.fileno())
         except BlockingIOError:
             raise RefusedError(
                 f"another process goes on with the search '{out}'",
@@ -126,13 +126,14 @@ def ask(out: Path) -> tuple[Study, Trial]:
     """The next trial of the search in a folder: of several processes, each gets one of its own."""
     # SQLite has no row locks: two that ask at once would both get the same queued trial. And the
     # study is opened under the lock, for its sampler is seeded by the trials there are.
-    folder = os.open(out, os.O_RDONLY)
+    # Windows opens no folders.
+    held = os.open(out, os.O_RDONLY) if os.name == "posix" else open_for_writing(out / ".asking")
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        lock_file(held, wait=True)
         study = open_study(out)
         return study, study.ask()
     finally:
-        os.close(folder)
+        os.close(held)
 
 
 def take_up(study: Study, first: dict[str, Value], grid: Sequence[dict[str, Value]]) -> None:

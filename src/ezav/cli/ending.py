@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
-"""What ends a command like Ctrl-C does: a service manager, a terminal that was closed."""
+from ezav.system import ENDINGS
 
 
 class Ended(KeyboardInterrupt):
@@ -33,7 +32,7 @@ def ended_tidily() -> Iterator[None]:
     A signal that is ignored stays ignored (`nohup`), and one that has a handler keeps it.
     """
     before = {}
-    for number in _ENDINGS:
+    for number in ENDINGS:
         if signal.getsignal(number) is signal.SIG_DFL:
             before[number] = signal.signal(number, _end)
     try:

@@ -27,6 +27,7 @@ from ezav.cli.common import (
     progress,
 )
 from ezav.errors import EzavError
+from ezav.system import ENDINGS
 from ezav.web.settings import WebSettings
 
 
@@ -71,7 +72,7 @@ class ServeCommand(FrozenOptions, Command):
         over = threading.Event()
         # A service manager ends with SIGTERM, a terminal that is closed with SIGHUP: leave no
         # upload behind then either. What is ignored stays so (nohup).
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in ENDINGS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda *_: over.set())
         with serving(recognizer, self.web, self.examples) as address:

@@ -62,6 +62,10 @@ class Worker:
     def __init__(
         self, setup: Mapping[str, Any], threads: int | None = 1, most: int = 1 << 32
     ) -> None:
+        if os.name != "posix":  # the worker is handed an open socket
+            raise UnavailableError(
+                "reading media needs a POSIX system", "on Windows, install ezav inside WSL 2"
+            )
         mine, theirs = socket.socketpair()
         # What it prints when it cannot even start.
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115

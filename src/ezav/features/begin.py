@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.features.header import EncoderInfo, Header, parse_header
 from ezav.features.index import INDEX_FILE, check_header
 from ezav.safe_io import open_for_writing, own_folder, write_text
+from ezav.system import lock_file
 
 HEADER_FILE = "header.json"
 LOCK_FILE = ".writing.lock"
@@ -26,7 +26,7 @@ def lock(path: Path) -> int:
     except OSError as error:
         raise UnavailableError(f"cannot write the store '{path}': {error.strerror}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(handle)
     except BlockingIOError:
         os.close(handle)
         raise UnavailableError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import resource
 from collections.abc import Collection
 from typing import Any, ClassVar, cast
 
@@ -35,15 +34,7 @@ class Connections:
     def __init__(self, most: int, of_one: int, proxies: Collection[str] = ()) -> None:
         self._most, self._of_one, self._proxies = most, of_one, proxies
         self._open: set[Limited] = set()
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        needed = most + _FILES
-        if 0 <= soft < needed:
-            if 0 <= hard < needed:
-                raise UnavailableError(
-                    f"{most} connections need {needed} open files, and {hard} are allowed",
-                    f"give `max_connections={max(1, hard - _FILES)}`, or raise 'ulimit -n'",
-                )
-            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        _allow_files(most)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -65,6 +56,23 @@ class Connections:
     def gone(self, one: Limited) -> None:
         """A connection has ended."""
         self._open.discard(one)
+
+
+def _allow_files(most: int) -> None:
+    """Let this process have as many files open as its connections need."""
+    try:
+        import resource
+    except ImportError:  # Windows, whose limit is of no concern here
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = most + _FILES
+    if 0 <= soft < needed:
+        if 0 <= hard < needed:
+            raise UnavailableError(
+                f"{most} connections need {needed} open files, and {hard} are allowed",
+                f"give `max_connections={max(1, hard - _FILES)}`, or raise 'ulimit -n'",
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _make_room(among: Collection[Limited]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -12,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ezav.system import NO_LINK, is_mine, lock_file
 
 _SWEEP_SECONDS = 5.0
 _PREFIX = "ezav-serve-"
@@ -34,26 +35,26 @@ def private_folder() -> Iterator[Path]:
     sweep_leftovers()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         # The system takes the lock back when this process ends, however it ends.
-        lock = os.open(Path(name, _LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        held = os.open(Path(name, _LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock_file(held, wait=True)
             yield Path(name)
         finally:
-            os.close(lock)
+            os.close(held)
 
 
 def sweep_leftovers() -> None:
     """Remove the folders of servers that are no more: one's own, with a lock that nobody holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another sweeps too, or it is not ours after all
-            if folder.is_symlink() or folder.lstat().st_uid != os.getuid():
+            if folder.is_symlink() or not is_mine(folder.lstat().st_uid):
                 continue
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            held = os.open(folder / _LOCK, os.O_RDWR | NO_LINK)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file(held)
                 shutil.rmtree(folder)
             finally:
-                os.close(lock)
+                os.close(held)
 
 
 class Uploads:
