@@ -21,6 +21,7 @@ from ezav.errors import EzavError
 COMMANDS: dict[str, str] = {
     "demo": "from generated videos to classes never seen, end to end, in minutes",
     "extract": "a folder (or manifest) of labelled videos -> a feature store",
+    "check": "look at a feature store first: wrong labels, copies, odd clips, what more would help",
     "run": "train and test a method on a feature store under the two-stage protocol",
     "predict": "name what is in clips, among the known classes or any names you type",
     "teach": "new classes by a few clips, corrected answers, other names; nothing is trained",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ezav.cli.common import (
 from ezav.cli.run_shown import RunDone, RunsDone, show_runs
 from ezav.cli.runs_progress import epoch_progress
 from ezav.errors import EzavError, RefusedError
+from ezav.naming import shown
 
 if TYPE_CHECKING:
     from ezav.features.store import FeatureStore
@@ -106,6 +108,7 @@ class RunCommand(RunOptions):
         tell_read(text.parts[0].get("read", {}))
         tell_remarks(remarks)
         tell_seen_unseen(store)
+        _tell_data(store)
         wanted = self._wanted(self.protocol(store))
         found = {folder: self._kept(folder, one, store) for folder, one in wanted.items()}
         waiting = [folder for folder, kept in found.items() if kept is None]
@@ -244,6 +247,15 @@ class RunCommand(RunOptions):
 
     def show(self, result: RunsDone) -> None:
         show_runs(result, self.out)
+
+
+def _tell_data(store: FeatureStore) -> None:
+    """Say in one line what is wrong with the clips; read from the index alone."""
+    from ezav.checking import at_a_glance
+
+    if line := at_a_glance(store):
+        said = f"{line}; 'ezav check {shlex.quote(str(store.path))}' says which"
+        progress.print(Text("the data:", "yellow"), shown(said), soft_wrap=True)
 
 
 _FEW_VALIDATE = 4
