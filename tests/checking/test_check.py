@@ -125,7 +125,7 @@ def test_copies_and_shared_sources_are_found_across_splits(tmp_path: Path) -> No
     found = check_store(store, sources={"clip001": "tape", "clip002": "tape", "clip003": "tape"})
     assert [(one.clip, one.other) for one in found.of("copy")] == [("clip001", "clip002")]
     assert [one.said for one in found.of("source")] == ["source 'tape': 2 trained on, 1 tested"]
-    assert at_a_glance(store) == "2 clips have the very features of another split or class"
+    assert at_a_glance(store) == "2 clips have the very features of one in another split or class"
 
 
 def test_near_pairs_are_those_of_all_cosines() -> None:
@@ -160,8 +160,8 @@ def test_odd_clips_and_small_classes_are_found(tmp_path: Path) -> None:
     assert [one.clip for one in found.of("still")] == ["clip030", "clip040"]
     assert [one.said for one in found.of("few")] == ["class 'class 04' has 3 clips"]
     assert at_a_glance(store) == (
-        "1 classes have fewer than 5 clips ('class 04'); 1 of 135 clips have no sound; "
-        "1 clips are shorter than a second"
+        "1 class has fewer than 5 clips ('class 04'); 1 clip has no sound; "
+        "1 clip is shorter than a second"
     )
 
 

@@ -111,21 +111,6 @@ def few_clips(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     ]
 
 
-def same_features(rows: Sequence[Mapping[str, Any]]) -> int:
-    """How many readable clips have, feature for feature, a twin in another split or class.
-
-    Example:
-        >>> row = {"checksum": "1", "class": "dog", "split": "train", "status": "ok"}
-        >>> same_features([row, row, row | {"split": "test_seen"}])
-        3
-    """
-    twins: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row in rows:
-        if row["status"] == OK:
-            twins[row["checksum"]].append((row["split"], row["class"]))
-    return sum(len(some) for some in twins.values() if len(set(some)) > 1)
-
-
 def still_clips(features: Ragged, rows: Sequence[Mapping[str, Any]], what: str) -> list[Finding]:
     """Clips whose tokens are all the same: a frozen or black picture, or silence.
 
