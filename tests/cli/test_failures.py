@@ -173,6 +173,7 @@ def test_a_fault_of_ezav_shows_where_and_tells_programs(failing, capsys):
 COMPLETE = {
     "ablate": ["s", "--out", "o"],
     "bench": ["s", "--methods", "eszsl", "--out", "o"],
+    "check": ["s"],
     "classes": ["optimize", "s"],
     "compare": ["a", "b"],
     "demo": [],
@@ -188,7 +189,9 @@ COMPLETE = {
     "run": ["ez_avgzl", "s", "--out", "o"],
     "scan": ["r", "v"],
     "serve": ["r"],
+    "sign": ["r"],
     "simulate": ["ucf-main", "--out", "o"],
+    "teach": ["r"],
     "tune": ["s", "--out", "o", "--trials", "3"],
     "verify": ["r"],
 }

@@ -87,9 +87,7 @@ def _curve(inputs: Inputs) -> tuple[LearningCurve | None, tuple[str, ...]]:
 def _untold(inputs: Inputs, sources: Mapping[str, str]) -> tuple[str, ...]:
     notes = []
     if not sources:
-        notes.append(
-            "the store knows no sources: clips of one recording vouch for each other (`sources`)"
-        )
+        notes.append("the store knows no sources: clips of one recording vouch for each other")
     if int(max(inputs.clips.visual.lengths.max(), inputs.clips.audio.lengths.max())) < 2:
         notes.append("one token a clip: whether anything changes within clips cannot be told")
     return tuple(notes)

@@ -106,7 +106,7 @@ def by_clips(inputs: Inputs) -> Tensor:
 def by_names(inputs: Inputs) -> Tensor | None:
     """What a class's name says to a model that met neither it nor the clip's source, `[N, C]`.
 
-    None where there are no class texts, or fewer classes than twice the folds need.
+    None where there are no class texts, or fewer than four classes.
     """
     classes = len(inputs.classes)
     if inputs.text is None or classes < 4:

@@ -16,7 +16,6 @@ import tyro
 from rich.text import Text
 
 from ezav.cli.common import Command, output, progress
-from ezav.cli.flags import in_flags
 from ezav.cli.tables import print_rows
 from ezav.naming import shown
 
@@ -94,7 +93,7 @@ class CheckCommand(Command):
             print_rows(("clips a class", "HM"), rows, 2)
             output.print(result.curve.sentence, soft_wrap=True)
         for note in result.notes:
-            output.print(Text(in_flags(note, {"sources": "--groups"}), "dim"), soft_wrap=True)
+            output.print(Text(note, "dim"), soft_wrap=True)
         for file in self.out:
             output.print(f"written: {file}")
 
