@@ -47,7 +47,7 @@ def test_of_equal_candidates_the_smallest_alpha_is_chosen(monkeypatch):
     protocol = TwoStageProtocol(method="ez_avgzl", config=CONFIG, training=TRAINING)
     chosen = choose_alpha(
         protocol,
-        SimpleNamespace(fingerprint="", header=Header(dataset="d"), texts=()),
+        SimpleNamespace(fingerprint="", header=Header(dataset="d"), texts=(), is_closed=False),
         (0.9, 0.1, 0.0),
     )
     assert (chosen.config.classes.source, chosen.config.classes.alpha) == ("raw", 0.0)

@@ -107,4 +107,4 @@ def test_only_data_of_ones_own_bound_an_epoch_by_passes() -> None:
             fixed = suite == "default" and "batches_per_epoch" in setting.training
             assert bound == (16 if fixed else None), (name, suite)
             found += fixed
-    assert found == 17
+    assert found == 18
