@@ -1,17 +1,19 @@
-"""Find events in a long video: which class, from when to when.
+"""Find events in a long video or a live stream: which class, from when to when.
 
 Slides a window over the whole recording and writes events as JSON, CSV, or subtitles (WebVTT,
 SRT) that a video player shows. Memory does not grow with the length of the recording. With
---frozen VIDEO no run is needed.
+--frozen VIDEO no run is needed. A pipe (-) or an address (tcp://, http://, https://) is read
+while it comes: each event is printed and appended soon after it is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.text import Text
@@ -37,23 +39,34 @@ from ezav.naming import shown
 from ezav.recognizer.events import Event, ScanSettings
 from ezav.safe_io import check_writable
 
+if TYPE_CHECKING:
+    from ezav.recognizer.live import LiveSource
+    from ezav.recognizer.names import Names
+    from ezav.recognizer.recognizer import Recognizer
+
+_Found = tuple[Collection[Event], Collection[str], str]
+"""Events, warnings, and why it was broken off."""
+_MOST_EVENTS = 10_000
+_MOST_WARNINGS = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scanned:
     """What `ezav scan` found.
 
     Attributes:
-        video: the recording.
-        events: in order.
+        video: the recording, or the live source as it was given.
+        events: in order; of a live source the last 10 000.
         warnings: what is wrong with it, each thing once.
         files: those that were written.
         caution: where the run is no better than guessing, or than what needs no training, that.
         withheld: why there are no percentages; empty where there are.
         broken_off: why the reading ended before the recording does; empty where it did not.
         status: 1 where it was broken off.
+        live: the events were printed as they ended.
     """
 
-    video: Path
+    video: str
     events: tuple[Event, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
@@ -61,14 +74,16 @@ class Scanned:
     withheld: str = ""
     broken_off: str = ""
     status: int = 0
+    live: bool = False
 
 
 @dataclass(kw_only=True)
 class ScanCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a saved recogniser, or a hub id 'owner/name'; none with --frozen."""
-    video: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")] = None
-    """The recording to look through."""
+    video: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")] = None
+    """The recording to look through, or a live source: - for what is piped in, a named pipe, or an
+    address (tcp://HOST:PORT, http://…, https://…)."""
     classes: tuple[str, ...] | None = None
     """Exactly these candidates, each name in quotes; by default all classes of the run."""
     class_file: Path | None = None
@@ -77,7 +92,12 @@ class ScanCommand(FrozenOptions, Command):
     """A CSV (name,description,…) or YAML file with what the text encoder reads in the names' place;
     its names are the candidates where none are listed. Also typed: "name: description"."""
     out: tuple[Path, ...] = ()
-    """Files to write, each in the format of its ending: .json .csv .vtt .srt."""
+    """Files to write, each in the format of its ending: .json .jsonl .csv .vtt .srt. Events of a
+    live source are appended, to .jsonl and .csv."""
+    patience: float = 10.0
+    """A live source that sends nothing for so many seconds counts as stalled."""
+    retries: int = 5
+    """So many times in a row an address that was lost is tried again."""
     settings: Annotated[ScanSettings, tyro.conf.arg(name="")] = field(default_factory=ScanSettings)
     """How the recording is cut and what counts as an event."""
     device: str = "cpu"
@@ -87,24 +107,26 @@ class ScanCommand(FrozenOptions, Command):
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
     """What reading one file may cost."""
 
-    def _video(self) -> Path:
+    def _video(self) -> str:
         if self.frozen:
             if self.video is not None:
                 raise EzavError("--frozen takes no run", f"leave '{self.run_folder}' out")
-            return Path(self.run_folder)
+            return self.run_folder
         if self.video is None:
             raise EzavError("no recording is given", "name a run and a recording, or --frozen")
         return self.video
 
     def run(self) -> Scanned:
-        from ezav.recognizer.event_files import check_suffix, write_events
-        from ezav.recognizer.scan import scan
+        from ezav.recognizer.event_files import check_suffix
+        from ezav.recognizer.live import LiveSource, is_live
 
         check_frozen(self)
         video = self._video()
+        live = LiveSource(video, self.patience, self.retries) if is_live(video) else None
         for path in self.out:
-            check_suffix(path)
-            if path.resolve() == video.resolve():
+            if live is None:
+                check_suffix(path)
+            if path.resolve() == Path(video).resolve():
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
         classes = read_classes(self.classes, self.class_file, self.descriptions)
         recognizer = (
@@ -123,21 +145,10 @@ class ScanCommand(FrozenOptions, Command):
             candidates = recognizer.candidates(classes, names_progress(status))
         tell_read(candidates.read)
         tell_remarks(candidates.remarks)
-        for path in self.out:  # else hours of footage may be scanned in vain
-            check_writable(path)
-        warnings: list[str] = []
-        events: list[Event] = []
-        broken_off = ""
-        with seconds_progress(video.name) as on_progress:
-            found = scan(recognizer, video, classes, self.settings, on_progress, warnings.append)
-            try:
-                events.extend(found)
-            except EzavError as error:
-                if not events:
-                    raise
-                broken_off = str(error)
-        for path in self.out:
-            write_events(events, path)
+        if live is None:
+            events, warnings, broken_off = self._scan_file(recognizer, Path(video), classes)
+        else:
+            events, warnings, broken_off = self._follow(recognizer, live, classes)
         return Scanned(
             video=video,
             events=tuple(events),
@@ -147,16 +158,61 @@ class ScanCommand(FrozenOptions, Command):
             caution=recognizer.caution,
             broken_off=broken_off,
             status=1 if broken_off else 0,
+            live=live is not None,
         )
 
-    def show(self, result: Scanned) -> None:
-        from ezav.recognizer.event_files import clock
+    def _scan_file(self, recognizer: Recognizer, path: Path, classes: Names | None) -> _Found:
+        from ezav.recognizer.event_files import write_events
+        from ezav.recognizer.scan import scan
 
-        for event in result.events:
-            output.print(
-                f"{clock(event.start, '.')} - {clock(event.end, '.')}  "
-                f"{percent(event):>4}  {event.kind:<6}  {shown(event.name)}"
-            )
+        for out in self.out:  # else hours of footage may be scanned in vain
+            check_writable(out)
+        warnings: list[str] = []
+        events: list[Event] = []
+        broken_off = ""
+        with seconds_progress(path.name) as on_progress:
+            found = scan(recognizer, path, classes, self.settings, on_progress, warnings.append)
+            try:
+                events.extend(found)
+            except EzavError as error:
+                if not events:
+                    raise
+                broken_off = str(error)
+        for out in self.out:
+            write_events(events, out)
+        return events, warnings, broken_off
+
+    def _follow(self, recognizer: Recognizer, live: LiveSource, classes: Names | None) -> _Found:
+        """Print and append each event as it ends, and keep no more than the last of them."""
+        from ezav.recognizer.event_files import append_event, check_appended
+        from ezav.recognizer.scan import LIVE_DELAY, scan
+
+        for out in self.out:
+            check_appended(out)
+        most = LIVE_DELAY + self.settings.window + self.settings.hop
+        progress.print(
+            f"live: an event is told at most {most:g} s after it is "
+            "over, and 10 s more where picture and sound do not keep step",
+            style="dim",
+        )
+        warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)
+        events: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        try:
+            for event in scan(recognizer, live, classes, self.settings, None, warnings.append):
+                for out in self.out:
+                    append_event(event, out)
+                if not self.json:
+                    show_event(event)
+                events.append(event)
+        except EzavError as error:
+            if not events:
+                raise
+            return events, warnings, str(error)
+        return events, warnings, ""
+
+    def show(self, result: Scanned) -> None:
+        for event in () if result.live else result.events:
+            show_event(event)
         if result.withheld and result.events:
             output.print(f"no percentages: {result.withheld}", style="dim", soft_wrap=True)
         if not result.events:
@@ -172,6 +228,16 @@ class ScanCommand(FrozenOptions, Command):
 
 
 CLI = ScanCommand
+
+
+def show_event(event: Event) -> None:
+    """One line."""
+    from ezav.recognizer.event_files import clock
+
+    output.print(
+        f"{clock(event.start, '.')} - {clock(event.end, '.')}  "
+        f"{percent(event):>4}  {event.kind:<6}  {shown(event.name)}"
+    )
 
 
 def percent(event: Event) -> str:

@@ -66,6 +66,7 @@ def encode_windows(
     length: float,
     hop: float,
     shown: tuple[FrameSpec, int] | None = None,
+    live: bool = False,
 ) -> Iterator[EncodedClip]:
     """The windows of a recording in order, each encoded as a clip of its own; not yet checked.
 
@@ -74,6 +75,7 @@ def encode_windows(
         encoders: slot -> encoder.
         length, hop: of the windows, in seconds (:func:`ezav.media.read_windows`).
         shown: frames and rate of the sound that each window's `shown` has; None: nothing is shown.
+        live: it is a named pipe, read as it comes.
 
     Example:
         >>> [window.checked().reason for window in encode_windows(Path("no.mkv"), {}, 2.0, 1.0)]
@@ -82,7 +84,7 @@ def encode_windows(
     specs, rates = _wanted(encoders)
     if shown is not None:
         specs, rates = list({*specs, shown[0]}), list({*rates, shown[1]})
-    for window in read_windows(path, length, hop, video=specs, audio=rates):
+    for window in read_windows(path, length, hop, video=specs, audio=rates, live=live):
         gathered = Gathered(path, encoders)
         gathered.add(replace(window, start=0.0))
         small = None if shown is None else _small(window, *shown)

@@ -138,7 +138,12 @@ class WorkerPool:
             yield index, clip.checked()
 
     def windows(
-        self, path: str | os.PathLike[str], length: float, hop: float, look: Look | None = None
+        self,
+        path: str | os.PathLike[str],
+        length: float,
+        hop: float,
+        look: Look | None = None,
+        live: bool = False,
     ) -> Iterator[EncodedClip]:
         """The windows of a recording in order, each encoded as a clip of its own.
 
@@ -149,13 +154,15 @@ class WorkerPool:
             path: of the recording.
             length, hop: of the windows, in seconds (:func:`ezav.media.read_windows`).
             look: frames and sound of each window for display, in `shown`.
+            live: it is a named pipe that this process fills.
 
         Example:
             >>> with WorkerPool(None, EncoderSpec("statistics"), workers=1) as pool:
             ...     [clip.reason for clip in pool.windows("no/such.mkv", 2.0, 0.5)]
             ['no such file']
         """
-        for _, clip in self._run(iter([Job(0, Path(path), (length, hop), look)])):
+        job = Job(0, Path(path), (length, hop), look, live)
+        for _, clip in self._run(iter([job])):
             yield clip.checked()
 
     def look(self, path: str | os.PathLike[str], wanted: Look) -> EncodedClip:

@@ -42,12 +42,14 @@ class Job:
         path: the file.
         windows: length and hop in seconds where it is wanted in windows.
         look: what is to be shown of it, where somebody looks on.
+        live: it is a named pipe.
     """
 
     index: int
     path: Path
     windows: tuple[float, float] | None = None
     look: Look | None = None
+    live: bool = False
 
 
 class Worker:
@@ -160,6 +162,7 @@ class Worker:
         self.allowed = seconds + size / _BYTES_PER_SECOND
         self.deadline = time.monotonic() + self.allowed
         request = {"path": str(job.path), "seconds": self.allowed, "windows": job.windows}
+        request["live"] = job.live
         request["look"] = None if job.look is None else asdict(job.look)
         with contextlib.suppress(OSError):  # it has died: reading its answer will tell
             self.channel.send(request)

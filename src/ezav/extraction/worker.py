@@ -9,7 +9,8 @@ requests over a socket until the other side goes away:
 - a file: `path`, `seconds`. The answer is an :class:`EncodedClip`, after the pieces of media that
   are to be encoded on the other side.
 - a file to be looked at: also `look` (what is shown, :class:`ezav.extraction.look.Look`).
-- a recording in windows: also `windows` (length and hop). One answer a window, and `over` at last.
+- a recording in windows: also `windows` (length and hop), and `live` where it is a named pipe that
+  the other side fills: this process opens no address. One answer a window, and `over` at last.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def _clips(
             shown = Look(**request["look"])
             wanted = shown.frames, shown.rate
         length, hop = request["windows"]
-        yield from encode_windows(path, encoders, length, hop, wanted)
+        yield from encode_windows(path, encoders, length, hop, wanted, request["live"])
     elif request["look"]:
         from ezav.extraction.look import Look, look
 

@@ -27,6 +27,9 @@ _EXACT = {"mov", "mp4", "matroska", "avi", "wav", "asf", "ogg", "flac", "aiff", 
 _FRAGMENTED = {"mov", "mp4"}
 _LATE = 0.1
 """Seconds; what begins no later begins at the beginning, but for the order of its pictures."""
+_LIVE_HEAD = "1500000"
+"""Microseconds of a live stream that are looked at to find out what is in it."""
+_NO_STREAM = "no media stream that can be read as it comes"
 _SPECIAL = Disposition.comment | Disposition.hearing_impaired | Disposition.visual_impaired
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
 
@@ -124,11 +127,12 @@ class Source:
         return float(length * stream.time_base)
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, live: bool) -> None:
     """Say why `path` cannot be a recording before anything is decoded.
 
     Raises:
-        UnreadableError: broken link, no such file, a folder, a pipe, no permission, empty.
+        UnreadableError: broken link, no such file, a folder, no permission, empty; a pipe where
+            none is expected.
     """
     try:
         info = path.stat()
@@ -140,6 +144,8 @@ def _check_file(path: Path) -> None:
         raise UnreadableError((error.strerror or str(error)).lower()) from None
     if stat.S_ISDIR(info.st_mode):
         raise UnreadableError("a folder, not a file")
+    if live and stat.S_ISFIFO(info.st_mode):
+        return
     if not stat.S_ISREG(info.st_mode):
         raise UnreadableError("a pipe or device, not a file")
     if not os.access(path, os.R_OK):
@@ -149,38 +155,45 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def open_source(path: str | Path) -> Iterator[Source]:
+def open_source(path: str | Path, live: bool = False) -> Iterator[Source]:
     """Open the file for decoding in this one thread, with its first real picture and sound.
 
     Cover art is no picture. Of several streams the file's default one is taken, else the first;
     of several sounds one that belongs to the picture's programme and is no commentary.
+
+    Args:
+        path: of the file.
+        live: it is a named pipe, which is opened once and read as it comes.
 
     Raises:
         UnreadableError: it cannot be opened; the text says why.
     """
     # An absolute path cannot be taken for an option or for a protocol ("concat:…").
     path = Path(os.path.abspath(path))
-    _check_file(path)
+    _check_file(path, live)
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": readable(),
     }
     chain = None
     try:
-        if len(begins := links(path)) > 1:
+        if not live and len(begins := links(path)) > 1:
             chain = Chain(path, begins)
             container = chain.first()
         else:
             # Here already, not only for the streams that are chosen: FFmpeg decodes some frames
             # of every stream to find out what they are.
             limits = {"max_pixels": str(_MAX_PIXELS), "threads": "1"}
+            if live:  # its first events are not to wait for five seconds, as FFmpeg has it
+                options["analyzeduration"] = _LIVE_HEAD
             container = av.open(
                 str(path), metadata_errors="ignore", container_options=options, options=limits
             )
     except MemoryError:
         raise UnreadableError("needs more memory than allowed") from None
     except (av.FFmpegError, ValueError, UnicodeError, OSError) as error:
-        raise UnreadableError(_why_not(path, error)) from None
+        why = _NO_STREAM if live else _why_not(path, error)
+        raise UnreadableError(why) from None
     with container:
         # Stamps of display that are made up from those of decoding are in the wrong order.
         container.flags &= ~cast(int, Flags.gen_pts.value)

@@ -20,6 +20,8 @@ _SHORTEST = 0.1
 """Seconds at the end of a recording that are not worth a window of their own."""
 _HEAD = {Picture: 16, Sound: 128}
 """Pieces looked at, at most, for the first picture and the first sound."""
+_EVER = 1e12
+"""Seconds: a live stream has no end that is known."""
 _PATIENCE = 10.0
 """Seconds that one stream may lag behind the other before windows stop waiting for it."""
 
@@ -31,6 +33,7 @@ def read_windows(
     *,
     video: FrameSpec | Iterable[FrameSpec] | None = DEFAULT_SPEC,
     audio: int | Iterable[int] | None = DEFAULT_RATE,
+    live: bool = False,
 ) -> Iterator[Clip]:
     """Read a recording as windows `[k · hop, k · hop + length)`, decoding it once.
 
@@ -43,6 +46,9 @@ def read_windows(
         hop: seconds from the beginning of one window to the next; default `length`.
         video, audio: as for :func:`ezav.media.read_clip`; a spec with a `count` gives so many
             frames for each window.
+        live: `path` is a named pipe, read once and as it comes; how long the recording will be is
+            not known. A window comes when picture and sound have passed its end, or one of them
+            by ten seconds.
 
     Yields:
         Clips in order; `start` says where the window lies, its times are counted from there.
@@ -59,6 +65,10 @@ def read_windows(
         raise EzavError(f"windows of {length} s every {step} s", "both must be more than 0")
     wanted = check_wanted(video, audio)
     try:
+        if live:
+            with open_source(Path(path), live=True) as source:
+                yield from _live(restrict(source, wanted), os.fspath(path), wanted, length, step)
+            return
         with open_source(Path(path)) as source:
             extents = scan(restrict(source, wanted))
         found = [extent for extent in extents.values() if extent.length > 0]
@@ -77,6 +87,16 @@ def read_windows(
         yield unreadable(path, wanted, "needs more memory than allowed")
 
 
+def _live(source: Source, path: str, wanted: Wanted, length: float, hop: float) -> Iterator[Clip]:
+    streams = {"video": source.video, "audio": source.audio}
+    extents = {name: Extent(-_EVER, _EVER) for name, one in streams.items() if one is not None}
+    if not extents:
+        raise UnreadableError("neither pictures nor sound in the stream")
+    yield from _Cutter(source, path, wanted, extents, Extent(0.0, _EVER), live=True).cut(
+        length, hop
+    )
+
+
 @dataclass(slots=True)
 class _Cutter:
     """Deals the pieces of one recording out to the windows they belong to."""
@@ -86,6 +106,8 @@ class _Cutter:
     wanted: Wanted
     extents: dict[str, Extent]
     whole: Extent
+    live: bool = False
+    """Extents say nothing yet: the recording goes on."""
 
     def cut(self, length: float, hop: float) -> Iterator[Clip]:
         problems = Problems()
@@ -127,7 +149,13 @@ class _Cutter:
                 if goes_on and "picture" not in problems.broken:
                     window.last_is_shown()
                 yield self._clip(window, problems)
-        note_losses(decoded, self.extents, self.source, problems)
+        if self.live:
+            self.whole.end = max((one.end for one in decoded.values()), default=self.whole.begin)
+            first = number - len(open_windows)
+            whole = [self._window(first + k, length, hop) for k in range(len(open_windows))]
+            open_windows = [one for one, still in zip(open_windows, whole) if still is not None]
+        else:
+            note_losses(decoded, self.extents, self.source, problems)
         if number == 0:  # nothing was decoded
             window = Collector(self.wanted, converters, Extent(), problems)
             yield window.clip(self.source, self.path, problems, 0.0)

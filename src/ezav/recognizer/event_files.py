@@ -1,4 +1,4 @@
-"""Events as files: JSON, CSV, and subtitles (WebVTT, SRT) that a video player shows."""
+"""Events as files: JSON, JSON lines, CSV, and subtitles (WebVTT, SRT) that a video player shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 from ezav.errors import EzavError
 from ezav.naming import as_cell, as_subtitle, shown
 from ezav.recognizer.events import Event
-from ezav.safe_io import write_text
+from ezav.safe_io import check_writable, write_text
+
+_HEAD = "start,end,class,kind,probability,score\n"
 
 
 def as_json(events: Iterable[Event]) -> str:
@@ -19,11 +21,19 @@ def as_json(events: Iterable[Event]) -> str:
     return json.dumps([event.as_dict() for event in events], indent=2, ensure_ascii=False) + "\n"
 
 
+def as_lines(events: Iterable[Event]) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(event.as_dict(), ensure_ascii=False) + "\n" for event in events)
+
+
 def as_csv(events: Iterable[Event]) -> str:
     """A header and one line an event."""
+    return _HEAD + _rows(events)
+
+
+def _rows(events: Iterable[Event]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(("start", "end", "class", "kind", "probability", "score"))
     for e in events:
         table.writerow(
             (
@@ -68,10 +78,60 @@ def as_srt(events: Iterable[Event]) -> str:
 
 WRITERS: dict[str, Callable[[Iterable[Event]], str]] = {
     ".json": as_json,
+    ".jsonl": as_lines,
     ".csv": as_csv,
     ".vtt": as_vtt,
     ".srt": as_srt,
 }
+
+
+_APPENDED = {".csv": _rows, ".jsonl": as_lines}
+
+
+def check_appended(path: Path) -> None:
+    """Begin a file to which :func:`append_event` adds, or see that it is one.
+
+    Raises:
+        EzavError: another ending than .csv or .jsonl, a file that is something else, or that
+            cannot be written.
+    """
+    kind = path.suffix.lower()
+    if kind not in _APPENDED:
+        raise EzavError(
+            f"'{path}': events of a live source are appended, which '{kind or path.name}' "
+            "does not allow",
+            f"end the name with {', '.join(_APPENDED)}",
+        )
+    check_writable(path)
+    head = _HEAD if kind == ".csv" else ""
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            path.write_text(head, encoding="utf-8")
+        elif not _goes_on(path, head.encode()):
+            raise EzavError(f"'{path}' has no events to go on after", "name a new file")
+    except OSError as error:
+        raise EzavError(f"cannot write '{path}': {error.strerror or error}") from None
+
+
+def _goes_on(path: Path, head: bytes) -> bool:
+    """Whether a file begins as it must, and its last line is whole."""
+    with path.open("rb") as file:
+        begins = file.read(max(1, len(head)))
+        file.seek(-1, 2)
+        return begins == (head or b"{") and file.read(1) == b"\n"
+
+
+def append_event(event: Event, path: Path) -> None:
+    """Add one event to a file of :func:`check_appended`; it is on the disk's way at once.
+
+    Raises:
+        EzavError: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_APPENDED[path.suffix.lower()]([event]))
+    except OSError as error:
+        raise EzavError(f"cannot write '{path}': {error.strerror or error}") from None
 
 
 def check_suffix(path: Path) -> None:

@@ -135,7 +135,12 @@ class ClipReader:
             return all(pool.cut_off for pool in self._idle)
 
     def windows(
-        self, path: str | os.PathLike[str], length: float, hop: float, look: Look | None = None
+        self,
+        path: str | os.PathLike[str],
+        length: float,
+        hop: float,
+        look: Look | None = None,
+        live: bool = False,
     ) -> Iterator[EncodedClip]:
         """The windows of a recording in order; see :meth:`ezav.extraction.WorkerPool.windows`.
 
@@ -143,7 +148,7 @@ class ClipReader:
             EzavError: an encoder of the run is not available.
         """
         with self._borrowed() as pool:
-            yield from pool.windows(path, length, hop, look)
+            yield from pool.windows(path, length, hop, look, live)
 
     def close(self) -> None:
         """End the workers; they are started again when they are needed."""

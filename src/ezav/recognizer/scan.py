@@ -16,6 +16,7 @@ from ezav.extraction.encoded import EncodedClip
 from ezav.protocol.open_set import with_none
 from ezav.recognizer.candidates import Candidates
 from ezav.recognizer.events import Event, ScanSettings
+from ezav.recognizer.live import LiveSource
 from ezav.recognizer.names import Names
 from ezav.recognizer.segment import Segmenter
 
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
     from ezav.recognizer.recognizer import Recognizer
 
 _WINDOWS_AT_ONCE = 16
+LIVE_DELAY = 10.0
+"""Seconds of a live source after which an answer is taken as it is, though the next might change
+it."""
 _LEAST = 1e-9
 """Probability below which one window says no more against a class than another."""
 
 
 def scan(
     recognizer: Recognizer,
-    path: str | Path,
+    path: str | Path | LiveSource,
     classes: Names | None = None,
     settings: ScanSettings | None = None,
     on_progress: Callable[[float, float | None], None] | None = None,
@@ -43,7 +47,11 @@ def scan(
     `change`, cuts the recording into events (:class:`ezav.recognizer.segment.Segmenter`). One
     class at a time.
 
+    Of a live source an event comes at most `LIVE_DELAY` seconds, a window and a hop after it is over in
+    what was decoded; picture and sound of one that differ wait for each other for ten seconds more.
+
     Args:
+        path: of a file, or a live source.
         classes: as for :meth:`Recognizer.predict`.
         on_progress: called with the seconds done and the seconds the file claims to have.
         on_warning: called with what is wrong with a file that can still be read, and with names
@@ -61,9 +69,10 @@ def scan(
             on_warning(remark)
     told = not recognizer.answering.withheld(candidates)
     broken_off: list[str] = []
+    live = isinstance(path, LiveSource)
     moments = _moments(recognizer, path, candidates, settings, on_progress, on_warning, broken_off)
     stretch: _Stretch | None = None
-    for moment, best in _labelled(moments, settings, len(candidates)):
+    for moment, best in _labelled(moments, settings, len(candidates), live):
         if stretch is None or best != stretch.row:
             yield from _event(stretch, candidates, settings, told)
             stretch = _Stretch(best, moment.start)
@@ -88,10 +97,12 @@ class _Moment:
 
 
 def _labelled(
-    moments: Iterator[_Moment], settings: ScanSettings, candidates: int
+    moments: Iterator[_Moment], settings: ScanSettings, candidates: int, live: bool
 ) -> Iterator[tuple[_Moment, int]]:
     """Each moment with the row of its candidate, -1 for none."""
     segmenter = Segmenter(settings.change)
+    if live:
+        segmenter = Segmenter(settings.change, look=1, most=max(2, int(LIVE_DELAY / settings.hop)))
     waiting: deque[_Moment] = deque()
     # The shorter the hop, the more moments say the same.
     share = 4 * settings.hop / settings.window
@@ -171,7 +182,7 @@ class _Sum:
 
 def _moments(
     recognizer: Recognizer,
-    path: str | Path,
+    path: str | Path | LiveSource,
     candidates: Candidates,
     settings: ScanSettings,
     on_progress: Callable[[float, float | None], None] | None = None,
@@ -218,16 +229,24 @@ def _moments(
 
 
 def _answers(
-    recognizer: Recognizer, path: str | Path, candidates: Candidates, settings: ScanSettings
+    recognizer: Recognizer,
+    path: str | Path | LiveSource,
+    candidates: Candidates,
+    settings: ScanSettings,
 ) -> Iterator[tuple[EncodedClip, tuple[Tensor, ...] | None]]:
     """Each window with its probabilities of states, of candidates, and scores; None: nothing."""
     windows: list[EncodedClip] = []
     answered, why = False, ""
-    for clip in recognizer.reader.windows(path, settings.window, settings.hop):
+    window, hop = settings.window, settings.hop
+    if isinstance(path, LiveSource):
+        found, at_once = path.windows(recognizer.reader, window, hop), 1
+    else:
+        found, at_once = recognizer.reader.windows(path, window, hop), _WINDOWS_AT_ONCE
+    for clip in found:
         lacking = _lacks(recognizer, clip)
         answered, why = answered or not lacking, why or lacking
         windows.append(clip)
-        if len(windows) >= _WINDOWS_AT_ONCE:
+        if len(windows) >= at_once:
             yield from _answer(recognizer, windows, candidates, settings.reject)
             windows = []
     yield from _answer(recognizer, windows, candidates, settings.reject)

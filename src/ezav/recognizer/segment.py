@@ -20,10 +20,12 @@ class Segmenter:
         Σ_t emission[t, state_t] - cost · (number of changes)
 
     (Viterbi with equal costs between all states.) A state is given as soon as every best path
-    agrees on it; until then at most 480 moments wait.
+    agrees on it; until then at most `most` moments wait.
 
     Args:
         cost: of one change of state, in units of the emissions (log probabilities).
+        look: moments between two looks at what is decided.
+        most: moments that wait at most.
 
     Example:
         >>> noisy = torch.tensor([[3.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 3.0], [0.0, 3.0]])
@@ -32,8 +34,8 @@ class Segmenter:
         [0, 0, 0, 1, 1]
     """
 
-    def __init__(self, cost: float) -> None:
-        self._cost = cost
+    def __init__(self, cost: float, look: int = _LOOK, most: int = _MOST_UNDECIDED) -> None:
+        self._cost, self._look, self._most = cost, look, most
         self._best: Tensor | None = None
         self._back: deque[Tensor] = deque()
         """For each waiting moment after the first: the state before, for each state."""
@@ -53,7 +55,7 @@ class Segmenter:
         # Only differences matter; this keeps the sums small in a recording of hours.
         self._best -= self._best.max()
         self._since += 1
-        if self._since >= _LOOK:
+        if self._since >= self._look:
             self._since = 0
             yield from self._decided()
 
@@ -75,7 +77,7 @@ class Segmenter:
                 # One ancestor at moment number - 1: all before it is decided, too.
                 yield from self._give(self._trace(int(states), number - 1))
                 return
-        if len(self._back) >= _MOST_UNDECIDED:
+        if len(self._back) >= self._most:
             half = len(self._back) // 2
             path = self._trace(int(self._best.argmax()), len(self._back))
             yield from self._give(path[:half])
