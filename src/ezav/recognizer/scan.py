@@ -47,8 +47,8 @@ def scan(
     `change`, cuts the recording into events (:class:`ezav.recognizer.segment.Segmenter`). One
     class at a time.
 
-    Of a live source an event comes at most `LIVE_DELAY` seconds, a window and a hop after it is over in
-    what was decoded; picture and sound of one that differ wait for each other for ten seconds more.
+    Of a live source an event comes at most `LIVE_DELAY` seconds, a window and a hop after it is
+    over in what was decoded; where picture and sound do not keep step, ten seconds more.
 
     Args:
         path: of a file, or a live source.

@@ -71,7 +71,8 @@ class Segmenter:
         """States on which all best paths agree, oldest first; they need not be kept."""
         assert self._best is not None
         states = torch.arange(len(self._best))
-        for number in range(len(self._back), 0, -1):
+        # What they share at the first waiting moment alone decides nothing more.
+        for number in range(len(self._back), 1, -1):
             states = torch.unique(self._back[number - 1].long()[states])
             if len(states) == 1:
                 # One ancestor at moment number - 1: all before it is decided, too.
