@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ezav.errors import EzavError
+from ezav.features.redraw import redrawn
 from ezav.reports import write_report
 from ezav.reports.media_files import MediaFiles
 from tests import worlds
@@ -19,7 +20,7 @@ def test_paths_lead_only_into_the_folder_of_videos(tmp_path: Path) -> None:
     (videos / "dog").mkdir(parents=True)
     (videos / "dog/a.mp4").touch()
     (tmp_path / "secret.mp4").touch()
-    find = MediaFiles.open(None, videos, set()).finder("any store")
+    find = MediaFiles.open(None, videos, []).finder("any store")
     assert find is not None
     assert find("dog/a.mp4") == (videos / "dog/a.mp4").resolve()
     assert find("dog/b.mp4") is None
@@ -28,15 +29,25 @@ def test_paths_lead_only_into_the_folder_of_videos(tmp_path: Path) -> None:
 
 
 def test_without_store_and_videos_nothing_is_looked_for() -> None:
-    assert MediaFiles.open(None, None, set()).finder("any") is None
+    assert MediaFiles.open(None, None, []).finder("any") is None
 
 
 def test_a_store_of_other_runs_is_refused(tmp_path: Path) -> None:
-    store = worlds.store(tmp_path / "store")
+    worlds.store(tmp_path / "store")
     write_run(tmp_path / "run")
     with pytest.raises(EzavError, match="no run of this report was made on the store"):
         write_report([tmp_path / "run"], tmp_path / "r.html", store=tmp_path / "store")
-    assert MediaFiles.open(tmp_path / "store", None, {store.fingerprint}).paths
+
+
+def test_a_run_with_other_splits_finds_the_clips_of_its_store(tmp_path: Path) -> None:
+    store = worlds.store(tmp_path / "store")
+    closed = redrawn(store, unseen=())
+    run = write_run(tmp_path / "run")
+    unseen = {"seen": list(store.classes), "unseen": []}
+    run = run.model_copy(update={"store_fingerprint": closed.fingerprint, "candidates": unseen})
+    media = MediaFiles.open(tmp_path / "store", None, [run])
+    assert media.paths
+    assert media.fingerprints == {closed.fingerprint}
 
 
 def test_mistakes_show_their_clips_and_say_what_is_missing(tmp_path: Path) -> None:

@@ -52,8 +52,7 @@ def write_answers(
         8
     """
     read = Run.read(run)
-    fingerprint = read.result.store_fingerprint
-    find = MediaFiles.open(store, videos, {fingerprint}).finder(fingerprint)
+    find = MediaFiles.open(store, videos, [read.result]).finder(read.result.store_fingerprint)
     test, said = read.test, read.predictions
     groups = []
     for seen in (False, True):

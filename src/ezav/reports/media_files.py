@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ezav.errors import EzavError, NotFoundError
+from ezav.protocol.result import RunResult
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,18 @@ class MediaFiles:
     Attributes:
         videos: the folder that relative paths start from.
         paths: clip id -> path, as the store's index has it.
-        fingerprint: of that store; None without a store.
+        fingerprints: of that store as the runs had it, with its own splits or others.
     """
 
     videos: Path | None = None
     paths: dict[str, str] = field(default_factory=dict)
-    fingerprint: str | None = None
+    fingerprints: frozenset[str] = frozenset()
 
     @classmethod
     def open(
-        cls, store: str | Path | None, videos: str | Path | None, fingerprints: set[str]
+        cls, store: str | Path | None, videos: str | Path | None, results: Iterable[RunResult]
     ) -> MediaFiles:
-        """Read the paths of a store.
+        """Read the paths of a store, which runs may have split in their own ways.
 
         Raises:
             NotFoundError: the folder of videos does not exist.
@@ -39,22 +40,26 @@ class MediaFiles:
         if store is None:
             return cls(root)
         from ezav.features import FeatureStore
+        from ezav.features.redraw import drawn_for
 
         opened = FeatureStore.open(store)
-        if opened.fingerprint not in fingerprints:
+        asked = {one.store_fingerprint: one.candidates["unseen"] for one in results}
+        known = frozenset(made for made, unseen in asked.items() if drawn_for(opened, made, unseen))
+        if not known:
             raise EzavError(
                 f"no run of this report was made on the store '{store}'",
-                "give the store that the runs were trained on, or leave out `store`",
+                "give the store that the runs were trained on, or leave it out; for runs that were "
+                "told `groups`, name `videos`",
             )
         clips, paths = (opened.index.column(name).to_pylist() for name in ("clip", "path"))
-        return cls(root, dict(zip(clips, paths)), opened.fingerprint)
+        return cls(root, dict(zip(clips, paths)), known)
 
     def finder(self, fingerprint: str) -> Callable[[str], Path | None] | None:
         """For runs on the store with this fingerprint: clip id -> file, or None if there is none.
 
         None where nothing could be found anyway.
         """
-        known = fingerprint == self.fingerprint
+        known = fingerprint in self.fingerprints
         if not known and self.videos is None:
             return None
 
