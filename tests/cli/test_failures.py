@@ -181,6 +181,7 @@ COMPLETE = {
     "export": ["r", "--out", "o"],
     "extract": ["v", "--out", "o"],
     "features": ["merge", "a", "b", "--out", "o"],
+    "find": ["r", "v", "a dog"],
     "import": ["avca", "r", "--dataset", "ucf", "--out", "o"],
     "inspect": ["r"],
     "methods": [],
