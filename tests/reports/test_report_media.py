@@ -20,7 +20,7 @@ def test_paths_lead_only_into_the_folder_of_videos(tmp_path: Path) -> None:
     (videos / "dog").mkdir(parents=True)
     (videos / "dog/a.mp4").touch()
     (tmp_path / "secret.mp4").touch()
-    find = MediaFiles.open(None, videos, []).finder("any store")
+    find = MediaFiles.open(None, videos, {}).finder("any store")
     assert find is not None
     assert find("dog/a.mp4") == (videos / "dog/a.mp4").resolve()
     assert find("dog/b.mp4") is None
@@ -29,7 +29,7 @@ def test_paths_lead_only_into_the_folder_of_videos(tmp_path: Path) -> None:
 
 
 def test_without_store_and_videos_nothing_is_looked_for() -> None:
-    assert MediaFiles.open(None, None, []).finder("any") is None
+    assert MediaFiles.open(None, None, {}).finder("any") is None
 
 
 def test_a_store_of_other_runs_is_refused(tmp_path: Path) -> None:
@@ -42,10 +42,7 @@ def test_a_store_of_other_runs_is_refused(tmp_path: Path) -> None:
 def test_a_run_with_other_splits_finds_the_clips_of_its_store(tmp_path: Path) -> None:
     store = worlds.store(tmp_path / "store")
     closed = redrawn(store, unseen=())
-    run = write_run(tmp_path / "run")
-    unseen = {"seen": list(store.classes), "unseen": []}
-    run = run.model_copy(update={"store_fingerprint": closed.fingerprint, "candidates": unseen})
-    media = MediaFiles.open(tmp_path / "store", None, [run])
+    media = MediaFiles.open(tmp_path / "store", None, {closed.fingerprint: ()})
     assert media.paths
     assert media.fingerprints == {closed.fingerprint}
 

@@ -54,7 +54,7 @@ class CheckCommand(Command):
         for file in self.out:
             check_ending(file)
         store = FeatureStore.open(self.store)
-        media = MediaFiles.open(self.store, self.videos, {store.fingerprint})
+        media = MediaFiles.open(self.store, self.videos, {store.fingerprint: ()})
         with progress.status("looking at the data"):
             result = check_store(store, self.text_encoder, self._sources())
             for file in self.out:

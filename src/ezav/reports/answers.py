@@ -52,7 +52,8 @@ def write_answers(
         8
     """
     read = Run.read(run)
-    find = MediaFiles.open(store, videos, [read.result]).finder(read.result.store_fingerprint)
+    fingerprint, unseen = read.result.store_fingerprint, read.result.candidates["unseen"]
+    find = MediaFiles.open(store, videos, {fingerprint: unseen}).finder(fingerprint)
     test, said = read.test, read.predictions
     groups = []
     for seen in (False, True):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ezav.errors import EzavError, NotFoundError
-from ezav.protocol.result import RunResult
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,14 @@ class MediaFiles:
 
     @classmethod
     def open(
-        cls, store: str | Path | None, videos: str | Path | None, results: Iterable[RunResult]
+        cls, store: str | Path | None, videos: str | Path | None, of: Mapping[str, Collection[str]]
     ) -> MediaFiles:
         """Read the paths of a store, which runs may have split in their own ways.
+
+        Args:
+            store: a store's folder.
+            videos: the folder of its videos.
+            of: fingerprint of a store that is asked for -> its unseen classes.
 
         Raises:
             NotFoundError: the folder of videos does not exist.
@@ -43,8 +47,7 @@ class MediaFiles:
         from ezav.features.redraw import drawn_for
 
         opened = FeatureStore.open(store)
-        asked = {one.store_fingerprint: one.candidates["unseen"] for one in results}
-        known = frozenset(made for made, unseen in asked.items() if drawn_for(opened, made, unseen))
+        known = frozenset(made for made, unseen in of.items() if drawn_for(opened, made, unseen))
         if not known:
             raise EzavError(
                 f"no run of this report was made on the store '{store}'",

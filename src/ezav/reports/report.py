@@ -68,7 +68,8 @@ def write_report(
         raise EzavError(f"'{out}' is a folder", 'name the HTML file to write: `out="report.html"`')
     read = [Run.read(folder) for folder in find_runs(runs)]
     results = [run.result for run in read]
-    media = MediaFiles.open(store, videos, results)
+    made_on = {result.store_fingerprint: result.candidates["unseen"] for result in results}
+    media = MediaFiles.open(store, videos, made_on)
     rows = summary_rows(results)
     sections: list[Section] = []
     for table in by_comparison(rows):
