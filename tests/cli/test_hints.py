@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ezav.cli.main import main
+from tests import worlds
+from tests.reports.fake_runs import write_run
 
 
 def _said(arguments: list[str], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:
@@ -46,3 +49,23 @@ def test_the_wrong_ending_of_a_curve_is_told_before_the_work(
     assert "end its name in .csv" in said
     assert not (tmp_path / "x.foo").exists()
     assert "\n" not in said
+
+
+def test_a_store_without_its_class_embeddings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = worlds.store(tmp_path / "store")
+    shutil.rmtree(store.path / "classes")
+    said = _said(["run", "eszsl", str(store.path), "--out", str(tmp_path / "run")], capsys)
+    assert "lacks the class embeddings" in said
+    assert "make it anew" in said
+    assert "\n" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_report_of_a_run_without_its_validation_scores(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    (tmp_path / "run" / "validation.safetensors").unlink()
+    out = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "run"), "--out", str(out)]) == 0
+    assert out.exists()
