@@ -255,7 +255,10 @@ def test_the_command_names_a_folder_as_it_is_called(
 @pytest.mark.parametrize(
     ("clips", "word"),
     [
-        (b"video,class\na,Archery\n", "stage_1_train.csv' must have the column label; it has"),
+        (
+            b"video,class\na,Archery\n",
+            "stage_1_train.csv' does not begin with the columns label;",
+        ),
         ("video,label\na,Fußball\n".encode("latin-1"), "stage_1_train.csv' is not UTF-8"),
     ],
 )

@@ -493,7 +493,7 @@ def test_recipe_is_valid(path: Path) -> None:
     assert name in NAMES
     assert len(recipe["source"]) > 20
     readme = (PACKAGE / "methods" / name / "README.md").read_text()
-    known = {"default"} | {
+    known = {"default", "own"} | {
         f"{dataset}-{setting}"
         for dataset in ("ucf", "activitynet", "vggsound")
         for setting in ("main", "cls", "clipclap")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import os
+import resource
 import socket
 import tempfile
 import urllib.parse
@@ -368,6 +369,6 @@ def test_errors_name_no_path() -> None:
 
 
 def test_more_connections_than_files_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections.resource, "getrlimit", lambda what: (256, 256))
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (256, 256))
     with pytest.raises(EzavError, match="256 are allowed"):
         Connections(1000, 10)

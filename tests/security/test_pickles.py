@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ezav.data_pickle import load_data_npy, load_data_pickle
@@ -131,6 +131,7 @@ plain = st.recursive(
 
 
 @given(value=plain, protocol=st.integers(0, 5))
+@example(value="¡", protocol=0)
 def test_what_is_data_comes_back(
     value: Any, protocol: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

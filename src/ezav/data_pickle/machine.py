@@ -74,12 +74,15 @@ class Machine:
         return form.unpack(self.take(form.size))[0]
 
     def line(self) -> str:
+        return self.raw_line().decode("ascii")
+
+    def raw_line(self) -> bytes:
         stop = self.data.find(b"\n", self.at, self.at + 100_000)
         if stop < 0:
             raise ValueError("a line without an end")
         text = self.data[self.at : stop]
         self.at = stop + 1
-        return text.decode("ascii")
+        return text
 
     def spend(self, size: int) -> None:
         self.budget -= size

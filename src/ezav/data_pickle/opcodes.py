@@ -82,7 +82,7 @@ HANDLERS: dict[int, Callable[[Machine], Any]] = {
         b"S": Machine.quoted,
         b"T": _ascii(_U4),
         b"U": _ascii(_U1),
-        b"V": lambda r: r.push(r.line().encode("ascii").decode("raw_unicode_escape")),
+        b"V": lambda r: r.push(r.raw_line().decode("raw_unicode_escape")),
         b"X": _text(_U4),
         b"\x8c": _text(_U1),
         b"\x8d": _text(_U8),

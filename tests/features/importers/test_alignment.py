@@ -116,7 +116,7 @@ def test_missing_and_surplus_text_rows_are_named(tmp_path: Path) -> None:
         ("cls_split/stage_1_train.txt", "\n", "is empty"),
         ("all_class.txt", "Archery\nArchery\n", "twice"),
         ("ucf_w2v_class_names.csv", "original,manual\nArchery,Archery\n", "'BandMarching'"),
-        ("ucf_w2v_class_names.csv", "class,name\nArchery,Archery\n", "columns original and manual"),
+        ("ucf_w2v_class_names.csv", "class,name\nArchery,Archery\n", "columns original,manual"),
     ],
 )
 def test_broken_class_lists_are_named(tmp_path: Path, file: str, text: str, word: str) -> None:
