@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -233,6 +233,30 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise UnavailableError(f"cannot write '{path}': {why}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_ending(path: str | Path, endings: Collection[str], what: str) -> None:
+    """Refuse a file whose name ends with none of the formats that there are.
+
+    Args:
+        path: the file that shall be written.
+        endings: in small letters, with their dots.
+        what: what is written, in the plural.
+
+    Raises:
+        EzavError: it does.
+
+    Example:
+        >>> check_ending("a.xlsx", (".csv", ".json"), "answers")
+        Traceback (most recent call last):
+        ezav.errors.EzavError: 'a.xlsx': answers cannot be written as '.xlsx'; end the name with ...
+    """
+    path = Path(path)
+    if path.suffix.lower() not in endings:
+        raise EzavError(
+            f"'{path}': {what} cannot be written as '{path.suffix or path.name}'",
+            f"end the name with {', '.join(endings)}",
+        )
 
 
 def check_writable(path: str | Path) -> None:

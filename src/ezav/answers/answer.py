@@ -17,12 +17,12 @@ from ezav.answers.lists import RUN, Lists
 from ezav.answers.media import media_files
 from ezav.answers.row import Answer
 from ezav.answers.sheet import write_sheet
-from ezav.answers.table import SHEET, check_ending, write_answers
+from ezav.answers.table import ENDINGS, SHEET, write_answers
 from ezav.answers.work import LOOK, AnswerSettings, Work, relative
 from ezav.errors import EzavError, RefusedError
 from ezav.naming import shown
 from ezav.recognizer import Recognizer
-from ezav.safe_io import check_writable
+from ezav.safe_io import check_ending, check_writable
 
 OnFile = Callable[[int, int, bool], None]
 """Told after each file: how many are done, of how many, and whether this one was not read."""
@@ -90,7 +90,7 @@ def answer_files(
     """
     settings = settings or AnswerSettings()
     for path in out:
-        check_ending(Path(path))
+        check_ending(Path(path), ENDINGS, "answers")
     tables = [Path(os.path.abspath(path)) for path in out]
     if not tables:
         raise EzavError("no table to write the answers to", "name one with `out`")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ezav.answers.row import COLUMNS, Answer
-from ezav.errors import EzavError
 from ezav.naming import as_cell, shown
 from ezav.safe_io import atomic_path, write_text
 
@@ -86,25 +85,7 @@ WRITERS: dict[str, Callable[[Sequence[Answer]], str | bytes]] = {
     ".parquet": as_parquet,
     ".json": as_json,
 }
-
-
-def check_ending(path: Path) -> None:
-    """Refuse a name that ends with none of the formats.
-
-    Raises:
-        EzavError: it does.
-
-    Example:
-        >>> check_ending(Path("a.xlsx"))
-        Traceback (most recent call last):
-        ezav.errors.EzavError: 'a.xlsx': answers cannot be written as '.xlsx'; end the name with ...
-    """
-    known = [*WRITERS, SHEET]
-    if path.suffix.lower() not in known:
-        raise EzavError(
-            f"'{path}': answers cannot be written as '{path.suffix or path.name}'",
-            f"end the name with {', '.join(known)}",
-        )
+ENDINGS = (*WRITERS, SHEET)
 
 
 def write_answers(answers: Sequence[Answer], path: Path) -> None:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ezav.checking.finding import TITLES, CheckResult, Finding, Kind, LearningCurve
-from ezav.errors import EzavError
 from ezav.media import FrameSpec, read_clip
 from ezav.naming import as_cell, as_html, shown
 from ezav.reports.contact_sheet import Answer, Group, Tile, contact_sheet
 from ezav.reports.thumbnails import Image, thumbnails
-from ezav.safe_io import write_text
+from ezav.safe_io import check_ending, write_text
 
 ENDINGS = (".csv", ".json", ".html")
 MOST = 60
@@ -39,7 +38,7 @@ def write_check(result: CheckResult, out: Path, find: Find | None = None) -> Non
     Raises:
         EzavError: another ending, or a file that cannot be written.
     """
-    check_ending(out)
+    check_ending(out, ENDINGS, "findings")
     if out.suffix.lower() == ".csv":
         text = as_csv(result)
     elif out.suffix.lower() == ".json":
@@ -47,24 +46,6 @@ def write_check(result: CheckResult, out: Path, find: Find | None = None) -> Non
     else:
         text = as_page(result, find)
     write_text(out, text)
-
-
-def check_ending(out: Path) -> None:
-    """Refuse a name that ends with none of the formats.
-
-    Raises:
-        EzavError: it does.
-
-    Example:
-        >>> check_ending(Path("found.xlsx"))
-        Traceback (most recent call last):
-        ezav.errors.EzavError: 'found.xlsx': findings cannot be written as '.xlsx'; end the name ...
-    """
-    if out.suffix.lower() not in ENDINGS:
-        raise EzavError(
-            f"'{out}': findings cannot be written as '{out.suffix or out.name}'",
-            f"end the name with {', '.join(ENDINGS)}",
-        )
 
 
 def as_csv(result: CheckResult) -> str:

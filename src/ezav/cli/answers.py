@@ -77,12 +77,13 @@ def answer_table(
 ) -> Tabled:
     """Answer files into the tables of `--out`."""
     from ezav.answers import AnswerSettings, answer_files
-    from ezav.answers.table import check_ending
+    from ezav.answers.table import ENDINGS
+    from ezav.safe_io import check_ending
 
     if command.explain:
         raise EzavError("a table holds no explanations", "leave --explain or --out out")
     for path in command.out:
-        check_ending(path)
+        check_ending(path, ENDINGS, "answers")
     recognizer = _recognizer(command, lists)
     with progress.status("class names") as status:
         found = [recognizer.candidates(names, names_progress(status)) for names in lists.values()]

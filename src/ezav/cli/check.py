@@ -44,15 +44,16 @@ class CheckCommand(Command):
 
     def run(self) -> CheckResult:
         from ezav.checking import check_store
-        from ezav.checking.written import check_ending, write_check
+        from ezav.checking.written import ENDINGS, write_check
         from ezav.errors import EzavError
         from ezav.features.store import FeatureStore
         from ezav.reports.media_files import MediaFiles
+        from ezav.safe_io import check_ending
 
         if self.most < 0:
             raise EzavError(f"--most must be 0 or more, not {self.most}")
         for file in self.out:
-            check_ending(file)
+            check_ending(file, ENDINGS, "findings")
         store = FeatureStore.open(self.store)
         media = MediaFiles.open(self.store, self.videos, {store.fingerprint: ()})
         with progress.status("looking at the data"):

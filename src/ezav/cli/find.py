@@ -35,11 +35,11 @@ from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
 from ezav.library.find import Moment, find_like, find_text
 from ezav.library.index import Library, LibrarySettings
-from ezav.library.table import SHEET, between, check_ending, write_moments
+from ezav.library.table import ENDINGS, SHEET, between, write_moments
 from ezav.library.vectors import check_installed
 from ezav.naming import shown
 from ezav.recognizer import Recognizer
-from ezav.safe_io import check_writable
+from ezav.safe_io import check_ending, check_writable
 
 _TOLD = 10
 """Files that are named; of more it is said how many."""
@@ -109,7 +109,7 @@ class FindCommand(FrozenOptions, Command):
             raise EzavError(f"--count must be at least 1, not {self.count}")
         check_installed()
         for path in self.out:
-            check_ending(path)
+            check_ending(path, ENDINGS, "moments")
             check_writable(path)
         with (
             self._recognizer(run, text) as recognizer,

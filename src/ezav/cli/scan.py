@@ -117,15 +117,16 @@ class ScanCommand(FrozenOptions, Command):
         return self.video
 
     def run(self) -> Scanned:
-        from ezav.recognizer.event_files import check_suffix
+        from ezav.recognizer.event_files import WRITERS
         from ezav.recognizer.live import LiveSource, is_live
+        from ezav.safe_io import check_ending
 
         check_frozen(self)
         video = self._video()
         live = LiveSource(video, self.patience, self.retries) if is_live(video) else None
         for path in self.out:
             if live is None:
-                check_suffix(path)
+                check_ending(path, WRITERS, "events")
             if path.resolve() == Path(video).resolve():
                 raise EzavError(f"--out '{path}' is the recording itself", "name another file")
         classes = read_classes(self.classes, self.class_file, self.descriptions)

@@ -9,17 +9,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ezav.errors import EzavError
 from ezav.library.find import Moment
 from ezav.naming import as_cell, shown
 from ezav.recognizer.event_files import clock
 from ezav.reports.contact_sheet import Answer, Group, Tile, contact_sheet
 from ezav.reports.thumbnails import Image
-from ezav.safe_io import write_text
+from ezav.safe_io import check_ending, write_text
 
 SHEET = ".html"
 """The ending of a contact sheet."""
-_ENDINGS = (".csv", ".json", SHEET)
+ENDINGS = (".csv", ".json", SHEET)
 
 
 def as_csv(moments: Sequence[Moment]) -> str:
@@ -90,24 +89,6 @@ def between(moment: Moment) -> str:
     return f"{clock(moment.start, '.')[:-2]} - {clock(moment.end, '.')[:-2]}"
 
 
-def check_ending(path: Path) -> None:
-    """Refuse a name that ends with none of the formats.
-
-    Raises:
-        EzavError: it does.
-
-    Example:
-        >>> check_ending(Path("a.xlsx"))
-        Traceback (most recent call last):
-        ezav.errors.EzavError: 'a.xlsx': moments cannot be written as '.xlsx'; end the name with ...
-    """
-    if path.suffix.lower() not in _ENDINGS:
-        raise EzavError(
-            f"'{path}': moments cannot be written as '{path.suffix or path.name}'",
-            f"end the name with {', '.join(_ENDINGS)}",
-        )
-
-
 def write_moments(moments: Sequence[Moment], path: Path, query: str) -> None:
     """Write moments in the format that the file's ending names; in one step.
 
@@ -119,7 +100,7 @@ def write_moments(moments: Sequence[Moment], path: Path, query: str) -> None:
     Raises:
         EzavError: another ending, or it cannot be written.
     """
-    check_ending(path)
+    check_ending(path, ENDINGS, "moments")
     ending = path.suffix.lower()
     if ending == SHEET:
         write_text(path, as_sheet(moments, query))

@@ -11,7 +11,7 @@ from pathlib import Path
 from ezav.errors import EzavError
 from ezav.naming import as_cell, as_subtitle, shown
 from ezav.recognizer.events import Event
-from ezav.safe_io import check_writable, write_text
+from ezav.safe_io import check_ending, check_writable, write_text
 
 _HEAD = "start,end,class,kind,probability,score\n"
 
@@ -134,18 +134,9 @@ def append_event(event: Event, path: Path) -> None:
         raise EzavError(f"cannot write '{path}': {error.strerror or error}") from None
 
 
-def check_suffix(path: Path) -> None:
-    """Raises EzavError unless the file's ending is one of `WRITERS`."""
-    if path.suffix.lower() not in WRITERS:
-        raise EzavError(
-            f"'{path}': events cannot be written as '{path.suffix or path.name}'",
-            f"end the name with {', '.join(WRITERS)}",
-        )
-
-
 def write_events(events: list[Event], path: Path) -> None:
     """Write events in the format that the file's ending names; in one step."""
-    check_suffix(path)
+    check_ending(path, WRITERS, "events")
     write_text(path, WRITERS[path.suffix.lower()](events))
 
 
