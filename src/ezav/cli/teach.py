@@ -30,7 +30,7 @@ from ezav.cli.common import (
     output,
     progress,
 )
-from ezav.errors import EzavError, RefusedError
+from ezav.errors import EzavError, NotFoundError, RefusedError
 from ezav.extraction.reading import Limits
 from ezav.naming import same, shown
 
@@ -143,8 +143,9 @@ class TeachCommand(FrozenOptions, Command):
             if taken:
                 raise RefusedError(f"'{self.out}' exists already", "choose another `out`")
         elif not folder.is_dir():
-            raise EzavError(
-                f"'{self.run_folder}' is no folder that can be written to", "name another `out`"
+            raise NotFoundError(
+                f"there is no run folder '{self.run_folder}'",
+                "name one; what a run of the hub is taught goes to `out`",
             )
         return folder
 
