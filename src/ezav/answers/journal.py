@@ -6,9 +6,9 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from ezav.closing import Closing
 from ezav.errors import DamagedError, RefusedError, UnavailableError
 from ezav.naming import shown
 from ezav.safe_io import open_for_writing, parse_json
@@ -53,7 +53,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 
 @dataclass
-class Journal:
+class Journal(Closing):
     """Entries appended line by line; a line cut short by a kill is dropped.
 
     Args:
@@ -206,14 +206,3 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._handle)
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from ezav.closing import Closing
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import UnavailableError
 from ezav.extraction.encoded import EncodedClip, slotted
@@ -21,7 +21,7 @@ _MOST_IN_BLOCK = 32
 """Clips that go to an actor together; so many are done again when it dies."""
 
 
-class RayPool:
+class RayPool(Closing):
     """Stands in for :class:`ezav.extraction.WorkerPool`: the same clips, encoded on a cluster.
 
     Each Ray actor keeps worker processes of its own, so that a hostile file costs one clip here
@@ -69,17 +69,6 @@ class RayPool:
             "reading": reading_of(reading or Reading()),
             "path": [path or str(Path.cwd()) for path in sys.path],
         }
-
-    def __enter__(self) -> RayPool:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def encode(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[tuple[int, EncodedClip]]:
         """Each file's tokens with its place in `paths`, in the order in which they are ready.

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from ezav.closing import Closing
 from ezav.encoders.base import AudioEncoder, VisualEncoder
 from ezav.encoders.spec import EncoderSpec
 from ezav.extraction.batch import Batcher, Forward, received
@@ -35,7 +35,7 @@ _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError
 """What reading an answer raises that no worker of ours gives."""
 
 
-class WorkerPool:
+class WorkerPool(Closing):
     """Processes that decode and encode files in parallel.
 
     A worker that dies or does not answer in time is replaced, and the file it had is reported as
@@ -107,17 +107,6 @@ class WorkerPool:
     def failed(self) -> str:
         """The slot whose encoder a worker could not load; empty where none is known."""
         return next((worker.failed for worker in self._workers if worker.failed), "")
-
-    def __enter__(self) -> WorkerPool:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def encode(
         self, paths: Iterable[str | os.PathLike[str]], look: Look | None = None

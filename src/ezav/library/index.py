@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 from ezav.answers.journal import Entry, Journal, stamp_of
 from ezav.answers.media import media_files
+from ezav.closing import Closing
 from ezav.errors import EzavError, NotFoundError, UnavailableError
 from ezav.extraction.blame import encoders_work
 from ezav.extraction.encoded import EncodedClip
@@ -119,7 +119,7 @@ class _Read:
 
 
 @dataclass
-class Library:
+class Library(Closing):
     """A folder of recordings with its index, kept from other processes until :meth:`close`.
 
     Args:
@@ -216,17 +216,6 @@ class Library:
     def close(self) -> None:
         """Let go of the index."""
         self._journal.close()
-
-    def __enter__(self) -> Library:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _name(self, file: Path) -> str:
         return file.relative_to(self.folder).as_posix()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 from torch import Tensor
 
+from ezav.closing import Closing
 from ezav.errors import EzavError
 from ezav.extraction.encode import encode_decoded
 from ezav.extraction.encoded import EncodedClip
@@ -31,7 +31,7 @@ Media = str | Path | Clip | EncodedClip
 """A clip as a file, as decoded, or as encoded by :meth:`ClipScorer.encode`."""
 
 
-class ClipScorer:
+class ClipScorer(Closing):
     """What a recogniser knows, and how it scores clips.
 
     Attributes:
@@ -183,12 +183,6 @@ class ClipScorer:
         """
         dims = self.model.method.dims
         check_dims(clips, dims.audio, dims.visual)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the worker processes; they start again when they are needed."""

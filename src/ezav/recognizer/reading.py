@@ -7,8 +7,8 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
+from ezav.closing import Closing
 from ezav.encoders.base import AudioEncoder, VisualEncoder
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
@@ -21,7 +21,7 @@ from ezav.recognizer.encoders import MEDIA, RunEncoders
 from ezav.recognizer.find import find, read_header
 
 
-class ClipReader:
+class ClipReader(Closing):
     """Reads files for a run within limits; may be used by several threads.
 
     Workers are started when they are needed, or by :meth:`start` while other things are done. They
@@ -59,17 +59,6 @@ class ClipReader:
         self._lock = threading.Lock()
         # Its workers end with it: no process of its own is left behind.
         self._end = weakref.finalize(self, _close, self._idle)
-
-    def __enter__(self) -> ClipReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(self, workers: int = 1, wait: bool = False) -> None:
         """Begin worker processes, each for one file at a time; they load the encoders meanwhile.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
+from ezav.closing import Closing
 from ezav.errors import EzavError
 from ezav.extraction.encoded import EncodedClip
 from ezav.extraction.look import TOO_LONG, Look
@@ -23,7 +23,7 @@ class Looked:
     shown: Clip
 
 
-class Reader:
+class Reader(Closing):
     """Reads files of unknown origin: time, memory, size and length are bounded.
 
     This process does not open them: probing, decoding, encoding and the pictures for display happen
@@ -43,17 +43,6 @@ class Reader:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the workers."""
