@@ -15,6 +15,9 @@ FORMAT_VERSION = 1
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+MODALITIES: tuple[Literal["audio", "visual"], ...] = ("audio", "visual")
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -6,19 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from torch import Tensor
 
 from ezav import signing
 from ezav.errors import DamagedError, NotFoundError
 from ezav.features.begin import HEADER_FILE
 from ezav.features.feature_set import FeatureSet, Ragged
-from ezav.features.header import ClassFile, Contents, Header, SplitOrigin
+from ezav.features.header import MODALITIES, ClassFile, Contents, Header, SplitOrigin
 from ezav.features.index import (
     INDEX_FILE,
     OK,
@@ -27,19 +26,13 @@ from ezav.features.index import (
     read_digests,
     read_index,
 )
-from ezav.features.mapped import mapped_room
-from ezav.features.shards import checksums, read_shard
+from ezav.features.shard_folder import AGAIN, ShardFolder
 from ezav.features.sources import check_sources
 from ezav.features.splits import CLOSED, SPLITS, check_splits
 from ezav.manifest import digest
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings
-
-_CHEAP = 2 << 30
-_COMPARED = ("clip", "row", "checksum")
-_AGAIN = "copy the store again, or make it anew"
-MODALITIES: tuple[Literal["audio", "visual"], ...] = ("audio", "visual")
 
 
 class FeatureStore:
@@ -70,8 +63,7 @@ class FeatureStore:
         self.path = path
         self.contents = contents
         self._texts: dict[str, ClassEmbeddings] = {}
-        self._compared: set[int] = set()
-        self._left = _CHEAP
+        self._shards = ShardFolder(path, contents, lambda: self.index)
 
     @classmethod
     def open(cls, path: str | Path, *, require_signature: str | Path | None = None) -> FeatureStore:
@@ -207,7 +199,7 @@ class FeatureStore:
         visual_tokens, duration, status, reason, checksum, source."""
         index = read_index(self.path)
         if any(index.column(name).null_count for name in index.column_names if name != "duration"):
-            raise DamagedError(f"the index of '{self.path}' lacks values", _AGAIN)
+            raise DamagedError(f"the index of '{self.path}' lacks values", AGAIN)
         return index
 
     @cached_property
@@ -244,7 +236,7 @@ class FeatureStore:
             torch.from_numpy(rows.column(name).to_numpy().astype(np.int64))
             for name in ("shard", "row", *(f"{modality}_tokens" for modality in MODALITIES))
         )
-        audio, visual = self._read(shard, row, counts, dtype, mapped)
+        audio, visual = self._shards.gather(shard, row, counts, dtype, mapped)
         return FeatureSet(
             audio, visual, labels, tuple(rows.column("clip").to_pylist()), self.classes
         )
@@ -286,19 +278,17 @@ class FeatureStore:
         told = read_digests(self.path).get(file.file)
         if told is not None and path.is_file() and digest(path) != told:
             raise DamagedError(
-                f"the class embeddings of {file.encoder} are not those that were written", _AGAIN
+                f"the class embeddings of {file.encoder} are not those that were written", AGAIN
             )
         if not path.is_file():
             raise DamagedError(
-                f"the store '{self.path}' lacks the class embeddings of {file.encoder}", _AGAIN
+                f"the store '{self.path}' lacks the class embeddings of {file.encoder}", AGAIN
             )
         return ClassEmbeddings.load(path)
 
     def shard_path(self, number: int) -> Path:
         """The file of the shard that the index calls `number`."""
-        if not 0 <= number < len(self.contents.shards):
-            raise DamagedError(f"the index of '{self.path}' names a shard that it lacks", _AGAIN)
-        return self.path / "shards" / self.contents.shards[number]
+        return self._shards.path_of(number)
 
     def bytes_of(self, *splits: str) -> int:
         """What `select` of these splits takes in float32, without reading it."""
@@ -331,85 +321,4 @@ class FeatureStore:
             >>> len(audio), audio.dim, visual.dim
             (144, 10, 12)
         """
-        path = self.shard_path(number)
-        parts = read_shard(path)
-        for part, modality in zip(parts, MODALITIES):
-            if part.dim != self.header.dim(modality):
-                raise DamagedError(f"'{path}' has {modality} features of another size", _AGAIN)
-        size = path.stat().st_size
-        if number in self._compared or size > self._left:
-            return parts
-        self._left -= size
-        rows = self.index.filter(pc.equal(self.index.column("shard"), number))
-        hashes = checksums(*parts)
-        for clip, row, told in zip(*(rows.column(n).to_pylist() for n in _COMPARED)):
-            if not 0 <= row < len(hashes) or hashes[row] != told:
-                raise DamagedError(
-                    f"clip '{clip}' in '{path}' has other features than were written",
-                    "ezav verify tells all; copy the store again or make it anew",
-                )
-        self._compared.add(number)
-        return parts
-
-    def _refuse_claims(self, numbers: list[int], tokens: list[int]) -> None:
-        """Refuse an index that counts more tokens than its shards have bytes for."""
-        paths = [self.shard_path(number) for number in numbers]
-        if not all(path.is_file() for path in paths):
-            return  # reading them tells
-        held = sum(path.stat().st_size for path in paths)
-        half = 2  # bytes of the smallest number that a shard holds
-        if held < sum(half * n * self.header.dim(m) for n, m in zip(tokens, MODALITIES)):
-            raise DamagedError(
-                f"the index of '{self.path}' claims more than its shards hold", _AGAIN
-            )
-
-    def _read(
-        self,
-        shard: Tensor,
-        row: Tensor,
-        counts: list[Tensor],
-        dtype: torch.dtype | None,
-        mapped: bool,
-    ) -> list[Ragged]:
-        """Both modalities of the clips at (shard, row), each shard mapped once."""
-        result: list[Ragged | None] = [None, None]
-        offsets = [torch.cat([count.new_zeros(1), count.cumsum(0)]) for count in counts]
-        numbers = sorted(set(shard.tolist()))
-        self._refuse_claims(numbers, [int(one[-1]) for one in offsets])
-        for number in numbers:
-            here = (shard == number).nonzero()[:, 0]
-            for modality, part in enumerate(self.shard(number)):
-                if not torch.equal(_lengths(part, row[here]), counts[modality][here]):
-                    raise DamagedError(
-                        f"'{self.shard_path(number)}' does not hold what the index says", _AGAIN
-                    )
-                if result[modality] is None:
-                    total = int(offsets[modality][-1])
-                    room = mapped_room if mapped else torch.empty
-                    values = room(total, part.dim, dtype=dtype or part.values.dtype)
-                    times = torch.empty(total)
-                    result[modality] = Ragged(values, offsets[modality], times, mapped)
-                target = result[modality]
-                assert target is not None
-                source = _token_rows(part.offsets, row[here], counts[modality][here])
-                place = _token_rows(offsets[modality], here, counts[modality][here])
-                target.values[place] = part.values[source].to(target.values.dtype)
-                target.times[place] = part.times[source]
-        return [
-            Ragged.from_clips([], self.header.dim(modality)) if found is None else found
-            for found, modality in zip(result, MODALITIES)
-        ]
-
-
-def _lengths(part: Ragged, rows: Tensor) -> Tensor:
-    """How many tokens some rows have; -1 where there is no such row."""
-    there = (rows >= 0) & (rows < len(part))
-    if not len(part):
-        return torch.full_like(rows, -1)
-    return torch.where(there, part.lengths[rows.where(there, rows.new_zeros(()))], -1)
-
-
-def _token_rows(offsets: Tensor, clips: Tensor, counts: Tensor) -> Tensor:
-    """The token rows of some clips, one after the other: `offsets[c] … offsets[c] + counts[c]`."""
-    start = counts.cumsum(0) - counts
-    return torch.arange(int(counts.sum())) + (offsets[clips] - start).repeat_interleave(counts)
+        return self._shards.read(number)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ezav.features.feature_set import FeatureSet
-from ezav.features.store import MODALITIES
+from ezav.features.header import MODALITIES
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
 from ezav.recognizer.candidates import Candidates

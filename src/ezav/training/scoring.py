@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ezav.features.feature_set import FeatureSet
+from ezav.features.header import MODALITIES
 from ezav.features.reason import LARGEST, refuse_beyond_reason
-from ezav.features.store import MODALITIES
 from ezav.methods.base import Method
 
 WORKING_ELEMENTS = 8_000_000
