@@ -49,13 +49,14 @@ def check_store(
     inputs = Inputs.of(store, text_encoder, known)
     of_clip = {row["clip"]: row for row in rows}
     readable = [of_clip[clip] for clip in inputs.clips.clips]
+    remarked = _remarked(store)
     found: list[Finding] = [
         *contradicted(inputs),
         *copies(inputs),
         *shared_sources(rows, known),
         *odd_clips(rows),
-        *still_clips(inputs.clips.visual, readable, "picture"),
-        *still_clips(inputs.clips.audio, readable, "sound"),
+        *still_clips(inputs.clips.visual, readable, "picture", remarked),
+        *still_clips(inputs.clips.audio, readable, "sound", remarked),
         *few_clips(rows),
     ]
     if inputs.text is not None:
@@ -74,6 +75,13 @@ def check_store(
         curve=curve,
         notes=(*inputs.notes, *_untold(inputs, known), *notes),
     )
+
+
+def _remarked(store: FeatureStore) -> bool:
+    """Whether its clips were read from media by an ezav that says what is silent or black."""
+    origin = store.header.splits
+    extracted = origin is not None and origin.how != "published"
+    return extracted and not store.header.created_with.startswith("ezav 0.1")
 
 
 def _curve(inputs: Inputs) -> tuple[LearningCurve | None, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ezav.checking.finding import Finding
+from ezav.extraction.gather import BLACK, SILENT
 from ezav.features.feature_set import Ragged
 from ezav.features.index import OK
 from ezav.features.store import FeatureStore
@@ -64,15 +65,17 @@ def shared_sources(rows: Sequence[Mapping[str, Any]], sources: Mapping[str, str]
 
 
 def odd_clips(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Clips that could not be read, lack a modality, or are too short.
+    """Clips that could not be read, lack a modality, are silent or black, or too short.
 
-    A modality that no clip has is not told of each.
+    A modality that no clip has is not told of each. A track that holds nothing but silence is not
+    one that is absent.
 
     Example:
         >>> row = {"clip": "a", "class": "dog", "split": "train", "status": "ok", "reason": ""}
         >>> row |= {"audio_tokens": 0, "visual_tokens": 4, "duration": 0.4}
-        >>> [one.said for one in odd_clips([row, row | {"clip": "b", "audio_tokens": 1}])]
-        ['no sound', '0.40 s long', '0.40 s long']
+        >>> other = {"clip": "b", "audio_tokens": 1, "reason": "the sound is silence"}
+        >>> [one.said for one in odd_clips([row, row | other])]
+        ['no sound', 'the sound is silence', '0.40 s long', '0.40 s long']
     """
     found = []
     readable = [row for row in rows if row["status"] == OK]
@@ -84,6 +87,8 @@ def odd_clips(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
         lacking = [row for row in readable if not row[f"{modality}_tokens"]]
         if len(lacking) < len(readable):
             found += [_of_clip(row, "missing", what) for row in lacking]
+    for kind, remark in (("silent", SILENT), ("black", BLACK)):
+        found += [_of_clip(row, kind, remark) for row in readable if remark in row["reason"]]
     for row in readable:
         if row["duration"] is not None and 0 < row["duration"] < SHORTEST:
             found.append(_of_clip(row, "short", f"{row['duration']:.2f} s long"))
@@ -111,26 +116,36 @@ def few_clips(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     ]
 
 
-def still_clips(features: Ragged, rows: Sequence[Mapping[str, Any]], what: str) -> list[Finding]:
-    """Clips whose tokens are all the same: a frozen or black picture, or silence.
+def still_clips(
+    features: Ragged, rows: Sequence[Mapping[str, Any]], what: str, remarked: bool = True
+) -> list[Finding]:
+    """Clips whose tokens are all the same: a still picture, or a tone or hum.
+
+    Those that the index calls black or silent are left out: :func:`odd_clips` tells them.
 
     Args:
         features: of the N clips; of two tokens each at least something can be said.
         rows: of the index, one a clip.
         what: does not change: "picture" or "sound".
+        remarked: the index says what is black or silent; one of an earlier ezav does not.
 
     Example:
         >>> still = torch.ones(3, 2), torch.arange(3)
         >>> moving = torch.eye(3)[:, :2], torch.arange(3)
-        >>> rows = [{"clip": name, "class": "dog", "split": "train"} for name in "ab"]
-        >>> [one.clip for one in still_clips(Ragged.from_clips([still, moving]), rows, "sound")]
-        ['a']
+        >>> row = {"class": "dog", "split": "train", "reason": ""}
+        >>> rows = [row | {"clip": name} for name in "ab"]
+        >>> found = still_clips(Ragged.from_clips([still, moving]), rows, "sound")
+        >>> [(one.clip, one.said) for one in found]
+        [('a', 'the sound never changes: a tone or a hum')]
     """
-    meaning = {"picture": "a frozen or black picture", "sound": "silence or one tone"}[what]
+    mute, meaning = {
+        "picture": (BLACK, "a still picture" if remarked else "a still or a black picture"),
+        "sound": (SILENT, "a tone or a hum" if remarked else "silence, a tone or a hum"),
+    }[what]
     found = []
     offsets = features.offsets.tolist()
     for row, (start, end) in enumerate(pairwise(offsets)):
-        if end - start < 2:
+        if end - start < 2 or mute in rows[row]["reason"]:
             continue
         tokens = features.values[start:end].float()
         length = float(tokens.norm(dim=1).mean())

@@ -15,7 +15,8 @@ NEAR = 0.9
 are nearly the same. Clips of one recording reach it, others of one class stay below 0.7."""
 MOST = 10_000
 """Pairs that are told; of more, the nearest."""
-_BLOCK = 1024
+_BLOCK = 1 << 24
+"""Cosines at a time, so that memory grows with the clips and not with their pairs."""
 
 
 def copies(inputs: Inputs) -> list[Finding]:
@@ -32,39 +33,44 @@ def copies(inputs: Inputs) -> list[Finding]:
         >>> [(one.clip, one.other) for one in copies(Inputs(some, split, ("", "", "", "")))]
         [('a', 'd')]
     """
-    found: dict[int, tuple[float, int]] = {}
-    for first, second, cosine in near_pairs(inputs.visual, inputs.audio, NEAR):
-        apart = inputs.splits[first] != inputs.splits[second]
-        if apart or inputs.labels[first] != inputs.labels[second]:
-            found[first] = max(found.get(first, (-1.0, -1)), (cosine, second))
-    nearest = sorted(found.items(), key=lambda one: -one[1][0])[:MOST]
-    return [_told(inputs, first, second, cosine) for first, (cosine, second) in nearest]
+    names = list(dict.fromkeys(inputs.splits))
+    split = torch.tensor([names.index(one) for one in inputs.splits])
+    places = split * len(inputs.classes) + inputs.labels
+    found = nearest_apart(inputs.visual, inputs.audio, places, NEAR)
+    nearest = sorted(found, key=lambda one: -one[2])[:MOST]
+    return [_told(inputs, *one) for one in nearest]
 
 
-def near_pairs(visual: Tensor, audio: Tensor, least: float) -> Iterator[tuple[int, int, float]]:
-    """Pairs of rows, the smaller first, whose cosine is `least` in every modality both have.
+def nearest_apart(
+    visual: Tensor, audio: Tensor, places: Tensor, least: float
+) -> Iterator[tuple[int, int, float]]:
+    """Of each row the nearest later one elsewhere, if their cosine is `least` in every modality.
 
     Args:
         visual, audio: unit rows `[N, d]`, zeros where the modality is missing. Clips without a
             common modality are no pair, and neither is one that has both with one that has one.
+        places: long `[N]`; rows of one place are no pair.
         least: the cosine.
 
     Example:
         >>> rows = torch.eye(2)[torch.tensor([0, 1, 0])]
-        >>> list(near_pairs(rows, torch.zeros(3, 2), 0.9))
+        >>> list(nearest_apart(rows, torch.zeros(3, 2), torch.arange(3), 0.9))
         [(0, 2, 1.0)]
     """
     has = torch.stack([one.abs().amax(dim=1) > 0 for one in (visual, audio)], dim=1)
-    for start in range(0, len(visual), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        like = torch.ones(len(visual[rows]), len(visual) - start)
-        for which, values in enumerate((visual, audio)):
-            both = has[rows, which][:, None] & has[start:, which]
-            like = torch.where(both, torch.minimum(like, values[rows] @ values[start:].T), like)
+    step = max(1, min(1024, _BLOCK // max(1, len(visual))))
+    for start in range(0, len(visual), step):
+        rows = slice(start, start + step)
         alike = (has[rows][:, None] == has[start:]).all(dim=2) & has[rows].any(dim=1)[:, None]
-        near = ((like >= least) & alike).triu(diagonal=1).nonzero()
-        for first, second in near.tolist():
-            yield start + first, start + second, min(1.0, float(like[first, second]))
+        alike &= places[rows][:, None] != places[start:]
+        like = alike.float().triu(diagonal=1)
+        for which, values in enumerate((visual, audio)):
+            one = values[rows] @ values[start:].T
+            one[~has[rows, which]] = 1.0  # neither of an alike pair has it
+            like = torch.minimum(like, one)
+        cosine, second = like.max(dim=1)
+        for row in (cosine >= least).nonzero()[:, 0].tolist():
+            yield start + row, start + int(second[row]), min(1.0, float(cosine[row]))
 
 
 def _told(inputs: Inputs, first: int, second: int, cosine: float) -> Finding:

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "label", "copy", "source", "unread", "missing", "still", "short", "few", "name", "known"
+    "label",
+    "copy",
+    "source",
+    "unread",
+    "missing",
+    "silent",
+    "black",
+    "still",
+    "short",
+    "few",
+    "name",
+    "known",
 ]
 TITLES: dict[Kind, str] = {
     "label": "clips whose label the others contradict",
@@ -15,6 +26,8 @@ TITLES: dict[Kind, str] = {
     "source": "sources with clips on both sides of the test",
     "unread": "clips that could not be read",
     "missing": "clips without sound or without a picture",
+    "silent": "clips whose sound is silence",
+    "black": "clips whose picture is black",
     "still": "clips in which nothing changes",
     "short": "clips that are too short",
     "few": "classes with too few clips",

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ezav.checking.clips import FEWEST, SHORTEST
+from ezav.extraction.gather import BLACK, SILENT
 from ezav.features.index import OK
 from ezav.features.store import FeatureStore
 from ezav.naming import shown
@@ -30,6 +31,8 @@ def at_a_glance(store: FeatureStore) -> str:
         (unread, "clip", "clips", "could not be read"),
         (_lacking(rows, "audio"), "clip has", "clips have", "no sound"),
         (_lacking(rows, "visual"), "clip has", "clips have", "no picture"),
+        (_told(rows, SILENT), "clip has", "clips have", "nothing but silence"),
+        (_told(rows, BLACK), "clip has", "clips have", "a black picture"),
         (_short(rows), "clip is", "clips are", "shorter than a second"),
     ]
     parts = [(n, one if n == 1 else many, what) for n, one, many, what in told if n]
@@ -78,6 +81,10 @@ def _lacking(rows: pa.Table, modality: str) -> int:
     """Clips without it; 0 where none has it, which is the store's way and no fault."""
     lacking = _count(pc.equal(rows.column(f"{modality}_tokens"), 0))
     return lacking if lacking < len(rows) else 0
+
+
+def _told(rows: pa.Table, remark: str) -> int:
+    return _count(pc.match_substring(rows.column("reason"), remark))
 
 
 def _short(rows: pa.Table) -> int:

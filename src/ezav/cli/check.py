@@ -1,14 +1,19 @@
-"""Look at a feature store before you train on it: what is wrong with it, and what is missing.
+"""Look at your videos before you train on them: what is wrong with them, and what is missing.
+
+    ezav check VIDEOS                     class folders, or a CSV file path,class[,split]
+    ezav check STORE                      what `ezav extract` or `ezav import` wrote
 
 Clips whose label the others contradict, nearly equal clips and sources on two sides of a split,
-clips that are silent, frozen, too short or unreadable, classes with too few clips, names that the
-text encoder cannot tell apart, classes that an encoder knows already, and whether more clips would
-help. Nothing is changed. A finding is a reason to look, not a proof.
+clips without sound, silent, black, still, too short or unreadable, classes with too few clips,
+names that the text encoder cannot tell apart, classes that an encoder knows already, and whether
+more clips would help. Nothing is changed. A finding is a reason to look, not a proof. Videos are
+read once, with the default encoders, into a store that is kept beside them: a second call reads
+what is new.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,13 +30,18 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class CheckCommand(Command):
-    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """A feature store, as 'ezav extract' or 'ezav import' writes it."""
+    data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS|STORE")]
+    """A folder <class name>/* or a manifest path,class[,split]; or a feature store."""
     out: tuple[Path, ...] = ()
     """Files to write all findings to, each in the format of its ending: .csv, .json, or .html for
     a page with pictures of the clips."""
+    store: Path | None = None
+    """Where the features of VIDEOS are kept; by default the hidden folder '.ezav-store' in the
+    folder of videos, or '.NAME.ezav-store' beside a manifest NAME.csv."""
+    workers: int | None = None
+    """Processes that read VIDEOS; by default one for each CPU."""
     videos: Path | None = None
-    """The folder that the paths of the store start from, for the pictures of the page; by default
+    """Of a STORE: the folder that its paths start from, for the pictures of the page; by default
     they are looked for where the command runs."""
     groups: tuple[str, ...] = ()
     """A CSV file with the columns path and source (or the columns named after it: their values
@@ -44,6 +54,7 @@ class CheckCommand(Command):
 
     def run(self) -> CheckResult:
         from ezav.checking import check_store
+        from ezav.checking.videos import is_store
         from ezav.checking.written import ENDINGS, write_check
         from ezav.errors import EzavError
         from ezav.features.store import FeatureStore
@@ -54,13 +65,45 @@ class CheckCommand(Command):
             raise EzavError(f"--most must be 0 or more, not {self.most}")
         for file in self.out:
             check_ending(file, ENDINGS, "findings")
-        store = FeatureStore.open(self.store)
-        media = MediaFiles.open(self.store, self.videos, {store.fingerprint: ()})
+        sources = self._sources()
+        folder, videos = self.data, self.videos
+        notes: tuple[str, ...] = ()
+        if not is_store(self.data):
+            folder, videos, notes = self._extracted()
+        elif self.store is not None or self.workers is not None:
+            raise EzavError(f"'{self.data}' is a store: --store and --workers are for videos")
+        store = FeatureStore.open(folder)
+        media = MediaFiles.open(folder, videos, {store.fingerprint: ()})
         with progress.status("looking at the data"):
-            result = check_store(store, self.text_encoder, self._sources())
+            result = check_store(store, self.text_encoder, sources)
+            result = replace(result, notes=(*notes, *result.notes))
             for file in self.out:
                 write_check(result, file, media.finder(store.fingerprint))
         return result
+
+    def _extracted(self) -> tuple[Path, Path, tuple[str, ...]]:
+        """The store of the videos, the folder that its paths start from, what is to be told."""
+        from ezav.checking.videos import read_videos
+        from ezav.cli.extract import extraction_progress
+        from ezav.errors import EzavError, NotFoundError
+
+        if self.videos is not None:
+            raise EzavError("--videos is for a store", "name the folder of videos alone")
+        if not self.data.exists():
+            raise NotFoundError(
+                f"there are no videos and no feature store at '{self.data}'",
+                "give a folder with one folder a class, a CSV file path,class, or a store",
+            )
+        with extraction_progress(self.json) as on_progress:
+            report = read_videos(self.data, self.store, self.workers, on_progress)
+        notes = [f"features are kept in '{report.store}': 'ezav run' trains on it"]
+        if report.replaced:
+            notes.append(
+                f"{len(report.replaced)} files are others now than those that were read, the first "
+                f"is '{report.replaced[0]}': delete that store to have all read again"
+            )
+        folder = self.data if self.data.is_dir() else self.data.parent
+        return report.store, folder, tuple(notes)
 
     def _sources(self) -> dict[str, str] | None:
         from ezav.features.sources import read_sources
@@ -76,7 +119,7 @@ class CheckCommand(Command):
         output.print(f"{result.clips} clips of {result.classes} classes")
         for kind, count in result.counts.items():
             output.print("")
-            output.print(Text(f"{count} {TITLES[kind]}", "bold"), soft_wrap=True)
+            output.print(Text(f"{TITLES[kind]}: {count}", "bold"), soft_wrap=True)
             found = result.of(kind)
             some = found if self.most == 0 else found[: self.most]
             print_rows(("found", "clip"), [(shown(one.said), shown(one.clip)) for one in some], 1)
@@ -94,7 +137,7 @@ class CheckCommand(Command):
             print_rows(("clips a class", "HM"), rows, 2)
             output.print(result.curve.sentence, soft_wrap=True)
         for note in result.notes:
-            output.print(Text(note, "dim"), soft_wrap=True)
+            output.print(Text(shown(note), "dim"), soft_wrap=True)
         for file in self.out:
             output.print(f"written: {file}")
 

@@ -57,7 +57,7 @@ def encode_slots(path: Path, encoders: Mapping[str, MediaEncoder], reading: Read
     gathered = Gathered(path, encoders)
     for piece in _pieces(path, specs, rates, reading.decoder):
         gathered.add(piece)
-    return gathered.result(reading.use_damaged)
+    return gathered.result(reading.use_damaged, whole=True)
 
 
 def encode_windows(

@@ -15,6 +15,13 @@ from ezav.features.reason import LARGEST
 from ezav.media import Clip, Frames, Waveform
 
 _MOST_REASONS = 5
+SILENT = "the sound is silence"
+BLACK = "the picture is black"
+"""Remarks on a whole recording, by which :mod:`ezav.checking` knows such clips."""
+_LOUDEST = 1e-3
+"""Amplitude of a sample, full scale being 1, up to which sound is silence (-60 dB)."""
+_BRIGHTEST = 24
+"""Level of a pixel, of 255, up to which a picture is black: codecs add a faint noise."""
 _SHORTER = "the recording is shorter than the file says it is"
 
 
@@ -38,6 +45,8 @@ class Gathered:
         self.missing: dict[str, dict[str, None]] = {"visual": {}, "audio": {}}
         self.warnings: dict[str, None] = {}
         self.truncated = False
+        self.loudest: float | None = None
+        self.brightest: int | None = None
         self.duration = 0.0
         self.frames = 0
         self.claimed: float | None = None
@@ -47,6 +56,10 @@ class Gathered:
         for kind, reason in (("visual", piece.video_missing), ("audio", piece.audio_missing)):
             if reason:
                 self.missing[kind].setdefault(reason)
+        for sound in piece.audio.values():
+            self.loudest = max(self.loudest or 0.0, float(np.abs(sound.samples).max()))
+        for picture in piece.video.values():
+            self.brightest = max(self.brightest or 0, int(picture.images.max()))
         for slot, encoder in self.encoders.items():
             media = media_for(encoder.card.needs, piece)
             if media is None or slot in self.failed:
@@ -67,11 +80,12 @@ class Gathered:
         self.frames += piece.frames_decoded
         self.claimed = piece.claimed
 
-    def result(self, use_damaged: bool) -> EncodedClip:
+    def result(self, use_damaged: bool, whole: bool = False) -> EncodedClip:
         """What became of the file; not yet checked.
 
         Args:
             use_damaged: keep the tokens of a file that is cut short.
+            whole: it is a whole recording: say so where there is nothing to hear, or to see.
         """
         found = {
             slot: tokens
@@ -80,6 +94,10 @@ class Gathered:
         }
         if self.truncated and not self.warnings:
             self.warnings = {_SHORTER: None}
+        if whole and self.loudest is not None and self.loudest <= _LOUDEST:
+            self.warnings.setdefault(SILENT)
+        if whole and self.brightest is not None and self.brightest <= _BRIGHTEST:
+            self.warnings.setdefault(BLACK)
         missing = {
             kind: list(reasons)[:_MOST_REASONS]
             for kind, reasons in self.missing.items()
