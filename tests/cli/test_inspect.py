@@ -52,8 +52,8 @@ def test_parts_sum_to_the_score_of_the_run(trained, capsys, name):
     assert {c["name"] for c in one["classes"]} >= {one["label"]}
     for part in one["classes"]:
         column = stored.classes.index(part["name"])
-        total = part["frozen"] + sum(token["contribution"] for token in part["tokens"])
-        assert bool(part["frozen"]) == (name == "prior")
+        total = part["prior"] + sum(token["contribution"] for token in part["tokens"])
+        assert bool(part["prior"]) == (name == "prior")
         assert total == pytest.approx(float(stored.scores[3, column]), abs=1e-4)
         assert part["score"] == pytest.approx(total, abs=1e-5)
         assert part["stacked"] == pytest.approx(total - gamma * bool(stored.seen[column]), abs=1e-5)

@@ -19,13 +19,13 @@ def store(tmp_path):
     return worlds.store(tmp_path / "store")
 
 
-def test_only_data_of_ones_own_reads_the_raw_text(store) -> None:
+def test_only_data_of_ones_own_lets_validation_choose_class_embeddings(store) -> None:
     own = redrawn(store, unseen=tuple(store.split_classes("test_unseen")))
     names = ("clip", "split")
     splits = dict(zip(*(store.index.column(name).to_pylist() for name in names)))
     published = store.with_splits(splits, SplitOrigin(how="published"), {})
     found = [protocol_for("ez_avgzl", one) for one in (own, published, store)]
-    assert [one.config.classes.source for one in found] == ["raw", "ceo", "ceo"]
+    assert [one.config.classes.source for one in found] == ["auto", "ceo", "ceo"]
     assert found[0].training == found[1].training == found[2].training
     assert protocol_for("paper", own).config.classes.source == "ceo"
     given = protocol_for("ez_avgzl", own, config={"classes": {"source": "ceo"}})

@@ -88,6 +88,23 @@ def test_named_classes_are_exactly_the_candidates(stored: Stored) -> None:
         assert sum(c.probability or 0 for c in one.ranked) + (one.none or 0) == pytest.approx(1)
 
 
+def test_new_names_of_a_map_of_the_text_follow_it_whatever_was_forgotten(
+    stored: Stored, tmp_path: Path
+) -> None:
+    recipe = ClassEmbeddingRecipe(source="apart")
+    recognizer = Recognizer.load(small_run.train(stored[0], tmp_path / "run", recipe))
+    raw = small_run.text_embeddings(("a bird that sings", "walrus"))
+    made = recognizer.model.classes
+    wanted = recipe.extend(raw, recognizer.text, made).vectors
+    found = recognizer.candidates(["a bird that sings", "walrus"]).new_vectors
+    torch.testing.assert_close(found, wanted)
+    recognizer.forget(small_run.NAMES[0])
+    again = recognizer.candidates(["a bird that sings", "walrus"]).new_vectors
+    assert torch.equal(again, found)
+    again = recognizer.candidates([small_run.NAMES[0]]).new_vectors  # typed as a new name
+    torch.testing.assert_close(again[0], made.select([small_run.NAMES[0]]).vectors[0])
+
+
 def test_new_names_of_an_optimised_run_are_extended_one_by_one(
     stored: Stored, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
@@ -15,6 +15,10 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.settings import CeoSettings
 from ezav.errors import EzavError
 
+if TYPE_CHECKING:
+    from ezav.classes.forms import Confused, Form
+
+Source = Literal["raw", "ceo", "centred", "linear", "strong", "apart", "together", "auto"]
 _CACHE_SIZE = 64
 _cache: OrderedDict[str, ClassEmbeddings] = OrderedDict()
 _lock = threading.Lock()
@@ -34,15 +38,22 @@ class ClassEmbeddingRecipe(CeoSettings):
         True
     """
 
-    source: Literal["raw", "ceo"] = "ceo"
-    """`ceo`: optimised class embeddings; `raw`: the text embeddings as they are."""
+    source: Source = "ceo"
+    """`ceo`: optimised class embeddings; `raw`: the text embeddings as they are. Between them:
+    `centred`; `linear`, the linear map of the text that comes nearest to the optimised; `strong`,
+    optimised inside the strong directions of the text alone; `apart` and `together`, a linear map
+    that moves only classes which the training clips confuse. `auto`: validation chooses, raw text
+    unless another is better by more than the error of the comparison."""
     shuffle: bool = False
     """Control experiment: give every class the embedding of another class."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.source not in ("raw", "ceo"):
-            raise EzavError(f"no source of class embeddings '{self.source}'", "use 'raw' or 'ceo'")
+        known = get_args(Source)
+        if self.source not in known:
+            raise EzavError(
+                f"no source of class embeddings '{self.source}'", f"use {', '.join(known)}"
+            )
 
     @property
     def ceo(self) -> CeoSettings:
@@ -71,42 +82,133 @@ class ClassEmbeddingRecipe(CeoSettings):
             found += [replace(self, source="ceo", alpha=a, margin=margin) for a in alphas]
         return found
 
-    def prepare(self, embeddings: ClassEmbeddings, seed: int = 0) -> ClassEmbeddings:
+    @property
+    def label(self) -> str:
+        """What to call it among its alternatives.
+
+        Example:
+            >>> ClassEmbeddingRecipe(source="raw").label, ClassEmbeddingRecipe(alpha=0.2).label
+            ('raw', 'ceo 0.2')
+        """
+        weighed = self.source in ("ceo", "linear", "strong")
+        return f"{self.source} {self.alpha:g}" if weighed else self.source
+
+    @property
+    def reads_confusions(self) -> bool:
+        """It needs to know which classes the training clips confuse."""
+        return self.source in ("apart", "together")
+
+    def alternatives(self) -> list[ClassEmbeddingRecipe]:
+        """What `auto` chooses among, the raw text first.
+
+        Example:
+            >>> [one.label for one in ClassEmbeddingRecipe(source="auto").alternatives()][:3]
+            ['raw', 'centred', 'linear 0.05']
+        """
+        found = [replace(self, source="raw"), replace(self, source="centred")]
+        found += [replace(self, source="linear", alpha=alpha) for alpha in (0.05, 0.5)]
+        found += [replace(self, source="strong", alpha=0.2)]
+        found += [replace(self, source="apart"), replace(self, source="together")]
+        return found + [replace(self, source="ceo", alpha=alpha) for alpha in (0.05, 0.2)]
+
+    def prepare(
+        self, embeddings: ClassEmbeddings, seed: int = 0, confused: Confused = ()
+    ) -> ClassEmbeddings:
         """The class embeddings of a stage from its text embeddings (seen and unseen classes).
 
         The result is kept in the process, so that several seeds of one run optimise once: only
         sampled triplets and the shuffle depend on `seed`.
 
+        Args:
+            embeddings: raw, of the stage's classes.
+            seed: of what is random.
+            confused: where the recipe :attr:`reads_confusions`, pairs of classes that the training
+                clips confuse; the result's settings keep them.
+
         Raises:
-            EzavError: a setting is out of range.
+            EzavError: `auto`, which is no recipe yet; a class of whose text a form leaves nothing.
         """
-        sampled = self.source == "ceo" and self.ranking == "sampled"
+        sampled = self.source in ("ceo", "linear", "strong") and self.ranking == "sampled"
         if not (self.shuffle or sampled):
             seed = 0  # the first to ask must not decide how classes with one text are parted
-        key = self._key(embeddings, seed)
+        key = self._key(embeddings, seed, confused)
         with _lock:
             if key not in _cache:
-                _cache[key] = self._prepare(embeddings, seed)
+                _cache[key] = self._prepare(embeddings, seed, confused)
                 while len(_cache) > _CACHE_SIZE:
                     _cache.popitem(last=False)
             _cache.move_to_end(key)
             return _cache[key]
 
-    def _key(self, embeddings: ClassEmbeddings, seed: int) -> str:
+    def _key(self, embeddings: ClassEmbeddings, seed: int, confused: Confused) -> str:
         digest = hashlib.sha256(embeddings.vectors.detach().cpu().numpy().tobytes())
         facts = (embeddings.names, embeddings.encoder, embeddings.settings, asdict(self))
-        digest.update(repr((facts, seed)).encode())
+        digest.update(repr((facts, seed, confused)).encode())
         return digest.hexdigest()
 
-    def _prepare(self, embeddings: ClassEmbeddings, seed: int) -> ClassEmbeddings:
+    def _prepare(
+        self, embeddings: ClassEmbeddings, seed: int, confused: Confused
+    ) -> ClassEmbeddings:
         made = embeddings
         if self.source == "ceo":
             from ezav.classes.optimize import optimize_class_embeddings
 
             made = optimize_class_embeddings(embeddings, self.ceo, seed=seed).embeddings
+        elif self.source != "raw":
+            vectors = self._form(embeddings, confused, seed)(embeddings.vectors, embeddings.names)
+            pairs = [list(pair) for pair in confused]
+            record = {"source": self.source, "confused": pairs, "seed": seed}
+            made = embeddings.with_vectors(vectors, form=record)
         if self.shuffle:
             made = shuffled(made, seed)
         return made
+
+    def _form(self, text: ClassEmbeddings, confused: Confused, seed: int) -> Form:
+        from ezav.classes.forms import form_of
+
+        if self.source == "auto" or self.source == "raw" or self.source == "ceo":
+            raise EzavError(
+                f"the source '{self.source}' of class embeddings is no form of the text",
+                "validation chooses one for 'auto': fit a protocol with it",
+            )
+        return form_of(self.source, text, self.ceo, confused, seed)
+
+    def extend(
+        self,
+        new: ClassEmbeddings,
+        text: ClassEmbeddings,
+        made: ClassEmbeddings,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> ClassEmbeddings:
+        """Class embeddings of new names; those that were made stay as they are.
+
+        Args:
+            new: raw text embeddings of the new names.
+            text: those that :meth:`prepare` was given.
+            made: what it gave.
+            on_progress: called with the number of names done, and of all.
+
+        Example:
+            >>> text = ClassEmbeddings(("a", "b", "c"), torch.eye(3))
+            >>> recipe = ClassEmbeddingRecipe(source="centred")
+            >>> new = ClassEmbeddings(("b again",), torch.eye(3)[1:2])
+            >>> found = recipe.extend(new, text, recipe.prepare(text)).vectors
+            >>> torch.equal(found[0], recipe.prepare(text).vectors[1])
+            True
+        """
+        if self.source == "raw":
+            return new
+        if self.source == "ceo":
+            from ezav.classes.extend import extend_class_embeddings
+
+            return extend_class_embeddings(new, text, made, on_progress=on_progress)
+        record = made.settings.get("form", {})
+        confused = tuple((a, b, share) for a, b, share in record.get("confused", ()))
+        form = self._form(text, confused, record.get("seed", 0))
+        vectors = form(new.vectors, new.names)
+        if on_progress is not None:
+            on_progress(len(new), len(new))
+        return new.with_vectors(vectors, form=record)
 
 
 def shuffled(embeddings: ClassEmbeddings, seed: int = 0) -> ClassEmbeddings:

@@ -2,7 +2,7 @@
 
 The clips are those of a store (--store), or files. For every clip the class that is chosen (and,
 where it is another, the right one) gets its score split into what each token gave: the class
-token, and each moment of sound and picture; frozen scores, where the run starts from them, are a
+token, and each moment of sound and picture; the scores that a run starts from (its prior) are a
 part of their own. The parts sum to the score exactly; attention is the mean over heads. The choice
 is made among stacked scores: gamma is taken off those of seen classes.
 """
@@ -18,6 +18,7 @@ import tyro
 from rich.text import Text
 
 from ezav.cli.common import Command, Importing, Signed, at_least_one, load_recognizer, output
+from ezav.cli.run_shown import classes_line
 from ezav.errors import EzavError, NotFoundError
 from ezav.extraction.reading import Limits
 
@@ -52,14 +53,15 @@ class TokenShare:
 class Scored:
     """One class's score for a clip, before and after gamma is taken off, and its parts.
 
-    `frozen` is what frozen scores gave, in a run that starts from them.
+    `prior` is what the scores gave that the run starts from; `starts_from` says which they are.
     """
 
     name: str
     score: float
     stacked: float
     tokens: tuple[TokenShare, ...]
-    frozen: float = 0.0
+    prior: float = 0.0
+    starts_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,17 @@ class InspectedClip:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What `ezav inspect` shows: classes by recall, lowest first, and clips."""
+    """What `ezav inspect` shows: classes by recall, lowest first, and clips.
+
+    `tried` says in a line which class embeddings validation chose, where it did.
+    """
 
     run: Path
     gamma: float
     classes: tuple[ClassResult, ...]
     clips: tuple[InspectedClip, ...]
     status: int
+    tried: str = ""
 
 
 @dataclass(kw_only=True)
@@ -122,6 +128,7 @@ class InspectCommand(Command):
             classes=tuple(classes),
             clips=tuple(clips),
             status=1 if any(clip.error for clip in clips) else 0,
+            tried=classes_line(result) if result.classes_tried else "",
         )
 
     def _clips(self) -> Sequence[InspectedClip]:
@@ -184,6 +191,8 @@ class InspectCommand(Command):
             kind = "seen" if one.seen else "unseen"
             table.add_row(one.name, kind, str(one.clips), *numbers)
         output.print(table)
+        if result.tried:
+            output.print(result.tried, soft_wrap=True)
         for clip in result.clips:
             show_clip(clip)
 
@@ -220,8 +229,8 @@ def look(
                 for token in shares.real[row].nonzero()[:, 0].tolist()
             )
             score, less = float(scores[row, column]), float(stacked[row, column])
-            frozen = float(shares.prior[row, column])
-            scored.append(Scored(names[column], score, less, tokens, frozen))
+            prior = float(shares.prior[row, column])
+            scored.append(Scored(names[column], score, less, tokens, prior, method.starts_from))
         found.append(InspectedClip(clip, label, tuple(scored)))
     return found
 
@@ -235,8 +244,8 @@ def show_clip(clip: InspectedClip) -> None:
     for one in clip.classes:
         less = f", less gamma {one.stacked:+.3f}" if one.stacked != one.score else ""
         output.print(f"  {one.name}  score {one.score:+.3f}{less}")
-        if one.frozen:
-            output.print(f"    {one.frozen:+.3f}  frozen scores")
+        if one.prior:
+            output.print(f"    {one.prior:+.3f}  {one.starts_from}")
         tokens = sorted(one.tokens, key=lambda token: -abs(token.contribution))
         for token in tokens[:_MOST_TOKENS]:
             when = f" at {token.seconds:.1f} s" if token.seconds else ""

@@ -53,7 +53,7 @@ def cli_for(arguments: list[str]) -> type[RunCommand]:
 
 def _command(words: _Words, arguments: list[str]) -> type[RunCommand]:
     if len(words.words) == 1 and _is_store(words.words[0]):
-        store = _store_at(Path(words.words[0]))
+        store = _store_at(Path(words.words[0]), words)
         method = _method_of(words.recipe, words.import_code) if words.recipe else DEFAULT_METHOD
         run = _with_settings(words.recipe or method, store, words.text_encoder, words.import_code)
         return _with_method(run, method)
@@ -65,7 +65,7 @@ def _command(words: _Words, arguments: list[str]) -> type[RunCommand]:
     recipe = _recipe_of(method, words)
     command = _with_settings(recipe, None, words.text_encoder, words.import_code)
     named = understood(command, arguments, command(method=method, store=Path(), out=Path()))
-    store = None if named is None else _store_at(named.store)
+    store = None if named is None else _store_at(named.store, named)
     if named is None or store is None:
         return command
     return _with_settings(recipe, store, named.text_encoder, named.import_code)
@@ -133,12 +133,15 @@ def _is_store(word: str) -> bool:
     return word not in recipe_names() and not is_file(word) and Path(word).is_dir()
 
 
-def _store_at(path: Path) -> FeatureStore | None:
-    """The store there; what is wrong with it is said when it is used."""
+def _store_at(path: Path, options: RunOptions) -> FeatureStore | None:
+    """The store there, with the splits asked for: a recipe's settings depend on them.
+
+    What is wrong with it is said when it is used.
+    """
     from ezav.features.store import FeatureStore
 
     try:
-        return FeatureStore.open(path)
+        return options.redrawn(FeatureStore.open(path))
     except (EzavError, OSError):
         return None
 

@@ -78,6 +78,17 @@ class RunOptions(Command):
     """Features in memory, or in a temporary file on disk from which a background thread gathers
     the batches; auto takes the disk where they would fill half of the free memory."""
 
+    def redrawn(self, store: FeatureStore) -> FeatureStore:
+        """The store with the splits that `unseen` and `groups` ask for."""
+        from ezav.features.redraw import named_unseen, redrawn
+        from ezav.features.sources import read_sources
+
+        sources = None
+        if self.groups:
+            file, *columns = self.groups
+            sources = read_sources(Path(file), columns or ("source",))
+        return redrawn(store, named_unseen(self.unseen, store.classes), sources)
+
 
 @dataclass(kw_only=True)
 class RunCommand(RunOptions):
@@ -102,7 +113,7 @@ class RunCommand(RunOptions):
                 "--together and --alphas exclude each other: every seed chooses its own alpha",
                 "choose alpha with one seed, then give it as --config.classes.alpha",
             )
-        store = self._described(self._redrawn(FeatureStore.open(self.store)))
+        store = self._described(self.redrawn(FeatureStore.open(self.store)))
         text = store.class_embeddings(self.text_encoder)
         remarks = remarks_of(text)
         tell_read(text.parts[0].get("read", {}))
@@ -121,16 +132,6 @@ class RunCommand(RunOptions):
             remarks=tuple(remarks),
             verdict=verdict(list(done.values())),
         )
-
-    def _redrawn(self, store: FeatureStore) -> FeatureStore:
-        from ezav.features.redraw import named_unseen, redrawn
-        from ezav.features.sources import read_sources
-
-        sources = None
-        if self.groups:
-            file, *columns = self.groups
-            sources = read_sources(Path(file), columns or ("source",))
-        return redrawn(store, named_unseen(self.unseen, store.classes), sources)
 
     def _described(self, store: FeatureStore) -> FeatureStore:
         from ezav.device import choose_device

@@ -80,8 +80,18 @@ def _show_choice(run: RunResult) -> None:
             f"{run.folds} class folds: HM {run.validation.HM:.1%} ± {run.validation_error:.1%}"
             f" (standard error over folds), gamma {run.gamma:.2f}"
         )
+    if run.classes_tried:
+        output.print(classes_line(run), soft_wrap=True)
     for name, one in run.members.items():
         output.print(
             f"  {name:10} weight {one.weight:5.2f}   alone {one.alone:6.1%}"
             f"   the stack without it {-one.lost:+.1%}"
         )
+
+
+def classes_line(run: RunResult) -> str:
+    """Which class embeddings validation chose, and how far the others were from the raw text."""
+    from ezav.classes import ClassEmbeddingRecipe
+    from ezav.protocol.class_choice import told
+
+    return told(run.classes_tried, ClassEmbeddingRecipe(**run.config["classes"]).label)

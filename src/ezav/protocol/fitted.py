@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING
 
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
+from ezav.protocol.class_choice import Tried
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.validation import Chosen, ValidationEpoch
 
@@ -28,6 +29,8 @@ class FittedProtocol:
         history_: the epochs of stage 1.
         folds_: where class folds chose instead of stage 1, the scores of each; `validation_` is
             the first.
+        classes_tried_: where validation chose the class embeddings (`classes.source: auto`), the
+            HM of each alternative in each fold; `protocol` has the one that was chosen.
 
     Raises:
         EzavError: made by anything but :meth:`TwoStageProtocol.fit`.
@@ -42,6 +45,7 @@ class FittedProtocol:
     history_: tuple[ValidationEpoch, ...]
     seconds: dict[str, float]
     folds_: tuple[Evaluation, ...] = ()
+    classes_tried_: Tried = field(default_factory=dict)
     proof: InitVar[object] = None
     """Not kept, so that a changed copy (`dataclasses.replace`) lacks it."""
 
@@ -66,7 +70,8 @@ def _fitted(
     store: FeatureStore,
     chosen: Chosen,
     model: StageModel,
-    seconds: float,
+    seconds: dict[str, float],
+    classes_tried: Tried | None = None,
 ) -> FittedProtocol:
     """What `protocol` found on validation (`chosen`) with the stage-2 model trained by it.
 
@@ -80,7 +85,8 @@ def _fitted(
         epoch_=chosen.epoch,
         validation_=chosen.evaluation,
         history_=chosen.history,
-        seconds={"stage_1": chosen.seconds, "stage_2": seconds},
+        seconds=seconds,
         folds_=chosen.folds,
+        classes_tried_=classes_tried or {},
         proof=_VALIDATION,
     )

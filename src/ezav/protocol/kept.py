@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ezav.errors import EzavError
@@ -51,6 +51,19 @@ def _training(stored: dict[str, Any]) -> dict[str, Any]:
         return stored
 
 
+def _asked_config(
+    protocol: TwoStageProtocol, result: RunResult, there: dict[str, Any]
+) -> dict[str, Any]:
+    """What is asked for; where validation chose the class embeddings, the alternative it took."""
+    recipe = getattr(protocol.config, "classes", None)
+    if recipe is not None and recipe.source == "auto" and result.classes_tried:
+        for one in recipe.alternatives():
+            asked = plain_config(replace(protocol.config, classes=one))
+            if asked == there:
+                return asked
+    return plain_config(protocol.config)
+
+
 def difference(
     result: RunResult, protocol: TwoStageProtocol, store: FeatureStore, label: str
 ) -> str:
@@ -82,7 +95,7 @@ def difference(
         ),
         "label": (result.label, label or protocol.method),
         "training settings": (_training(result.training), asdict(protocol.training)),
-        "config": (config, plain_config(protocol.config)),
+        "config": (config, _asked_config(protocol, result, config)),
         "descriptions": (
             descriptions_in(result.class_embeddings),
             descriptions_in(store.class_embeddings(protocol.text_encoder).settings),

@@ -94,6 +94,7 @@ def result_of(
         members=_members(fitted),
         controls=controls_of(test, fitted.gamma_, frozen),
         alphas=dict(alphas),
+        classes_tried=fitted.classes_tried_,
         parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
         timing=seconds,
         versions={

@@ -103,6 +103,9 @@ class RunResult(BaseModel):
     what the encoders know by name without training, where that was tried."""
     alphas: dict[float, float] = Field(default_factory=dict)
     """Validation HM of every alpha that was tried, where alpha was chosen by it."""
+    classes_tried: dict[str, list[float]] = Field(default_factory=dict)
+    """Where validation chose the class embeddings: of each alternative a closed form's HM in each
+    class fold, the raw text first. `config` has the one that was chosen."""
     parameters: int
     timing: dict[str, float]
     versions: dict[str, str]

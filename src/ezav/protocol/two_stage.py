@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,29 +18,28 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.classes.recipe import ClassEmbeddingRecipe
 from ezav.device import choose_device
 from ezav.errors import EzavError
-from ezav.features.feature_set import FeatureSet
 from ezav.features.index import class_checksum
 from ezav.features.splits import STAGE_2
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
-from ezav.protocol.by_folds import REPEATED, choose_by_folds, fold_data, stored
+from ezav.protocol.best_epoch import Progress, best_epoch, follow
+from ezav.protocol.by_folds import REPEATED, FoldData, choose_by_folds, fold_data, stored
+from ezav.protocol.class_choice import REPEATS, Tried, choose_classes
+from ezav.protocol.confusion import SeenClassifier
 from ezav.protocol.default_folds import FEWEST, OWN_FOLDS, learns_on_folds, needs_folds
-from ezav.protocol.epochs import EpochWanted, Steps, alone, together
+from ezav.protocol.epochs import Steps, alone, together
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.fitted import FittedProtocol, _fitted
 from ezav.protocol.settings import plain_config
 from ezav.protocol.stages import Stage, StageReader
-from ezav.protocol.validation import Best, Chosen, Validated, ValidationEpoch
+from ezav.protocol.validation import Chosen, Validated, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint
 from ezav.training.config import TrainingConfig
 from ezav.training.trainer import EpochLog, Trainer, build_method
 
 STATE_VERSION = 1
 """Of what a checkpoint holds; raised when training could not go on from an older one."""
-
-Progress = Callable[[int, int, ValidationEpoch | EpochLog], None]
-"""Called after each epoch with the stage (1 or 2), the epochs to come at most, and the epoch."""
 
 
 def _silent(stage: int, epochs: int, epoch: ValidationEpoch | EpochLog) -> None:
@@ -88,7 +87,8 @@ class TwoStageProtocol:
 
     def _class_embeddings(self, stage: Stage) -> ClassEmbeddings:
         recipe = getattr(self.config, "classes", None) or ClassEmbeddingRecipe(source="raw")
-        return recipe.prepare(stage.text, seed=self.seed)
+        confused = SeenClassifier(stage).confused() if recipe.reads_confusions else ()
+        return recipe.prepare(stage.text, self.seed, confused)
 
     def _trainer(self, stage: Stage) -> tuple[Trainer, StageModel]:
         classes = self._class_embeddings(stage)
@@ -141,16 +141,38 @@ class TwoStageProtocol:
         self, reader: StageReader, on_epoch: Progress, checkpoint: str | Path | None
     ) -> Steps[FittedProtocol]:
         """:meth:`fit`, asking for every epoch of training instead of running it."""
-        keeper = Checkpoint(checkpoint, self.key(reader.store))
+        begun = time.perf_counter()
+        run, tried = self.with_classes(reader)
+        took = {"classes": time.perf_counter() - begun} if tried else {}
+        keeper = Checkpoint(checkpoint, run.key(reader.store))
         state = keeper.load() or {}
+        chosen, kept = yield from run._choose(reader, state, keeper, on_epoch)
+        model, seconds = yield from follow(
+            reader.stage(2), chosen, run._trainer, kept, state, keeper, on_epoch
+        )
+        took |= {"stage_1": chosen.seconds, "stage_2": seconds}
+        return _fitted(run, reader.store, chosen, model, took, tried)
+
+    def with_classes(self, reader: StageReader) -> tuple[TwoStageProtocol, Tried]:
+        """This protocol with the class embeddings that validation chose, and what it tried.
+
+        Where `classes.source` is not `auto` nothing is chosen. The clips that choose are those
+        that choose everything else: class folds, or the validation classes.
+        """
+        recipe = getattr(self.config, "classes", None)
+        if recipe is None or recipe.source != "auto":
+            return self, {}
         if self.folds_on(reader.store):
-            chosen = yield from self._by_folds(reader, state, keeper, on_epoch)
-            kept = stored(chosen)
+            # All seeds of a run choose alike, so that they differ in their training alone.
+            folds = self._folds(reader, REPEATS, seed=0)
         else:
-            best = yield from self._stage_1(reader, state, keeper, on_epoch)
-            chosen, kept = best.chosen(), {"validated": best.state()}
-        model, seconds = yield from self._stage_2(reader, chosen, kept, state, keeper, on_epoch)
-        return _fitted(self, reader.store, chosen, model, seconds)
+            stage = reader.stage(1)
+            folds = [FoldData(stage, reader.evaluation(stage))]
+        among = recipe.alternatives()
+        if getattr(self.config, "prior", "none") != "none":
+            among = among[:1]  # what a prior says of a clip is said in the space of the text
+        chosen, tried = choose_classes(among, folds, getattr(self.config, "modalities", "both"))
+        return replace(self, config=replace(self.config, classes=chosen)), tried
 
     def validate(self, store: FeatureStore, on_epoch: Progress = _silent) -> Validated:
         """Stage 1 alone: all that a choice of settings may look at. No test clip is read.
@@ -160,11 +182,9 @@ class TwoStageProtocol:
         Raises:
             EzavError: the store does not fit the protocol or the method.
         """
-        reader, nowhere = self.reader(store), Checkpoint(None, "")
-        if self.folds_on(store):
-            chosen = alone(self._by_folds(reader, {}, nowhere, on_epoch))
-        else:
-            chosen = alone(self._stage_1(reader, {}, nowhere, on_epoch)).chosen()
+        reader = self.reader(store)
+        run, _ = self.with_classes(reader)
+        chosen, _ = alone(run._choose(reader, {}, Checkpoint(None, ""), on_epoch))
         hm = max(epoch.HM for epoch in chosen.history)
         return Validated(
             HM=hm, gamma=chosen.gamma, epoch=chosen.epoch, history=tuple(chosen.history)
@@ -191,104 +211,32 @@ class TwoStageProtocol:
         few = known < FEWEST and not method.folds and not store.is_closed
         return 0 if few else max(2, min(wanted, known // 2))
 
-    def _by_folds(
-        self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
-    ) -> Steps[Chosen]:
-        """Choose by class folds of the clips that stage 2 trains on."""
-        stage = reader.stage(2)
-        small = self._method().trainable is False and len(stage.train) <= REPEATED
-        store, repeats = reader.store, 2 if small else 1
-        data = fold_data(stage, self.folds_on(store), repeats, self.seed, store.sources)
-        return (
-            yield from choose_by_folds(data, self._trainer, self.training, state, keeper, on_epoch)
-        )
+    def _folds(self, reader: StageReader, repeats: int, seed: int) -> list[FoldData]:
+        """Class folds of the clips that stage 2 trains on."""
+        store = reader.store
+        return fold_data(reader.stage(2), self.folds_on(store), repeats, seed, store.sources)
 
-    def _stage_1(
+    def _choose(
         self, reader: StageReader, state: dict[str, Any], keeper: Checkpoint, on_epoch: Progress
-    ) -> Steps[Best]:
-        """Train on `train`, choose by the validation clips."""
+    ) -> Steps[tuple[Chosen, dict[str, Any]]]:
+        """Epoch, gamma and learned values, by class folds or stage 1; and as a checkpoint has them.
+
+        Class folds are of the clips that stage 2 trains on; stage 1 trains on `train`.
+        """
+        if self.folds_on(reader.store):
+            clips = len(reader.stage(2).train)
+            small = self._method().trainable is False and clips <= REPEATED
+            folds = self._folds(reader, 2 if small else 1, self.seed)
+            chosen = yield from choose_by_folds(
+                folds, self._trainer, self.training, state, keeper, on_epoch
+            )
+            return chosen, stored(chosen)
         stage = reader.stage(1)
-        clips = reader.evaluation(stage)
-        return (yield from self._best_epoch(stage, clips, state, keeper, on_epoch))
-
-    def _best_epoch(
-        self,
-        stage: Stage,
-        clips: FeatureSet,
-        state: dict[str, Any],
-        keeper: Checkpoint,
-        on_epoch: Progress,
-    ) -> Steps[Best]:
-        """Train on a stage's clips; keep the epoch and gamma with the best HM on `clips`.
-
-        Args:
-            stage: what is trained on, and the classes.
-            clips: what decides; labels are rows of the stage's classes. No test clip.
-            state: what a checkpoint held; empty: begin.
-            keeper: where the state goes.
-            on_epoch: told of every epoch.
-        """
-        begun = time.perf_counter()
-        done = Best.restore(state.get("validated"), stage, clips)
-        if done is not None and "stage_2" in state:
-            return done
-        trainer, model = self._trainer(stage)
-        if done is not None:
-            trainer.restore(state["stage_1"])
-            begun -= done.seconds
-        epochs = self.training.epochs if model.method.trainable else 1
-        while done is None or not done.is_over(epochs, self.training.patience):
-            log = yield EpochWanted(trainer)
-            model.learn_on(clips)
-            evaluation = model.evaluate(clips)
-            curve = evaluation.curve()
-            if done is None:
-                done = Best(evaluation, curve.gamma, curve.best_hm, log.epoch, [], 0.0, {})
-                done.learned = model.learned()
-            elif curve.best_hm > done.HM:
-                done.evaluation, done.gamma = evaluation, curve.gamma
-                done.HM, done.epoch = curve.best_hm, log.epoch
-                done.learned = model.learned()
-            done.history.append(ValidationEpoch(log, curve.best_hm, curve.gamma))
-            trainer.report(curve.best_hm)
-            done.seconds = time.perf_counter() - begun
-            on_epoch(1, epochs, done.history[-1])
-            keeper.save(lambda now=done: {"validated": now.state(), "stage_1": trainer.state()})
-        return done
-
-    def _stage_2(
-        self,
-        reader: StageReader,
-        chosen: Chosen,
-        stored: dict[str, Any],
-        state: dict[str, Any],
-        keeper: Checkpoint,
-        on_epoch: Progress,
-    ) -> Steps[tuple[StageModel, float]]:
-        """Train from scratch on train + val as validation chose; the model, and the seconds.
-
-        Args:
-            reader: of the store.
-            chosen: the epochs, their learning rates, and what the method itself learned.
-            stored: `chosen` as the checkpoint keeps it beside the state of training.
-            state: what a checkpoint held; empty: begin.
-            keeper: where the state goes.
-            on_epoch: told of every epoch.
-        """
-        begun = time.perf_counter()
-        stage = reader.stage(2)
-        trainer, model = self._trainer(stage)
-        if "stage_2" in state:
-            trainer.restore(state["stage_2"])
-            begun -= state.get("seconds", 0.0)
-        while trainer.epoch < chosen.epoch:
-            rate = chosen.history[trainer.epoch].log.learning_rate
-            log = yield EpochWanted(trainer, rate)
-            on_epoch(2, chosen.epoch, log)
-            seconds = time.perf_counter() - begun
-            keeper.save(lambda now=seconds: {**stored, "stage_2": trainer.state(), "seconds": now})
-        model.method.take_over(chosen.learned)
-        return model, time.perf_counter() - begun
+        clips_of = reader.evaluation(stage)
+        best = yield from best_epoch(
+            stage, clips_of, self._trainer, self.training, state, keeper, on_epoch
+        )
+        return best.chosen(), {"validated": best.state()}
 
     def key(self, store: FeatureStore) -> str:
         """What a stored state of training must share to go on, whichever version stored it."""

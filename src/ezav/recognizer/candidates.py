@@ -132,12 +132,8 @@ def extend(
             "this run is a control experiment: its class embeddings are shuffled among classes",
             "choose among its classes, or use a run without shuffle",
         )
-    if recipe.source == "raw":
-        return raw
-    from ezav.classes import extend_class_embeddings
-
     new = ClassEmbeddings(tuple(names), raw, text.encoder)
-    return extend_class_embeddings(new, text, trained, on_progress=on_progress).vectors
+    return recipe.extend(new, text, trained, on_progress).vectors
 
 
 def _kind(wanted: Wanted, trained: ClassEmbeddings, seen: Tensor, taught: Collection[str]) -> Kind:

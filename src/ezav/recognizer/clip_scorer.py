@@ -63,7 +63,8 @@ class ClipScorer(Closing):
         """Go on with other classes; encoders, reader and calibration stay."""
         self.trained, self.model, self.text = trained, trained.model, trained.text
         listed = trained.listed if isinstance(trained, Frozen) and trained.names else None
-        self._lists = CandidateLists(trained.model, trained.text, self.encoders, listed)
+        made = trained.model, trained.text
+        self._lists = CandidateLists(*made, self.encoders, listed, trained.base)
 
     @property
     def is_frozen(self) -> bool:

@@ -39,6 +39,7 @@ class CandidateLists:
         text: raw text embeddings of them.
         encoders: encode new names.
         names: the candidates where none are asked for, instead of the model's.
+        base: model and text as they were before anything was taught.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class CandidateLists:
         text: ClassEmbeddings,
         encoders: RunEncoders,
         names: Names | None = None,
+        base: tuple[StageModel, ClassEmbeddings] | None = None,
     ) -> None:
         self._model, self._text, self._encoders = model, text, encoders
+        self._base = base or (model, text)
         self._names = names
         self._lists: OrderedDict[object, Candidates] = OrderedDict()
         method = model.method
@@ -80,8 +83,8 @@ class CandidateLists:
     def _named(
         self, names: tuple[str, ...], behind: Descriptions, on_progress: OnNames | None
     ) -> Candidates:
-        text = self._text.select(self._model.classes.names)
-        raw, unread = text.vectors[:0], {}
+        own = self._text.select(self._model.classes.names)
+        raw, unread = own.vectors[:0], {}
 
         def extended(new: list[str]) -> Tensor:
             nonlocal raw, unread
@@ -90,11 +93,15 @@ class CandidateLists:
             placed = _step(on_progress, "placed among the classes")
             recipe = getattr(self._model.method.config, "classes", None)
             recipe = recipe or ClassEmbeddingRecipe(source="raw")
-            return extend(new, raw, self._text, self._model.classes, recipe, placed)
+            if recipe.source in ("raw", "ceo"):
+                text, made = self._text, self._model.classes
+            else:  # a map of the text is that of the classes it was made of
+                text, made = self._base[1], self._base[0].classes
+            return extend(new, raw, text, made, recipe, placed)
 
         model = self._model
         found = named_classes(names, model.classes, model.seen, extended, behind, self._taught)
-        return replace(found, remarks=remarks(found, text, raw, unread))
+        return replace(found, remarks=remarks(found, own, raw, unread))
 
 
 def _step(on_progress: OnNames | None, step: str) -> Callable[[int, int], None] | None:

@@ -36,7 +36,7 @@ class TokenShares(NamedTuple):
         real: bool `[B, T]`; both are zero where it is False.
         kinds: long `[T]`, CLASS, AUDIO or VISUAL of `network.py`.
         times: `[B, T]`, the middle of a token in seconds; 0 for the class token.
-        prior: `[B, C]`, what frozen scores add, which comes from no token; 0 without a prior.
+        prior: `[B, C]`, what the prior adds, which comes from no token; 0 without one.
     """
 
     attention: Tensor
@@ -112,6 +112,17 @@ class EzAvgzl(Method):
     @property
     def from_validation(self) -> tuple[str, ...]:  # type: ignore[override]
         return () if self.prior is None else ("prior_weight_",)
+
+    @property
+    def starts_from(self) -> str:
+        """What the scores are that the network starts from; empty: it starts from none.
+
+        Example:
+            >>> config = EzAvgzlConfig(prior="closed")
+            >>> EzAvgzl(config, Dims(audio=4, visual=6, text=5)).starts_from
+            'closed form (ESZSL)'
+        """
+        return "" if self.prior is None else self.prior.title
 
     def know_labels(self, head: LabelHead) -> None:
         """The prior is what they say."""

@@ -46,6 +46,7 @@ class FrozenPrior(Method):
 
     Config = ZeroShotConfig
     trainable = False
+    title = "frozen scores"
     scale_: Tensor
 
     def __init__(self, dims: Dims) -> None:
@@ -141,6 +142,11 @@ class ClosedPrior(Method):
 
     def know_labels(self, head: LabelHead) -> None:
         self.frozen.know_labels(head)
+
+    @property
+    def title(self) -> str:
+        """What the scores are, for people."""
+        return "closed form (ESZSL)" + (" and half the frozen scores" * self.frozen.has_any)
 
     def prepare(self, audio: Tokens, visual: Tokens, labels: Tensor, classes: Tensor) -> None:
         """Solve ESZSL on the training clips, one mean token each."""
