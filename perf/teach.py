@@ -1,15 +1,18 @@
 """What a few clips teach: accuracy on a taught class and on all others, by the number of clips.
 
     python perf/teach.py --store STORE --unseen 5 [--splits 10] [--sources FILE COLUMN]
+    python perf/teach.py --store STORE --unseen 5 --method eszsl [--splits 10] [--sources …]
     python perf/teach.py --store STORE --frozen [--sources FILE COLUMN]
 
 For every split a run's default method learns from the clips of the seen classes, its weights and
-gamma and what a few clips are worth by class folds, as `ezav run` does. Then one class at a time is
-taught by k of its held-out clips and scored on those that are left; so are the held-out clips of
-all other classes, among all classes. Clips of one source never teach and test. Accuracies are means
-over classes, in percent, with the standard error over splits (splits share clips: the true error
-is somewhat larger); with --frozen over draws of the clips, nothing is trained, and the constants
-were chosen on the same two sets. ECE: calibration error of all these answers at one temperature.
+gamma and what a few clips are worth by class folds, as `ezav run` does; with --method a run of that
+recipe does all of this, on splits that `ezav run --unseen` draws of the same unseen classes. Then
+one class at a time is taught by k of its held-out clips and scored on those that are left; so are
+the held-out clips of all other classes, among all classes. Clips of one source never teach and
+test. Accuracies are means over classes, in percent, with the standard error over splits (splits
+share clips: the true error is somewhat larger); with --frozen over draws of the clips, nothing is
+trained, and the constants were chosen on the same two sets. ECE: calibration error of all these
+answers at one temperature.
 """
 
 from __future__ import annotations
@@ -27,13 +30,16 @@ from torch import Tensor
 from ezav.classes import ClassEmbeddings
 from ezav.features import FeatureStore
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.redraw import redrawn
 from ezav.features.splits import SPLITS
 from ezav.methods.base import Dims, HeldOut, Method
 from ezav.methods.best.method import Best, BestConfig
 from ezav.metrics import expected_calibration_error
 from ezav.metrics.smoothed import smoothed_gamma
+from ezav.protocol.appearance import Appearance
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.labels import label_head
+from ezav.recipes import protocol_for
 from ezav.recognizer import Calibration, Recognizer
 from ezav.recognizer.lessons import appearances
 from ezav.recognizer.taught import Lesson, Taught, taught_model
@@ -48,6 +54,7 @@ class Model:
     stage: StageModel
     gamma: float
     temperature: float
+    look: Appearance | None = None
 
 
 def features(store: Path) -> FeatureSet:
@@ -111,6 +118,21 @@ def trained(store: FeatureStore, clips: FeatureSet, held: Clips, split: Split) -
     return Model(stage, gamma, Calibration.fit(everything, 0.0).temperature_)
 
 
+def run_of(
+    method: str, store: FeatureStore, clips: FeatureSet, held: Clips, split: Split, seed: int
+) -> tuple[Model, Tensor]:
+    """A run of a recipe on the split's unseen classes, and the rows of its test clips."""
+    unseen = [name for name, seen in zip(clips.classes, split.seen.tolist()) if not seen]
+    sources = dict(zip(clips.clips, held.sources, strict=True))
+    view = redrawn(store, unseen, sources)
+    fitted = protocol_for(method, view, seed=seed).fit(view)
+    calibration = Calibration.fit(fitted.folds_ or fitted.validation_, fitted.gamma_)
+    test = set(view.select("test_seen", "test_unseen").clips)
+    rows = torch.tensor([row for row, clip in enumerate(clips.clips) if clip in test])
+    look = Appearance.learn(fitted)
+    return Model(fitted.model_, fitted.gamma_, calibration.temperature_, look), rows
+
+
 def drawn(
     clips: FeatureSet, sources: tuple[str, ...], rows: Tensor, label: int, count: int, seed: int
 ) -> tuple[Tensor, Tensor] | None:
@@ -130,12 +152,14 @@ def drawn(
     return torch.tensor(teach[:count], dtype=torch.long), torch.cat([left, others])
 
 
-def lesson(model: StageModel, clips: FeatureSet, teach: Tensor, label: int) -> Taught:
+def lesson(
+    model: StageModel, clips: FeatureSet, teach: Tensor, label: int, look: Appearance | None
+) -> Taught:
     one = Lesson(
         name=model.classes.names[label],
         vector=model.classes.vectors[label],
         text=model.classes.vectors[label],
-        clips=appearances(model.method, clips.subset(teach)),
+        clips=appearances(model.method, clips.subset(teach), look),
         known=True,
     )
     return Taught(lessons=(one,))
@@ -160,8 +184,8 @@ def numbers(
             teach, test = found
             method: Method = stage.method
             if count:
-                taught = lesson(stage, clips, teach, label)
-                method = taught_model(stage, stage.classes, taught)[0].method
+                taught = lesson(stage, clips, teach, label, model.look)
+                method = taught_model(stage, stage.classes, taught, model.look)[0].method
             targets = clips.labels[test]
             scores = score_all(method, clips.subset(test), stage.classes.vectors)
             scores = scores - model.gamma * stage.seen
@@ -189,6 +213,7 @@ def main() -> None:
     parser.add_argument("--sources", nargs=2, metavar=("FILE", "COLUMN"))
     parser.add_argument("--unseen", type=int, default=5)
     parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--method", help="a recipe in the default's place")
     parser.add_argument("--frozen", action="store_true")
     parser.add_argument("--shown", type=int, nargs="+", default=[0, 1, 2, 5, 10], help="clips")
     given = parser.parse_args()
@@ -201,7 +226,10 @@ def main() -> None:
             rows, kinds = torch.arange(len(clips)), {"a name that was typed": False}
         else:
             clips, split = features(given.store), split_of(held, seed, given.unseen)
-            model, rows = trained(store, clips, held, split), split.test
+            if given.method:
+                model, rows = run_of(given.method, store, clips, held, split, seed)
+            else:
+                model, rows = trained(store, clips, held, split), split.test
             kinds = {"a class never trained on": False, "a class trained on": True}
         for kind, seen in kinds.items():
             by_count: dict[int, list[tuple[float, ...]]] = {}

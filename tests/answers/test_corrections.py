@@ -131,6 +131,7 @@ def test_the_sheet_gives_back_the_table_with_the_corrections(tmp_path: Path) -> 
 const element = () => ({ classList: { toggle() {} }, dataset: {}, append() {}, setAttribute() {},
   addEventListener() {}, firstChild: {}, closest: element, textContent: "" });
 const held = { ...element(), textContent: JSON.stringify(DATA) };
+globalThis.window = element();
 globalThis.document = { createElement: () => ({ ...element(), firstChild: element() }),
   getElementById: id => id === "data" ? held : element(), querySelectorAll: () => [] };
 """

@@ -12,6 +12,7 @@ from ezav.answers import correct
 from ezav.cli.main import main
 from ezav.recognizer import Recognizer
 from tests.recognizer import small_run
+from tests.web.browsing import CHROMIUM, FLAGS, new_page
 
 NEW = "zorbing"
 CLASS = sorted(small_run.COLOURS)[0]
@@ -136,3 +137,50 @@ def test_without_a_run_what_was_taught_is_written_as_a_recogniser(
     assert Recognizer.load(out).taught == {NEW: 1}
     assert main(["teach", "--class", NEW, str(clip)]) == 1
     assert "no run is given" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: install chromium")
+def test_a_correction_goes_from_the_contact_sheet_to_the_recogniser(
+    trained: tuple[Path, Path], run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "answers.html"
+    clips = [str(next(trained[0].glob(f"{name}/*.mp4"))) for name in small_run.COLOURS]
+    ask = ["predict", str(run), *clips, "--import"]
+    assert main([*ask, "--out", str(tmp_path / "a.csv"), str(sheet)]) == 0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs a browser: Playwright")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page, errors = new_page(browser, width=390), []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(sheet.as_uri())
+        by_class = [one.inner_text() for one in page.query_selector_all("main h2")]
+        page.click("#by-doubt")
+        margins = {row["file"]: float(row["margin"]) for row in rows}
+        files = [one.get_attribute("data-file") for one in page.query_selector_all(".tile input")]
+        field = page.query_selector(".tile input")
+        field.fill(f" {NEW}  again ")
+        field.press("Tab")
+        told = page.inner_text("#download")
+        with page.expect_download() as found:
+            page.click("#download")
+        found.value.save_as(tmp_path / found.value.suggested_filename)
+        page.click("#by-class")
+        assert [one.inner_text() for one in page.query_selector_all("main h2")] == by_class
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        browser.close()
+    assert errors == []
+    assert told == "save the table with 1 correction"
+    assert [margins[file] for file in files] == sorted(margins.values())
+    assert len(by_class) == len({row["answer"] for row in rows})
+    given = tmp_path / "answers-corrected.csv"
+    elsewhere = tmp_path / "a" / "b" / given.name
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_bytes(given.read_bytes())
+    before, teach = state(run), ["teach", str(run), "--import", "--new", "--answers"]
+    assert main([*teach, str(elsewhere)]) == 1
+    assert "its paths start from its own folder" in capsys.readouterr().err
+    assert state(run) == before
+    assert main([*teach, str(given)]) == 0
+    assert Recognizer.load(run, import_code=True).taught == {f"{NEW} again": 1}

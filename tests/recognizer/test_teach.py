@@ -17,6 +17,7 @@ from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.export import export
 from ezav.features import FeatureStore
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.manifest import write_manifest
 from ezav.methods.common.few_shot import FewShot, FewShotFold, fit_few_shot, likeness
 from ezav.protocol.verify import verify_run
 from ezav.recognizer import Recognizer
@@ -45,8 +46,10 @@ def some(clips: FeatureSet, *rows: int) -> FeatureSet:
     return clips.subset(torch.tensor(rows, dtype=torch.long))
 
 
-def scores(recognizer: Recognizer, clips: FeatureSet, names: list[str]) -> np.ndarray:
-    found = recognizer.predict(clips, classes=names, top_k=len(names))
+def scores(
+    recognizer: Recognizer, clips: FeatureSet, names: list[str], together: bool = False
+) -> np.ndarray:
+    found = recognizer.predict(clips, classes=names, top_k=len(names), together=together)
     return np.array(
         [[{c.name: c.score for c in one.ranked}[name] for name in names] for one in found]
     )
@@ -299,10 +302,52 @@ def test_what_is_wrong_is_one_line_and_teaches_nothing(best: Run) -> None:
         recognizer.forget(recognizer.classes[0])
 
 
-def test_a_method_without_a_space_for_clips_says_so(stored: Run) -> None:
+def test_any_other_method_is_taught_by_standardised_features(stored: Run, tmp_path: Path) -> None:
     store, run = stored
-    with pytest.raises(EzavError, match="EZ-AVGZL cannot be taught by clips"):
-        Recognizer.load(run).teach({NEW: some(store.select(), 5)})
+    plain, taught = Recognizer.load(run), Recognizer.load(run)
+    clips = store.select("test_unseen")
+    shown = some(clips, 0, 1)
+    taught.teach({NEW: shown})
+    names = [*plain.classes, NEW]
+    before, after = scores(plain, clips, names), scores(taught, clips, names)
+    assert after[:, :-1] == pytest.approx(before[:, :-1], abs=1e-5)
+    known, units = store.select("train", "val_seen", "val_unseen"), []
+    for side in ("audio", "visual"):
+        rows = getattr(known, side).means[getattr(known, side).lengths > 0].double().numpy()
+        spread = rows.std(axis=0)
+        stored_ = getattr(clips, side)
+        unit = (stored_.means.double().numpy() - rows.mean(axis=0)) / (spread + 0.1 * spread.mean())
+        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+        units.append(unit * (stored_.lengths > 0).numpy()[:, None])
+    unit = np.concatenate(units, axis=1)
+    mean = unit[:2].mean(axis=0)
+    assert plain.trained.appearance is not None
+    weight, offset = plain.trained.appearance.few_shot.of(torch.tensor([2]))
+    for row in range(len(clips)):
+        there = np.concatenate([np.full(one.shape[1], one[row].any()) for one in units])
+        own, its = unit[row] * there, mean * there
+        cosine = own @ its / np.linalg.norm(own) / np.linalg.norm(its)
+        added = float(weight) * (cosine - float(offset))
+        assert after[row, -1] - before[row, -1] == pytest.approx(added, abs=1e-4)
+    taught.save_pretrained(tmp_path / "saved")
+    again = Recognizer.load(tmp_path / "saved")
+    assert scores(again, clips, names) == pytest.approx(after, abs=1e-5)
+    again.teach({NEW: some(clips, 2)})
+    assert again.taught == {NEW: 3}
+
+
+def test_a_run_that_learned_nothing_of_clips_says_so(stored: Run, tmp_path: Path) -> None:
+    store, run = stored
+    old = copied(run, tmp_path / "old")
+    (old / "appearance.safetensors").unlink()
+    write_manifest(old)
+    with pytest.raises(EzavError, match=r"EZ-AVGZL did not learn .*; run it again"):
+        Recognizer.load(old).teach({NEW: some(store.select(), 5)})
+    damaged = copied(run, tmp_path / "damaged")
+    (damaged / "appearance.safetensors").write_bytes(b"nothing")
+    write_manifest(damaged)
+    with pytest.raises(DamagedError, match=r"appearance.safetensors' is damaged"):
+        Recognizer.load(damaged)
 
 
 def test_a_taught_recogniser_is_exported(best: Run, tmp_path: Path) -> None:
@@ -351,8 +396,13 @@ def test_one_without_a_run_is_taught(tmp_path: Path) -> None:
     assert [one.best.name == NEW for one in found] == [True] * 6 + [False] * 6
     assert {one.best.kind for one in found[:6]} == {"taught"}
     assert [one.best.name for one in found[6:]] == [one.best.name for one in before[6:]]
-    with pytest.raises(EzavError, match="answers each clip alone"):
-        recognizer.predict(clips, classes=[*names, NEW], together=True)
+    # Together, each clip is given what its own likeness to the clips shown adds.
+    every = [*names, NEW]
+    plain = Recognizer.frozen()
+    added = scores(recognizer, clips, every) - scores(plain, clips, every)
+    joint = scores(plain, clips, every, together=True)
+    assert abs(joint - scores(plain, clips, every)).max() > 0.01
+    assert scores(recognizer, clips, every, together=True) == pytest.approx(joint + added, abs=1e-4)
     recognizer.forget(NEW)
     again = recognizer.predict(clips, classes=names)
     assert [one.best.score for one in again] == [one.best.score for one in before]

@@ -129,8 +129,9 @@ def _tools(answers: Sequence[Answer]) -> str:
     return (
         '<p class="tools"><button type="button" id="by-class" aria-pressed="true">by class</button>'
         ' <button type="button" id="by-doubt" aria-pressed="false">most doubtful first</button>'
-        ' <button type="button" id="download">save the table with <span id="count">0</span> '
-        f'corrections</button></p><datalist id="names">{options}</datalist>'
+        ' <button type="button" id="download">save the table with '
+        '<span id="count">0 corrections</span></button></p>'
+        f'<datalist id="names">{options}</datalist>'
     )
 
 
@@ -153,7 +154,7 @@ def _tile(clip: _Clip, rank: int) -> Tile:
     remarks = [f"not read: {one.error}"] * bool(one.error)
     remarks += ["none of these stands out: it may be something else"] * one.none_of_these
     remarks += [f"missing: {one.missing}"] * bool(one.missing)
-    remarks += [f"damaged: {one.damage}"] * bool(one.damage)
+    remarks += [f"remark: {one.damage}"] * bool(one.damage)
     remarks += [f"{row.among}: {_said(row)}" for row in clip.rows[1:] if not row.error]
     field = (
         f'<label class="correct">correct <input list="names" data-doubt="{rank}" '

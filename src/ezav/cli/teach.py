@@ -203,6 +203,11 @@ def add_corrections(
         raise _no_class(table, counts, recognizer.classes)
     names = {same(name): name for name in lessons}
     for one in said:
+        if not one.path.is_file():
+            raise NotFoundError(
+                f"there is no file '{shown(str(one.path))}', which '{table}' corrects",
+                "its paths start from its own folder: keep it where 'ezav predict' wrote the sheet",
+            )
         key = same(one.correct)
         name = names.setdefault(key, classes.get(key, one.correct))
         lessons.setdefault(name, []).append(one.path)

@@ -178,8 +178,9 @@ class Method(nn.Module):
 
     def appearance(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, ...]:
         """Clips where those of one class lie near each other: a tensor `[N, d]` a modality, zeros
-        where it is missing. A method that has such a space can be taught a class by a few clips
-        (:mod:`ezav.methods.common.few_shot`); the default has none.
+        where it is missing, in which a few clips can show a class
+        (:mod:`ezav.methods.common.few_shot`). The default has none, and its runs use the features
+        (:mod:`ezav.protocol.appearance`).
         """
         del audio, visual
         return ()

@@ -23,6 +23,7 @@ from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError, Un
 from ezav.manifest import check, write_manifest
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
+from ezav.protocol.appearance import Appearance
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.files import CALIBRATION, HEADER, RESULT
@@ -48,7 +49,8 @@ def write_run(
     `weights.safetensors`, `class_embeddings.safetensors` (as trained with), `text.safetensors`
     (as the text encoder gave them), `validation.safetensors` and `test.safetensors` (scores,
     targets, seen, with names in the metadata), `calibration.json` (how scores
-    become probabilities), `store.json` (header of the feature store),
+    become probabilities), `appearance.safetensors` (what a few clips of a class are worth, for a
+    method without a space of its own), `store.json` (header of the feature store),
     `manifest.json` (the SHA-256 of each of these). The state of training beside it
     (:func:`checkpoint_of`, :func:`tried_beside`) goes then, and no sooner.
 
@@ -112,6 +114,8 @@ def _write_files(
     _save_evaluation(fitted.validation_, partial / "validation.safetensors")
     _save_evaluation(test, partial / "test.safetensors")
     _write_calibration(fitted, partial / CALIBRATION)
+    if (look := Appearance.learn(fitted)) is not None:
+        look.save(partial)
     write_manifest(partial)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ezav.errors import DamagedError, NotFoundError, UnavailableError
 from ezav.features.header import Header, parse_header
 from ezav.manifest import MANIFEST, SIGNATURE
-from ezav.protocol.files import CALIBRATION, HEADER, RESULT
+from ezav.protocol.files import APPEARANCE, CALIBRATION, HEADER, RESULT
 
 FROZEN = "frozen.json"
 """Instead of a result: nothing was trained."""
@@ -20,6 +20,7 @@ FILES = (
     "text.safetensors",
     HEADER,
     CALIBRATION,
+    APPEARANCE,
     "taught-*.safetensors",
     MANIFEST,
     SIGNATURE,

@@ -17,8 +17,9 @@ from ezav.manifest import (
     read_manifest,
     write_manifest,
 )
+from ezav.protocol.appearance import Appearance
 from ezav.protocol.calibration import Calibration
-from ezav.protocol.files import CALIBRATION, HEADER, RESULT
+from ezav.protocol.files import APPEARANCE, CALIBRATION, HEADER, RESULT
 from ezav.protocol.run_folder import read_evaluation_file, read_model
 from ezav.recognizer.card import model_card
 from ezav.recognizer.find import FILES, FROZEN, read_header
@@ -57,6 +58,7 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
         result=result,
         calibration=_calibration(folder, result.gamma),
         tested=tested if (tested := folder / TEST).is_file() else None,
+        appearance=Appearance.read(folder, model.method),
     )
     check(folder, (HEADER, "text.safetensors", CALIBRATION))
     return with_taught(trained, read_taught(folder, model))
@@ -67,7 +69,7 @@ def with_taught(trained: _Made, taught: Taught) -> _Made:
     if taught.empty:
         return trained
     base = trained.model, trained.text
-    model, text = taught_model(*base, taught)
+    model, text = taught_model(*base, taught, trained.appearance)
     return replace(trained, model=model, text=text, taught=taught, base=base)
 
 
@@ -92,6 +94,10 @@ def save(trained: Trained, folder: Path) -> None:
     write_text(folder / RESULT, trained.result.model_dump_json(indent=2) + "\n")
     # Always: the card of another run would tell its numbers as this one's.
     write_text(folder / CARD, str(model_card(trained)))
+    if trained.appearance is None:
+        (folder / APPEARANCE).unlink(missing_ok=True)
+    else:
+        trained.appearance.save(folder)
     kept = [name for name in (*FILES, CARD) if name not in (MANIFEST, SIGNATURE)]
     name = "" if trained.taught.empty else write_taught(trained.taught, folder)
     write_manifest(folder, [*kept, *([name] if name else [])])

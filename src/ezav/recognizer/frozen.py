@@ -42,7 +42,7 @@ class Frozen:
         header: names the encoders.
         calibration: uncalibrated, until it is fitted on clips with labels.
         unused: "visual" or "audio" -> why its encoder says nothing of names.
-        taught, base: as of :class:`~ezav.recognizer.trained.Trained`.
+        taught, base, appearance: as of :class:`~ezav.recognizer.trained.Trained`.
         names: the candidates where none are asked for, with the descriptions behind them.
     """
 
@@ -53,6 +53,7 @@ class Frozen:
     unused: dict[str, str]
     taught: Taught = field(default_factory=Taught)
     base: tuple[StageModel, ClassEmbeddings] | None = None
+    appearance: None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property

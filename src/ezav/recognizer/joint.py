@@ -8,6 +8,7 @@ from torch import Tensor
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
 from ezav.recognizer.frozen_method import Channel, FrozenMethod
+from ezav.recognizer.taught import TaughtMethod
 from ezav.recognizer.together import By, answer
 
 _AT_ONCE = 64
@@ -51,6 +52,18 @@ def score_together(
         count[there] += 1
         weight = max(weight, found.weight)  # of a single clip it is 0
     return total / count.clamp(min=1), weight
+
+
+@torch.inference_mode()
+def score_taught(method: TaughtMethod, clips: FeatureSet, class_embeddings: Tensor) -> Tensor:
+    """What the lessons add to the scores of clips, `[N, C]`: of each clip alone."""
+    parts = []
+    for start in range(0, len(clips), _AT_ONCE):
+        index = torch.arange(start, min(start + _AT_ONCE, len(clips)))
+        pooled = not method.uses_time
+        audio, visual = (one.gather(index, pooled) for one in (clips.audio, clips.visual))
+        parts.append(method.added(audio, visual, class_embeddings))
+    return torch.cat(parts)
 
 
 def _vectors(channel: Channel, clips: FeatureSet) -> Tensor:

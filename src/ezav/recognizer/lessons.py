@@ -13,6 +13,7 @@ from ezav.features.feature_set import FeatureSet
 from ezav.methods.base import Method
 from ezav.methods.common.few_shot import likeness
 from ezav.naming import shown
+from ezav.protocol.appearance import Appearance
 from ezav.recognizer.taught import Lesson, Taught
 
 _MOST = 200
@@ -41,11 +42,13 @@ class TaughtClass:
     clips: int
 
 
-def appearances(method: Method, clips: FeatureSet) -> tuple[Tensor, ...]:
-    """What clips look like to a method, `[N, d]` a modality.
+def appearances(
+    method: Method, clips: FeatureSet, look: Appearance | None = None
+) -> tuple[Tensor, ...]:
+    """What clips look like to a recogniser, `[N, d]` a modality; without `look` to its method.
 
     Raises:
-        EzavError: the method has no such space, or a clip has nothing that it reads.
+        EzavError: neither says so, or a clip has nothing that it reads.
     """
     pooled = not method.uses_time
     found: list[tuple[Tensor, ...]] = []
@@ -54,12 +57,13 @@ def appearances(method: Method, clips: FeatureSet) -> tuple[Tensor, ...]:
             rows = torch.arange(start, min(start + _AT_ONCE, len(clips)))
             audio, visual = (one.gather(rows, pooled=pooled) for one in (clips.audio, clips.visual))
             device = method.device
-            found.append(method.appearance(audio.to(device), visual.to(device)))
+            found.append((look or method.appearance)(audio.to(device), visual.to(device)))
     parts = tuple(torch.cat(some).cpu().clone() for some in zip(*found))
     if not parts:
         raise EzavError(
-            f"{method.title} cannot be taught by clips",
-            "'ezav run STORE' trains a recogniser that can; one without a run can, too",
+            f"this run of {method.title} did not learn what clips of a class are worth: an earlier "
+            "ezav made it",
+            "run it again; 'ezav run' learns that now",
         )
     there = sum((part.abs().amax(dim=1) for part in parts), torch.zeros(len(clips)))
     for name, length in zip(clips.clips, there.tolist(), strict=True):

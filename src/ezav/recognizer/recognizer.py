@@ -26,10 +26,11 @@ from ezav.recognizer.find import find
 from ezav.recognizer.folder import read, save
 from ezav.recognizer.frozen import Frozen, Spec, frozen
 from ezav.recognizer.frozen_folder import named, save_frozen
-from ezav.recognizer.joint import score_together
+from ezav.recognizer.joint import score_taught, score_together
 from ezav.recognizer.names import Names
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.reading import ClipReader
+from ezav.recognizer.taught import TaughtMethod
 from ezav.recognizer.teachable import Teachable
 from ezav.recognizer.trained import Trained
 from ezav.signing import require_signature as _require_signature
@@ -163,8 +164,8 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
                 scoring, which for short clips is more than the reading.
             together: answer the clips jointly, of a frozen recogniser (transductive): what they
                 have in common corrects each answer, as far as they are spread over the names
-                (:mod:`ezav.recognizer.together`). Each answer's `together` says how far. Nothing
-                is explained.
+                (:mod:`ezav.recognizer.together`); what clips have taught is added. Each answer's
+                `together` says how far. Nothing is explained.
 
         Returns:
             One prediction a clip, in order. A file that cannot be read has an `error` and no
@@ -233,11 +234,6 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
                 "only a frozen recogniser answers clips together: a trained run answers each alone",
                 "leave `together` out",
             )
-        if self.taught:
-            raise EzavError(
-                "a recogniser that was taught by clips answers each clip alone",
-                "leave `together` out",
-            )
         told = None
         if isinstance(clips, FeatureSet):
             self.check_dims(clips)
@@ -248,6 +244,8 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
         answering, asked = self.answering, replace(asked, explain=False)
         vectors = answering.vectors(asked.candidates)
         scores, weight = score_together(self.trained.method, features, vectors)
+        if isinstance(self.model.method, TaughtMethod):
+            scores = scores + score_taught(self.model.method, features, vectors)
         stacked = answering.stacked(scores, asked.candidates)
         answers = [
             replace(one, together=None if one.error else weight)

@@ -14,6 +14,7 @@ from ezav.classes.embeddings import ClassEmbeddings
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Method
 from ezav.methods.common.few_shot import FewShot, likeness
+from ezav.protocol.appearance import Appearance
 from ezav.protocol.evaluation import StageModel
 
 SAME = 1 - 1e-5
@@ -81,9 +82,11 @@ class TaughtMethod(Method):
     ever raised: its other clips must not suffer because one of another look was shown.
 
     Args:
-        inner: has an :meth:`~ezav.methods.base.Method.appearance`.
+        inner: any method.
         lessons: at least one.
         seen: names of the classes that the method was trained on.
+        look: how clips that show a class are met; None: by the method's own
+            :meth:`~ezav.methods.base.Method.appearance`.
     """
 
     vectors: Tensor
@@ -91,14 +94,21 @@ class TaughtMethod(Method):
     offsets: Tensor
     raised: Tensor
 
-    def __init__(self, inner: Method, lessons: tuple[Lesson, ...], seen: frozenset[str]) -> None:
+    def __init__(
+        self,
+        inner: Method,
+        lessons: tuple[Lesson, ...],
+        seen: frozenset[str],
+        look: Appearance | None = None,
+    ) -> None:
         super().__init__(inner.config, inner.dims)
         self.inner = inner
+        self.look = look
         self.temporal = inner.temporal  # type: ignore[misc]
         self.scoring_cost = inner.scoring_cost
         self.names = frozenset(one.name for one in lessons)
         self.register_buffer("vectors", torch.stack([one.vector for one in lessons]))
-        weights, offsets = inner.few_shot.of(torch.tensor([one.count for one in lessons]))
+        weights, offsets = self.few_shot.of(torch.tensor([one.count for one in lessons]))
         self.register_buffer("weights", weights)
         self.register_buffer("offsets", offsets)
         self.register_buffer("raised", torch.tensor([one.name in seen for one in lessons]))
@@ -120,24 +130,30 @@ class TaughtMethod(Method):
         return self.inner.uses_time
 
     def appearance(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, ...]:
-        return self.inner.appearance(audio, visual)
+        look = self.look or self.inner.appearance
+        found: tuple[Tensor, ...] = look(audio, visual)
+        return found
 
     @property
     def few_shot(self) -> FewShot:
-        return self.inner.few_shot
+        return (self.look or self.inner).few_shot
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         found = self.inner.scores(audio, visual, class_embeddings)
+        return found + self.added(audio, visual, class_embeddings).to(found)
+
+    def added(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """What likeness to the clips of the lessons adds, `[N, C]`."""
         means = [self.get_buffer(f"means_{part}") for part in range(self._parts)]
         cosine, known = likeness(self.appearance(audio, visual), means)
         added = self.weights * (cosine - self.offsets)
         added = torch.where(self.raised & (added < 0), torch.zeros_like(added), added) * known
         unit = F.normalize(class_embeddings, dim=1) @ F.normalize(self.vectors, dim=1).T
-        return found + added.to(found) @ (unit > SAME).to(found).T
+        return added @ (unit > SAME).to(added).T
 
 
 def taught_model(
-    model: StageModel, text: ClassEmbeddings, taught: Taught
+    model: StageModel, text: ClassEmbeddings, taught: Taught, look: Appearance | None = None
 ) -> tuple[StageModel, ClassEmbeddings]:
     """A model and its raw text embeddings, with what was taught over them.
 
@@ -145,6 +161,7 @@ def taught_model(
         model: as it was trained, or frozen.
         text: of its classes.
         taught: anything; nothing gives the same model.
+        look: as of :class:`TaughtMethod`.
     """
     if taught.empty:
         return model, text
@@ -162,7 +179,9 @@ def taught_model(
         return ClassEmbeddings(every, vectors, held.encoder, held.settings)
 
     classes = joined(model.classes, [one.vector for one in new])
-    method = TaughtMethod(model.method, taught.lessons, seen) if taught.lessons else model.method
+    method = model.method
+    if taught.lessons:
+        method = TaughtMethod(method, taught.lessons, seen, look)
     flags = torch.tensor([name in seen for name in every], dtype=torch.bool)
     device = model.method.device
     made = StageModel(method.to(device).eval(), classes, flags)

@@ -45,14 +45,15 @@ class Teachable(ClipScorer):
 
         Raises:
             EzavError: a clip cannot be read, or shows two classes; too many clips; a bad name; the
-                text encoder is not available for a new one; the method cannot be taught.
+                text encoder is not available for a new one; the run is one of before this was
+                learned.
         """
         names = read_names(list(clips), self.classes)
         wanted = {}
         for asked, shown_by in zip(names, clips.values(), strict=True):
             name = asked.name if asked.row is None else self.classes[asked.row]
             features = self._features_of(asked.name, shown_by)
-            parts = appearances(self._method, features)
+            parts = appearances(self._method, features, self.trained.appearance)
             wanted[name] = name in self.model.classes.names, parts, features.clips
         taught, said = add_lessons(self.trained.taught, wanted, self._vectors_of)
         self._take(taught)
@@ -159,6 +160,6 @@ class Teachable(ClipScorer):
     def _take(self, taught: Taught) -> None:
         trained = self.trained
         base_model, base_text = trained.base or (trained.model, trained.text)
-        model, text = taught_model(base_model, base_text, taught)
+        model, text = taught_model(base_model, base_text, taught, trained.appearance)
         base = None if taught.empty else (base_model, base_text)
         self.become(replace(trained, model=model, text=text, taught=taught, base=base))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.features.header import Header
+from ezav.protocol.appearance import Appearance
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.result import RunResult
@@ -27,6 +28,7 @@ class Trained:
             folder: its numbers are then what its author says.
         taught: what was taught after the training, which model and text hold.
         base: model and text without it; None where nothing was taught.
+        appearance: how clips that show a class are met; None: the method says so itself.
     """
 
     model: StageModel
@@ -37,6 +39,7 @@ class Trained:
     tested: Path | None = None
     taught: Taught = field(default_factory=Taught)
     base: tuple[StageModel, ClassEmbeddings] | None = None
+    appearance: Appearance | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -96,25 +96,30 @@ class FewShotFold:
 
 
 def fit_few_shot(
-    folds: Sequence[FewShotFold], sharpness: float, start: FewShot = USUAL, seed: int = 0
+    folds: Sequence[FewShotFold],
+    sharpness: float,
+    start: FewShot = USUAL,
+    seed: int = 0,
+    share: float | None = 0.5,
 ) -> FewShot:
     """Weight and offset that suit classes of the folds which a few of their clips show.
 
-    The loss is the mean cross-entropy of the other held-out clips: those of the class weigh half,
-    those of all other classes together half, every class alike. It is pulled a little towards
-    `start`, which is the answer where no class has two clips.
+    The loss is the mean cross-entropy of the other held-out clips: those of the class weigh
+    `share`, those of all other classes together the rest, every class alike. It is pulled a little
+    towards `start`, which is the answer where no class has two clips.
 
     Args:
         folds: of one scale of scores.
         sharpness: of the softmax of their scores.
         start: what it is pulled towards.
         seed: of the clips that show a class.
+        share: of the class; None: as every other class has.
 
     Example:
         >>> fit_few_shot([], sharpness=3.0) == USUAL
         True
     """
-    made = _tasks(folds, sharpness, random.Random(seed))
+    made = _tasks(folds, sharpness, random.Random(seed), share)
     if not made:
         return start
     weight, own, cosine, rest, is_own, clips = (torch.cat(column) for column in zip(*made))
@@ -138,7 +143,7 @@ def fit_few_shot(
 
 
 def _tasks(
-    folds: Sequence[FewShotFold], sharpness: float, draw: random.Random
+    folds: Sequence[FewShotFold], sharpness: float, draw: random.Random, share: float | None
 ) -> list[tuple[Tensor, ...]]:
     """Classes of the folds, each shown by some clips: columns over the other clips."""
     wanted = [
@@ -151,11 +156,16 @@ def _tasks(
     ]
     if len(wanted) > _TASKS:
         wanted = draw.sample(wanted, _TASKS)
-    return [_task(fold, label, count, sharpness, draw) for fold, label, count in wanted]
+    return [_task(fold, label, count, sharpness, draw, share) for fold, label, count in wanted]
 
 
 def _task(
-    fold: FewShotFold, label: int, count: int, sharpness: float, draw: random.Random
+    fold: FewShotFold,
+    label: int,
+    count: int,
+    sharpness: float,
+    draw: random.Random,
+    share: float | None,
 ) -> tuple[Tensor, ...]:
     is_own = fold.targets == label
     shown = torch.tensor(draw.sample(is_own.nonzero()[:, 0].tolist(), count))
@@ -170,6 +180,7 @@ def _task(
     rest = (sharpness * scores).index_fill(1, torch.tensor([label]), -torch.inf).logsumexp(dim=1)
     there = torch.bincount(targets, minlength=scores.shape[1])
     others = max(1, int((there > 0).sum()) - int(there[label] > 0))
-    weight = 0.5 / (there[targets] * torch.where(is_own, 1, others)).double()
+    own_share = 1 / (others + 1) if share is None else share
+    weight = torch.where(is_own, own_share, (1 - own_share) / others) / there[targets].double()
     clips = torch.full_like(targets, count)
     return weight, scores[:, label], cosine.double(), rest, is_own, clips
