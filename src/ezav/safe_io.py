@@ -9,7 +9,7 @@ import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -233,6 +233,30 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise UnavailableError(f"cannot write '{path}': {why}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_whole(handle: int, data: bytes) -> None:
+    """Write all of it at the place where an open file stands, or nothing.
+
+    Raises:
+        OSError: it cannot be written; the file ends where it stood, as far as the disk lets it.
+
+    Example:
+        >>> with tempfile.TemporaryFile() as file:
+        ...     write_whole(file.fileno(), b"whole")
+        ...     file.seek(0), file.read()
+        (0, b'whole')
+    """
+    at = os.lseek(handle, 0, os.SEEK_CUR)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+    except OSError:
+        with suppress(OSError):  # the first error is the one to be told
+            os.ftruncate(handle, at)
+            os.lseek(handle, at, os.SEEK_SET)
+        raise
 
 
 def check_ending(path: str | Path, endings: Collection[str], what: str) -> None:

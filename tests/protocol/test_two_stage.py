@@ -255,7 +255,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(fitted, tmp_path: Path, monk
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-        with pytest.raises(EzavError, match=r"cannot write the run .*too large"):
+        with pytest.raises(EzavError, match=r"cannot write .*too large"):
             write_run(fitted, tmp_path / "run")
         with pytest.raises(EzavError, match=r"cannot write .*state.*too large"):
             fitted.protocol.fit(fitted.store, checkpoint=tmp_path / "state")

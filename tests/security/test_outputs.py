@@ -147,3 +147,7 @@ def test_a_search_follows_no_link(name: str, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="it is a link"):
         open_study(tmp_path / "out")
     assert (tmp_path / "mine").read_bytes() == b""
+    (tmp_path / "out" / name).unlink()
+    (tmp_path / "out" / "tune.sqlite3-wal").mkdir()
+    with pytest.raises(RefusedError, match="it is no file"):
+        open_study(tmp_path / "out")

@@ -183,3 +183,11 @@ def test_whatever_the_bytes_it_is_data_or_an_error_of_the_user(
     path.write_bytes(bytes(data))
     with contextlib.suppress(EzavError):
         load_data_pickle(path)
+
+
+def test_a_header_that_ends_early_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones(3))
+    data = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(data.replace(b"}", b"("))
+    with pytest.raises(EzavError, match=r"is not a numpy \.npy file"):
+        load_data_npy(tmp_path / "a.npy")

@@ -11,7 +11,7 @@ from typing import Any
 from ezav.closing import Closing
 from ezav.errors import DamagedError, RefusedError, UnavailableError
 from ezav.naming import shown
-from ezav.safe_io import open_for_writing, parse_json
+from ezav.safe_io import open_for_writing, parse_json, write_whole
 from ezav.system import lock_file
 
 
@@ -191,13 +191,9 @@ class Journal(Closing):
 
     def _write(self, lines: list[dict[str, Any]]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        at = os.lseek(self._handle, 0, os.SEEK_CUR)
         try:
-            rest = memoryview(text.encode("ascii"))
-            while rest:
-                rest = rest[os.write(self._handle, rest) :]
+            write_whole(self._handle, text.encode("ascii"))
         except OSError as error:
-            self._cut(at)
             raise UnavailableError(
                 f"cannot write '{self.path}': {error.strerror}",
                 "what was answered is kept; free some space and give the same command again",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ezav.alone import alone
 from ezav.benchmarks.processes import training_pool
 from ezav.errors import EzavError, RefusedError
 from ezav.manifest import differences, read_manifest
@@ -52,11 +53,11 @@ OnDone = Callable[[Job, RunResult], None]
 """Called after each job, also for one that was done before."""
 
 
-def is_done(job: Job, store: FeatureStore) -> RunResult | None:
+def is_done(job: Job, store: FeatureStore, tell: bool = True) -> RunResult | None:
     """The result of a job if its folder holds exactly that run, by whichever version of ezav.
 
     None where it is to be run: for the first time, or again, as it is of other settings or cannot
-    be read (which is said, a warning).
+    be read (which is said, a warning, where `tell` is not False).
 
     Raises:
         RefusedError: the folder was changed after it was written: it is neither taken nor replaced.
@@ -74,7 +75,8 @@ def is_done(job: Job, store: FeatureStore) -> RunResult | None:
     try:
         result = read_result(job.folder)
     except EzavError as error:
-        warnings.warn(f"run again: {error.message}", stacklevel=2)
+        if tell:
+            warnings.warn(f"run again: {error.message}", stacklevel=2)
         return None
     return None if difference(result, job.protocol, store, job.label) else result
 
@@ -84,11 +86,14 @@ def run_job(job: Job) -> RunResult:
     from ezav.features.store import FeatureStore
     from ezav.protocol.run_folder import checkpoint_of, write_run
 
-    store = FeatureStore.open(job.store).read_as(job.texts)
-    fitted = job.protocol.fit(store, checkpoint=checkpoint_of(job.folder))
-    if (job.folder / RESULT).is_file():
-        shutil.rmtree(job.folder)
-    return write_run(fitted, job.folder, job.label)
+    with alone(job.folder):
+        store = FeatureStore.open(job.store).read_as(job.texts)
+        if done := is_done(job, store, tell=False):  # by another process, meanwhile
+            return done
+        fitted = job.protocol.fit(store, checkpoint=checkpoint_of(job.folder))
+        if (job.folder / RESULT).is_file():
+            shutil.rmtree(job.folder)
+        return write_run(fitted, job.folder, job.label)
 
 
 def run_jobs(

@@ -71,7 +71,7 @@ def open_study(out: Path) -> Study:
     """The search in a folder, begun if there is none.
 
     Raises:
-        RefusedError: a link is in the place of a file that SQLite writes.
+        RefusedError: a link, or a folder, is in the place of a file that SQLite writes.
     """
     import optuna
 
@@ -79,8 +79,10 @@ def open_study(out: Path) -> Study:
     # The path is not in the URL, where `?`, `%` and braces of a folder's name mean something.
     database = (out / DATABASE).absolute()
     for beside in _BESIDE:
-        if database.with_name(DATABASE + beside).is_symlink():
-            raise RefusedError(f"refused to write '{out / DATABASE}{beside}': it is a link")
+        place = database.with_name(DATABASE + beside)
+        if place.is_symlink() or (place.exists() and not place.is_file()):
+            why = "it is a link" if place.is_symlink() else "it is no file"
+            raise RefusedError(f"refused to write '{out / DATABASE}{beside}': {why}")
     os.close(open_for_writing(database))
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{DATABASE}",

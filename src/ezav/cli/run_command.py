@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -205,6 +206,18 @@ class RunCommand(RunOptions):
         self, wanted: dict[Path, TwoStageProtocol], store: FeatureStore
     ) -> dict[Path, RunResult]:
         """Fit, test and write the runs, one or all together."""
+        from ezav.alone import alone
+        from ezav.protocol.run_folder import check_free
+
+        with ExitStack() as stack:
+            for folder in wanted:
+                stack.enter_context(alone(folder))
+                check_free(folder)  # another process may have written it meanwhile
+            return self._written(wanted, store)
+
+    def _written(
+        self, wanted: dict[Path, TwoStageProtocol], store: FeatureStore
+    ) -> dict[Path, RunResult]:
         from ezav.protocol.run_folder import checkpoint_of, write_run
         from ezav.protocol.two_stage import fit_together
         from ezav.recipes import frozen_row

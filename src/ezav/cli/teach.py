@@ -30,7 +30,7 @@ from ezav.cli.common import (
     output,
     progress,
 )
-from ezav.errors import EzavError, NotFoundError, RefusedError
+from ezav.errors import EzavError, NotFoundError
 from ezav.extraction.reading import Limits
 from ezav.naming import same, shown
 
@@ -93,6 +93,19 @@ class TeachCommand(FrozenOptions, Command):
                 "nothing to learn is given", "name --class, --answers, --remove or --rename"
             )
         folder = self._folder()
+        if self.out is not None:
+            from ezav.alone import alone
+            from ezav.protocol.run_folder import check_free
+
+            with alone(self.out):
+                check_free(self.out)  # another process may have written it meanwhile
+                return self._learned(folder)
+        from ezav.recognizer.folder import to_teach
+
+        with to_teach(folder):
+            return self._learned(folder)
+
+    def _learned(self, folder: Path) -> Learned:
         lessons = self._clips()
         recognizer = self._recognizer()
         with recognizer:
@@ -132,6 +145,8 @@ class TeachCommand(FrozenOptions, Command):
 
     def _folder(self) -> Path:
         """Where the recogniser is, that what it learned can be written there."""
+        from ezav.protocol.run_folder import check_free
+
         check_frozen(self)
         if self.frozen and (self.run_folder is not None or self.out is None):
             raise EzavError("--frozen takes no run", "name the folder to be written with `out`")
@@ -139,9 +154,7 @@ class TeachCommand(FrozenOptions, Command):
             raise EzavError("no run is given", "name one, or --frozen and `out`")
         folder = Path(self.run_folder or "").expanduser()
         if self.out is not None:
-            taken = self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir()))
-            if taken:
-                raise RefusedError(f"'{self.out}' exists already", "choose another `out`")
+            check_free(self.out)
         elif not folder.is_dir():
             raise NotFoundError(
                 f"there is no run folder '{self.run_folder}'",

@@ -7,6 +7,7 @@ import mmap
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -98,7 +99,7 @@ def load_data_npy(path: str | Path) -> Any:
             return array
     except OSError as error:
         raise cannot_read(path, error) from error
-    except (ValueError, OverflowError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError, SyntaxError, TokenError) as error:
         raise DamagedError(f"'{path}' is not a numpy .npy file: {error}") from error
 
 

@@ -7,13 +7,14 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from ezav.errors import UnavailableError
 from ezav.features.shards import ClipRecord, Values, pack_records, sync, unpack_records
-from ezav.safe_io import open_for_writing
+from ezav.safe_io import open_for_writing, write_whole
 
 _FRAME = struct.Struct("<4sQI")
 """Before each clip: a mark, the number of bytes that follow, their CRC-32."""
@@ -48,13 +49,12 @@ class Journal:
         payload = _encode(record, audio, visual)
         frame = _FRAME.pack(_MARK, len(payload), zlib.crc32(payload)) + payload
         try:
-            rest = memoryview(frame)
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            write_whole(self._file, frame)
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, self.size)
-            os.lseek(self._file, self.size, os.SEEK_SET)
+            with suppress(OSError):  # after an fsync that failed, too: it was not promised
+                os.ftruncate(self._file, self.size)
+                os.lseek(self._file, self.size, os.SEEK_SET)
             raise UnavailableError(
                 f"cannot write clip '{record.clip}' to '{self.path}': {error.strerror}",
                 "the clips before it are kept; free some space and run the same command again",

@@ -300,6 +300,8 @@ class Library(Closing):
         """Delete the windows of files that have gone, have changed, or were not read to the end."""
         numbers = {one.number for one in self.recordings}
         for path in (self.at / "windows").iterdir():
+            if path.name.endswith(".part"):  # a kill left it half-written
+                path.unlink(missing_ok=True)
             found = re.fullmatch(r"(\d+)-\d+\.safetensors", path.name)
             if found and int(found[1]) not in numbers:
                 path.unlink(missing_ok=True)

@@ -154,6 +154,7 @@ def _read(path: object) -> Vectors | None:
         and values.ndim == 2
         and len(values) == count
         and values.dtype == torch.half
+        and values.numpy().flags.aligned  # of another header, it may lie anywhere
         and bool(values.isfinite().all())
     )
     return Vectors(keys, times, values) if whole else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ezav.alone import alone, whole_folder
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.device import choose_device
-from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError, UnavailableError
+from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError
 from ezav.manifest import check, write_manifest
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
@@ -64,7 +65,7 @@ def write_run(
 
     Raises:
         RefusedError: the folder exists and holds something.
-        UnavailableError: it cannot be written.
+        UnavailableError: it cannot be written, or another process is writing it.
 
     Example:
         >>> write_run(fitted=None, folder=runs / "ez-0")  # nothing is trained twice or overwritten
@@ -73,26 +74,17 @@ def write_run(
     """
     check_free(Path(folder))
     folder = Path(folder).resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    test = fitted.test()
-    seconds = {**fitted.seconds, "test": time.perf_counter() - started}
-    result = result_of(fitted, test, seconds, label, alphas or {}, frozen)
-    partial = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
-        _write_files(fitted, result, test, partial)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+    with alone(folder):
+        started = time.perf_counter()
+        test = fitted.test()
+        seconds = {**fitted.seconds, "test": time.perf_counter() - started}
+        result = result_of(fitted, test, seconds, label, alphas or {}, frozen)
+        check_free(folder)
+        with whole_folder(folder) as partial:
+            _write_files(fitted, result, test, partial)
         for state in (checkpoint_of(folder), tried_beside(folder)):
-            state.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UnavailableError(f"cannot write the run '{folder}': {why}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):  # the run is there; what stays is of no harm
+                state.unlink()
     return result
 
 

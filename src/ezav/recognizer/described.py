@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.descriptions import Descriptions, check_known
 from ezav.encoders.names import read_otherwise
+from ezav.features.begin import lock
 from ezav.features.describe import replace_class_embeddings
 from ezav.features.store import FeatureStore
 from ezav.recognizer.encoders import JOIN, RunEncoders
@@ -67,13 +69,19 @@ def describe_store(
         import_code: whether a text encoder of one's own that the store names is imported.
 
     Raises:
-        EzavError: names and descriptions do not fit, or a text encoder is not available.
+        EzavError: names and descriptions do not fit, a text encoder is not available, or another
+            process is writing the store.
     """
-    store = FeatureStore.open(path)
-    if descriptions:
-        check_known(descriptions, store.classes, source)
-    made = _texts(store, store.encoders, descriptions, device, import_code)
-    return replace_class_embeddings(store, list(made))
+    FeatureStore.open(path)  # raises: there is none
+    held = lock(Path(path))
+    try:
+        store = FeatureStore.open(path)
+        if descriptions:
+            check_known(descriptions, store.classes, source)
+        made = _texts(store, store.encoders, descriptions, device, import_code)
+        return replace_class_embeddings(store, list(made))
+    finally:
+        os.close(held)
 
 
 def _texts(

@@ -11,7 +11,7 @@ from pathlib import Path
 from ezav.errors import EzavError
 from ezav.naming import as_cell, as_subtitle, shown
 from ezav.recognizer.events import Event
-from ezav.safe_io import check_ending, check_writable, write_text
+from ezav.safe_io import check_ending, check_writable, write_text, write_whole
 
 _HEAD = "start,end,class,kind,probability,score\n"
 
@@ -106,7 +106,7 @@ def check_appended(path: Path) -> None:
     head = _HEAD if kind == ".csv" else ""
     try:
         if not path.exists() or path.stat().st_size == 0:
-            path.write_text(head, encoding="utf-8")
+            write_text(path, head)
         elif not _goes_on(path, head.encode()):
             raise EzavError(f"'{path}' has no events to go on after", "name a new file")
     except OSError as error:
@@ -125,11 +125,11 @@ def append_event(event: Event, path: Path) -> None:
     """Add one event to a file of :func:`check_appended`; it is on the disk's way at once.
 
     Raises:
-        EzavError: it cannot be written.
+        EzavError: it cannot be written; the file is as it was.
     """
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(_APPENDED[path.suffix.lower()]([event]))
+        with path.open("ab", buffering=0) as file:
+            write_whole(file.fileno(), _APPENDED[path.suffix.lower()]([event]).encode())
     except OSError as error:
         raise EzavError(f"cannot write '{path}': {error.strerror or error}") from None
 

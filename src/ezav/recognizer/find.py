@@ -64,7 +64,7 @@ def read_header(folder: Path) -> Header:
         raise NotFoundError(f"no run at '{folder}' (no {RESULT})", _look_inside(folder))
     path = folder / HEADER
     try:
-        return parse_header(path.read_text(encoding="utf-8"), path)
+        return parse_header(path.read_bytes(), path)
     except OSError as error:
         raise DamagedError(f"cannot read '{path}': {error.strerror}", "run it again") from error
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
+from ezav.alone import alone, whole_folder
 from ezav.classes.embeddings import ClassEmbeddings
-from ezav.errors import DamagedError
+from ezav.errors import DamagedError, RefusedError
 from ezav.manifest import (
     MANIFEST,
     SIGNATURE,
@@ -74,10 +76,20 @@ def with_taught(trained: _Made, taught: Taught) -> _Made:
 
 
 def save(trained: Trained, folder: Path) -> None:
-    """Write what a recogniser needs, its card, and nothing that names a training clip."""
+    """Write what a recogniser needs, its card, and nothing that names a training clip.
+
+    A new folder appears in one step; into one that holds something, file by file.
+
+    Raises:
+        EzavError: it cannot be written, or another process is writing it.
+    """
+    with alone(folder), whole_folder(folder) as place:
+        _write(trained, place)
+
+
+def _write(trained: Trained, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / FROZEN).unlink(missing_ok=True)
     model, text = trained.base or (trained.model, trained.text)
     with atomic_path(folder / "weights.safetensors") as path:
@@ -104,11 +116,36 @@ def save(trained: Trained, folder: Path) -> None:
     remove_others(folder, name)
 
 
-def save_taught(trained: Trained | Frozen, folder: Path) -> None:
+def save_taught(trained: Trained | Frozen, folder: Path) -> str:
     """Write what was taught into the folder that the run was read from; all else stays.
 
     A signature over it goes: it was of the run as it was.
+
+    Returns:
+        The name of the file; empty where nothing is taught.
+
+    Raises:
+        RefusedError: it was taught by another since it was read.
+        UnavailableError: it cannot be written, or another process is writing it.
     """
+    with to_teach(folder):
+        if taught_name(folder) != trained.taught.kept_in:
+            raise RefusedError(
+                f"'{folder}' was taught meanwhile by another", "load it again, and teach that"
+            )
+        return _replace_taught(trained, folder)
+
+
+def to_teach(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes from teaching the recogniser of a folder while a block runs.
+
+    Raises:
+        UnavailableError: another one does.
+    """
+    return alone(folder / "taught", folder)
+
+
+def _replace_taught(trained: Trained | Frozen, folder: Path) -> str:
     before = read_manifest(folder)
     names = set(files_in(folder)) if before is None else set(before)
     names.discard(taught_name(folder))
@@ -117,6 +154,7 @@ def save_taught(trained: Trained | Frozen, folder: Path) -> None:
         write_text(folder / CARD, str(model_card(trained)))
     write_manifest(folder, [*names, *([name] if name else [])])
     remove_others(folder, name)
+    return name
 
 
 def _calibration(folder: Path, gamma: float) -> Calibration:

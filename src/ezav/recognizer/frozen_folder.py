@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ezav.alone import alone, whole_folder
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.encoders.base import Kind
 from ezav.encoders.spec import EncoderSpec
@@ -46,7 +47,6 @@ def save_frozen(given: Frozen, folder: Path) -> None:
     Raises:
         EzavError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     told = _Told(
         text=given.text.encoder,
         text_settings=dict(given.text.settings),
@@ -54,6 +54,11 @@ def save_frozen(given: Frozen, folder: Path) -> None:
         unused=given.unused,
         names={name: tuple(lines) for name, lines in given.names.items()},
     )
+    with alone(folder), whole_folder(folder) as place:
+        _write(given, told, place)
+
+
+def _write(given: Frozen, told: _Told, folder: Path) -> None:
     write_text(folder / FROZEN, told.model_dump_json(indent=2) + "\n")
     write_text(folder / HEADER, given.header.model_dump_json(indent=2) + "\n")
     learned = json.dumps(given.calibration.as_dict(), indent=2, allow_nan=False)

@@ -54,6 +54,7 @@ class Taught:
         lessons: the classes that clips show, each once.
         forgotten: classes of the run that are no candidates any more.
         renamed: class of the run -> what it is called now.
+        kept_in: the file of a run folder that it was read from, or written to; else empty.
 
     Example:
         >>> Taught().empty
@@ -63,6 +64,7 @@ class Taught:
     lessons: tuple[Lesson, ...] = ()
     forgotten: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    kept_in: str = ""
 
     @property
     def empty(self) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def read_taught(folder: Path, model: StageModel) -> Taught:
         with safe_open(path, framework="pt") as file:
             said = parse_json((file.metadata() or {})["taught"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return _parsed(said, tensors, model)
+        return replace(_parsed(said, tensors, model), kept_in=name)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DamagedError(f"'{path}' is damaged: {error}", "get the folder again") from error
 

@@ -105,9 +105,11 @@ class Teachable(ClipScorer):
         A signature of it goes. :meth:`save_pretrained` writes a folder of its own instead.
 
         Raises:
-            EzavError: it cannot be written.
+            EzavError: it cannot be written, or was taught by another since it was loaded.
         """
-        save_taught(self.trained, Path(folder))
+        name = save_taught(self.trained, Path(folder))
+        taught = replace(self.trained.taught, kept_in=name)
+        self.become(replace(self.trained, taught=taught))
 
     @property
     def _method(self) -> Method:
@@ -159,6 +161,7 @@ class Teachable(ClipScorer):
 
     def _take(self, taught: Taught) -> None:
         trained = self.trained
+        taught = replace(taught, kept_in=trained.taught.kept_in)
         base_model, base_text = trained.base or (trained.model, trained.text)
         model, text = taught_model(base_model, base_text, taught, trained.appearance)
         base = None if taught.empty else (base_model, base_text)

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ezav.errors import DamagedError
-from ezav.safe_io import atomic_path
+from ezav.errors import DamagedError, EzavError
+from ezav.safe_io import atomic_path, parse_json
 
 
 def save_tree(path: str | Path, tree: Any) -> None:
@@ -44,12 +44,14 @@ def load_tree(path: str | Path) -> Any:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            shape = json.loads((file.metadata() or {})["tree"])
+            shape = parse_json((file.metadata() or {})["tree"])
             return _build(shape, file.get_tensor)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise DamagedError(
-            f"cannot read the checkpoint '{path}': {error}", "remove it to start anew"
-        ) from error
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str | Path, why: object) -> EzavError:
+    return DamagedError(f"cannot read the checkpoint '{path}': {why}", "remove it to start anew")
 
 
 def _flatten(node: Any, tensors: dict[str, Tensor]) -> Any:
@@ -95,7 +97,10 @@ class Checkpoint:
         if self.path is None or not self.path.is_file():
             return None
         tree = load_tree(self.path)
-        return tree["state"] if tree["key"] == self.key else None
+        if not isinstance(tree, dict) or not isinstance(tree.get("state"), dict):
+            raise _damaged(self.path, "it holds no state")
+        state: dict[str, Any] = tree["state"]
+        return state if tree.get("key") == self.key else None
 
     def save(self, make_state: Any) -> None:
         """Write `make_state()` if it is time to."""

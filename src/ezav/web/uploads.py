@@ -33,14 +33,18 @@ def private_folder() -> Iterator[Path]:
         False
     """
     sweep_leftovers()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
-        # The system takes the lock back when this process ends, however it ends.
-        held = os.open(Path(name, _LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            lock_file(held, wait=True)
-            yield Path(name)
-        finally:
-            os.close(held)
+    while True:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+            # The system takes the lock back when this process ends, however it ends.
+            held = os.open(Path(name, _LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                lock_file(held, wait=True)
+                if not Path(name, _LOCK).exists():
+                    continue  # another server swept it away before the lock was taken
+                yield Path(name)
+                return
+            finally:
+                os.close(held)
 
 
 def sweep_leftovers() -> None:
