@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -26,6 +28,15 @@ from tests.methods.fixtures import (
 DIMS = Dims(audio=40, visual=24, text=64)
 SIZES = {"dim": 32, "hidden_dim": 28, "out_dim": 16}
 HEAVY = {"distribution_weight": 1.0, "relation_weight": 1.0, "uniformity_weight": 1.0}
+SCRIPT = {
+    "temperature": 0.2,
+    "radial": 0.5,
+    "expert_share": 0.0,
+    "distribution_weight": 0.005,
+    "relation_weight": 0.0,
+    "uniformity_weight": 0.0,
+}
+"""The defaults of the authors' script for UCF."""
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +105,8 @@ def assert_losses(reference: Fixture, case: str, method: HspMoe) -> None:
     if "dp_raw" in theirs:
         close(loss.parts["distribution"] / ours[0], theirs["dp_raw"], "DP", tolerance=1e-6)
         close(loss.parts["relation"] / ours[1], theirs["rp_raw"], "RP", tolerance=1e-6)
-    hup = loss.parts["uniformity"] / method.config.uniformity_weight
-    close(hup, theirs["semantic_hup_raw"], "HUP")
+    if weight := method.config.uniformity_weight:
+        close(loss.parts["uniformity"] / weight, theirs["semantic_hup_raw"], "HUP")
     close(loss.total, theirs["total"], "total")
 
 
@@ -106,11 +117,17 @@ def assert_losses(reference: Fixture, case: str, method: HspMoe) -> None:
         ("train0", {}),
         ("train0_aux1", HEAVY),
         ("variant/routing_off", {"expert_share": 0.0, **HEAVY}),
+        ("variant/hup_preserve", {"uniformity_mode": "preserve", "uniformity_weight": 1.0}),
+        ("variant/hup_all_pairs", {"uniformity_all_pairs": True, "uniformity_weight": 1.0}),
+        ("variant/radial_ce_0p5", {"radial": 0.5}),
+        ("variant/radial_norm_0p5", {"radial": 0.5}),
+        ("variant/euclid", {"spherical": False, **HEAVY}),
+        ("variant/script_default_ucf", SCRIPT),
         ("variant/route_w1_T0p5", {"expert_share": 1.0, "router_temperature": 0.5}),
     ],
 )
 def test_every_loss_term_equals_the_authors(
-    reference: Fixture, state, case: str, config: dict[str, float]
+    reference: Fixture, state, case: str, config: dict[str, Any]
 ) -> None:
     assert_losses(reference, case, load(state, **config).train(case != "eval"))
 
@@ -193,6 +210,16 @@ def test_weak_losses_against_loops() -> None:
                 nearness.append((-2 * (clips[i] - clips[j]).square().sum()).exp())
     close(relation(clips, frozen), torch.stack(gaps).mean(), "RP")
     close(uniformity(clips, labels), torch.stack(nearness).mean().log() + 8, "HUP")
+    every = [
+        (-2 * (clips[i] - clips[j]).square().sum()).exp()
+        for i in range(5)
+        for j in range(5)
+        if i != j
+    ]
+    close(uniformity(clips, labels, all_pairs=True), torch.stack(every).mean().log() + 8, "all")
+    less = uniformity(clips, labels) - uniformity(frozen, labels)
+    for sign, ours in ((1, (clips, frozen)), (-1, (frozen, clips))):
+        close(uniformity(ours[0], labels, ours[1]), (sign * less).clamp(min=0), "preserve")
     assert relation(clips[:1], frozen[:1]) == 0
     assert uniformity(clips, labels * 0) == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ezav.errors import EzavError
 from ezav.methods.clipclap.config import NetworkConfig
@@ -20,6 +21,11 @@ class HspMoeConfig(NetworkConfig):
     """Divides the router's logits."""
     temperature: float = 0.1
     """Divides the cosines in the cross-entropy."""
+    spherical: bool = True
+    """Match by directions. False: by ClipClap's products and distances, without the experts."""
+    radial: float = 0.0
+    """How much a clip's and a class's length, against the mean of the batch, weighs its cosines in
+    the cross-entropy; 0 not at all (the authors' radial mode `ce`)."""
     distribution_weight: float = 0.001
     """Weight of DP: class probabilities as the frozen features have them."""
     distribution_temperature: float = 2.0
@@ -28,6 +34,10 @@ class HspMoeConfig(NetworkConfig):
     """Weight of RP: cosines between clips as the frozen features have them."""
     uniformity_weight: float = 0.0002
     """Weight of HUP: clips of different classes far from each other."""
+    uniformity_mode: Literal["uniformity", "preserve"] = "uniformity"
+    """preserve: HUP asks only that they are as far from each other as in the frozen features."""
+    uniformity_all_pairs: bool = False
+    """HUP takes pairs of one class too."""
     frozen_share: float = 0.5
     """Share of the frozen features' distance in a score, in [0, 1]; 0 is the network alone, 1
     the frozen features alone."""

@@ -11,7 +11,7 @@ from ezav.methods.common.alignment_head import agreement
 from ezav.methods.common.scoring import negative_distance
 from ezav.methods.hsp_moe.config import HspMoeConfig
 from ezav.methods.hsp_moe.fusion import FrozenFusion
-from ezav.methods.hsp_moe.losses import distribution, relation, uniformity, unit
+from ezav.methods.hsp_moe.losses import distribution, radii, relation, uniformity, unit
 from ezav.methods.hsp_moe.mixture import Mixture
 
 
@@ -40,7 +40,9 @@ class HspMoeNetwork(ClipClapNetwork):
 
     def directions(self, theta_o: Tensor, sample: Tensor) -> Tensor:
         """A clip's direction s `[B, d]`: that of theta_o `[B, d]`, mixed with the experts'."""
-        share = self.config.expert_share
+        share = self.config.expert_share if self.config.spherical else 0.0
+        if share == 0:
+            return unit(theta_o)
         return unit((1 - share) * unit(theta_o) + share * self.mixture(sample))
 
     def loss_parts(
@@ -62,26 +64,37 @@ class HspMoeNetwork(ClipClapNetwork):
         # The batch's texts and the table of classes pass BatchNorm as batches of their own.
         u = self.text_encoder(class_text[labels])
         theta_o, theta_w, rho_o, rho_w = self.head(self.sample_encoder(sample), u)
-        classes = unit(self.head.text_projection(self.text_encoder(class_text)))
-        clips = self.directions(theta_o, sample)
+        theta_c = self.head.text_projection(self.text_encoder(class_text))
+        clips, classes, frozen = self.directions(theta_o, sample), unit(theta_c), unit(sample)
+        if config.spherical:
+            scaled = clips * radii(theta_o, config.radial) if config.radial else clips
+            known = classes * radii(theta_c, config.radial) if config.radial else classes
+            logits = scaled @ known.T / config.temperature
+        else:
+            logits = theta_o @ theta_c.T
+        as_far_as = frozen if config.uniformity_mode == "preserve" else None
+        hup = uniformity(clips, labels, as_far_as, config.uniformity_all_pairs)
         parts = {
-            "cross_entropy": F.cross_entropy(clips @ classes.T / config.temperature, labels),
+            "cross_entropy": F.cross_entropy(logits, labels),
             **agreement(theta_o, theta_w, rho_o, rho_w, u.detach() if detach_target else u),
-            "relation": config.relation_weight * relation(clips, unit(sample)),
-            "uniformity": config.uniformity_weight * uniformity(clips, labels),
+            "relation": config.relation_weight * relation(clips, frozen),
+            "uniformity": config.uniformity_weight * hup,
         }
         if config.distribution_weight > 0:
-            teacher = unit(sample) @ unit(class_text).T
+            teacher = frozen @ unit(class_text).T
             dp = distribution(clips, classes, teacher, config.distribution_temperature)
             parts["distribution"] = config.distribution_weight * dp
         if self.training and config.frozen_share > 0:
-            learned = negative_distance(clips.detach(), classes.detach())
+            matched = (clips, classes) if config.spherical else (theta_o, theta_c)
+            learned = negative_distance(*(one.detach() for one in matched))
             self.fusion.observe(learned, frozen_scores(sample, class_text))
         return parts
 
     def embed(self, sample: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        """`[N, sample_dim]` and `[C, text_dim]` to directions of clips and of classes."""
+        """`[N, sample_dim]` and `[C, text_dim]` to what is matched of clips and of classes."""
         theta_o, theta_w = super().embed(sample, text)
+        if not self.config.spherical:
+            return theta_o, theta_w
         return self.directions(theta_o, sample), unit(theta_w)
 
     def scores(self, sample: Tensor, text: Tensor) -> Tensor:
