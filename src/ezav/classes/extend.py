@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -25,8 +25,13 @@ from ezav.classes.optimize import NotConverged, as_class_embeddings, centred, sc
 from ezav.errors import EzavError
 from ezav.threads import one_thread, workers
 
+if TYPE_CHECKING:  # numba takes a second to import
+    from ezav.classes.extend_cpu import Descent, OldClasses, Weights
+
 # With more old classes than this, new ones are placed one by one, to bound the memory.
 _ONE_AT_A_TIME = 3_000
+_AT_ONCE = 16
+"""New names that a thread places before it tells."""
 
 
 @overload
@@ -107,12 +112,11 @@ def extend_class_embeddings(
     """
     new, text, made = _matching(t_new, t, w)
     given = {"alpha": alpha, "margin": margin, "semantic": semantic, "center": center}
-    frozen, tasks = _prepared(new, text, made, given)
+    from ezav.classes.extend_cpu import Descent
 
-    def place(task: _Task) -> tuple[Tensor, int, bool]:
-        return frozen.place(task, learning_rate, tolerance, max_steps)
-
-    vectors = _placed(new.names, tasks, place, len(text) > _ONE_AT_A_TIME, on_progress)
+    frozen, unit, doubles = _prepared(new, text, made, given)
+    descent = Descent(learning_rate, tolerance, max_steps)
+    vectors = _placed(new.names, frozen, unit, doubles, descent, on_progress)
     if isinstance(t_new, ClassEmbeddings):
         return t_new.with_vectors(vectors, extended=made.settings.get("optimized") or True)
     return vectors
@@ -143,8 +147,11 @@ def _matching(
 
 def _prepared(
     new: ClassEmbeddings, text: ClassEmbeddings, made: ClassEmbeddings, given: dict[str, Any]
-) -> tuple[_Frozen, list[_Task]]:
-    """The old classes and the new ones, by the settings given, else recorded, else the default."""
+) -> tuple[_Frozen, Tensor, Tensor]:
+    """The old classes, the new ones' texts float64 `[M, d]`, and the rows of :func:`_doubles`.
+
+    By the settings given, else recorded, else the default.
+    """
     record = made.settings.get("optimized", {})
 
     def chosen(name: str) -> Any:
@@ -165,80 +172,68 @@ def _prepared(
     same = all(given[name] is None for name in ("margin", "semantic", "center"))
     scales = scales_of(record["scales"]) if same and "scales" in record else None
     with one_thread():
-        frozen = _Frozen.of(old_t, made.vectors, settings, scales)
-        return frozen, [frozen.task(*one) for one in zip(new_t, doubles, strict=True)]
+        return _Frozen.of(old_t, made.vectors, settings, scales), exact_unit(new_t), doubles
 
 
 def _placed(
     names: tuple[str, ...],
-    tasks: Sequence[_Task],
-    place: Callable[[_Task], tuple[Tensor, int, bool]],
-    one_at_a_time: bool,
+    frozen: _Frozen,
+    texts: Tensor,
+    doubles: Tensor,
+    descent: Descent,
     on_progress: Callable[[int, int], None] | None,
 ) -> Tensor:
-    """The new embeddings `[M, d]`; a warning for each that has not converged."""
-    threads = min(torch.get_num_threads(), len(tasks))
-    placed = []
+    """The new embeddings float32 `[M, d]`; a warning for each that has not converged."""
+    vectors = frozen.w[doubles.clamp(min=0)]
+    rows = (doubles < 0).nonzero().flatten()
+    parts = torch.split(rows, _AT_ONCE)
+    done = len(texts) - len(rows)
+    threads = max(1, min(torch.get_num_threads(), len(parts)))
     with one_thread():
         # One name's result cannot depend on another's, nor on how many threads there are.
-        spread = map if threads == 1 or one_at_a_time else workers(threads).map
-        for one in spread(place, tasks):
-            placed.append(one)
+        alone = threads == 1 or len(frozen.w) > _ONE_AT_A_TIME
+        spread = map if alone else workers(threads).map
+        for part, (found, steps, converged) in zip(
+            parts, spread(lambda part: frozen.place(texts[part], descent), parts)
+        ):
+            vectors[part] = torch.from_numpy(found).float()
+            for row, taken in zip(part[~converged].tolist(), steps[~converged]):
+                warnings.warn(
+                    f"the embedding of the new name '{names[row]}' has not converged in {taken} "
+                    f"steps; raise `max_steps`",
+                    NotConverged,
+                    stacklevel=3,
+                )
+            done += len(part)
             if on_progress is not None:
-                on_progress(len(placed), len(tasks))
-    for name, (_, steps, converged) in zip(names, placed, strict=True):
-        if not converged:
-            warnings.warn(
-                f"the embedding of the new name '{name}' has not converged in {steps} steps; "
-                f"raise `max_steps`",
-                NotConverged,
-                stacklevel=3,
-            )
-    return torch.stack([row for row, _, _ in placed])
+                on_progress(done, len(texts))
+    return vectors
 
 
-def _doubles(new: Tensor, old: Tensor) -> list[int | None]:
-    """For each new text embedding, the old class that has the same, if there is one."""
+def _doubles(new: Tensor, old: Tensor) -> Tensor:
+    """For each new text embedding the old class that has the same, long `[M]`; -1 without one."""
     # Of the texts as they are: taking off the mean may part them many times further.
-    old = exact_unit(old)
-    found: list[int | None] = []
-    for vector in exact_unit(new):
-        distance, row = sphere_distances(vector[None], old)[0].min(dim=0)
-        found.append(int(row) if distance <= COINCIDENT else None)
-    return found
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Task:
-    """A new class: its text embedding, a guess to start from, its text distances, its double."""
-
-    text: np.ndarray
-    start: np.ndarray
-    d_new: np.ndarray
-    same: int | None
+    old, found = exact_unit(old), []
+    for part in torch.split(exact_unit(new), 1024):
+        distance, row = sphere_distances(part, old).min(dim=1)
+        found.append(torch.where(distance <= COINCIDENT, row, -1))
+    return torch.cat(found)
 
 
 @dataclass(frozen=True, eq=False)
 class _Frozen:
-    """Old classes, prepared once for any number of new ones.
+    """Old classes, prepared once for any number of new ones; `w` float32 `[C, d]`."""
 
-    `w` float32 and `exact_t` float64 `[C, d]`; distances `d_t`, `d_w` float64 `[C, C]`;
-    `shift` float64 `[C, d]`, with which a new text embedding predicts how far it will move.
-    """
-
-    exact_t: Tensor
     w: Tensor
-    shift: Tensor
-    d_t: np.ndarray
-    d_w: np.ndarray
-    nearest: np.ndarray
-    settings: ObjectiveSettings
-    scales: Scales
+    old: OldClasses
+    weights: Weights
 
     @classmethod
     def of(
         cls, t: Tensor, w: Tensor, settings: ObjectiveSettings, scales: Scales | None
     ) -> _Frozen:
+        from ezav.classes.extend_cpu import OldClasses, Weights
+
         exact_t, exact_w = exact_unit(t), exact_unit(w)
         if scales is None:
             scales = Objective(Subspace(t).start, settings, target=text_order(t)).scales
@@ -246,72 +241,32 @@ class _Frozen:
         gram = exact_t @ exact_t.T
         gram.diagonal().add_(1.0)
         shift = torch.linalg.solve(gram, exact_w - exact_t)
-        d_t, d_w = sphere_distances(exact_t, exact_t), sphere_distances(exact_w, exact_w)
-        nearest = d_w.clone().fill_diagonal_(separation_bound(2, 2)).amin(dim=1).numpy()
-        return cls(exact_t, w, shift, d_t.numpy(), d_w.numpy(), nearest, settings, scales)
-
-    def task(self, vector: Tensor, same: int | None) -> _Task:
-        """What there is to know about one new text embedding float32 `[d]`, and its double."""
-        exact = vector.double() / vector.double().norm()
-        start = exact + self.exact_t @ exact @ self.shift
-        start = exact if bool(start.norm() < 1e-3) else start / start.norm()
-        d_new = sphere_distances(exact[None], self.exact_t)[0].numpy()
-        return _Task(text=exact.numpy(), start=start.numpy(), d_new=d_new, same=same)
-
-    def place(
-        self, task: _Task, rate: float, tolerance: float, max_steps: int
-    ) -> tuple[Tensor, int, bool]:
-        """The embedding float32 `[d]` of one new class; in numpy, for torch has its own threads."""
-        from ezav.classes.extend_cpu import (
-            Breaks,
-            Descent,
-            NewClass,
-            OldClasses,
-            Weights,
-            place_one,
-        )
-
-        if task.same is not None:
-            return self.w[task.same], 0, True
-        d_new = task.d_new
-        classes = len(d_new)
-        order = np.argsort(d_new)
-        tied = np.zeros(classes, bool)
-        tied[1:] = np.diff(d_new[order]) == 0
-        ranked = self.settings.semantic == "ranking"
-        semantic = (1 - self.settings.alpha) / self.scales.semantic
+        ranked = settings.semantic == "ranking"
+        near_w, near_t = _nearest_first(exact_t, exact_w) if ranked else (exact_w[:, :0],) * 2
+        d_w = sphere_distances(exact_w, exact_w)
+        nearest = d_w.fill_diagonal_(separation_bound(2, 2)).amin(dim=1)
+        parts = exact_w, exact_t, shift, exact_w @ exact_w.T, near_w, near_t, nearest
+        semantic = (1 - settings.alpha) / scales.semantic
         weights = Weights(
-            margin=self.settings.margin,
-            ranking=semantic / (classes * (classes - 1)) if ranked else 0.0,
+            margin=settings.margin,
+            ranking=semantic / (len(w) * (len(w) - 1)) if ranked else 0.0,
             proximity=0.0 if ranked else semantic,
-            separation=self.settings.alpha / self.scales.separation,
+            separation=settings.alpha / scales.separation,
         )
-        point, steps, converged = place_one(
-            NewClass(task.start, task.text, order.astype(np.int32), tied),
-            OldClasses(self.w.numpy(), self.nearest),
-            Breaks(*(self._breaks(d_new) if ranked else _NO_BREAKS)),
-            weights,
-            Descent(rate, tolerance, max_steps),
+        return cls(w, OldClasses(*(part.contiguous().numpy() for part in parts)), weights)
+
+    def place(self, texts: Tensor, descent: Descent) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of new texts: embeddings, steps, whether each converged; not torch, which has threads."""
+        from ezav.classes.extend_cpu import place_all
+
+        found: tuple[np.ndarray, np.ndarray, np.ndarray] = place_all(
+            texts.numpy(), self.old, self.weights, descent
         )
-        return torch.from_numpy(point).float(), steps, converged
-
-    def _breaks(self, d_new: np.ndarray) -> tuple[np.ndarray, ...]:
-        """For each old anchor: where its cost changes slope as the new class moves away.
-
-        In text the new class is farther than some others (sign +1) and nearer than the rest (-1);
-        with x its distance to the anchor, such a pair costs `max(0, m - sign (x - d_w))` and
-        breaks at `d_w + sign m`.
-        """
-        others = ~np.eye(len(d_new), dtype=bool)
-        sign = np.sign(d_new[:, None] - self.d_t)
-        breaks = self.d_w + sign * self.settings.margin
-        counts = (sign > 0) & others
-        farther = counts.sum(axis=1).astype(np.float64)
-        farther_sum = np.where(counts, breaks, 0.0).sum(axis=1)
-        # Ties cost a constant, and an anchor is not compared with itself: no break there.
-        breaks[(sign == 0) | ~others] = np.inf
-        breaks.sort(axis=1)
-        return breaks, breaks.cumsum(axis=1), farther, farther_sum
+        return found
 
 
-_NO_BREAKS = (np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros(0))
+def _nearest_first(t: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """For each class the distances `[C, C-1]` to the others in `w`, nearest first, and in `t`."""
+    d_w = sphere_distances(w, w).fill_diagonal_(float("inf"))
+    near, order = d_w.sort(dim=1)
+    return near[:, :-1], sphere_distances(t, t).gather(1, order[:, :-1])

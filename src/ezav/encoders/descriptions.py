@@ -22,7 +22,8 @@ Descriptions = Mapping[str, Sequence[str]]
 """Class name -> one description or more; a name that is not there is read itself."""
 MARK = ": "
 """Between a name and its description where both are typed in one line."""
-_AT_ONCE = 512
+_AT_ONCE = 1024
+"""Texts between two words of progress; an encoder batches them by length."""
 
 
 def typed(line: str) -> tuple[str, tuple[str, ...]]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.legible import unread_by
 from ezav.encoders.loading import load_pretrained, load_tokenizer
@@ -66,7 +68,13 @@ class NeuralText(Neural):
     def _sentences(self, sentences: list[str]) -> Tensor:
         import torch
 
-        return torch.from_numpy(self._run(sentences))
+        # A batch is padded to its longest: alike lengths go together.
+        order = np.argsort(self._lengths(sentences), kind="stable")
+        rows = self._run(sentences[place] for place in order)
+        return torch.from_numpy(rows[np.argsort(order)])
+
+    def _lengths(self, sentences: list[str]) -> list[int]:
+        return [len(one) for one in sentences]
 
 
 class PairedText(NeuralText):

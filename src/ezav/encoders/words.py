@@ -171,8 +171,7 @@ def _label_vectors(reader: _Reader, labels: tuple[str, ...]) -> np.ndarray:
     synonyms = [[one.strip() for one in label.split(", ") if one.strip()] for label in labels]
     if not all(synonyms):
         raise EzavError("a label without a name gives no words")
-    # Short ones with short ones: a text network pads a batch to its longest.
-    distinct = sorted({one for several in synonyms for one in several}, key=lambda s: (len(s), s))
+    distinct = sorted({one for several in synonyms for one in several})
     rows = dict(zip(distinct, np.asarray(reader.text.encode(distinct), dtype=np.float32)))
     found = _unit(np.stack([np.mean([rows[s] for s in several], axis=0) for several in synonyms]))
     found = found.astype(np.float32)
