@@ -19,6 +19,10 @@ from ezav.metrics.smoothed import smoothed_gamma
 
 SHARPNESS = 3.0
 """Of the softmax: members' scores have standard deviation 1."""
+_ENOUGH = 1e-13
+"""Of the loss: what a step must promise."""
+_AT_ONCE = 50_000
+"""Pairs of clip and class worked on at a time: they stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def fit_stack(
         start: `[M]`, what the weights are pulled towards; those of seen classes towards 0.
         gamma: what the logit's own gamma is pulled towards.
         pull: strength.
-        steps: of L-BFGS.
+        steps: at most so many.
 
     Raises:
         EzavError: no folds, or other members than `start` has.
@@ -84,29 +88,58 @@ def fit_stack(
         raise EzavError(f"the folds have other members than the {len(start)} starting weights")
     size = len(start)
     origin = torch.cat([start.double(), torch.zeros(size).double(), torch.tensor([gamma]).double()])
-    moved = torch.zeros(2 * size + 1, dtype=torch.float64, requires_grad=True)
-    prepared = [(_design(fold), fold.targets, _weight_of_clips(fold)) for fold in folds]
-    optimizer = torch.optim.LBFGS(
-        [moved], max_iter=steps, line_search_fn="strong_wolfe", tolerance_grad=1e-8
-    )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = pull * (SHARPNESS * moved).square().sum()
-        for design, targets, weight in prepared:
-            logits = SHARPNESS * (design @ (origin + moved))
-            chosen = logits.log_softmax(dim=1).gather(1, targets[:, None])[:, 0]
-            loss = loss - (weight * chosen).sum() / len(prepared)
-        torch.autograd.backward(loss)
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    learned = (origin + moved).detach()
+    learned = _minimum([(fold, _weight_of_clips(fold)) for fold in folds], origin, pull, steps)
     return Stack(learned[:size], learned[size : 2 * size])
 
 
-def _design(fold: FoldScores) -> Tensor:
-    members = fold.members.double()
+def _minimum(
+    folds: Sequence[tuple[FoldScores, Tensor]], origin: Tensor, pull: float, steps: int
+) -> Tensor:
+    """By Newton's method: the loss is convex and has few unknowns."""
+    at, (loss, slope, curve) = origin, _at(folds, origin, origin, pull)
+    for _ in range(steps):
+        ridge = 1e-12 * curve.diagonal().mean()
+        step = torch.linalg.solve(curve + ridge * torch.eye(len(at)).double(), slope)
+        gain, pace = float(slope @ step), 1.0
+        if not gain > _ENOUGH:
+            break
+        found = _at(folds, at - step, origin, pull)
+        while not found[0] <= loss - 0.1 * pace * gain and pace > 1e-6:
+            pace /= 2
+            found = _at(folds, at - pace * step, origin, pull)
+        if not found[0] < loss:
+            break
+        at, (loss, slope, curve) = at - pace * step, found
+    return at
+
+
+def _at(
+    folds: Sequence[tuple[FoldScores, Tensor]], at: Tensor, origin: Tensor, pull: float
+) -> tuple[float, Tensor, Tensor]:
+    """Loss, gradient `[K]` and second derivatives `[K, K]` at weights `at` `[K]`."""
+    away = SHARPNESS * (at - origin)
+    loss = pull * float(away @ away)
+    slope = 2 * pull * SHARPNESS * away
+    curve = 2 * pull * SHARPNESS**2 * torch.eye(len(at)).double()
+    for fold, weight in folds:
+        weight = weight / len(folds)
+        rows = torch.arange(len(fold.targets))
+        for part in torch.split(rows, max(1, _AT_ONCE // len(fold.seen))):
+            design, own = _design(fold, part), fold.targets[part][:, None]
+            flat = design.flatten(0, 1)
+            said = (SHARPNESS * (design @ at)).log_softmax(dim=1)
+            loss -= float(weight[part] @ said.gather(1, own)[:, 0])
+            share = said.exp() * weight[part][:, None]
+            mean = (share[:, None] @ design)[:, 0]  # [n, K], times the clip's weight
+            curve += SHARPNESS**2 * flat.T @ (share.reshape(-1, 1) * flat)
+            curve -= SHARPNESS**2 * mean.T @ (mean / weight[part][:, None])
+            right = design.gather(1, own[:, :, None].expand(-1, -1, len(at)))[:, 0]
+            slope += SHARPNESS * (mean.sum(dim=0) - weight[part] @ right)
+    return loss, slope, curve
+
+
+def _design(fold: FoldScores, rows: Tensor) -> Tensor:
+    members = fold.members[rows].double()
     seen = fold.seen.double()[None, :, None].expand(len(members), -1, 1)
     return torch.cat([members, members * seen, -seen], dim=2)
 
