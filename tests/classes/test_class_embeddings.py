@@ -128,3 +128,8 @@ def test_selecting_and_joining() -> None:
     assert torch.allclose(joined.vectors[:, :3], joined.vectors[:, 3:])
     with pytest.raises(EzavError, match="'car' is in only one"):
         classes.concatenate(other.select(["dog", "cat"]))
+
+
+def test_joined_settings_that_are_none_are_settings_of_one() -> None:
+    settings = {"joined": [1, {"a": 2}]}
+    assert ClassEmbeddings(("a",), torch.ones(1, 2), settings=settings).parts == [settings]

@@ -351,3 +351,21 @@ def test_shards_are_on_the_disk_before_their_journal_goes(
         writer.add(**make_clip(1))
         assert any("safetensors" in name for name in synced)
         assert not (tmp_path / "shards" / "00000.journal").exists()
+
+
+def test_a_frame_that_claims_more_than_there_is_ends_the_journal(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, HEADER) as writer:
+        writer.add(**make_clip(0))
+    journal = tmp_path / "shards" / "00000.journal"
+    with journal.open("ab") as file:
+        file.write(b"clip" + b"\xff" * 12)
+    with StoreWriter(tmp_path, HEADER) as writer:
+        assert set(writer.done) == {"clip0000"}
+
+
+def test_a_clip_of_no_class_of_the_store_is_told(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    store = FeatureStore.open(tmp_path)
+    contents = store.contents.model_copy(update={"classes": store.classes[1:]})
+    with pytest.raises(EzavError, match=f"has clips of '{store.classes[0]}', which is none"):
+        FeatureStore(tmp_path, contents).select()

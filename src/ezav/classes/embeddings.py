@@ -149,7 +149,9 @@ class ClassEmbeddings:
     def parts(self) -> list[dict[str, Any]]:
         """The settings of each text that is joined in these; of one text its own alone."""
         joined = self.settings.get("joined")
-        return list(joined) if isinstance(joined, list) else [self.settings]
+        if isinstance(joined, list) and all(isinstance(one, dict) for one in joined):
+            return list(joined)
+        return [self.settings]
 
     def to(self, device: torch.device | str) -> ClassEmbeddings:
         """The same embeddings on another device."""

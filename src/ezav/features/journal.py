@@ -72,9 +72,10 @@ class Journal:
 
 def _frames(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         while len(head := file.read(_FRAME.size)) == _FRAME.size:
             mark, length, crc = _FRAME.unpack(head)
-            if mark != _MARK:
+            if mark != _MARK or length > size:
                 return
             payload = file.read(length)
             if len(payload) < length or zlib.crc32(payload) != crc:

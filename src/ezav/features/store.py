@@ -231,6 +231,12 @@ class FeatureStore:
         rows = self._rows(splits or SPLITS)
         row_of = {name: row for row, name in enumerate(self.classes)}
         names = rows.column("class").to_pylist()
+        if strange := set(names) - set(row_of):
+            raise DamagedError(
+                f"the index of '{self.path}' has clips of '{min(strange)}', which is none of its "
+                "classes",
+                "make the store again",
+            )
         labels = torch.tensor([row_of[name] for name in names], dtype=torch.long)
         shard, row, *counts = (
             torch.from_numpy(rows.column(name).to_numpy().astype(np.int64))
