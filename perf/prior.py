@@ -32,6 +32,7 @@ from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.methods.ez_avgzl.config import EzAvgzlConfig
 from ezav.methods.ez_avgzl.method import EzAvgzl
 from ezav.methods.ez_avgzl.prior import FrozenPrior
+from ezav.methods.zero_shot.method import ZeroShot
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from ezav.metrics.smoothed import smoothed_gamma
 from ezav.protocol.folds import class_folds
@@ -118,7 +119,7 @@ class World:
     @classmethod
     def of_pictures(cls, whole: Clips) -> World:
         clips = FeatureSet(
-            Ragged.pooled(whole.audio.mean(), whole.audio.present),
+            Ragged.pooled(whole.audio.mean()),  # zeros
             Ragged.pooled(whole.visual.mean()),
             whole.labels,
             whole.sources,
@@ -138,6 +139,8 @@ class World:
         if self.head is not None:
             if method.wants_labels(config):
                 method.know_labels(self.head)
+        elif isinstance(method, ZeroShot):
+            method.words = Told(self.whole)
         elif isinstance(method, EzAvgzl) and method.prior is not None:
             prior = method.prior
             frozen = prior if isinstance(prior, FrozenPrior) else prior.frozen

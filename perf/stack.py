@@ -4,7 +4,9 @@
     python perf/stack.py --store STORE --unseen 5 [--sources FILE COLUMN] [--kinds FILE]
 
 FOLDER holds `features.npz` (features, label, text) and `words.npz` of pictures of many classes.
-30 of them are drawn anew for every split, 6 unseen. STORE is a feature store; its own splits are
+30 of them are drawn anew for every split, 6 unseen. Their words are over labels that are none of
+the classes; which labels these are is read off `words.npz`, and the words are made anew of them at
+the temperature of today. STORE is a feature store; its own splits are
 ignored. `--sources` names a CSV file (path, COLUMN): clips of one source are never on both sides of
 a split. `--kinds` names a CSV file (class, group): of every group equally many are unseen.
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import random
 import statistics
 import time
@@ -30,6 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ezav.encoders.registry import load_text, load_visual
 from ezav.features import FeatureStore
 from ezav.features.splits import SPLITS
 from ezav.features.tokens import Tokens
@@ -37,15 +41,16 @@ from ezav.methods.best.logit import FoldScores, Stack, fit_stack
 from ezav.methods.best.members import FORMS, ClosedForms
 from ezav.methods.best.method import GAMMA, START
 from ezav.methods.common.centring import aligned_scores, centred
-from ezav.methods.common.label_words import LabelWords
+from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from ezav.metrics.smoothed import smoothed_gamma
 from ezav.protocol.folds import ClassFold, class_folds, hold_out
 from ezav.protocol.labels import label_head
 
-NAMES = (*FORMS, "words")
+NAMES = (*FORMS, "words", "labels")
 FIXED: dict[str, dict[str, float]] = {
     "words": {"words": 1},
+    "labels": {"labels": 1},
     "linear (ESZSL)": {"linear": 1},
     "kernel": {"kernel": 1},
     "identity": {"identity": 1},
@@ -54,16 +59,21 @@ FIXED: dict[str, dict[str, float]] = {
 }
 """Row -> fixed weights of the members."""
 REFERENCE = "linear + .5 words"
+FEWER = "best without labels"
+LEFT_OUT = Path(__file__).with_name("strict_labels.txt")
+"""Rows of ImageNet's labels that the words of the pictures do without."""
 COLUMNS = ("HM", "ZSL", "HM best", "seconds")
 
 
 @dataclass(frozen=True)
 class Clips:
-    """N clips of C classes, one mean token a modality."""
+    """N clips of C classes, one mean token a modality, and what labels say of them."""
 
     audio: Tokens
     visual: Tokens
+    reader: LabelWords
     words: Tensor
+    shares: Tensor
     labels: Tensor
     sources: tuple[str, ...]
     text: Tensor
@@ -81,20 +91,46 @@ class Split:
 
 def pictures(folder: Path, draw: int, classes: int = 30) -> Clips:
     """Some of the classes of pictures, drawn at random; there is no sound."""
-    features, words = np.load(folder / "features.npz"), np.load(folder / "words.npz")
+    features = np.load(folder / "features.npz")
     chosen = sorted(random.Random(1000 + draw).sample(range(len(features["text"])), classes))
     rows = np.flatnonzero(np.isin(features["label"], chosen))
     place = {label: row for row, label in enumerate(chosen)}
-    none = torch.zeros(len(rows), dtype=torch.bool)
+    audio = Tokens.pooled(torch.zeros(len(rows), 1), torch.zeros(len(rows), dtype=torch.bool))
+    visual = Tokens.pooled(torch.from_numpy(features["features"][rows].astype(np.float32)))
+    reader = LabelWords(audio.dim, visual.dim, features["text"].shape[1])
+    reader.know(strict_labels(folder))
     return Clips(
-        audio=Tokens.pooled(torch.zeros(len(rows), 1), none),
-        visual=Tokens.pooled(torch.from_numpy(features["features"][rows].astype(np.float32))),
-        words=torch.from_numpy(words["words"][rows].astype(np.float32)),
+        audio=audio,
+        visual=visual,
+        reader=reader,
+        words=reader(audio, visual),
+        shares=reader.shares(audio, visual),
         labels=torch.tensor([place[int(label)] for label in features["label"][rows]]),
         sources=tuple(map(str, rows)),
         text=torch.from_numpy(features["text"][chosen]),
         kinds=("",) * classes,
     )
+
+
+@functools.cache
+def strict_labels(folder: Path) -> LabelHead:
+    """The labels that the words of pictures are made of.
+
+    Those left out were found as the ones that no picture's words need; that the rest makes the
+    words of `words.npz` again, to rounding, is checked here.
+    """
+    network, text = load_visual("efficientnet"), load_text("minilm")
+    weight, bias = network.head()
+    firsts = [label.split(", ")[0] for label in network.labels]
+    vectors = F.normalize(torch.from_numpy(np.asarray(text.encode(firsts))), dim=1)
+    used = torch.ones(len(vectors), dtype=torch.bool)
+    used[[int(row) for row in LEFT_OUT.read_text(encoding="utf-8").split()]] = False
+    head = LabelHead("visual", weight[used], bias[used], vectors[used])
+    features = torch.from_numpy(np.load(folder / "features.npz")["features"].astype(np.float32))
+    told = torch.from_numpy(np.load(folder / "words.npz")["words"].astype(np.float32))
+    again = (features @ head.weight.T + head.bias).softmax(dim=1) @ head.vectors
+    assert float(F.cosine_similarity(again, told).min()) > 0.99, "other words than these labels'"
+    return head
 
 
 def of_store(path: Path, sources: tuple[str, str] | None, kinds: Path | None) -> Clips:
@@ -121,7 +157,9 @@ def of_store(path: Path, sources: tuple[str, str] | None, kinds: Path | None) ->
     return Clips(
         audio=audio,
         visual=visual,
+        reader=words,
         words=words(audio, visual),
+        shares=words.shares(audio, visual),
         labels=clips.labels,
         sources=tuple(
             f"{name}/{of_clip.get(_stem(clip)) or clip}"
@@ -159,12 +197,15 @@ def scored(clips: Clips, train: Tensor, held: Tensor, seen: Tensor, names: Tenso
         clips.audio[train], clips.visual[train], column[clips.labels[train]], clips.text[trained]
     )
     known = F.normalize(clips.words[train], dim=1)
-    mean = known[known.abs().amax(dim=1) > 0].mean(dim=0)
+    has = known.abs().amax(dim=1) > 0
+    mean, usual = known[has].mean(dim=0), clips.shares[train][has].mean(dim=0)
 
     def members(rows: Tensor, classes: Tensor) -> Tensor:
         text = clips.text[classes]
         said = aligned_scores(clips.words[rows], mean, centred(text, forms.text_mean_))
-        return torch.cat([forms(clips.audio[rows], clips.visual[rows], text), said[..., None]], 2)
+        told = clips.reader.evidence(clips.shares[rows], usual, text)
+        closed = forms(clips.audio[rows], clips.visual[rows], text)
+        return torch.cat([closed, said[..., None], told[..., None]], dim=2)
 
     scale = members(train, trained).flatten(0, 1).std(dim=0, correction=0)
     return FoldScores(members(held, names) / scale, place[clips.labels[held]], seen[names])
@@ -195,6 +236,15 @@ def folds_of(clips: Clips, split: Split) -> list[FoldScores]:
     ]
 
 
+def without_labels(folds: list[FoldScores], start: Tensor, pull: float) -> Stack:
+    """The stack of the other members, the weight of `labels` given to `words`."""
+    fewer = [FoldScores(fold.members[:, :, :-1], fold.targets, fold.seen) for fold in folds]
+    begin = torch.cat([start[:-2], start[-2:].sum(dim=0, keepdim=True)])
+    found = fit_stack(fewer, begin, GAMMA, pull)
+    none = torch.zeros(1, dtype=torch.float64)
+    return Stack(torch.cat([found.weights, none]), torch.cat([found.seen_weights, none]))
+
+
 def rows_of(clips: Clips, split: Split) -> dict[str, tuple[float, ...]]:
     """Row -> its numbers on one split, in percent."""
     begun = time.process_time()
@@ -204,7 +254,7 @@ def rows_of(clips: Clips, split: Split) -> dict[str, tuple[float, ...]]:
     learned = fit_stack(folds, start, GAMMA, 0.7 / int(split.seen.sum()))
     took = time.process_time() - begun
     nothing = torch.zeros(len(NAMES), dtype=torch.float64)
-    stacks = {"best": learned}
+    stacks = {"best": learned, FEWER: without_labels(folds, start, 0.7 / int(split.seen.sum()))}
     for row, weights in FIXED.items():
         weight = torch.tensor([weights.get(name, 0) for name in NAMES], dtype=torch.float64)
         stacks[row] = Stack(weight, nothing)
@@ -239,19 +289,19 @@ def main() -> None:
         order = torch.randperm(len(clips.text), generator=torch.Generator().manual_seed(seed))
         shuffled = rows_of(replace(clips, text=clips.text[order]), split)
         results.setdefault("best, names shuffled", []).append(shuffled["best"])
-    show(results)
+        show(results)
 
 
 def show(results: dict[str, list[tuple[float, ...]]]) -> None:
     reference = results[REFERENCE]
-    print(f"{len(reference)} class splits, percent, mean ± standard error\n")
+    print(f"\n{len(reference)} class splits, percent, mean ± standard error\n")
     columns = "".join(f"{name:>14}" for name in COLUMNS)
     print(f"{'':22}{columns}{'HM − reference':>18}{'ours − row':>16}")
     for row, numbers in results.items():
         cells = "".join(f"{told([one[i] for one in numbers]):>14}" for i in range(len(COLUMNS)))
         against = told([a[0] - b[0] for a, b in zip(numbers, reference, strict=True)], "+")
         ours = told([a[0] - b[0] for a, b in zip(results["best"], numbers, strict=True)], "+")
-        print(f"{row:22}{cells}{against:>18}{ours:>16}")
+        print(f"{row:22}{cells}{against:>18}{ours:>16}", flush=True)
 
 
 def told(values: list[float], sign: str = "") -> str:

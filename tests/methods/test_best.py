@@ -102,17 +102,37 @@ def naive_members() -> dict[str, Tensor]:
         own = torch.tensor([[k(i, j) for j in range(SEEN)] for i in range(SEEN)]).double()
         other = torch.tensor([[k(i, j) for j in range(NAMES)] for i in range(SEEN)]).double()
         found[name] = b @ torch.inverse(own + ridge * torch.eye(SEEN)) @ other
-    said = []
+    said, probabilities = [], []
     for row in VISUAL_ROWS.double():
         logits = [
             float(row @ w + c) / 1.5 for w, c in zip(HEAD.weight.double(), HEAD.bias.double())
         ]
         shares = [math.exp(value) / sum(map(math.exp, logits)) for value in logits]
+        probabilities.append(shares)
         said.append(unit([dot(shares, column) for column in HEAD.vectors.double().T.tolist()]))
     middle = [sum(column) / CLIPS for column in zip(*said, strict=True)]
     said = [unit([a - m for a, m in zip(row, middle, strict=True)]) for row in said]
     found["words"] = torch.tensor([[dot(row, name) for name in names] for row in said]).double()
+    usual = [sum(column) / CLIPS for column in zip(*probabilities, strict=True)]
+    near = naive_nearness()
+    found["labels"] = torch.tensor(
+        [
+            [math.log((dot(row, name) + 1e-6) / (dot(usual, name) + 1e-6)) for name in near]
+            for row in probabilities
+        ]
+    ).double()
     return found
+
+
+def naive_nearness() -> list[list[float]]:
+    """For each name, how near each label is to it; the labels' mean is taken off both."""
+    vectors = HEAD.vectors.double().tolist()
+    mean = [sum(column) / len(column) for column in zip(*vectors, strict=True)]
+    labels, names = (
+        [unit([a - m for a, m in zip(unit(row), mean, strict=True)]) for row in rows]
+        for rows in (vectors, CLASSES.double().tolist())
+    )
+    return [[math.exp(12 * (dot(label, name) - 1)) for label in labels] for name in names]
 
 
 def test_every_member_equals_its_equation(fitted: Best) -> None:
@@ -139,13 +159,24 @@ def test_linear_member_is_eszsl(fitted: Best) -> None:
 
 
 def test_state_restores_a_stack_with_labels(fitted: Best) -> None:
-    fitted.weights_.copy_(torch.tensor([0.3, 0.1, 0.2, 0.7]))
-    fitted.seen_weights_.copy_(torch.tensor([0.1, 0.0, -0.2, 0.1]))
+    fitted.weights_.copy_(torch.tensor([0.3, 0.1, 0.2, 0.7, 0.4]))
+    fitted.seen_weights_.copy_(torch.tensor([0.1, 0.0, -0.2, 0.1, 0.3]))
     other = Best(BestConfig(), Dims(audio=AUDIO, visual=VISUAL, text=TEXT))
     other.load_state_dict(fitted.state_dict())
     assert other.names == fitted.names
     clips = AUDIO_CLIPS, VISUAL_CLIPS, CLASSES
     torch.testing.assert_close(other.scores(*clips), fitted.scores(*clips))
+
+
+def test_a_run_of_before_labels_were_a_member_is_read(fitted: Best) -> None:
+    state = {name: value for name, value in fitted.state_dict().items() if "usual" not in name}
+    for name in ("weights_", "seen_weights_", "worth_", "scale_"):
+        state[name] = state[name][:4]
+    other = Best(BestConfig(), Dims(audio=AUDIO, visual=VISUAL, text=TEXT))
+    other.load_state_dict(state)
+    assert other.names == fitted.names[:4]
+    members = AUDIO_CLIPS, VISUAL_CLIPS, CLASSES
+    torch.testing.assert_close(other.members(*members), fitted.members(*members)[:, :, :4])
 
 
 def test_a_new_name_leaves_the_others_alone(fitted: Best) -> None:
@@ -281,6 +312,10 @@ def test_a_silent_clip_has_no_words() -> None:
     blind = Tokens.pooled(VISUAL_ROWS, torch.zeros(CLIPS, dtype=torch.bool))
     assert float(words(AUDIO_CLIPS, blind).abs().max()) == 0
     assert float(words(AUDIO_CLIPS, VISUAL_CLIPS).abs().min()) > 0
+    usual = torch.ones(3) / 3
+    said = [words.shares(AUDIO_CLIPS, visual) for visual in (blind, VISUAL_CLIPS)]
+    assert float(words.evidence(said[0], usual, CLASSES).abs().max()) == 0
+    assert float(words.evidence(said[1], usual, CLASSES).abs().min()) > 0
 
 
 def test_frozen_scores_need_text_of_the_features() -> None:

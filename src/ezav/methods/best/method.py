@@ -30,8 +30,8 @@ from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.methods.zero_shot.method import ZeroShot, ZeroShotConfig
 from ezav.metrics.smoothed import smoothed_gamma
 
-FROZEN, WORDS = "frozen", "words"
-START = {"kernel": 0.5, "linear": 0.5, FROZEN: 0.45, WORDS: 0.45}
+FROZEN, WORDS, LABELS = "frozen", "words", "labels"
+START = {"kernel": 0.5, "linear": 0.5, FROZEN: 0.45, WORDS: 0.225, LABELS: 0.225}
 """The weights that few classes are pulled towards; 0 for the other members."""
 GAMMA = 1.3
 """What the logit's gamma is pulled towards."""
@@ -94,6 +94,7 @@ class Best(Method):
     words: LabelWords
     frozen: FrozenScores | None
     words_mean_: Tensor
+    usual_labels_: Tensor
     weights_: Tensor
     seen_weights_: Tensor
     worth_: Tensor
@@ -115,6 +116,7 @@ class Best(Method):
             )
         self.words = LabelWords(dims.audio, dims.visual, dims.text)
         self.register_buffer("words_mean_", torch.zeros(dims.text))
+        self.register_buffer("usual_labels_", torch.zeros(0))
         for name in ("weights_", "seen_weights_", "worth_", "scale_"):
             self.register_buffer(name, torch.zeros(0))
         self.register_buffer("few_shot_", torch.tensor(astuple(USUAL)))
@@ -128,9 +130,10 @@ class Best(Method):
         self.scale_ = torch.ones(count)
 
     def know_labels(self, head: LabelHead) -> None:
-        """`words` becomes a member."""
+        """`words` and `labels` become members."""
         self.words.know(head)
         device = self.device
+        self.usual_labels_ = torch.zeros(len(head.bias))
         self._begin()
         self.to(device)
 
@@ -138,7 +141,8 @@ class Best(Method):
     def names(self) -> tuple[str, ...]:
         """The members, in the order of their weights."""
         frozen = (FROZEN,) if self.frozen is not None else ()
-        return (*FORMS, *frozen, *((WORDS,) if self.words.knows else ()))
+        words = (WORDS,) if self.words.knows else ()
+        return (*FORMS, *frozen, *words, *((LABELS,) if len(self.usual_labels_) else ()))
 
     @property
     def _start(self) -> Tensor:
@@ -158,6 +162,7 @@ class Best(Method):
             known = found.abs().amax(dim=1) > 0
             if bool(known.any()):
                 self.words_mean_.copy_(F.normalize(found[known], dim=1).mean(dim=0))
+                self.usual_labels_.copy_(self.words.shares(audio, visual)[known].mean(dim=0))
         self.scale_.fill_(1.0)
         spread = self.members(audio, visual, classes).flatten(0, 1).std(dim=0, correction=0)
         self.scale_.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
@@ -172,6 +177,10 @@ class Best(Method):
             names = centred(class_embeddings, self.forms.text_mean_)
             said = aligned_scores(self.words(audio, visual), self.words_mean_, names)
             found = torch.cat([found, said[:, :, None]], dim=2)
+        if len(self.usual_labels_):
+            shares = self.words.shares(audio, visual)
+            told = self.words.evidence(shares, self.usual_labels_, class_embeddings)
+            found = torch.cat([found, told[:, :, None]], dim=2)
         scaled: Tensor = found / self.scale_
         return scaled
 
@@ -183,9 +192,14 @@ class Best(Method):
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         known = state.get(f"{prefix}words.bias")
         if isinstance(known, Tensor) and len(known) and not self.words.knows:
-            # What is being loaded knew labels: one member more.
+            # What is being loaded knew labels: more members.
             self.words.bias = torch.zeros_like(known)
+            usual = state.get(f"{prefix}usual_labels_")
+            if isinstance(usual, Tensor):
+                self.usual_labels_ = torch.zeros_like(usual)
             self._begin()
+        # A run of before it was a member has none.
+        state.setdefault(f"{prefix}usual_labels_", torch.zeros(0))
         # A run of before it was learned takes what is usual.
         state.setdefault(f"{prefix}few_shot_", torch.tensor(astuple(USUAL)))
         super()._load_from_state_dict(state, prefix, *rest)

@@ -11,8 +11,12 @@ from torch import Tensor, nn
 
 from ezav.encoders.words import TEMPERATURE, words
 from ezav.features.tokens import Tokens
+from ezav.methods.common.centring import centred
 
 _BEFORE = 2.0
+NEARNESS = 12.0
+"""How fast a label says less of a name the further it is: `exp(NEARNESS (cosine - 1))`."""
+_FLOOR = 1e-6  # a name that no label is near: what is told of it hangs on no rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +78,44 @@ class LabelWords(nn.Module):
 
     def forward(self, audio: Tokens, visual: Tokens) -> Tensor:
         """Clips in the space of the class names, `[N, text]`; zeros without the modality."""
+        logits, present = self._logits(audio, visual)
+        return words(logits, self.vectors, self.temperature) * present[:, None]
+
+    def _logits(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, Tensor]:
+        """Of the labels `[N, L]`, and bool `[N]`: which clips have the modality."""
         tokens, weight = audio, self.audio_weight
         if len(self.visual_weight):
             tokens, weight = visual, self.visual_weight
-        logits = F.linear(tokens.mean().to(weight.dtype), weight, self.bias)
-        return words(logits, self.vectors, self.temperature) * tokens.present[:, None]
+        return F.linear(tokens.mean().to(weight.dtype), weight, self.bias), tokens.present
+
+    def shares(self, audio: Tokens, visual: Tokens) -> Tensor:
+        """Probabilities of the labels, `[N, L]`; zeros without the modality."""
+        logits, present = self._logits(audio, visual)
+        return (logits / self.temperature).softmax(dim=1) * present[:, None]
+
+    def evidence(self, shares: Tensor, usual: Tensor, classes: Tensor) -> Tensor:
+        """How much more likely the labels near a name are in a clip than usually, `[N, C]`.
+
+        `log sum_l p_l k(l, t) - log sum_l q_l k(l, t)`, `k = exp(12 (cos(l, t) - 1))`: near labels
+        alone count, and a name is not preferred because labels like it come up in every clip. The
+        mean of the labels is taken off both sides of the cosine. 0 for a clip of zeros.
+
+        Args:
+            shares: p, as of :meth:`shares`.
+            usual: q `[L]`, their mean over training clips.
+            classes: `[C, text]`.
+
+        Example:
+            >>> words = LabelWords(audio=2, visual=3, text=3)
+            >>> words.know(LabelHead("visual", torch.eye(3), torch.zeros(3), torch.eye(3)))
+            >>> words.evidence(torch.eye(3)[:1], torch.ones(3) / 3, torch.eye(3)).round().tolist()
+            [[1.0, -13.0, -13.0]]
+        """
+        mean = self.vectors.mean(dim=0)
+        labels, names = centred(self.vectors, mean), centred(classes, mean)
+        near = (NEARNESS * (labels @ names.T - 1)).exp()
+        told = (shares @ near + _FLOOR).log() - (usual @ near + _FLOOR).log()
+        return told * (shares.amax(dim=1, keepdim=True) > 0)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         # Runs of before it was kept halved the logits, and their weights were learned with that.
