@@ -26,8 +26,8 @@ demo: setup
 	$(VENV)/bin/ezav demo
 
 test: setup
-	$(VENV)/bin/ruff check src tests perf docs
-	$(VENV)/bin/ruff format --check src tests perf docs
+	$(VENV)/bin/ruff check src tests perf docs examples/python
+	$(VENV)/bin/ruff format --check src tests perf docs examples/python
 	$(VENV)/bin/mypy
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
@@ -37,11 +37,12 @@ release-check: setup
 
 docs: setup
 	$(VENV)/bin/mkdocs build --strict --quiet
+	$(VENV)/bin/python -m docs.counts | tail -3
 	@echo "open site/index.html"
 
 lint: setup
-	$(VENV)/bin/ruff check --fix src tests perf docs
-	$(VENV)/bin/ruff format src tests perf docs
+	$(VENV)/bin/ruff check --fix src tests perf docs examples/python
+	$(VENV)/bin/ruff format src tests perf docs examples/python
 
 types: setup
 	$(VENV)/bin/mypy

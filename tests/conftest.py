@@ -13,7 +13,7 @@ import pytest
 hypothesis.settings.register_profile("ezav", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("ezav")
 
-MAY_SKIP = ("needs a GPU", "needs a browser")
+MAY_SKIP = ("needs a GPU", "needs a browser", "needs ONNX Runtime for C++")
 """How the reason of a skip begins that CI accepts."""
 
 _left_out = pytest.StashKey[dict[str, int]]()
@@ -83,6 +83,6 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"left out: {count} tests that need {package}, which is absent")
     refused = list(_refused(config))
     if refused:
-        terminalreporter.section("skips that fail in CI: only a GPU or a browser may be missing")
+        terminalreporter.section("skips that fail in CI (a GPU, a browser, a C++ library may lack)")
         for line in refused:
             terminalreporter.write_line(line)

@@ -120,13 +120,15 @@ def test_a_temporal_run_exported_and_run_without_torch(
         text=True,
         check=True,
     )
-    lines = done.stdout.splitlines()
+    *lines, last = done.stdout.splitlines()
+    # Too few clips were measured: the example withholds percentages as `predict` does.
+    assert last == f"no percentages: {wanted.withheld}"
     assert len(lines) == 3
     for line, candidate in zip(lines, wanted.ranked):
         probability, score, kind, name = line.split(maxsplit=3)
         assert (kind, name) == (candidate.kind, candidate.name)
         assert float(score) == pytest.approx(candidate.score, abs=2e-4)
-        assert float(probability[:-1]) / 100 == pytest.approx(candidate.probability, abs=2e-4)
+        assert (probability, candidate.probability) == ("–", None)
 
     with zipfile.ZipFile(out / PROGRAM) as archive:
         for name in archive.namelist():

@@ -25,9 +25,14 @@ def main() -> None:
     inputs = {name: value for name, value in inputs.items() if name in wanted}
     scores, probabilities = model.run(["scores", "probabilities"], inputs)
 
+    record = json.loads((here / "export.json").read_text(encoding="utf-8"))
+    withheld = record["percentages_withheld"]
     for row in np.argsort(-scores[0])[:5]:
         name, kind = classes[row]["name"], classes[row]["kind"]
-        print(f"{probabilities[0, row]:7.2%}  {scores[0, row]:+9.4f}  {kind:<6}  {name}")
+        percentage = "–" if withheld else f"{probabilities[0, row]:.2%}"
+        print(f"{percentage:>7}  {scores[0, row]:+9.4f}  {kind:<6}  {name}")
+    if withheld:
+        print(f"no percentages: {withheld}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from ezav.encoders.names import readable_name
 from ezav.errors import EzavError, RefusedError, UnavailableError
 from ezav.export.graph import INPUTS, OUTPUTS, Graph, Inputs
 from ezav.export.parity import SHAPES, Parity, Runtime, compare, random_batch, real_batches
@@ -219,7 +220,7 @@ def _vectors(recognizer: Recognizer, candidates: Candidates) -> Tensor:
 
 def _classes(candidates: Candidates) -> list[dict[str, object]]:
     return [
-        {"name": name, "kind": kind, "seen": seen}
+        {"name": name, "words": readable_name(name), "kind": kind, "seen": seen}
         for name, kind, seen in zip(candidates.names, candidates.kinds, candidates.seen.tolist())
     ]
 
