@@ -18,7 +18,7 @@ import ezav
 from ezav.cli.export import ExportCommand
 from ezav.errors import EzavError
 from ezav.export import Exported, export
-from ezav.export.export import ONNX, PROGRAM
+from ezav.export.export import ONNX, PROGRAM, RECORD
 from ezav.export.graph import INPUTS, Graph
 from ezav.export.parity import compare, random_batch, reference
 from ezav.features import FeatureStore
@@ -101,6 +101,14 @@ def exported(
 NAMES = ("a walrus", "Dog barking", "chopping wood")
 
 
+def _said(folder: Path) -> list[str]:
+    """What the example prints; any import of torch would end it."""
+    code = "import sys; sys.modules['torch'] = None; import runpy; sys.argv = sys.argv[1:]; "
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, str(folder / "example.py")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def test_a_temporal_run_exported_and_run_without_torch(
     timed: Stored, exported: tuple[Recognizer, Path, Exported]
 ) -> None:
@@ -111,24 +119,19 @@ def test_a_temporal_run_exported_and_run_without_torch(
     store = timed[0]
     clips = store.select("test_seen", "test_unseen").subset(torch.tensor([0]))
     wanted = recognizer.predict(clips, NAMES)[0]
-    # Any import of torch would end the example.
-    code = "import sys; sys.modules['torch'] = None; import runpy; sys.argv = sys.argv[1:]; "
-    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(out / "example.py")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    *lines, last = done.stdout.splitlines()
-    # Too few clips were measured: the example withholds percentages as `predict` does.
-    assert last == f"no percentages: {wanted.withheld}"
+    record = json.loads((out / RECORD).read_text())
+    # What the file says of too few clips is obeyed, as `predict` obeys it.
+    *lines, last = _said(out)
+    assert last == f"no percentages: {record['percentages_withheld']}"
+    assert [line.split()[0] for line in lines] == ["–"] * 3
+    (out / RECORD).write_text(json.dumps({**record, "percentages_withheld": ""}))
+    lines = _said(out)
     assert len(lines) == 3
     for line, candidate in zip(lines, wanted.ranked):
         probability, score, kind, name = line.split(maxsplit=3)
         assert (kind, name) == (candidate.kind, candidate.name)
         assert float(score) == pytest.approx(candidate.score, abs=2e-4)
-        assert (probability, candidate.probability) == ("–", None)
+        assert float(probability[:-1]) / 100 == pytest.approx(candidate.probability, abs=2e-4)
 
     with zipfile.ZipFile(out / PROGRAM) as archive:
         for name in archive.namelist():

@@ -30,7 +30,7 @@ class AnswerSettings:
     """How files are read and answered."""
 
     workers: int | None = None
-    """Processes that read; by default one for each CPU."""
+    """So many processes read; by default one for each CPU."""
     retry: bool = False
     """Read again what could not be read earlier."""
     together: bool = False

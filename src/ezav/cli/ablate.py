@@ -50,7 +50,7 @@ class AblateCommand(Command):
     recipe: str = "ez_avgzl"
     """The full method: the recipe that comes with it, or a file ('ezav tune' writes one)."""
     tables: tuple[str, ...] = ()
-    """Only these tables, by name; by default all that the store allows."""
+    """Make only these tables, by name; by default all that the store allows."""
     processes: int | None = None
     """How many runs go in parallel; by default one for each CPU."""
     epochs: int | None = None

@@ -42,7 +42,7 @@ class _OnClasses(Command):
     source: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None
     """A feature store, a `.safetensors` or `.npy` file of vectors, or a file of class names."""
     names: list[str] = field(default_factory=list)
-    """Class names, instead of a source."""
+    """Use these class names instead of a source."""
     encoder: str | None = None
     """The text encoder: for names default minilm, for a store default its first."""
     figures: Path | None = None
@@ -106,7 +106,7 @@ class Optimize(_OnClasses):
     """What is minimised, and how. Where it has not converged, the status is 1 and the file is
     written nevertheless."""
     seed: int = 0
-    """For sampled triplets and classes with one and the same vector."""
+    """The seed of sampled triplets, and of what parts classes with one and the same vector."""
     device: str = "cpu"
     """Where to work: cpu, cuda, or auto."""
 
@@ -248,9 +248,9 @@ class Tradeoff(_OnClasses):
     """Optimise over a grid of α and margins: separation against semantics, as table and curve."""
 
     alphas: tuple[float, ...] = ALPHAS
-    """The weights of separation to try."""
+    """Try these weights of separation."""
     margins: tuple[float, ...] = MARGINS
-    """The margins to try."""
+    """Try these margins."""
     center: bool = False
     """Take the mean of the classes off the text embeddings first."""
     chosen_alpha: float = 0.5

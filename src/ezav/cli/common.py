@@ -140,7 +140,8 @@ class FrozenOptions:
     """The options of a command that also takes a recogniser that nothing was trained for."""
 
     frozen: bool = False
-    """Without a run, nothing trained: names against what frozen encoders say of the clip."""
+    """Use no run and train nothing: names are compared with what frozen encoders say of the
+    clip."""
     visual: str | None = None
     """With --frozen: the visual encoder, NAME,option=value; by default efficientnet."""
     audio: str | None = None

@@ -37,7 +37,7 @@ class Table(Command):
     """Every built-in encoder: what it is, where it comes from, what it was trained on."""
 
     kind: Literal["visual", "audio", "text"] | None = None
-    """Only encoders of this kind."""
+    """List only encoders of this kind."""
 
     def run(self) -> TableResult:
         from ezav.encoders.registry import cards
@@ -100,7 +100,7 @@ class Overlap(Command):
     """Further label lists of the training data: text, CSV, JSON, or a model folder that names its
     classes. AudioSet, Kinetics and ImageNet-1k are known."""
     kind: Literal["visual", "audio", "text"] | None = None
-    """Where an encoder has several kinds: which of them."""
+    """Which kind is meant, where an encoder has several."""
 
     def run(self) -> OverlapResult:
         from ezav.encoders.overlap import find_overlap, known_labels, read_labels

@@ -161,7 +161,7 @@ class Merge(Command):
     out: Path
     """The store to write."""
     part: bool = False
-    """The result is still a part of the data set: leave its splits unchecked."""
+    """Leave the splits unchecked: the result is still a part of the data set."""
 
     def run(self) -> StoreDescription:
         from ezav.features.merge import merge_stores

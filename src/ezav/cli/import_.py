@@ -26,7 +26,7 @@ class _Import(Command):
     root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
     """The data set's folder, with `class-split/` and `features/`."""
     dataset: Literal["ucf", "vggsound", "activitynet"]
-    """Which benchmark these features are of."""
+    """The benchmark that these features are of."""
     setting: Literal["main", "cls"] = "cls"
     """Which features and class lists are read."""
     out: Path
@@ -42,7 +42,7 @@ class _Import(Command):
     cache: Path | None = None
     """Read the released code's cached pickles in this folder instead of feature files."""
     simulated: bool = False
-    """The files hold simulated features: say so in the store and in every table."""
+    """Say in the store and in every table that the files hold simulated features."""
 
     layout: ClassVar[Literal["avca", "tcaf", "clipclap"]]
 

@@ -95,7 +95,7 @@ class Inspected:
 @dataclass(kw_only=True)
 class InspectCommand(Command):
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder; of ez_avgzl, where clips are looked into."""
+    """A run folder; clips are looked into with runs of ez_avgzl only."""
     store: Path | None = None
     """The feature store of the run, to look into its clips; without it clips are files."""
     clips: tuple[str, ...] = ()

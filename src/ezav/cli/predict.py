@@ -95,7 +95,7 @@ class PredictCommand(FrozenOptions, Command):
     lists: Path | None = None
     """With --out: a YAML or JSON file of several lists of names, 'list: [name, name]'."""
     workers: int | None = None
-    """With --out: processes that read; by default one for each CPU."""
+    """With --out: so many processes read; by default one for each CPU."""
     retry: bool = False
     """With --out: read again what could not be read earlier."""
     allow_outside: bool = False

@@ -32,7 +32,7 @@ class SignCommand(Command):
     path: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|STORE")] = None
     """A run, a saved recogniser, or a feature store, as it is to be passed on."""
     key: Path | None = None
-    """Your private key, a PEM file (Ed25519)."""
+    """Sign with this private key, a PEM file (Ed25519)."""
     new_key: Path | None = None
     """Make a key instead: this file, to be kept to yourself, and the same with .pub for others."""
 

@@ -73,9 +73,10 @@ class TeachCommand(FrozenOptions, Command):
     new: bool = False
     """With --answers: a correction that names no class of the recogniser is a new class."""
     remove: tuple[str, ...] = ()
-    """Classes to take away."""
+    """Take these classes away."""
     rename: tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]] = ()
-    """A class, and what it is to be called; may be given several times."""
+    """Give a class another name: the class, and what it is to be called. It may be given several
+    times."""
     out: Path | None = None
     """Write a recogniser of its own into this folder, and leave RUN as it is."""
     allow_outside: bool = False

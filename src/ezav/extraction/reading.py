@@ -24,10 +24,10 @@ class Limits:
     """
 
     seconds: float = 60.0
-    """Most time for one file, plus a second for every megabyte of it; of a long recording that is
-    scanned, for each window."""
+    """One file may take so many seconds, and one more for every megabyte of it; of a long
+    recording that is scanned, each window may."""
     memory: int = 2048
-    """Most memory for decoding one file, in MiB, on top of what the encoders need."""
+    """Decoding one file may take so many MiB of memory on top of what the encoders need."""
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < 1e6:

@@ -35,8 +35,8 @@ class ExtractSettings(Reading):
     """Where neural encoders run: cpu (in the workers, one clip at a time), or cuda (in the calling
     process, in batches)."""
     workers: int | None = None
-    """Processes that decode and encode; by default one for each CPU. On Ray: of each actor, by
-    default 1."""
+    """So many processes decode and encode; by default one for each CPU. On Ray, so many
+    for each actor, by default 1."""
     engine: Literal["local", "ray"] = "local"
     """Where the work is done: in processes of this machine, or on a Ray cluster (pip install
     'ezav[cluster]')."""

@@ -48,7 +48,7 @@ class LibrarySettings:
     hop: float = 1.0
     """Seconds from one moment to the next."""
     workers: int | None = None
-    """Processes that read; by default one for each CPU."""
+    """So many processes read; by default one for each CPU."""
     retry: bool = False
     """Read again what could not be read earlier."""
 

@@ -13,11 +13,11 @@ class TrainingConfig:
     """How a method is trained; the number of epochs kept is chosen on validation."""
 
     epochs: int = 40
-    """Epochs of stage 1 at most; stage 2 runs as many as were best on validation."""
+    """Stage 1 runs so many epochs at most; stage 2 runs as many as were best on validation."""
     batch_size: int = 64
     """How many clips a batch has."""
     batches_per_epoch: int | None = None
-    """Batches an epoch; by default as many as pass over the set once."""
+    """An epoch has so many batches; by default as many as pass over the set once."""
     max_passes_per_epoch: int | None = None
     """An epoch ends when as many clips were drawn as pass over the set so often, also before
     `batches_per_epoch`, which were chosen for large sets; None for no such bound."""
@@ -39,7 +39,7 @@ class TrainingConfig:
     """Probability that a clip's audio or visual tokens are masked in a batch: never both, and
     never of a method that reads one modality only."""
     gradient_clip: float | None = None
-    """Largest norm of the gradient; None does not clip."""
+    """A gradient of a larger norm is scaled down to this one; None does not clip."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward pass; bfloat16 pays on a GPU, and with wide layers and large
     batches on a processor that has it in hardware."""

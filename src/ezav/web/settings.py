@@ -33,7 +33,7 @@ class WebSettings:
     """Let everybody in who reaches the address; otherwise any host but this machine asks for a
     token."""
     token: str = ""
-    """What visitors must know; made up where it is needed and not given."""
+    """The token that visitors must give; one is made up where it is needed and not given."""
     allow_hosts: tuple[str, ...] = ()
     """Names by which browsers may call the server, beside its address and this machine's name."""
     root_path: str = ""
@@ -42,15 +42,15 @@ class WebSettings:
     """Addresses of proxies, separated by commas, that are believed whom they speak for
     (X-Forwarded-For and -Proto)."""
     max_connections: int = 256
-    """Connections at a time, a quarter of them of one client; the one that has been idle longest
-    makes room."""
+    """How many connections are open at a time, a quarter of them of one client; the one that has
+    been idle longest makes room."""
     port: int = 7860
     """The port; 0 takes a free one."""
     max_megabytes: float = 100.0
     """The largest file that is taken."""
     max_kept_megabytes: float | None = None
-    """All uploads that are kept at a time; more are refused until some are gone. By default 2000,
-    or four of the largest."""
+    """How many megabytes of uploads are kept at a time; more are refused until some are gone. By
+    default 2000, or four of the largest."""
     max_seconds: float = 120.0
     """The longest clip that is taken, in seconds; 'ezav scan' reads longer ones."""
     max_names: int = 2000
@@ -64,7 +64,8 @@ class WebSettings:
     waiting: int = 20
     """How many visitors may wait; more are asked to come back."""
     upload_seconds: float = 600.0
-    """Longest time for an upload to arrive; one of which nothing comes is cut off much sooner."""
+    """An upload may take so many seconds to arrive; one of which nothing comes is cut off much
+    sooner."""
     keep_minutes: float = 10.0
     """An uploaded file is removed when its page is closed, and after so many minutes anyway."""
 

@@ -15,6 +15,6 @@ class APNConfig:
     """Unit length for each modality; AVCA's comparison has 'joint' for cls features, 'none' for
     main."""
     prototypes: bool = False
-    """As released: train the prototypes too. They share nothing with what is scored."""
+    """Train the prototypes too, as released. They share nothing with what is scored."""
     softmax_twice: bool = False
     """As released: cross-entropy of probabilities, as if they were logits."""

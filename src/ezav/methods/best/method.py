@@ -43,7 +43,7 @@ class BestConfig:
 
     visual_weight: float | None = None
     """Share of the visual score in the frozen ones, for features in the text's own space (CLIP,
-    CLAP); None: no frozen scores."""
+    CLAP); None uses no frozen scores."""
     words: bool = True
     """Use the labels that the store's encoder knows by name, where it knows some."""
     pull: float = 0.7

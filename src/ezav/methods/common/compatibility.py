@@ -25,7 +25,7 @@ class CompatibilityConfig:
     dropout: float = 0.2
     """Dropout on the clip's vector and, drawn apart, on the class embeddings."""
     margin: float = 0.1
-    """By how much the right class must win."""
+    """The right class must win by this margin."""
     normalization: Normalization = "per_modality"
     """Unit length for each modality; AVCA's comparison has 'joint' for cls features, 'none' for
     main."""

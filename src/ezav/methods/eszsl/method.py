@@ -33,7 +33,7 @@ class ESZSLConfig:
     gamma: float | None = None
     """Ridge on the class embeddings: 10 to this power; None learns it on validation."""
     targets: Literal["one_hot", "signed"] = "one_hot"
-    """Right class 1, others 0; or others -1."""
+    """The targets of the regression: 1 for the right class, and 0 or -1 for the others."""
     balanced: bool = False
     """Every class weighs the same, however many clips it has."""
     normalization: Normalization = "per_modality"

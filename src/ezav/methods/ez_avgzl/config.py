@@ -47,16 +47,16 @@ class EzAvgzlConfig:
     modalities: Literal["both", "audio", "visual"] = "both"
     """Use only one modality (an ablation)."""
     members: int = 1
-    """Networks that differ in their first weights and dropout, trained on the same batches; their
-    scores are averaged. 1 to 16."""
+    """Train so many networks (1 to 16), which differ in their first weights and dropout, on the
+    same batches, and average their scores."""
     prior: Literal["none", "frozen", "closed"] = "none"
     """Start from other scores, added to the network's in the loss and in the scores. frozen: those
     of the labels that an encoder of the store knows, or of text in the features' own space. closed:
     those of ESZSL, each training clip's by the others, and half the frozen ones where there are
     any."""
     prior_weight: float = 1.0
-    """Their weight in the loss, in logits per standard deviation; that in the scores is learned
-    on validation or folds, and may be 0. 0 trains the network alone."""
+    """The weight of those other scores in the loss, in logits per standard deviation; that in
+    the scores is learned on validation or folds, and may be 0. 0 trains the network alone."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.members <= 16:

@@ -23,8 +23,8 @@ class TCaFConfig(TimeTokensConfig):
     transformer_dropout: float = 0.3
     """Dropout in the transformer."""
     visual_norm: VisualNorm = "feature"
-    """Unit length for every step's visual vector; 'time', as released, gives each coordinate unit
-    length over the steps of a clip; 'none' leaves the features alone."""
+    """Give every step's visual vector unit length; 'time', as released, gives each coordinate
+    unit length over the steps of a clip; 'none' leaves the features alone."""
     crop_seconds: float | None = None
     """Train on a random window of this length; None trains on whole clips."""
     evaluation_crop_seconds: float | None = None
