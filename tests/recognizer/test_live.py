@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ import torch
 
 from ezav.cli import main as command_line
 from ezav.errors import EzavError
-from ezav.recognizer import Recognizer
+from ezav.media import read_clip
+from ezav.recognizer import Recognizer, relay
 from ezav.recognizer.event_files import append_event, check_appended
 from ezav.recognizer.events import Event, ScanSettings
 from ezav.recognizer.live import LiveSource
@@ -215,8 +217,8 @@ def test_files_that_cannot_be_appended_to(
     run = str(lights[1])
     assert command_line.main(["scan", "--import", run, "-", "--out", str(tmp_path / "a.srt")]) == 1
     assert "end the name with .csv, .jsonl" in capsys.readouterr().err
-    assert command_line.main(["scan", "--import", run, "rtsp://127.0.0.1/a"]) == 1
-    assert "addresses of the kind 'rtsp' are not read" in capsys.readouterr().err
+    assert command_line.main(["scan", "--import", run, "srt://127.0.0.1/a"]) == 1
+    assert "addresses of the kind 'srt' are not read" in capsys.readouterr().err
 
 
 def test_no_moment_waits_longer_than_is_said() -> None:
@@ -233,3 +235,108 @@ def test_no_moment_waits_longer_than_is_said() -> None:
 def test_bad_settings(values: dict[str, int]) -> None:
     with pytest.raises(EzavError):
         LiveSource("-", **values)
+
+
+def test_datagrams_give_the_events_of_the_file(sure: Recognizer, tmp_path: Path) -> None:
+    film = _streamed(tmp_path, "mpegts").read_bytes()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    over = threading.Event()
+
+    def send() -> None:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger,
+        ):
+            sender.connect(("127.0.0.1", port))
+            begun = False
+            while not begun and not over.is_set():  # until somebody listens
+                try:
+                    sender.send(film[:188])
+                    sender.send(film[188:376])
+                    begun = True
+                except ConnectionRefusedError:
+                    over.wait(0.05)
+            for at in range(376, len(film), 7 * 188):
+                sender.send(film[at : at + 7 * 188])
+                stranger.sendto(b"rubbish", ("127.0.0.1", port))
+                over.wait(0.001)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    found, why = _found(sure, LiveSource(f"udp://127.0.0.1:{port}", patience=5, retries=0))
+    over.set()
+    thread.join()
+    assert [event.name for event in found] == ORDER
+    assert why.endswith("the stream stalled: nothing came for 5 s")
+
+
+def _rtsp(film: bytes) -> Callable[[socket.socket], None]:
+    """A server of one film: MPEG-TS in RTP, between the lines of the control connection."""
+    told = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=film\r\nt=0 0\r\n"
+    told += "m=video 0 RTP/AVP 33\r\na=control:track\r\n"
+
+    def answer(connection: socket.socket) -> None:
+        lines = connection.makefile("rwb")
+        while request := lines.readline().decode().split():
+            heads = {}
+            while line := lines.readline().decode().strip():
+                name, _, value = line.partition(": ")
+                heads[name.lower()] = value
+            more, body = "", b""
+            if request[0] == "OPTIONS":
+                more = "Public: DESCRIBE, SETUP, PLAY\r\n"
+            elif request[0] == "DESCRIBE":
+                body = told.encode()
+                more = f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+            elif request[0] == "SETUP":
+                more = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n"
+            head = f"RTSP/1.0 200 OK\r\nCSeq: {heads['cseq']}\r\n{more}\r\n"
+            lines.write(head.encode() + body)
+            lines.flush()
+            if request[0] == "PLAY":
+                break
+        for number, at in enumerate(range(0, len(film), 7 * 188)):
+            packet = struct.pack(">BBHII", 0x80, 33, number & 0xFFFF, number * 90, 7)
+            packet += film[at : at + 7 * 188]
+            lines.write(struct.pack(">BBH", 36, 0, len(packet)) + packet)
+        lines.flush()
+
+    return answer
+
+
+def test_rtsp_gives_the_events_of_the_file(sure: Recognizer, tmp_path: Path) -> None:
+    film = _streamed(tmp_path, "mpegts").read_bytes()
+    with _serving(_rtsp(film)) as address:
+        source = address.replace("tcp://", "rtsp://") + "/film"
+        found, why = _found(sure, LiveSource(source, retries=0))
+    assert [event.name for event in found] == ORDER
+    assert why.endswith("the stream ended: the other side closed it")
+    found, why = _found(sure, LiveSource("rtsp://127.0.0.1:1/film", retries=0))
+    assert found == []
+    assert "cannot read the stream: connection refused" in why
+
+
+def test_a_device_is_passed_on_as_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "cut_off", lambda: True)  # for good: not in this process
+    # Raw pictures, as a camera gives them.
+    raw, out = tmp_path / "camera", tmp_path / "stream.nut"
+    raw.write_bytes(bytes(range(256)) * (10 * 64 * 48 * 2 // 256))
+    options = {"video_size": "64x48", "pixel_format": "yuyv422", "framerate": "5"}
+    with out.open("wb") as stream:
+        relay.pass_on(str(raw), relay.Kind(format="rawvideo", options=options), stream, 5.0)
+    clip = read_clip(out)
+    assert clip.frames is not None
+    assert clip.duration == pytest.approx(2.0, abs=0.25)
+    assert LiveSource("v4l2:/dev/video0").is_address is False
+    with pytest.raises(EzavError, match="srt"):
+        LiveSource("srt://127.0.0.1:1")
+
+
+def test_a_device_that_is_not_there_is_one_line(sure: Recognizer) -> None:
+    for kind in ("v4l2:/no/such/camera", "avfoundation:0"):
+        found, why = _found(sure, LiveSource(kind))
+        assert found == []
+        assert "cannot read the stream: " in why
+        assert "\n" not in why

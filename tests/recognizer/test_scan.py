@@ -58,10 +58,11 @@ def test_the_events_are_where_they_are(sure: Recognizer, long_video: Path) -> No
 def test_moments_cover_the_recording_without_gap_or_overlap(
     sure: Recognizer, long_video: Path, window: float, hop: float
 ) -> None:
-    from ezav.recognizer.scan import _moments
+    from ezav.recognizer.scan import _Job, _moments
 
     cut = ScanSettings(window=window, hop=hop, reject=False, shortest=0)
-    found = list(_moments(sure, long_video, sure.candidates(None), cut))
+    job = _Job(sure, long_video, sure.candidates(None), cut, cut.settled(None))
+    found = list(_moments(job))
     assert found[0].start == 0
     assert found[-1].end == pytest.approx(20.0, abs=0.2)
     assert all(a.end == pytest.approx(b.start) for a, b in pairwise(found))
@@ -146,7 +147,7 @@ def test_a_recording_that_is_shorter_than_it_says_is_told() -> None:
 )
 def test_bad_settings(values: dict[str, float]) -> None:
     with pytest.raises(EzavError):
-        ScanSettings(**values)  # type: ignore[arg-type]
+        ScanSettings(**values).settled(None)  # type: ignore[arg-type]
 
 
 @settings(max_examples=40, deadline=None)

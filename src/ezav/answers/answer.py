@@ -102,7 +102,7 @@ def answer_files(
     kept = _kept_corrections(tables, files)
     for table in tables:
         check_writable(table)
-    made_of = _made_of(recognizer, asked, settings.together)
+    made_of = _made_of(recognizer, asked, settings)
     home = tables[0].parent
     sheet = any(table.suffix.lower() == SHEET for table in tables)
     began = time.monotonic()
@@ -160,7 +160,7 @@ def _kept_corrections(tables: Sequence[Path], files: Sequence[Path]) -> dict[Pat
     return found
 
 
-def _made_of(recognizer: Recognizer, lists: Lists, together: bool) -> str:
+def _made_of(recognizer: Recognizer, lists: Lists, settings: AnswerSettings) -> str:
     """What the answers depend on, as a digest: the recogniser, and what it chooses among."""
     digest = hashlib.sha256()
     model = recognizer.model
@@ -169,7 +169,8 @@ def _made_of(recognizer: Recognizer, lists: Lists, together: bool) -> str:
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     digest.update(recognizer.header.model_dump_json().encode())
     digest.update(json.dumps(recognizer.calibration.as_dict()).encode())
-    digest.update(json.dumps([list(model.classes.names), model.seen.tolist(), together]).encode())
+    how = [settings.together, *(["several"] * settings.several)]
+    digest.update(json.dumps([list(model.classes.names), model.seen.tolist(), *how]).encode())
     digest.update(model.classes.vectors.cpu().numpy().tobytes())
     for name, names in lists.items():
         candidates = recognizer.candidates(names)

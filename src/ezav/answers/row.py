@@ -22,6 +22,8 @@ class Answer:
         runner_up: the second best name; empty where there was one name only.
         margin: how much more the method's score (after calibrated stacking) of the answer is than
             the runner-up's, 0 or more: the smaller, the more doubtful.
+        also: where several were asked for, the other names that are above their thresholds, the
+            surest first, with `; ` between them.
         none_of_these: the best score is below the threshold learned on validation.
         missing: modalities that the clip lacks, and why.
         damage: what was wrong with a file that could still be read.
@@ -39,6 +41,7 @@ class Answer:
     probability: float | None = None
     runner_up: str = ""
     margin: float | None = None
+    also: str = ""
     none_of_these: bool = False
     missing: str = ""
     damage: str = ""
@@ -75,6 +78,7 @@ def answer_of(prediction: Prediction, file: str, among: str) -> Answer:
         probability=worth(best, only=not rest),
         runner_up=rest[0].name if rest else "",
         margin=best.score - rest[0].score if rest else None,
+        also="; ".join(prediction.names[1:]),
         none_of_these=prediction.rejected,
         missing="; ".join(f"{kind}: {why}" for kind, why in prediction.missing.items()),
         damage="; ".join(prediction.warnings),

@@ -152,6 +152,7 @@ def _tile(clip: _Clip, rank: int) -> Tile:
         kinds = contact_sheet.Answer(name=one.answer, kind=one.kind, share=one.probability)
         answers = [kinds] + [contact_sheet.Answer(name=one.runner_up)] * bool(one.runner_up)
     remarks = [f"not read: {one.error}"] * bool(one.error)
+    remarks += [f"also: {one.also}"] * bool(one.also)
     remarks += ["none of these stands out: it may be something else"] * one.none_of_these
     remarks += [f"missing: {one.missing}"] * bool(one.missing)
     remarks += [f"remark: {one.damage}"] * bool(one.damage)

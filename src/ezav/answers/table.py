@@ -22,8 +22,8 @@ def as_csv(answers: Sequence[Answer]) -> str:
 
     Example:
         >>> print(as_csv([Answer(file="a.mp4", among="run", answer="dog", probability=0.5)]))
-        file,among,answer,kind,probability,runner_up,margin,none_of_these,missing,damage,error,correct
-        a.mp4,run,dog,,0.500000,,,no,,,,
+        file,among,answer,kind,probability,runner_up,margin,also,none_of_these,missing,damage,error,correct
+        a.mp4,run,dog,,0.500000,,,,no,,,,
         <BLANKLINE>
     """
     text = io.StringIO()

@@ -35,12 +35,16 @@ class AnswerSettings:
     """Read again what could not be read earlier."""
     together: bool = False
     """Of a frozen recogniser: answer the clips jointly."""
+    several: bool = False
+    """Each class on its own: all names that a clip shows."""
     allow_outside: bool = False
     """Accept manifest paths that are absolute or lead out of the manifest's folder."""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise EzavError(f"`workers` must be at least 1, not {self.workers}")
+        if self.several and self.together:
+            raise EzavError("both `several` and `together` are given", "leave one of them out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Work:
         )
         for some in _batches(read, None if settings.together else _BATCH):
             clips = [clip for _, clip in some]
-            told = [self._predictions(name, clips, settings.together) for name in self.lists]
+            told = [self._predictions(name, clips, settings) for name in self.lists]
             entries = [
                 self._entry(todo[at], stamps[at], clip, [of[row] for of in told])
                 for row, (at, clip) in enumerate(some)
@@ -101,8 +105,16 @@ class Work:
         entry = self.journal.entries.get(relative(file, self.home))
         return entry is not None and entry.unread
 
-    def _predictions(self, name: str, clips: list[EncodedClip], together: bool) -> list[Prediction]:
-        return self.recognizer.predict(clips, classes=self.lists[name], top_k=2, together=together)
+    def _predictions(
+        self, name: str, clips: list[EncodedClip], settings: AnswerSettings
+    ) -> list[Prediction]:
+        return self.recognizer.predict(
+            clips,
+            classes=self.lists[name],
+            top_k=2,
+            together=settings.together,
+            several=settings.several,
+        )
 
     def _entry(
         self, file: Path, stamp: tuple[int, int], clip: EncodedClip, told: list[Prediction]

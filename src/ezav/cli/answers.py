@@ -90,10 +90,13 @@ def answer_table(
     for one in found:
         tell_read(one.read)
     tell_remarks(dict.fromkeys(remark for one in found for remark in one.remarks))
+    if command.several:
+        recognizer.answering.thresholds()  # raises: there are none
     settings = AnswerSettings(
         workers=command.workers,
         retry=command.retry,
         together=command.together,
+        several=command.several,
         allow_outside=command.allow_outside,
     )
     with (

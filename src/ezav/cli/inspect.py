@@ -25,6 +25,7 @@ from ezav.extraction.reading import Limits
 if TYPE_CHECKING:
     from ezav.features.feature_set import FeatureSet
     from ezav.methods.ez_avgzl.method import EzAvgzl
+    from ezav.protocol.cut import Cut
     from ezav.protocol.result import ClassResult
     from ezav.recognizer import Recognizer
 
@@ -82,6 +83,7 @@ class Inspected:
     """What `ezav inspect` shows: classes by recall, lowest first, and clips.
 
     `tried` says in a line which class embeddings validation chose, where it did.
+    `cut` is how `ezav scan` cuts recordings by default; None where it was not tried.
     """
 
     run: Path
@@ -90,6 +92,7 @@ class Inspected:
     clips: tuple[InspectedClip, ...]
     status: int
     tried: str = ""
+    cut: Cut | None = None
 
 
 @dataclass(kw_only=True)
@@ -114,6 +117,7 @@ class InspectCommand(Command):
 
     def run(self) -> Inspected:
         from ezav.protocol.run_folder import read_result
+        from ezav.recognizer.folder import read_calibration
         from ezav.signing import require_signature
 
         at_least_one(count=self.count)
@@ -129,6 +133,7 @@ class InspectCommand(Command):
             clips=tuple(clips),
             status=1 if any(clip.error for clip in clips) else 0,
             tried=classes_line(result) if result.classes_tried else "",
+            cut=read_calibration(self.run_folder, result.gamma).cut,
         )
 
     def _clips(self) -> Sequence[InspectedClip]:
@@ -193,6 +198,14 @@ class InspectCommand(Command):
         output.print(table)
         if result.tried:
             output.print(result.tried, soft_wrap=True)
+        if result.cut is not None:
+            cut = result.cut
+            output.print(
+                f"scan: --window {cut.window:g} --change {cut.change:g} (with --several "
+                f"{cut.change_several:g}) cut joined validation clips best: event F1 "
+                f"{cut.event_f1:.1%}, {cut.event_f1_usual:.1%} by 2 s and 4 nats",
+                soft_wrap=True,
+            )
         for clip in result.clips:
             show_clip(clip)
 

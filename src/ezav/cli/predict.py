@@ -57,6 +57,8 @@ class Predicted:
         caution: where the run was no better than guessing on its test clips, that; else empty.
         unread: the clips that could not be read.
         status: 1 where there are such.
+        several_f1: where several names were asked for, the F1 of names of validation clips, each by
+            thresholds of other clips.
     """
 
     run: str
@@ -70,6 +72,7 @@ class Predicted:
     unread: tuple[str, ...]
     caution: str
     status: int
+    several_f1: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -81,6 +84,9 @@ class PredictCommand(FrozenOptions, Command):
     out: tuple[Path, ...] = ()
     """Tables to write: .csv .parquet .json, or .html, a contact sheet. Files are read in parallel;
     a killed call goes on, and the same call again reads only what has changed."""
+    several: bool = False
+    """Each class on its own against none of these: all names that a clip shows, by thresholds that
+    were learned on validation."""
     together: bool = False
     """With --frozen: answer the clips jointly; with others beside it a clip may be called
     otherwise."""
@@ -120,6 +126,9 @@ class PredictCommand(FrozenOptions, Command):
         check_frozen(self)
         given = [Path(self.run_folder), *self.clips] if self.frozen else list(self.clips)
         lists = named_lists(self)
+        for name in ("together", "explain"):
+            if self.several and getattr(self, name):
+                raise EzavError(f"both --several and --{name} are given", "leave one of them out")
         if self.out:
             return answer_table(self, given, lists)
         if len(lists) > 1:
@@ -148,6 +157,8 @@ class PredictCommand(FrozenOptions, Command):
             candidates = recognizer.candidates(classes, names_progress(status))
         tell_read(candidates.read)
         tell_remarks(candidates.remarks)
+        if self.several:
+            recognizer.answering.thresholds()  # raises: there are none
         with clip_progress("reading", "read", quiet=self.json) as tell:
             if self.together:
                 predictions = recognizer.predict(
@@ -155,7 +166,11 @@ class PredictCommand(FrozenOptions, Command):
                 )
             for number, path in enumerate([] if self.together else clips, start=1):
                 predictions += recognizer.predict(
-                    path, classes=classes, top_k=self.top_k, explain=self.explain
+                    path,
+                    classes=classes,
+                    top_k=self.top_k,
+                    explain=self.explain,
+                    several=self.several,
                 )
                 tell(number, len(clips), bool(predictions[-1].error))
         unread = tuple(one.clip for one in predictions if one.error)
@@ -165,12 +180,13 @@ class PredictCommand(FrozenOptions, Command):
             ece=recognizer.ece_,
             reject_threshold=recognizer.calibration.reject_threshold_,
             calibrated=recognizer.calibration.fitted,
-            withheld=recognizer.answering.withheld(candidates),
+            withheld=recognizer.answering.withheld(candidates, self.several),
             unused=recognizer.unused,
             predictions=tuple(predictions),
             unread=unread,
             caution=recognizer.caution,
             status=1 if unread else 0,
+            several_f1=recognizer.answering.thresholds().f1_ if self.several else None,
         )
 
     def show(self, result: Predicted | Tabled) -> None:
@@ -204,6 +220,8 @@ def honesty(result: Predicted) -> str:
         )
     if result.withheld:
         return f"no percentages: {result.withheld}"
+    if result.several_f1 is not None:
+        return f"names of clips held out were told with an F1 of {result.several_f1:.1%}"
     where = "the labelled clips" if not result.run else "the run's validation clips"
     off = f"{result.ece:.1%} on average on {where}"
     return f"probabilities are off by {off} (calibration error)"
@@ -231,14 +249,18 @@ def show_prediction(one: Prediction) -> None:
     output.print(Text.assemble((one.clip, "bold"), seconds))
     width = max(len(label(c)) for c in one.ranked)
     for place, c in enumerate(one.ranked, start=1):
+        if place - 1 == one.several:
+            output.print("  below their thresholds:", style="dim")
         why = ", ".join(f"{k} {v:+.2f}" for k, v in c.contributions.items())
         line = (
             f"  {place:>2}  {label(c):<{width}}  {c.kind:<6}  {percentage(c):>6}  "
             f"score {c.score:+.3f}"
         )
         output.print(Text.assemble(line, (f"  {why}" if why else "", "dim")))
-    if one.rejected:
+    if one.rejected and one.several is None:
         output.print("  none of these stands out: it may be something else")
+    elif one.rejected:
+        output.print("  none of these")
     for modality, reason in one.missing.items():
         what, other = ("sound", "picture") if modality == "audio" else ("picture", "sound")
         output.print(f"  no {what} ({reason}): answered from the {other} alone")

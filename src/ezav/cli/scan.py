@@ -2,12 +2,14 @@
 
 Slides a window over the whole recording and writes events as JSON, CSV, or subtitles (WebVTT,
 SRT) that a video player shows. Memory does not grow with the length of the recording. With
---frozen VIDEO no run is needed. A pipe (-) or an address (tcp://, http://, https://) is read
-while it comes: each event is printed and appended soon after it is over.
+--frozen VIDEO no run is needed. A pipe (-), an address (tcp:// udp:// http:// https:// rtsp://)
+or a camera (/dev/video0) is read while it comes: each event is printed and appended soon
+after it is over.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -64,6 +66,8 @@ class Scanned:
         broken_off: why the reading ended before the recording does; empty where it did not.
         status: 1 where it was broken off.
         live: the events were printed as they ended.
+        window, change: seconds and nats that the recording was cut by.
+        chosen: those of the two that were not given and that the run chose on validation.
     """
 
     video: str
@@ -75,6 +79,9 @@ class Scanned:
     broken_off: str = ""
     status: int = 0
     live: bool = False
+    window: float = math.nan
+    change: float = math.nan
+    chosen: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -82,8 +89,9 @@ class ScanCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a saved recogniser, or a hub id 'owner/name'; none with --frozen."""
     video: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")] = None
-    """The recording to look through, or a live source: - for what is piped in, a named pipe, or an
-    address (tcp://HOST:PORT, http://…, https://…)."""
+    """The recording to look through, or a live source: - for what is piped in, a named pipe, an
+    address (tcp://HOST:PORT, udp://HOST:PORT, http://…, https://…, rtsp://…), or a device
+    (/dev/video0, v4l2:…, alsa:…, avfoundation:…)."""
     classes: tuple[str, ...] | None = None
     """Exactly these candidates, each name in quotes; by default all classes of the run."""
     class_file: Path | None = None
@@ -146,20 +154,31 @@ class ScanCommand(FrozenOptions, Command):
             candidates = recognizer.candidates(classes, names_progress(status))
         tell_read(candidates.read)
         tell_remarks(candidates.remarks)
+        if self.settings.several:
+            recognizer.answering.thresholds()  # raises: there are none
+        cut = recognizer.calibration.cut
+        settled = self.settings.settled(cut)
         if live is None:
             events, warnings, broken_off = self._scan_file(recognizer, Path(video), classes)
         else:
-            events, warnings, broken_off = self._follow(recognizer, live, classes)
+            events, warnings, broken_off = self._follow(recognizer, live, classes, settled.window)
         return Scanned(
             video=video,
             events=tuple(events),
             warnings=tuple(warnings),
             files=self.out,
-            withheld=recognizer.answering.withheld(candidates),
+            withheld=recognizer.answering.withheld(candidates, self.settings.several),
             caution=recognizer.caution,
             broken_off=broken_off,
             status=1 if broken_off else 0,
             live=live is not None,
+            window=settled.window,
+            change=settled.change,
+            chosen=tuple(
+                name
+                for name in ("window", "change")
+                if cut is not None and getattr(self.settings, name) is None
+            ),
         )
 
     def _scan_file(self, recognizer: Recognizer, path: Path, classes: Names | None) -> _Found:
@@ -179,18 +198,22 @@ class ScanCommand(FrozenOptions, Command):
                 if not events:
                     raise
                 broken_off = str(error)
+        # Each class's events come in order; of several, all of them shall.
+        events.sort(key=lambda one: (one.start, one.end))
         for out in self.out:
             write_events(events, out)
         return events, warnings, broken_off
 
-    def _follow(self, recognizer: Recognizer, live: LiveSource, classes: Names | None) -> _Found:
+    def _follow(
+        self, recognizer: Recognizer, live: LiveSource, classes: Names | None, window: float
+    ) -> _Found:
         """Print and append each event as it ends, and keep no more than the last of them."""
         from ezav.recognizer.event_files import append_event, check_appended
         from ezav.recognizer.scan import LIVE_DELAY, scan
 
         for out in self.out:
             check_appended(out)
-        most = LIVE_DELAY + self.settings.window + self.settings.hop
+        most = LIVE_DELAY + window + self.settings.hop
         progress.print(
             f"live: an event is told at most {most:g} s after it is "
             "over, and 10 s more where picture and sound do not keep step",
@@ -218,6 +241,13 @@ class ScanCommand(FrozenOptions, Command):
             output.print(f"no percentages: {result.withheld}", style="dim", soft_wrap=True)
         if not result.events:
             output.print("no events: no class stands out for long enough")
+        if result.chosen:
+            output.print(
+                f"cut by --window {result.window:g} --change {result.change:g}, which cut the "
+                "run's validation clips best",
+                style="dim",
+                soft_wrap=True,
+            )
         for warning in result.warnings:
             output.print(f"  warning: {warning}")
         for path in result.files:

@@ -80,7 +80,7 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
-            env=handed_on(os.environ) | few | {"PYTHONPATH": _python_path()},
+            env=handed_on(os.environ) | few | {"PYTHONPATH": python_path()},
             # A group of its own: Ctrl-C reaches this process alone, which then ends the workers.
             start_new_session=True,
         )
@@ -194,7 +194,7 @@ class Worker:
         self._errors.close()
 
 
-def _python_path() -> str:
+def python_path() -> str:
     """Where this process finds ezav and the rest, for a worker to find them too.
 
     Not the empty entry, which is the current folder, nor what cannot be written as an entry.

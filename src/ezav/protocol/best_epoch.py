@@ -10,6 +10,7 @@ from ezav.features.feature_set import FeatureSet
 from ezav.protocol.by_folds import Make
 from ezav.protocol.epochs import EpochWanted, Steps
 from ezav.protocol.evaluation import StageModel
+from ezav.protocol.scanning import Held, lasts
 from ezav.protocol.stages import Stage
 from ezav.protocol.validation import Best, Chosen, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint
@@ -49,6 +50,7 @@ def best_epoch(
         trainer.restore(state["stage_1"])
         begun -= done.seconds
     epochs = training.epochs if model.method.trainable else 1
+    timed = lasts(clips)
     while done is None or not done.is_over(epochs, training.patience):
         log = yield EpochWanted(trainer)
         model.learn_on(clips)
@@ -56,16 +58,18 @@ def best_epoch(
         curve = evaluation.curve()
         if done is None:
             done = Best(evaluation, curve.gamma, curve.best_hm, log.epoch, [], 0.0, {})
-            done.learned = model.learned()
+            done.learned, done.weights = model.learned(), model.weights() if timed else {}
         elif curve.best_hm > done.HM:
             done.evaluation, done.gamma = evaluation, curve.gamma
             done.HM, done.epoch = curve.best_hm, log.epoch
-            done.learned = model.learned()
+            done.learned, done.weights = model.learned(), model.weights() if timed else {}
         done.history.append(ValidationEpoch(log, curve.best_hm, curve.gamma))
         trainer.report(curve.best_hm)
         done.seconds = time.perf_counter() - begun
         on_epoch(1, epochs, done.history[-1])
         keeper.save(lambda now=done: {"validated": now.state(), "stage_1": trainer.state()})
+    model.take(done.weights)
+    done.held = Held(model, clips)
     return done
 
 

@@ -11,7 +11,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from ezav.metrics.smoothed import SmoothedGamma, smoothed_gamma
 from ezav.protocol.epochs import EpochWanted, Steps
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.folds import ClassFold, class_folds
+from ezav.protocol.scanning import Held, lasts
 from ezav.protocol.stages import Stage, relabel
 from ezav.protocol.validation import Chosen, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint
@@ -137,6 +138,7 @@ def choose_by_folds(
         for (trainer, _), one in zip(made, state["folds"], strict=True):
             trainer.restore(one)
     epochs = training.epochs if models[0].method.trainable else 1
+    timed = any(lasts(fold.held_out) for fold in folds)
     while best is None or not _is_over(len(history), best.epoch, epochs, training.patience):
         logs = []
         for trainer, _ in made:
@@ -144,7 +146,7 @@ def choose_by_folds(
         found = _evaluate(folds, models, logs[0].epoch)
         history.append(ValidationEpoch(_of_all(logs), found.at.HM, found.at.gamma))
         if best is None or found.at.around > best.at.around:
-            best = found
+            best = replace(found, weights=[m.weights() for m in models] if timed else [])
         for trainer, _ in made:
             trainer.report(found.at.HM)
         on_epoch(1, epochs, history[-1])
@@ -157,7 +159,10 @@ def choose_by_folds(
                 "fold_seconds": took,
             }
         )
-    return _chosen(best, history, begun)
+    for model, weights in zip(models, best.weights):
+        model.take(weights)
+    held = [Held(model, fold.held_out) for fold, model in zip(folds, models, strict=True)]
+    return replace(_chosen(best, history, begun), held=tuple(held))
 
 
 def _of_all(logs: Sequence[EpochLog]) -> EpochLog:
@@ -208,6 +213,8 @@ class _Found:
     at: SmoothedGamma
     learned: dict[str, Tensor]
     evaluations: list[Evaluation]
+    weights: Sequence[dict[str, Tensor]] = ()
+    """Of each fold's model, where recordings can be cut by it."""
 
     def state(self) -> dict[str, Any]:
         scores = [one.scores for one in self.evaluations]
@@ -216,6 +223,7 @@ class _Found:
             "at": list(self.at),
             "learned": self.learned,
             "scores": scores,
+            "weights": list(self.weights),
         }
 
     @classmethod
@@ -223,7 +231,8 @@ class _Found:
         evaluations = [
             _evaluation(scores, fold) for scores, fold in zip(state["scores"], folds, strict=True)
         ]
-        return cls(state["epoch"], SmoothedGamma(*state["at"]), state["learned"], evaluations)
+        at, weights = SmoothedGamma(*state["at"]), state.get("weights", [])
+        return cls(state["epoch"], at, state["learned"], evaluations, weights)
 
 
 def _evaluation(scores: Tensor, fold: FoldData) -> Evaluation:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.metrics import auroc, expected_calibration_error
+from ezav.protocol.cut import Cut
 from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.open_set import (
     AWAY,
@@ -23,6 +24,7 @@ from ezav.protocol.open_set import (
     open_nll,
     with_none,
 )
+from ezav.protocol.several import Several
 
 MOST_ECE = 0.15
 """Expected calibration error above which percentages are withheld."""
@@ -65,6 +67,8 @@ class Calibration:
         reject_accuracy_: balanced accuracy of that decision on validation (0.5 is chance).
         clips, classes: how many clips this was learned from, and of how many classes they are;
             0 classes: a run of before, which did not measure itself.
+        several: when each class is named on its own; None: a run of before.
+        cut: how a recording is best cut into events; None: nothing could be tried.
     """
 
     gamma: float
@@ -80,6 +84,8 @@ class Calibration:
     auroc_: float = math.nan
     away_auroc_: float = math.nan
     classes: int = 0
+    several: Several | None = None
+    cut: Cut | None = None
 
     @classmethod
     def fit(cls, validation: Evaluation | Sequence[Evaluation], gamma: float) -> Calibration:
@@ -98,6 +104,7 @@ class Calibration:
             'they were measured on 4 clips of 2 classes only (at least 40 of 4)'
         """
         scores, targets, clips = _joined(validation, gamma)
+        parts = [validation] if isinstance(validation, Evaluation) else list(validation)
         temperature, none = fit_open(scores, targets)
         threshold, accuracy = fit_threshold(scores, targets)
         measured = _cross_fitted(scores, targets)
@@ -115,6 +122,7 @@ class Calibration:
             reject_accuracy_=accuracy,
             clips=clips,
             classes=int((torch.bincount(targets) > 0).sum()),
+            several=Several.fit(parts, gamma),
         )
 
     @classmethod
@@ -200,13 +208,22 @@ class Calibration:
         """Of the candidates `[N, C]`; what is left of 1 is that of "none of these"."""
         return self.log_probabilities(stacked)[:, :-1].exp()
 
+    def states(self, stacked: Tensor) -> Tensor:
+        """Probabilities `[N, C + 1]` for the decision among the candidates and none of them.
+
+        "None of these" has the score `reject_threshold_`, which tells a strange clip best.
+        """
+        return with_none(stacked.double(), self.temperature_, self.reject_threshold_).exp()
+
     def rejects(self, best: float) -> bool:
         """Whether the best stacked score is too low for any of the candidates."""
         return best < self.reject_threshold_
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready: what JSON does not have, -inf and NaN, is None."""
-        found = asdict(self)
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        found["several"] = None if self.several is None else self.several.as_dict()
+        found["cut"] = None if self.cut is None else asdict(self.cut)
         return found | {k: None for k in (*_INFINITE, *_UNKNOWN) if not math.isfinite(found[k])}
 
     @classmethod
@@ -225,14 +242,21 @@ class Calibration:
                 may = names is _INFINITE or name in _LATER or unfitted
                 if name in found and found[name] is None and may:
                     found[name] = instead
+        several, cut = found.pop("several", None), found.pop("cut", None)
         numbers = {name: float(value) for name, value in found.items()}
         if not 0 < numbers["temperature_"] < math.inf:
             raise ValueError(f"a temperature of {numbers['temperature_']:g}")
         made = cls(**numbers)  # type: ignore[arg-type]
-        return replace(made, clips=int(made.clips), classes=int(made.classes))
+        return replace(
+            made,
+            clips=int(made.clips),
+            classes=int(made.classes),
+            several=None if several is None else Several.of(several),
+            cut=None if cut is None else Cut.of(cut),
+        )
 
 
-_LATER = ("none_", "auroc_", "away_auroc_", "classes")
+_LATER = ("none_", "auroc_", "away_auroc_", "classes", "several", "cut")
 """Entries that a calibration of before does not have."""
 
 

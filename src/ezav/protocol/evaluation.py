@@ -56,6 +56,17 @@ class StageModel:
         """What the method has learned on validation."""
         return {name: self.method.get_buffer(name).clone() for name in self.method.from_validation}
 
+    def weights(self) -> dict[str, Tensor]:
+        """All that the method is now, to be taken back; nothing where it is not trained."""
+        if not self.method.trainable:
+            return {}
+        return {name: one.detach().clone() for name, one in self.method.state_dict().items()}
+
+    def take(self, weights: dict[str, Tensor]) -> None:
+        """Become again what :meth:`weights` gave."""
+        if weights:
+            self.method.load_state_dict(weights)
+
     def evaluate(self, clips: FeatureSet) -> Evaluation:
         """Score clips among the classes of the stage."""
         scores = score_all(self.method, clips, self.classes.vectors)

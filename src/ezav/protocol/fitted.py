@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.protocol.class_choice import Tried
+from ezav.protocol.cut import Cut
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.validation import Chosen, ValidationEpoch
 
@@ -31,6 +32,7 @@ class FittedProtocol:
             the first.
         classes_tried_: where validation chose the class embeddings (`classes.source: auto`), the
             HM of each alternative in each fold; `protocol` has the one that was chosen.
+        cut_: how joined validation clips are best cut into events; None where they have no time.
 
     Raises:
         EzavError: made by anything but :meth:`TwoStageProtocol.fit`.
@@ -46,6 +48,7 @@ class FittedProtocol:
     seconds: dict[str, float]
     folds_: tuple[Evaluation, ...] = ()
     classes_tried_: Tried = field(default_factory=dict)
+    cut_: Cut | None = None
     proof: InitVar[object] = None
     """Not kept, so that a changed copy (`dataclasses.replace`) lacks it."""
 
@@ -72,6 +75,7 @@ def _fitted(
     model: StageModel,
     seconds: dict[str, float],
     classes_tried: Tried | None = None,
+    cut: dict[str, float] | None = None,
 ) -> FittedProtocol:
     """What `protocol` found on validation (`chosen`) with the stage-2 model trained by it.
 
@@ -88,5 +92,6 @@ def _fitted(
         seconds=seconds,
         folds_=chosen.folds,
         classes_tried_=classes_tried or {},
+        cut_=None if cut is None else Cut.of(cut),
         proof=_VALIDATION,
     )

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -117,6 +117,7 @@ def _write_calibration(fitted: FittedProtocol, path: Path) -> None:
         learned = Calibration.fit(fitted.folds_ or fitted.validation_, fitted.gamma_)
     except EzavError:
         return
+    learned = replace(learned, cut=fitted.cut_)
     write_text(path, json.dumps(learned.as_dict(), indent=2, allow_nan=False) + "\n")
 
 

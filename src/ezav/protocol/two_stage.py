@@ -31,6 +31,7 @@ from ezav.protocol.default_folds import FEWEST, OWN_FOLDS, learns_on_folds, need
 from ezav.protocol.epochs import Steps, alone, together
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.fitted import FittedProtocol, _fitted
+from ezav.protocol.scanning import cut_of
 from ezav.protocol.settings import plain_config
 from ezav.protocol.stages import Stage, StageReader
 from ezav.protocol.validation import Chosen, Validated, ValidationEpoch
@@ -147,11 +148,12 @@ class TwoStageProtocol:
         keeper = Checkpoint(checkpoint, run.key(reader.store))
         state = keeper.load() or {}
         chosen, kept = yield from run._choose(reader, state, keeper, on_epoch)
+        kept["cut"] = state["cut"] if "cut" in state else cut_of(chosen)
         model, seconds = yield from follow(
             reader.stage(2), chosen, run._trainer, kept, state, keeper, on_epoch
         )
         took |= {"stage_1": chosen.seconds, "stage_2": seconds}
-        return _fitted(run, reader.store, chosen, model, took, tried)
+        return _fitted(run, reader.store, chosen, model, took, tried, kept["cut"])
 
     def with_classes(self, reader: StageReader) -> tuple[TwoStageProtocol, Tried]:
         """This protocol with the class embeddings that validation chose, and what it tried.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from ezav.features.feature_set import FeatureSet
 from ezav.protocol.evaluation import Evaluation
+from ezav.protocol.scanning import Held
 from ezav.protocol.stages import Stage
 from ezav.training.trainer import EpochLog
 
@@ -43,6 +44,8 @@ class Chosen:
         learned: what the method itself learned on validation.
         seconds: how long the choice took.
         folds: the scores of every class fold, where folds chose; `evaluation` is the first.
+        held: the models of these scores with the clips they were not trained on; none where the
+            training that follows had begun.
     """
 
     epoch: int
@@ -52,6 +55,7 @@ class Chosen:
     learned: dict[str, Tensor]
     seconds: float
     folds: tuple[Evaluation, ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 @dataclass
@@ -68,6 +72,11 @@ class Best:
     history: list[ValidationEpoch]
     seconds: float
     learned: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """Of the best epoch's model; none where recordings say nothing, or nothing is trained."""
+
+    held: Held | None = None
+    """The best epoch's model with the clips that chose, once there is no further epoch."""
 
     def chosen(self) -> Chosen:
         """The choice, once there is no further epoch."""
@@ -78,6 +87,7 @@ class Best:
             history=tuple(self.history),
             learned=self.learned,
             seconds=self.seconds,
+            held=() if self.held is None else (self.held,),
         )
 
     def is_over(self, epochs: int, patience: int | None) -> bool:
@@ -89,6 +99,7 @@ class Best:
         return {
             "scores": self.evaluation.scores,
             "learned": self.learned,
+            "weights": self.weights,
             "best": [self.gamma, self.HM, self.epoch, self.seconds],
             "history": [[asdict(e.log), e.HM, e.gamma] for e in self.history],
         }
@@ -102,4 +113,5 @@ class Best:
         )
         gamma, hm, epoch, seconds = state["best"]
         history = [ValidationEpoch(EpochLog(**log), h, g) for log, h, g in state["history"]]
-        return cls(evaluation, gamma, hm, epoch, history, seconds, state["learned"])
+        weights = state.get("weights", {})  # none in a state of before
+        return cls(evaluation, gamma, hm, epoch, history, seconds, state["learned"], weights)

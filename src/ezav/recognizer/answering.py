@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
 from ezav.features.header import MODALITIES
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
+from ezav.protocol.several import Several
 from ezav.recognizer.candidates import Candidates
 from ezav.recognizer.explain import Explanation, explain
 from ezav.recognizer.prediction import ONLY, Prediction
@@ -30,11 +32,13 @@ class Asked:
         candidates: the names to choose from.
         top_k: how many of them are told.
         explain: with what each modality and moment contributes.
+        several: each class on its own: all that are above their own thresholds.
     """
 
     candidates: Candidates
     top_k: int = 5
     explain: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +49,13 @@ class Answering:
         model: scores clips.
         calibration: makes probabilities of scores.
         called: what the recogniser is called in messages.
+        renamed: what a class of the run is called now -> what the run calls it.
     """
 
     model: StageModel
     calibration: Calibration
     called: str = "the run"
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -74,6 +80,48 @@ class Answering:
         """Of the method's scores `[N, K]` the candidates' `[N, C]`, less gamma where seen."""
         return self.calibration.stacked(scores[:, candidates.columns], candidates.seen)
 
+    def each(self, clips: FeatureSet, candidates: Candidates) -> tuple[Tensor, Tensor]:
+        """Each candidate on its own.
+
+        Returns:
+            Stacked scores `[N, C]`, and by how many log odds `[N, C]` each is above its threshold.
+
+        Raises:
+            EzavError: nothing was learned for it.
+        """
+        several = self.thresholds()
+        scores = score_all(self.model.method, clips, self.vectors(candidates))
+        stacked, run = self.stacked(scores, candidates), len(self.model.classes)
+        own = self.calibration.stacked(scores[:, :run], self.model.seen.cpu())
+        top = torch.cat([own, scores[:, run:]], dim=1).amax(dim=1)
+        names = [
+            self.renamed.get(name, name) if column < run else ""
+            for name, column in zip(
+                candidates.called(self.model.classes), candidates.columns.tolist()
+            )
+        ]
+        return stacked, several.log_odds(stacked, top, names) - several.cut
+
+    def thresholds(self) -> Several:
+        """When a class is named on its own.
+
+        Raises:
+            EzavError: nothing was learned for it.
+        """
+        if self.calibration.several is not None:
+            return self.calibration.several
+        if not self.calibration.fitted:
+            raise EzavError(
+                "`several` needs thresholds, which are learned from clips with labels: "
+                f"{self.called} has seen none",
+                "`calibrate` it, or leave `several` out",
+            )
+        raise EzavError(
+            f"`several` needs thresholds, which {self.called} does not have: it is of an earlier "
+            "ezav",
+            "run it again, or leave `several` out",
+        )
+
     def stored(self, clips: FeatureSet, asked: Asked) -> list[Prediction]:
         """Answers to stored features, in blocks."""
         found: list[Prediction] = []
@@ -96,11 +144,16 @@ class Answering:
         if not len(clips):
             return []
         candidates = asked.candidates
-        stacked = self.score(clips, candidates) if stacked is None else stacked
-        withheld = self.withheld(candidates)
-        probabilities = self.calibration.log_probabilities(stacked).exp()
-        knows_none = not withheld and self.calibration.none_ > -math.inf
-        order = stacked.argsort(dim=1, descending=True, stable=True)[:, : asked.top_k]
+        withheld = self.withheld(candidates, asked.several)
+        if asked.several:
+            stacked, over = self.each(clips, candidates)
+            probabilities = (over + self.thresholds().cut).sigmoid()
+        else:
+            stacked = self.score(clips, candidates) if stacked is None else stacked
+            over, probabilities = stacked, self.calibration.log_probabilities(stacked).exp()
+        knows_none = not (asked.several or withheld) and self.calibration.none_ > -math.inf
+        order = over.argsort(dim=1, descending=True, stable=True)
+        named = (over >= 0).sum(dim=1).tolist()
         why = self._why(clips, durations, asked)
         lengths = {"audio": clips.audio.lengths.tolist(), "visual": clips.visual.lengths.tolist()}
         answers = []
@@ -109,7 +162,8 @@ class Answering:
             if not set(present) & set(self.reads):
                 answers.append(Prediction(clip=name, error=self._lacks(present)))
                 continue
-            columns = order[row]
+            count = named[row] if asked.several else None
+            columns = order[row, : max(asked.top_k, count or 0)]
             answers.append(
                 Prediction(
                     clip=name,
@@ -120,7 +174,12 @@ class Answering:
                         None if withheld else probabilities[row],
                         why[row],
                     ),
-                    rejected=self.calibration.rejects(float(stacked[row].max())),
+                    rejected=(
+                        self.calibration.rejects(float(stacked[row].max()))
+                        if count is None
+                        else count == 0
+                    ),
+                    several=count,
                     none=float(probabilities[row, -1]) if knows_none else None,
                     withheld=withheld,
                     modalities=present,
@@ -131,9 +190,10 @@ class Answering:
             )
         return answers
 
-    def withheld(self, candidates: Candidates) -> str:
+    def withheld(self, candidates: Candidates, several: bool = False) -> str:
         """Why no percentage is given; empty where they are."""
-        return ONLY if len(candidates) == 1 else self.calibration.withheld
+        only = len(candidates) == 1 and not several
+        return ONLY if only else self.calibration.withheld
 
     def _why(
         self, clips: FeatureSet, durations: Tensor, asked: Asked

@@ -124,7 +124,10 @@ class ClipScorer(Closing):
     def answering(self) -> Answering:
         """The model with the calibration of now."""
         called = "the frozen recogniser" if self.is_frozen else "the run"
-        return Answering(model=self.model, calibration=self.calibration, called=called)
+        renamed = {now: own for own, now in self.trained.taught.renamed.items()}
+        return Answering(
+            model=self.model, calibration=self.calibration, called=called, renamed=renamed
+        )
 
     def encode(self, clips: Sequence[Media]) -> list[EncodedClip]:
         """The tokens of clips, in order; one without says why in its `error`.

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ezav.errors import EzavError
+from ezav.protocol.cut import (
+    HOP,
+    SHORTEST,
+    USUAL_CHANGE,
+    USUAL_CHANGE_SEVERAL,
+    USUAL_WINDOW,
+    Cut,
+)
 from ezav.recognizer.prediction import Kind
 
 _MOST_OVERLAP = 100
@@ -41,30 +49,75 @@ class ScanSettings:
         EzavError: a value that makes no sense.
     """
 
-    window: float = 2.0
-    """Seconds that are recognised together; about the length of the training clips."""
-    hop: float = 0.5
+    window: float | None = None
+    """Seconds that are recognised together; by default as the run cut its validation clips best, or
+    2."""
+    hop: float = HOP
     """Seconds from one window to the next; the resolution of the events."""
-    change: float = 4.0
+    change: float | None = None
     """Evidence that a change of class must bring, in nats for moments of a quarter window; 0
-    answers every moment on its own, more gives fewer and longer events."""
+    answers every moment on its own, more gives fewer and longer events. By default as the run cut
+    its validation clips best, or 4."""
+    several: bool = False
+    """Each class on its own against none of these, so that events may overlap; with thresholds
+    that were learned on validation."""
     min_probability: float = 0.0
     """Events of a lower mean probability are left out (also where it is not shown)."""
     reject: bool = True
     """"None of these" is one of the answers, with the score learned on validation."""
-    shortest: float = 1.0
+    shortest: float = SHORTEST
     """Events that are shorter than so many seconds are left out."""
 
     def __post_init__(self) -> None:
-        if not 0.1 <= self.window <= 600:
-            raise EzavError(f"a window of {self.window} s", "give 0.1 to 600 seconds")
-        if not self.window / _MOST_OVERLAP <= self.hop <= self.window:
+        if self.several and not self.reject:
             raise EzavError(
-                f"a hop of {self.hop} s with a window of {self.window} s",
-                f"give {self.window / _MOST_OVERLAP:g} to {self.window:g} seconds",
+                "`several` without `reject`: each class is told against none of these",
+                "leave one of them out",
             )
+        if self.window is not None:
+            self._check_window(self.window, self.hop)
         if not 0 <= self.min_probability <= 1:
             raise EzavError(f"a probability of {self.min_probability}", "give 0 to 1")
         for name in ("shortest", "change"):
-            if not 0 <= getattr(self, name) < 1e9:
-                raise EzavError(f"{name} is {getattr(self, name)}", "give 0 or more")
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1e9:
+                raise EzavError(f"{name} is {value}", "give 0 or more")
+
+    def settled(self, cut: Cut | None) -> Settled:
+        """What is not given, as the run cut its validation clips best.
+
+        Args:
+            cut: of the run; None: it could not try.
+
+        Raises:
+            EzavError: the hop does not go with the window.
+
+        Example:
+            >>> ScanSettings(change=1.0).settled(None)
+            Settled(window=2.0, change=1.0)
+        """
+        window, change = self.window, self.change
+        if window is None:
+            window = USUAL_WINDOW if cut is None else cut.window
+            self._check_window(window, self.hop)
+        if change is None:
+            usual = (USUAL_CHANGE, USUAL_CHANGE_SEVERAL)
+            change = (usual if cut is None else (cut.change, cut.change_several))[self.several]
+        return Settled(window, change)
+
+    @staticmethod
+    def _check_window(window: float, hop: float) -> None:
+        if not 0.1 <= window <= 600:
+            raise EzavError(f"a window of {window} s", "give 0.1 to 600 seconds")
+        if not window / _MOST_OVERLAP <= hop <= window:
+            raise EzavError(
+                f"a hop of {hop} s with a window of {window} s",
+                f"give {window / _MOST_OVERLAP:g} to {window:g} seconds",
+            )
+
+
+class Settled(NamedTuple):
+    """Window (seconds) and change (nats) of a scan."""
+
+    window: float
+    change: float

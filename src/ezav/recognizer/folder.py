@@ -58,7 +58,7 @@ def read(folder: Path, device: str = "cpu", import_code: bool = False) -> Traine
         text=ClassEmbeddings.load(folder / "text.safetensors").select(model.classes.names),
         header=header,
         result=result,
-        calibration=_calibration(folder, result.gamma),
+        calibration=read_calibration(folder, result.gamma),
         tested=tested if (tested := folder / TEST).is_file() else None,
         appearance=Appearance.read(folder, model.method),
     )
@@ -157,7 +157,12 @@ def _replace_taught(trained: Trained | Frozen, folder: Path) -> str:
     return name
 
 
-def _calibration(folder: Path, gamma: float) -> Calibration:
+def read_calibration(folder: Path, gamma: float) -> Calibration:
+    """What a run learned on validation; of one of before what its scores teach.
+
+    Raises:
+        DamagedError: a file cannot be read.
+    """
     path = folder / CALIBRATION
     if not path.exists():
         # A run of before. In a shared folder the file is always there: validation scores name the

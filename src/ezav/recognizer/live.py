@@ -46,8 +46,9 @@ class LiveSource:
     """
 
     name: str
-    """`-` for standard input, the path of a named pipe, or an address `tcp://HOST:PORT`, `http://…`
-    or `https://…`."""
+    """`-` for standard input, the path of a named pipe, an address (`tcp://HOST:PORT`,
+    `udp://HOST:PORT` that is sent to, `http://…`, `https://…`, `rtsp://…`), or a device
+    (`/dev/video0`, `v4l2:…`, `alsa:…`, `avfoundation:…`)."""
     patience: float = 10.0
     """Seconds without a byte after which the source counts as stalled."""
     retries: int = 5
@@ -55,7 +56,7 @@ class LiveSource:
 
     def __post_init__(self) -> None:
         if not is_live(self.name):
-            raise EzavError(f"'{self.name}' is not a live source", "- or tcp://, http://, https://")
+            raise EzavError(f"'{self.name}' is not a live source", "- or an address, tcp://…")
         if not 0 < self.patience <= 50:
             raise EzavError(f"`patience={self.patience:g}`", "give up to 50 seconds")
         if self.retries < 0:

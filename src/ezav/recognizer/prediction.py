@@ -42,7 +42,8 @@ class Candidate:
         score: the method's score after calibrated stacking (gamma is subtracted from seen
             classes); any real number, higher is better.
         probability: softmax of score over temperature, among the candidates and "none of these",
-            0 to 1; None where it is withheld.
+            0 to 1, or where several were asked for that of the class on its own; None where it is
+            withheld.
         known_as: the run's own spelling where it differs from `name`; empty otherwise.
         contributions: "audio" and "visual": how much the log probability falls without that
             modality. Empty when the clip has one modality only, or nothing was explained.
@@ -64,8 +65,10 @@ class Prediction:
 
     Attributes:
         clip: the file, or the name of the stored clip.
-        ranked: the best candidates, best first; empty when the clip could not be read.
-        rejected: "none of these": the best score is below the threshold learned on validation.
+        ranked: the best candidates, best first (where several were asked for, at least all that are
+            above their thresholds); empty when the clip could not be read.
+        rejected: "none of these": the best score is below the threshold learned on validation, or
+            where several were asked for, each.
         none: the probability of "none of these"; None where it is not known.
         withheld: why there are no probabilities; empty where there are.
         modalities: which of "audio" and "visual" the clip has.
@@ -74,6 +77,8 @@ class Prediction:
         warnings: what was wrong with a file that could still be read.
         remarks: what the text encoder cannot read of the candidates' names, or not tell apart.
         error: why the clip could not be read; empty when it could.
+        several: where each class was asked for on its own, how many of the first `ranked` are
+            above their thresholds; None where one answer was asked for.
         together: how far the other clips counted, 0 to 1, where clips are answered together
             (transductive: with other clips beside it the answer may be another); None where the
             clip stands alone.
@@ -95,7 +100,21 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     error: str = ""
+    several: int | None = None
     together: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the clip shows: the best name, or, where several were asked for, all that are above
+        their thresholds; none where it is none of these.
+
+        Example:
+            >>> two = [Candidate(name=n, kind="new", score=1.0, probability=None) for n in "ab"]
+            >>> Prediction(clip="a.mp4", ranked=tuple(two), several=2).names
+            ('a', 'b')
+        """
+        count = self.several if self.several is not None else int(not self.rejected)
+        return tuple(one.name for one in self.ranked[:count])
 
     @property
     def best(self) -> Candidate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,17 @@ from ezav.recognizer.answering import Asked
 from ezav.recognizer.calibrate import calibrated
 from ezav.recognizer.card import frozen_card, model_card
 from ezav.recognizer.clip_scorer import Media
+from ezav.recognizer.events import Event, ScanSettings
 from ezav.recognizer.find import find
 from ezav.recognizer.folder import read, save
 from ezav.recognizer.frozen import Frozen, Spec, frozen
 from ezav.recognizer.frozen_folder import named, save_frozen
 from ezav.recognizer.joint import score_taught, score_together
+from ezav.recognizer.live import LiveSource
 from ezav.recognizer.names import Names
 from ezav.recognizer.prediction import Prediction
 from ezav.recognizer.reading import ClipReader
+from ezav.recognizer.scan import scan
 from ezav.recognizer.taught import TaughtMethod
 from ezav.recognizer.teachable import Teachable
 from ezav.recognizer.trained import Trained
@@ -147,6 +150,7 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
         top_k: int = 5,
         explain: bool = False,
         together: bool = False,
+        several: bool = False,
     ) -> list[Prediction]:
         """Rank class names for each clip.
 
@@ -166,6 +170,9 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
                 have in common corrects each answer, as far as they are spread over the names
                 (:mod:`ezav.recognizer.together`); what clips have taught is added. Each answer's
                 `together` says how far. Nothing is explained.
+            several: each class on its own against "none of these", by thresholds learned on
+                validation: `names` of an answer holds all that the clip shows, which may be none.
+                A list of one name will do.
 
         Returns:
             One prediction a clip, in order. A file that cannot be read has an `error` and no
@@ -174,11 +181,16 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
         Raises:
             EzavError: a bad list of classes, `top_k` below 1, stored features of other
                 dimensions than the run's, or an encoder that is not available; `together` with
-                one clip or of a trained run.
+                one clip or of a trained run; `several` with `together` or `explain`, or where no
+                thresholds were learned.
         """
         if top_k < 1:
             raise EzavError(f"top_k must be at least 1, not {top_k}")
-        asked = Asked(candidates=self.candidates(classes), top_k=top_k, explain=explain)
+        if several:
+            self._check_several(together, explain)
+        asked = Asked(
+            candidates=self.candidates(classes), top_k=top_k, explain=explain, several=several
+        )
         if together:
             return self._predict_together(clips, asked)
         if isinstance(clips, FeatureSet):
@@ -191,6 +203,26 @@ class Recognizer(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-vis
             features, durations = self._readable(encoded)
             found += self._told(encoded, self.answering.answer(features, durations, asked))
         return found
+
+    def _check_several(self, together: bool, explain: bool) -> None:
+        for name, given in (("together", together), ("explain", explain)):
+            if given:
+                raise EzavError(
+                    f"`several` and `{name}`: `{name}` compares the names with each other",
+                    "leave one of them out",
+                )
+        self.answering.thresholds()
+
+    def scan(
+        self,
+        path: str | Path | LiveSource,
+        classes: Names | None = None,
+        settings: ScanSettings | None = None,
+        on_progress: Callable[[float, float | None], None] | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> Iterator[Event]:
+        """Events of a long recording or a live source; see :func:`ezav.recognizer.scan.scan`."""
+        return scan(self, path, classes, settings, on_progress, on_warning)
 
     def calibrate(self, videos: str | Path) -> Calibration:
         """Learn temperature and "none of these" from clips with labels, of a frozen recogniser.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.extraction.encoded import EncodedClip
-from ezav.protocol.open_set import with_none
+from ezav.protocol.cut import LEAST, nearness, share
 from ezav.recognizer.candidates import Candidates
-from ezav.recognizer.events import Event, ScanSettings
+from ezav.recognizer.events import Event, ScanSettings, Settled
 from ezav.recognizer.live import LiveSource
 from ezav.recognizer.names import Names
 from ezav.recognizer.segment import Segmenter
@@ -27,8 +27,6 @@ _WINDOWS_AT_ONCE = 16
 LIVE_DELAY = 10.0
 """Seconds of a live source after which an answer is taken as it is, though the next might change
 it."""
-_LEAST = 1e-9
-"""Probability below which one window says no more against a class than another."""
 
 
 def scan(
@@ -44,8 +42,9 @@ def scan(
     Each moment (one hop long) has the mean probabilities of the windows over it, a window
     counting more the nearer its middle is; "none of these" stands among the candidates with the
     score `reject_threshold_`. The most probable sequence of answers, in which a change costs
-    `change`, cuts the recording into events (:class:`ezav.recognizer.segment.Segmenter`). One
-    class at a time.
+    `change`, cuts the recording into events (:class:`ezav.recognizer.segment.Segmenter`): one class
+    at a time, or with `several` of each class on its own whether it is there, so that events may
+    overlap.
 
     Of a live source an event comes at most `LIVE_DELAY` seconds, a window and a hop after it is
     over in what was decoded; where picture and sound do not keep step, ten seconds more.
@@ -59,34 +58,47 @@ def scan(
 
     Raises:
         EzavError: the file cannot be read or has nothing that the run reads, a bad list of
-            classes, an encoder that is missing. Where the reading breaks off on the way (the file
-            crashed the decoder, or took too long) the events before that come first.
+            classes, an encoder that is missing, no thresholds for `several`. Where the reading
+            breaks off on the way (the file crashed the decoder, or took too long) the events before
+            that come first.
     """
     settings = settings or ScanSettings()
     candidates = recognizer.candidates(classes)
+    if settings.several:
+        recognizer.answering.thresholds()
     if on_warning is not None:
         for remark in candidates.remarks:
             on_warning(remark)
-    told = not recognizer.answering.withheld(candidates)
+    job = _Job(recognizer, path, candidates, settings, settings.settled(recognizer.calibration.cut))
+    told = not recognizer.answering.withheld(candidates, settings.several)
     broken_off: list[str] = []
-    live = isinstance(path, LiveSource)
-    moments = _moments(recognizer, path, candidates, settings, on_progress, on_warning, broken_off)
-    stretch: _Stretch | None = None
-    for moment, best in _labelled(moments, settings, len(candidates), live):
-        if stretch is None or best != stretch.row:
-            yield from _event(stretch, candidates, settings, told)
-            stretch = _Stretch(best, moment.start)
-        stretch.add(moment)
-    yield from _event(stretch, candidates, settings, told)
+    tracks = _tracks(job, told)
+    for moment in _moments(job, on_progress, on_warning, broken_off):
+        for track in tracks:
+            yield from track.add(moment)
+    for track in tracks:
+        yield from track.finish()
     if broken_off:
         raise EzavError(f"'{path}' was scanned in part only: {broken_off[0]}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is scanned, and how."""
+
+    recognizer: Recognizer
+    path: str | Path | LiveSource
+    candidates: Candidates
+    settings: ScanSettings
+    settled: Settled
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
     """One hop of the recording with what the windows over it say on average; None: nothing.
 
-    `states` `[C]` or `[C+1]` are probabilities, the last one of "none of these".
+    `states` `[C]` or `[C+1]` are probabilities, the last one of "none of these"; of several classes
+    each on its own `[C]`, more than one half where it is above its threshold.
     """
 
     start: float
@@ -96,29 +108,67 @@ class _Moment:
     scores: Tensor | None
 
 
-def _labelled(
-    moments: Iterator[_Moment], settings: ScanSettings, candidates: int, live: bool
-) -> Iterator[tuple[_Moment, int]]:
-    """Each moment with the row of its candidate, -1 for none."""
-    segmenter = Segmenter(settings.change)
-    if live:
-        segmenter = Segmenter(settings.change, look=1, most=max(2, int(LIVE_DELAY / settings.hop)))
-    waiting: deque[_Moment] = deque()
-    # The shorter the hop, the more moments say the same.
-    share = 4 * settings.hop / settings.window
+def _tracks(job: _Job, told: bool) -> list[_Track]:
+    """One of all candidates, or one for each of them on its own."""
+    settings, live = job.settings, isinstance(job.path, LiveSource)
 
-    def named(states: Iterator[int]) -> Iterator[tuple[_Moment, int]]:
-        for state in states:
-            yield waiting.popleft(), state if state < candidates else -1
+    def track(row: int | None) -> _Track:
+        segmenter = Segmenter(job.settled.change)
+        if live:
+            most = max(2, int(LIVE_DELAY / settings.hop))
+            segmenter = Segmenter(job.settled.change, look=1, most=most)
+        return _Track(job, told, row, segmenter)
 
-    for moment in moments:
+    return [track(row) for row in range(len(job.candidates))] if settings.several else [track(None)]
+
+
+@dataclass(slots=True)
+class _Track:
+    """Moments one after the other, and the events that they make."""
+
+    job: _Job
+    told: bool
+    row: int | None
+    """Of the candidate that is followed on its own; None: one of all at a time."""
+    segmenter: Segmenter
+    waiting: deque[_Moment] = field(default_factory=deque)
+    stretch: _Stretch | None = None
+
+    def add(self, moment: _Moment) -> Iterator[Event]:
+        """The events that are over by what is decided now."""
         if moment.states is None:
-            yield from named(segmenter.finish())
-            yield moment, -1
-            continue
-        waiting.append(moment)
-        yield from named(segmenter.add(share * moment.states.clamp(min=_LEAST).log()))
-    yield from named(segmenter.finish())
+            yield from self._named(self.segmenter.finish())
+            yield from self._next(moment, -1)
+            return
+        self.waiting.append(moment)
+        states = moment.states
+        if self.row is not None:
+            states = torch.stack([1 - states[self.row], states[self.row]])
+        evidence = share(self.job.settings.hop, self.job.settled.window)
+        emission = evidence * states.clamp(min=LEAST).log()
+        yield from self._named(self.segmenter.add(emission))
+
+    def finish(self) -> Iterator[Event]:
+        """No more moments."""
+        yield from self._named(self.segmenter.finish())
+        yield from self._over()
+
+    def _named(self, states: Iterator[int]) -> Iterator[Event]:
+        for state in states:
+            row = state if state < len(self.job.candidates) else -1
+            if self.row is not None:
+                row = self.row if state else -1
+            yield from self._next(self.waiting.popleft(), row)
+
+    def _next(self, moment: _Moment, row: int) -> Iterator[Event]:
+        if self.stretch is None or row != self.stretch.row:
+            yield from self._over()
+            self.stretch = _Stretch(row, moment.start)
+        self.stretch.add(moment)
+
+    def _over(self) -> Iterator[Event]:
+        if self.stretch is not None:
+            yield from _event(self.stretch, self.job.candidates, self.job.settings, self.told)
 
 
 @dataclass(slots=True)
@@ -142,9 +192,9 @@ class _Stretch:
 
 
 def _event(
-    stretch: _Stretch | None, candidates: Candidates, settings: ScanSettings, told: bool
+    stretch: _Stretch, candidates: Candidates, settings: ScanSettings, told: bool
 ) -> Iterator[Event]:
-    if stretch is None or stretch.row < 0:
+    if stretch.row < 0:
         return
     probability = stretch.probability / stretch.moments
     if stretch.end - stretch.start < settings.shortest - 1e-6:
@@ -181,10 +231,7 @@ class _Sum:
 
 
 def _moments(
-    recognizer: Recognizer,
-    path: str | Path | LiveSource,
-    candidates: Candidates,
-    settings: ScanSettings,
+    job: _Job,
     on_progress: Callable[[float, float | None], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
     broken_off: list[str] | None = None,
@@ -193,11 +240,11 @@ def _moments(
 
     Where the reading breaks off on the way, why is put into `broken_off`.
     """
-    hop, window = settings.hop, settings.window
+    hop, window = job.settings.hop, job.settled.window
     waiting: deque[_Sum] = deque()
     first, end = 0, 0.0  # number of the first waiting moment; seconds seen so far
     warned: set[str] = set()
-    for clip, answer in _answers(recognizer, path, candidates, settings):
+    for clip, answer in _answers(job):
         if clip.lost:
             if broken_off is not None:
                 broken_off.append(clip.reason)
@@ -218,8 +265,8 @@ def _moments(
         if answer is not None:
             middle = clip.start + window / 2
             for number in range(begin, last):
-                far = abs((number + 0.5) * hop - middle) / (window / 2)
-                waiting[number - first].add(max(0.05, 1 - far), answer)
+                weight = nearness(middle, window, (number + 0.5) * hop)
+                waiting[number - first].add(weight, answer)
         if on_progress is not None:
             on_progress(end, clip.claimed)
     for moment in waiting:
@@ -228,28 +275,24 @@ def _moments(
         first += 1
 
 
-def _answers(
-    recognizer: Recognizer,
-    path: str | Path | LiveSource,
-    candidates: Candidates,
-    settings: ScanSettings,
-) -> Iterator[tuple[EncodedClip, tuple[Tensor, ...] | None]]:
+def _answers(job: _Job) -> Iterator[tuple[EncodedClip, tuple[Tensor, ...] | None]]:
     """Each window with its probabilities of states, of candidates, and scores; None: nothing."""
     windows: list[EncodedClip] = []
     answered, why = False, ""
-    window, hop = settings.window, settings.hop
+    path, reader = job.path, job.recognizer.reader
+    window, hop = job.settled.window, job.settings.hop
     if isinstance(path, LiveSource):
-        found, at_once = path.windows(recognizer.reader, window, hop), 1
+        found, at_once = path.windows(reader, window, hop), 1
     else:
-        found, at_once = recognizer.reader.windows(path, window, hop), _WINDOWS_AT_ONCE
+        found, at_once = reader.windows(path, window, hop), _WINDOWS_AT_ONCE
     for clip in found:
-        lacking = _lacks(recognizer, clip)
+        lacking = _lacks(job.recognizer, clip)
         answered, why = answered or not lacking, why or lacking
         windows.append(clip)
         if len(windows) >= at_once:
-            yield from _answer(recognizer, windows, candidates, settings.reject)
+            yield from _answer(job, windows)
             windows = []
-    yield from _answer(recognizer, windows, candidates, settings.reject)
+    yield from _answer(job, windows)
     if not answered:
         raise EzavError(f"cannot scan '{path}': {why}", "give another recording")
 
@@ -264,20 +307,23 @@ def _lacks(recognizer: Recognizer, window: EncodedClip) -> str:
 
 
 def _answer(
-    recognizer: Recognizer, windows: list[EncodedClip], candidates: Candidates, reject: bool
+    job: _Job, windows: list[EncodedClip]
 ) -> Iterator[tuple[EncodedClip, tuple[Tensor, ...] | None]]:
-    readable = [one for one in windows if not _lacks(recognizer, one)]
+    readable = [one for one in windows if not _lacks(job.recognizer, one)]
     if not readable:
         yield from ((one, None) for one in windows)
         return
-    calibration = recognizer.calibration
-    stacked = recognizer.score(recognizer.features(readable), candidates)
-    probabilities = calibration.probabilities(stacked)
-    states = probabilities
-    if reject:
-        states = with_none(
-            stacked.double(), calibration.temperature_, calibration.reject_threshold_
-        ).exp()
+    recognizer, calibration = job.recognizer, job.recognizer.calibration
+    features = recognizer.features(readable)
+    if job.settings.several:
+        answering = recognizer.answering
+        stacked, over = answering.each(features, job.candidates)
+        states = over.sigmoid()
+        probabilities = (over + answering.thresholds().cut).sigmoid()
+    else:
+        stacked = recognizer.score(features, job.candidates)
+        probabilities = calibration.probabilities(stacked)
+        states = calibration.states(stacked) if job.settings.reject else probabilities
     answers = zip(states, probabilities, stacked)
     for one in windows:
-        yield one, None if _lacks(recognizer, one) else next(answers)
+        yield one, None if _lacks(job.recognizer, one) else next(answers)

@@ -1,0 +1,357 @@
+"""How a recording is best cut into events, from joined validation clips: window and change."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ezav.errors import EzavError
+from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.header import MODALITIES
+from ezav.metrics.events import Span, event_scores
+from ezav.protocol.calibration import Calibration
+from ezav.protocol.cut import (
+    HOP,
+    LEAST,
+    SHORTEST,
+    USUAL_CHANGE,
+    USUAL_WINDOW,
+    Cut,
+    nearness,
+    share,
+)
+from ezav.protocol.evaluation import Evaluation, StageModel
+from ezav.training.scoring import score_all
+
+WINDOWS = (1.0, 1.5, 2.0, 3.0, 4.0)
+"""Seconds: those that are tried."""
+CHANGES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""Nats: those that are tried."""
+_MOST_CLIPS = 300
+_FEWEST_CLIPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A model, and labelled clips that it was not trained on; labels are rows of its classes."""
+
+    model: StageModel
+    clips: FeatureSet
+
+
+class Scored(Protocol):
+    """What validation chose (:class:`ezav.protocol.validation.Chosen`)."""
+
+    @property
+    def gamma(self) -> float: ...
+    @property
+    def evaluation(self) -> Evaluation: ...
+    @property
+    def folds(self) -> tuple[Evaluation, ...]: ...
+    @property
+    def held(self) -> tuple[Held, ...]: ...
+
+
+def choose_cut(held: Sequence[Held], calibration: Calibration) -> Cut | None:
+    """The window and the changes with the best event F1 on joined clips; None: no time in them.
+
+    The clips of each model are joined in an order without two of a class in a row. One class at a
+    time is judged on them as they are; each class on its own also on two halves over each other,
+    whose scores are taken for the mean of the two. Of equals the shortest window and the smallest
+    change are taken.
+
+    Args:
+        held: of each class fold, or of stage 1. No test clip.
+        calibration: learned on the same clips.
+    """
+    films = joined(held)
+    if sum(len(film.truth) for film, _ in films) < _FEWEST_CLIPS:
+        return None
+    found: dict[float, tuple[list[float], list[float]]] = {}
+    for window in WINDOWS:
+        plain, over = scored(films, window, calibration)
+        each = [0.0] * len(CHANGES)
+        if calibration.several is not None:
+            names = films[0][1].classes.names
+            apart = (several_f1(some, window, calibration, names) for some in (plain, over))
+            each = [(one + other) / 2 for one, other in zip(*apart)]
+        found[window] = single_f1(plain, window, calibration), each
+    window = max(WINDOWS, key=lambda one: max(found[one][0]))
+    single, several = found[window]
+    best, best_several = (max(range(len(CHANGES)), key=one.__getitem__) for one in found[window])
+    return Cut(
+        window=window,
+        change=CHANGES[best],
+        change_several=CHANGES[best_several],
+        event_f1=single[best],
+        event_f1_usual=found[USUAL_WINDOW][0][CHANGES.index(USUAL_CHANGE)],
+        event_f1_several=several[best_several],
+    )
+
+
+def joined(held: Sequence[Held]) -> list[tuple[_Film, StageModel]]:
+    """The clips of each model one after the other, at most 300 in all; none of clips without time.
+
+    Args:
+        held: clips and who is to find them.
+    """
+    most = max(1, _MOST_CLIPS // max(1, len(held)))
+    some = [(_some(one.clips, most), one.model) for one in held]
+    return [(_Film.joined(clips), model) for clips, model in some if len(clips)]
+
+
+def cut_of(chosen: Scored) -> dict[str, float] | None:
+    """:func:`choose_cut` by what a choice on validation holds, as a checkpoint keeps it."""
+    if not any(lasts(one.clips) for one in chosen.held):
+        return None
+    try:
+        learned = Calibration.fit(chosen.folds or chosen.evaluation, chosen.gamma)
+    except EzavError:  # scores that teach nothing
+        return None
+    cut = choose_cut(chosen.held, learned)
+    return None if cut is None else asdict(cut)
+
+
+def lasts(clips: FeatureSet) -> bool:
+    """Whether some clips have several tokens, so that they can be joined and cut."""
+    return bool((_seconds(clips) > HOP).any())
+
+
+def _some(clips: FeatureSet, most: int) -> FeatureSet:
+    """At most so many of those that last, evenly over the classes; no class twice in a row."""
+    lasting = _seconds(clips) > HOP
+    by_class: dict[int, list[int]] = {}
+    for row in lasting.nonzero()[:, 0].tolist():
+        by_class.setdefault(int(clips.labels[row]), []).append(row)
+    rounds = itertools.zip_longest(*(rows for _, rows in sorted(by_class.items())))
+    draw, order = random.Random(0), list[int]()
+    for some in rounds:
+        there = [row for row in some if row is not None]
+        draw.shuffle(there)
+        order += there
+    order = order[:most]
+    labels = clips.labels.tolist()
+    apart = [row for at, row in enumerate(order) if not at or labels[row] != labels[order[at - 1]]]
+    return clips.subset(torch.tensor(apart, dtype=torch.long, device=clips.device)).to("cpu")
+
+
+def _seconds(clips: FeatureSet) -> Tensor:
+    """How long each clip is, `[N]`: its last token's middle and half a step; 0 of pooled ones."""
+    found = torch.zeros(len(clips))
+    for modality in MODALITIES:
+        held: Ragged = getattr(clips, modality)
+        last = (held.offsets[1:] - 1).clamp(min=0).cpu()
+        times = held.times.cpu()
+        if not len(times):
+            continue
+        ends, lengths = times[last], held.lengths.cpu()
+        step = torch.where(lengths > 1, ends - times[(last - 1).clamp(min=0)], 2 * ends)
+        ends = torch.where(lengths > 0, ends + step / 2, torch.zeros_like(ends))
+        # One token alone says of a clip no more than that it is there.
+        found = torch.maximum(found, torch.where(lengths > 1, ends, torch.zeros_like(ends)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Film:
+    """Clips one after the other: tokens with their times, and what is when."""
+
+    clips: FeatureSet
+    times: dict[str, Tensor]
+    truth: tuple[Span, ...]
+    end: float
+
+    @classmethod
+    def joined(cls, clips: FeatureSet) -> _Film:
+        lengths = _seconds(clips).double()
+        starts = lengths.cumsum(0) - lengths
+        times: dict[str, Tensor] = {}
+        for modality in MODALITIES:
+            held: Ragged = getattr(clips, modality)
+            times[modality] = held.times.double() + starts.repeat_interleave(held.lengths)
+        spans = zip(starts.tolist(), (starts + lengths).tolist(), clips.labels.tolist())
+        return cls(clips, times, tuple(Span(*one) for one in spans), float(lengths.sum()))
+
+    def windows(self, length: float) -> FeatureSet:
+        """Those that lie in the film whole, one a hop; the tokens whose middle is in them."""
+        count = max(1, int((self.end - length) / HOP) + 1)
+        begins = torch.arange(count, dtype=torch.float64) * HOP
+        parts = {m: self._cut(m, begins, length) for m in MODALITIES}
+        names = tuple(map(str, range(count)))
+        labels = torch.zeros(count, dtype=torch.long)
+        return FeatureSet(**parts, labels=labels, clips=names, classes=self.clips.classes)
+
+    def _cut(self, modality: str, begins: Tensor, length: float) -> Ragged:
+        held, times = getattr(self.clips, modality), self.times[modality]
+        first = torch.searchsorted(times, begins)
+        last = torch.searchsorted(times, begins + length)
+        # A window that is shorter than a token's step is encoded all the same: the nearest one.
+        step = float(times.diff().median()) if len(times) > 1 else 0.0
+        middles = begins + length / 2
+        near = torch.searchsorted(times, middles).clamp(max=max(0, len(times) - 1))
+        if len(times):
+            earlier = (near - 1).clamp(min=0)
+            closer = (times[earlier] - middles).abs() < (times[near] - middles).abs()
+            near = torch.where(closer, earlier, near)
+            alone = (last == first) & ((times[near] - middles).abs() <= step)
+            first, last = torch.where(alone, near, first), torch.where(alone, near + 1, last)
+        counts = last - first
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        rows = torch.arange(int(offsets[-1])) + (first - offsets[:-1]).repeat_interleave(counts)
+        inside = (times[rows] - begins.repeat_interleave(counts)).clamp(min=0).float()
+        return Ragged(held.values[rows], offsets, inside)
+
+
+_Judged = tuple[Sequence[Span], Tensor]
+"""What is when, and stacked scores `[W, C]` of the windows."""
+
+
+def scored(
+    films: Sequence[tuple[_Film, StageModel]], window: float, calibration: Calibration
+) -> tuple[list[_Judged], list[_Judged]]:
+    """What is when, and the scores of windows: of each film, and of its second half over its
+    first."""
+    plain: list[_Judged] = []
+    over: list[_Judged] = []
+    for film, model in films:
+        scores = score_all(model.method, film.windows(window), model.classes.vectors)
+        stacked = calibration.stacked(scores, model.seen.cpu())
+        plain.append((film.truth, stacked))
+        over += _overlaid(film, stacked, window)
+    return plain, over
+
+
+def _overlaid(film: _Film, stacked: Tensor, window: float) -> list[_Judged]:
+    """The second half of a film over its first."""
+    half = len(stacked) // 2
+    if not half:
+        return []
+    end = (half - 1) * HOP + window
+    later = [Span(one.start - half * HOP, one.end - half * HOP, one.name) for one in film.truth]
+    cut = [Span(max(0.0, a), min(end, b), c) for a, b, c in (*film.truth, *later)]
+    spans = _united([one for one in cut if one.end - one.start >= SHORTEST])
+    return [(spans, (stacked[:half] + stacked[half : 2 * half]) / 2)]
+
+
+def single_f1(judged: Sequence[_Judged], window: float, calibration: Calibration) -> list[float]:
+    """Event F1 of every change, one class at a time."""
+    states = [_moments(calibration.states(stacked), window) for _, stacked in judged]
+    nothing = states[0].shape[1] - 1
+    told = _events(states, window, nothing)
+    return [
+        event_scores((truth, one[k]) for (truth, _), one in zip(judged, told)).f1
+        for k in range(len(CHANGES))
+    ]
+
+
+def _united(spans: Sequence[Span]) -> list[Span]:
+    """Those of one class that overlap are one."""
+    found: list[Span] = []
+    for one in sorted(spans, key=lambda span: (str(span.name), span.start)):
+        if found and found[-1].name == one.name and found[-1].end >= one.start:
+            found[-1] = Span(found[-1].start, max(found[-1].end, one.end), one.name)
+        else:
+            found.append(one)
+    return found
+
+
+def several_f1(
+    judged: Sequence[_Judged], window: float, calibration: Calibration, names: Sequence[str]
+) -> list[float]:
+    """Event F1 of every change, each class on its own.
+
+    Raises:
+        EzavError: nothing was learned for it.
+    """
+    several = calibration.several
+    if several is None:
+        raise EzavError("the calibration has no thresholds for several classes")
+    if not judged:
+        return [0.0] * len(CHANGES)
+    states = []
+    for _, stacked in judged:
+        over = several.log_odds(stacked, stacked.amax(1), names) - several.cut
+        there = _moments(over.sigmoid(), window).T
+        states += list(torch.stack([1 - there, there], dim=2))
+    told, count = _events(states, window, 0), len(names)
+    return [
+        event_scores(
+            (
+                truth,
+                [
+                    Span(one.start, one.end, row)
+                    for row in range(count)
+                    for one in told[film * count + row][k]
+                ],
+            )
+            for film, (truth, _) in enumerate(judged)
+        ).f1
+        for k in range(len(CHANGES))
+    ]
+
+
+def _events(states: Sequence[Tensor], window: float, nothing: int) -> list[list[list[Span]]]:
+    """Of probabilities `[T, S]` each, and of every change, the events."""
+    lengths = [len(one) for one in states]
+    # Zeros at the end change nothing: no change of state is worth it there.
+    emissions = torch.zeros(len(states), max(lengths), states[0].shape[1], dtype=torch.float64)
+    for number, one in enumerate(states):
+        emissions[number, : len(one)] = share(HOP, window) * one.clamp(min=LEAST).log()
+    paths = best_paths(emissions, CHANGES)
+    return [
+        [list(_runs(path[:length], nothing)) for path in some]
+        for some, length in zip(paths, lengths)
+    ]
+
+
+def _moments(values: Tensor, window: float) -> Tensor:
+    """Means `[M, S]` of what windows `[W, S]` say of the moments under them."""
+    under = round(window / HOP)
+    count = len(values) + under - 1
+    total, weights = torch.zeros(count, values.shape[1], dtype=values.dtype), torch.zeros(count, 1)
+    for place in range(under):
+        weight = nearness(window / 2, window, (place + 0.5) * HOP)
+        total[place : place + len(values)] += weight * values
+        weights[place : place + len(values)] += weight
+    return total / weights
+
+
+def best_paths(emissions: Tensor, costs: Sequence[float]) -> Tensor:
+    """The best paths `[B, K, T]` through emissions `[B, T, S]` for each of K costs of a change.
+
+    What :class:`ezav.recognizer.segment.Segmenter` finds moment by moment.
+
+    Example:
+        >>> noisy = torch.tensor([[[3.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 3.0], [0.0, 3.0]]])
+        >>> best_paths(noisy, [0.0, 2.0]).tolist()
+        [[[0, 1, 0, 1, 1], [0, 0, 0, 1, 1]]]
+    """
+    cost = torch.tensor(costs, dtype=emissions.dtype)[:, None]
+    best = emissions[:, :1].expand(-1, len(costs), -1)
+    states = torch.arange(emissions.shape[2]).expand_as(best)
+    back = []
+    for row in emissions.transpose(0, 1)[1:]:
+        top, at = best.max(dim=2, keepdim=True)
+        stays = best >= top - cost
+        back.append(torch.where(stays, states, at))
+        best = torch.where(stays, best, top - cost) + row[:, None]
+    path = [best.argmax(dim=2, keepdim=True)]
+    for before in reversed(back):
+        path.append(before.gather(2, path[-1]))
+    return torch.cat(path[::-1], dim=2)
+
+
+def _runs(path: Tensor, nothing: int) -> Iterator[Span]:
+    """The events of a path of states; shorter ones are left out."""
+    values, counts = torch.unique_consecutive(path, return_counts=True)
+    end = 0.0
+    for value, count in zip(values.tolist(), counts.tolist()):
+        start, end = end, end + count * HOP
+        if value != nothing and end - start >= SHORTEST - 1e-6:
+            yield Span(start, end, value)
