@@ -14,6 +14,7 @@ import pytest
 from ezav.errors import EzavError
 from ezav.extraction import EncodedClip, EncoderSpec, Reading, WorkerPool, encode_clip
 from ezav.extraction.gather import Gathered
+from ezav.extraction.process import Worker
 from ezav.media import Clip, Waveform
 from tests.extraction.encoders import AUDIO, HERE, HOSTILE, VISUAL, Level, MeanColour, OnDevice
 from tests.media.files import sine, write_clip, write_timed, write_wav
@@ -106,6 +107,31 @@ def test_a_worker_that_dies_without_a_file_costs_none(videos: Path) -> None:
                 pool._workers[0]._process.kill()
                 pool._workers[0]._process.wait()
     assert found == dict.fromkeys(range(4), ("ok", ""))
+
+
+@pytest.mark.parametrize(("kills", "ends"), [(3, False), (4, True)])
+def test_a_worker_killed_as_it_begins_costs_none(
+    kills: int, ends: bool, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted((videos / "dog").glob("*.mp4"))
+    with WorkerPool(EncoderSpec(VISUAL), None, workers=1) as pool:
+        begin, left = pool._worker, [None] * kills
+
+        def killed_at_once() -> Worker:
+            worker = begin()
+            if left:
+                left.pop()
+                worker._process.kill()
+            return worker
+
+        monkeypatch.setattr(pool, "_worker", killed_at_once)
+        pool._workers[0]._process.kill()
+        pool._workers[0]._process.wait()  # no file is in its hands
+        if ends:
+            with pytest.raises(EzavError, match="a worker could not start: signal SIGKILL"):
+                encoded(pool, paths)
+        else:
+            assert {clip.status for clip in encoded(pool, paths).values()} == {"ok"}
 
 
 def test_workers_give_what_this_process_would(videos: Path) -> None:

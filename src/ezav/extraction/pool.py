@@ -13,6 +13,7 @@ from typing import Any
 from ezav.closing import Closing
 from ezav.encoders.base import AudioEncoder, VisualEncoder
 from ezav.encoders.spec import EncoderSpec
+from ezav.errors import UnavailableError
 from ezav.extraction.batch import Batcher, Forward, received
 from ezav.extraction.encoded import (
     OUT_OF_MEMORY,
@@ -29,6 +30,8 @@ __all__ = ["Limits", "Reading", "WorkerPool", "cpus"]
 
 _WATCH_SECONDS = 0.05
 """Between two looks at the memory of the workers."""
+_BEGINNINGS = 3
+"""So many workers in a row may be killed as they begin, by the system or by a person."""
 _GRACE = 5.0
 """Seconds after the deadline in which an answer that is there is still taken."""
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
@@ -84,6 +87,8 @@ class WorkerPool(Closing):
             if not isinstance(encoder, EncoderSpec)
         }
         self._workers: list[Worker] = []
+        self._in_vain = 0
+        """Beginnings, one after the other, in which a worker was killed."""
         try:
             for _ in range(workers or cpus()):
                 self._workers.append(self._worker())
@@ -216,13 +221,26 @@ class WorkerPool(Closing):
         wait([w.channel.fileno() for w in awaited], min(max(0.0, until), _WATCH_SECONDS))
         for worker in awaited:
             if not worker.started:
-                worker.finish_start()
+                self._see_started(worker)
             elif worker.channel.poll() and time.monotonic() < worker.deadline + _GRACE:
                 self._collect(worker, batcher)
             elif worker.memory() > worker.memory_at_start + (self.reading.memory << 20):
                 self._replace(worker, batcher, OUT_OF_MEMORY)
             elif time.monotonic() >= worker.deadline:
                 self._replace(worker, batcher, f"took longer than {worker.allowed:.0f} s")
+
+    def _see_started(self, worker: Worker) -> None:
+        """Note that a worker has begun; one that was killed on the way is no file's fault."""
+        try:
+            worker.finish_start()
+        except UnavailableError:
+            if not worker.killed or self._in_vain >= _BEGINNINGS:
+                raise
+            self._in_vain += 1
+            self._restart(worker)
+            return
+        if worker.started:
+            self._in_vain = 0
 
     def _collect(self, worker: Worker, batcher: Batcher) -> None:
         """One message: a piece of media to be encoded here, or what became of clip or window."""

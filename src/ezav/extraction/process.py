@@ -186,6 +186,11 @@ class Worker:
             return f"signal {signal.Signals(-status).name}{said}"
         return f"status {status}{said}"
 
+    @property
+    def killed(self) -> bool:
+        """A signal has ended it."""
+        return (self._process.poll() or 0) < 0
+
     def end(self) -> None:
         """Kill it; nothing of value is lost."""
         self.channel.close()
