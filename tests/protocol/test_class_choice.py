@@ -81,7 +81,7 @@ def test_the_closed_form_is_eszsl_with_these_class_embeddings(store: FeatureStor
         left = np.linalg.inv(x.T @ x + np.eye(x.shape[1]))
         right = np.linalg.inv(t.T @ t + penalty * np.eye(t.shape[1]))
         weight = left @ x.T @ y @ t @ right  # Romera-Paredes & Torr
-        clips = one._inputs(fold.held_out).double().numpy()
+        clips = one.inputs_of(fold.held_out).double().numpy()
         scores = torch.from_numpy(clips @ weight @ fold.stage.text.vectors.double().numpy().T)
         expected = gzsl_scores(scores, fold.held_out.labels, fold.stage.seen, gamma).HM
         assert hm == pytest.approx(float(expected), abs=1e-6)

@@ -144,6 +144,11 @@ class InspectCommand(Command):
             self.run_folder, self.device, self.import_code, self.limits, files
         )
         method = recognizer.model.method
+        if recognizer.result.gate != "none":
+            raise EzavError(
+                "the scores of a gated run are no sum of what tokens gave",
+                "look into a run without `gate`",
+            )
         if not isinstance(method, EzAvgzl):
             name = recognizer.result.method
             raise EzavError(f"'{name}' does not attend token by token", "use ez_avgzl")

@@ -30,15 +30,16 @@ class SeenClassifier:
             values, present = _means(train, name)
             self._units[name] = UnitInput(values.shape[1])
             self._units[name].fit(values, present)
-        self.inputs = self._inputs(train)
+        self.inputs = self.inputs_of(train)
         self.weight = seen_classifier(self.inputs, self.labels, len(self.names))
 
-    def _inputs(self, clips: FeatureSet) -> Tensor:
+    def inputs_of(self, clips: FeatureSet) -> Tensor:
+        """`[N, D]`: the modalities side by side, standardised, each at unit length."""
         return torch.cat([self._units[name](*_means(clips, name)) for name in self._read], dim=1)
 
     def scores(self, clips: FeatureSet) -> Tensor:
         """`[N, S]`: of the training classes."""
-        return self._inputs(clips) @ self.weight
+        return self.inputs_of(clips) @ self.weight
 
     def confused(self) -> Confused:
         """Pairs of training classes, each training clip judged by a classifier without it.

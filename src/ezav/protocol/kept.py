@@ -100,6 +100,7 @@ def difference(
             descriptions_in(result.class_embeddings),
             descriptions_in(store.class_embeddings(protocol.text_encoder).settings),
         ),
+        "gate": (result.gate, protocol.gate),
         "class folds": (bool(result.folds), protocol.folds_on(store) > 0),
     }
     return ", ".join(name for name, (there, asked) in told.items() if there != asked)

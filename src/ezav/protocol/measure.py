@@ -95,6 +95,7 @@ def result_of(
         controls=controls_of(test, fitted.gamma_, frozen),
         alphas=dict(alphas),
         classes_tried=fitted.classes_tried_,
+        gate=protocol.gate,
         parameters=sum(p.numel() for p in fitted.model_.method.parameters()),
         timing=seconds,
         versions={

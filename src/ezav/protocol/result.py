@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -106,6 +106,8 @@ class RunResult(BaseModel):
     classes_tried: dict[str, list[float]] = Field(default_factory=dict)
     """Where validation chose the class embeddings: of each alternative a closed form's HM in each
     class fold, the raw text first. `config` has the one that was chosen."""
+    gate: Literal["none", "learned", "mean", "released"] = "none"
+    """Where the threshold of the gate comes from that decides which classes a clip may be of."""
     parameters: int
     timing: dict[str, float]
     versions: dict[str, str]

@@ -24,6 +24,7 @@ from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError
 from ezav.manifest import check, write_manifest
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
+from ezav.methods.common.gated import Gated
 from ezav.protocol.appearance import Appearance
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import Evaluation, StageModel
@@ -234,11 +235,16 @@ def read_model(
         size = weights_path.stat().st_size
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"cannot read '{weights_path}': {error}", "run it again") from error
+
+    def made() -> Method:
+        one = method_class(config, dims)
+        return one if result.gate == "none" else Gated(one, result.gate)
+
     try:
-        refuse_larger(lambda: method_class(config, dims), size, len(state))
+        refuse_larger(made, size, len(state))
     except RefusedError as error:
         raise RefusedError(f"refused '{folder}': {error.message}") from None
-    method: Method = method_class(config, dims)
+    method = made()
     try:
         method.load_state_dict(state)
     except RuntimeError as error:

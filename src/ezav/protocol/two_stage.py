@@ -23,6 +23,7 @@ from ezav.features.splits import STAGE_2
 from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
+from ezav.methods.common.gated import Gate, Gated
 from ezav.protocol.best_epoch import Progress, best_epoch, follow
 from ezav.protocol.by_folds import REPEATED, FoldData, choose_by_folds, fold_data, stored
 from ezav.protocol.class_choice import REPEATS, Tried, choose_classes
@@ -77,6 +78,9 @@ class TwoStageProtocol:
     folds: int | None = None
     """Class folds of all known classes that choose instead of the validation classes; 0: these
     choose. None: as :meth:`folds_on` says of the store."""
+    gate: Gate = "none"
+    """A detector decides for each clip whether it is of a training class, and where its threshold
+    comes from (:mod:`ezav.methods.common.gated`)."""
 
     def __post_init__(self) -> None:
         method = self._method()
@@ -98,7 +102,11 @@ class TwoStageProtocol:
             self.config,
             Dims(audio=stage.train.audio.dim, visual=stage.train.visual.dim, text=classes.dim),
             self.seed,
-        ).to(choose_device(self.device))
+        )
+        if self.gate != "none":
+            method = Gated(method, self.gate, self.seed)
+            method.know_others(classes.vectors[~stage.seen])
+        method = method.to(choose_device(self.device))
         if stage.labels is not None:
             method.know_labels(stage.labels)
         trainer = Trainer(
@@ -129,7 +137,16 @@ class TwoStageProtocol:
         return alone(self.steps(self.reader(store), on_epoch, checkpoint))
 
     def reader(self, store: FeatureStore) -> StageReader:
-        """What reads the stages of a store for this protocol."""
+        """What reads the stages of a store for this protocol.
+
+        Raises:
+            EzavError: a gate, where every class is trained on.
+        """
+        if self.gate != "none" and store.is_closed:
+            raise EzavError(
+                "every class is trained on: there are no others for a gate to tell them from",
+                "leave `gate` out",
+            )
         return StageReader(
             store,
             self.text_encoder,
@@ -253,6 +270,8 @@ class TwoStageProtocol:
         }
         if folds := self.folds_on(store):
             facts["folds"] = folds
+        if self.gate != "none":
+            facts["gate"] = self.gate
         if store.texts:  # the fingerprint is that of the store on disk
             facts["texts"] = [class_checksum(text) for text in store.texts]
         return json.dumps(facts, sort_keys=True)
