@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from ezav.errors import EzavError, RefusedError
 from ezav.manifest import MANIFEST
 from ezav.methods import registry
 from ezav.recognizer import Recognizer
-from tests.web.test_server import _call, _upload
+from tests.web.asking import predict
 
 MODULE = "own_code_of_a_test"
 METHOD = f"{MODULE}:LinearToText"
@@ -121,7 +120,7 @@ def test_stored_features_need_no_encoder_and_so_no_word(lights: tuple[Path, Path
 def test_the_page_serves_a_method_and_encoders_of_ones_own_with_the_word(
     own: Path, lights: tuple[Path, Path]
 ) -> None:
-    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'ezav[web]'")
+    pytest.importorskip("starlette", reason="not installed: pip install 'ezav[web]'")
     places = os.pathsep.join([str(own), str(Path(__file__).parents[2]), *sys.path])
     serve = [sys.executable, "-m", "ezav", "serve", str(own / "run"), "--port", "0"]
     options: dict[str, Any] = {"env": {**os.environ, "PYTHONPATH": places}, "text": True}
@@ -131,12 +130,10 @@ def test_the_page_serves_a_method_and_encoders_of_ones_own_with_the_word(
     with subprocess.Popen([*serve, "--import"], stderr=subprocess.PIPE, **options) as process:
         assert process.stderr is not None
         (address,) = re.findall(r"http://\S+", process.stderr.readline())
-        page: Any = SimpleNamespace(address=address)
         clip = lights[0] / "red light" / "0.mp4"
-        told = _call(page, [_upload(page, clip), "red light\nblue light"])
+        found = predict(address, clip, ["red light", "blue light"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=600) == 0
-    (found,) = json.loads(told.split("data: ", 1)[1])
     wanted = Recognizer.load(own / "run", import_code=True).predict(
         clip, ["red light", "blue light"]
     )[0]

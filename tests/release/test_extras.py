@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
     "find": (("python", "-c", FIND), "usearch is not installed", "([1, 2], [1.0, 0.5])"),
     "tune": ((*TUNE, "--epochs", "1", "--processes", "1"), "needs optuna", "-tuned.yaml"),
     "export": (("ezav", "export", "run", "--out", "out"), "needs the package 'onnx'", "model.onnx"),
-    "web": (("python", "-c", SERVE), "needs Gradio", "http://127.0.0.1"),
+    "web": (("python", "-c", SERVE), "needs Starlette", "http://127.0.0.1"),
     "cluster": ((*RAY, "--audio", "statistics"), "Ray is not installed", "feature store: new"),
     "codec": (("python", "-c", TORCHCODEC), "torchcodec is not installed", ""),
 }

@@ -10,7 +10,7 @@ from tests.test_rooms import modules
 
 CHILD = """
 import os, signal, sys, uuid
-import torch, torch.utils.data, transformers, gradio, optuna, pyarrow.parquet
+import torch, torch.utils.data, transformers, starlette, optuna, pyarrow.parquet
 import numba, matplotlib.pyplot
 import asyncio, multiprocessing.pool, subprocess, socket, tempfile, shutil, getpass, uvicorn
 

@@ -21,7 +21,8 @@ from ezav.reports.contact_sheet import Answer, Group, Tile, contact_sheet
 from ezav.reports.figures.style import printable
 from ezav.reports.page import _table
 from ezav.reports.tables import to_csv
-from ezav.web.render import message, ranking
+from ezav.web.kept import Kept
+from ezav.web.render import details, ranking
 
 HOSTILE = [
     "dog\x1b[2J\x1b]0;title\x07",
@@ -81,7 +82,8 @@ def test_in_pages(name: str) -> None:
     answer = Answer(name=name, kind=name)
     tile = Tile(clip=name, answers=(answer, answer), truth=answer, remarks=(name,))
     sheet = contact_sheet([Group(title=name, tiles=(tile,))], title=name, lead=name)
-    for text in (message(name), ranking(found), sheet, _table([[name], [name]])):
+    failed = details(Kept(1, name, error=name), None)
+    for text in (failed, ranking(found), sheet, _table([[name], [name]])):
         assert not ACTING.search(html.unescape(text).replace("\n", ""))
         body = text.partition("</style>")[2] or text
         assert "<script>alert" not in body

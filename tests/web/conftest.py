@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from ezav.features import FeatureStore
 from ezav.protocol import calibration
+from ezav.protocol.run_folder import write_run
+from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.recognizer import Recognizer
 from tests.recognizer import small_run
 from tests.waiting import MINUTES
@@ -22,6 +26,7 @@ class Page:
     """The page being served.
 
     Attributes:
+        folder: where temporary files of the server lie.
         looked_up: hosts that this process asked the name server for while it was served.
     """
 
@@ -40,8 +45,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page(run_folder: Path) -> Iterator[Page]:
-    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'ezav[web]'")
+def page(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    pytest.importorskip("starlette", reason="not installed: pip install 'ezav[web]'")
     from ezav.web.server import serving
     from ezav.web.settings import WebSettings
 
@@ -54,14 +59,35 @@ def page(run_folder: Path) -> Iterator[Page]:
 
     patch = pytest.MonkeyPatch()
     patch.setattr(socket, "getaddrinfo", watched)
+    folder = tmp_path_factory.mktemp("uploads")
+    patch.setattr(tempfile, "tempdir", str(folder))
     recognizer = Recognizer.load(run_folder, import_code=True)
     settings = WebSettings(port=0, max_seconds=10, max_megabytes=1, max_names=50)
     example = run_folder.parent / "videos" / "green light" / "0.mp4"
     with serving(recognizer, settings, [example]) as address:
-        import os
-
-        yield Page(address, recognizer, Path(os.environ["GRADIO_TEMP_DIR"]), looked_up)
+        patch.setattr(tempfile, "tempdir", None)
+        yield Page(address, recognizer, folder, looked_up)
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def best_run(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `best`, the default of `ezav run`: it can be taught."""
+    store = FeatureStore.open(run_folder.parent / "store")
+    folder = tmp_path_factory.mktemp("best") / "run"
+    write_run(TwoStageProtocol(method="best").fit(store), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def frozen_page() -> Iterator[str]:
+    """A page without a run."""
+    pytest.importorskip("starlette", reason="not installed: pip install 'ezav[web]'")
+    from ezav.web.server import serving
+    from ezav.web.settings import WebSettings
+
+    with serving(Recognizer.frozen(), WebSettings(port=0)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")  # not longer: its loop would be in the way of other tests'

@@ -1,8 +1,11 @@
-"""A web page to try a run on: upload or record a clip, type any class names, see the answer.
+"""A web page: type class names, give clips, see a table of answers, correct and teach it.
 
-With --frozen no run is needed: any names, nothing trained. Listens on this machine only unless
---host says otherwise, and then asks for a token, which it prints once (--open lets everybody in).
-Nothing is fetched from the internet, and no uploaded file stays behind.
+With --frozen no run is needed: any names, nothing trained. What a visitor teaches changes only
+that visitor's answers; the page gives the taught recogniser, and the table, as files.
+
+Listens on this machine only unless --host says otherwise, and then asks for a token, which it
+prints once (--open lets everybody in). Nothing is fetched from the internet, and no uploaded file
+stays behind.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ class ServeCommand(FrozenOptions, Command):
             try:
                 over.wait()
             except KeyboardInterrupt:
-                progress.print("ended; uploads are removed")
+                progress.print("ended; nothing is kept")
         return Served(address)
 
     def show(self, result: Served) -> None:

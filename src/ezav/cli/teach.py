@@ -183,10 +183,7 @@ class TeachCommand(FrozenOptions, Command):
         for old, new in result.renamed:
             output.print(f"{shown(old)}: now {shown(new)}")
         for one in result.classes:
-            what = "a new class" if one.new else "known better"
-            twice = f", {one.repeated} shown before" if one.repeated else ""
-            clips = f"{one.clips} clip{'s' * (one.clips != 1)}"
-            output.print(f"{shown(one.name)}: {what}, {clips} ({one.added} added{twice})")
+            output.print(str(one))
         if result.unchanged:
             output.print("nothing is new: the recogniser is as it was")
         else:

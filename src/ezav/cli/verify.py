@@ -56,14 +56,19 @@ class CLI(Command):
     def _compared(self) -> Verified:
         from ezav.features.index import INDEX_FILE
         from ezav.features.verify import verify_store
+        from ezav.manifest import differences, read_manifest
         from ezav.protocol.files import RESULT
         from ezav.protocol.verify import verify_run
+        from ezav.recognizer.find import is_recognizer
 
         if (self.path / RESULT).is_file():
             run = verify_run(self.path)
             files = "no manifest, it is of an earlier version" if run.files is None else "its files"
             scores = ", its metrics from its scores" if run.scores else ", no scores are there"
             return Verified(self.path, "run", files + scores, run.problems)
+        if is_recognizer(self.path):
+            problems = tuple(differences(self.path, read_manifest(self.path) or {}))
+            return Verified(self.path, "recogniser", "its files", problems)
         if (self.path / INDEX_FILE).is_file():
             with bar("shards") as on_progress:
                 store = verify_store(self.path, on_progress)

@@ -16,7 +16,7 @@ from ezav.naming import clean, refuse_twins
 
 # Files that lie beside recordings and are none, by their extension; also those of a store or a run
 # that was written among the videos, which would become a class.
-_SIDECARS = """
+SIDECARS = """
     7z ass bib bmp bz2 cfg csv db doc docx gz h5 hdf5 htm html info ini journal jpeg jpg json jsonl
     lnk log md nfo npy npz parquet part pdf pkl png pt pth py rar safetensors sha256 srt ssa sub tar
     tif tiff tmp tsv txt url vtt webp xls xlsx xml yaml yml zip
@@ -129,7 +129,7 @@ def recordings(folder: str | os.PathLike[str]) -> list[Path]:
 
     Sorted by path; what they hold shows when they are read.
     """
-    sidecars = set(_SIDECARS.split())
+    sidecars = set(SIDECARS.split())
     return [file for file in _files(Path(folder)) if file.suffix.lower()[1:] not in sidecars]
 
 
@@ -140,7 +140,7 @@ def _from_folder(root: Path) -> Listing:
             f"'{root}' has no class folders", "put the clips into <class name>/, one folder a class"
         )
     items: list[Item] = []
-    sidecars = set(_SIDECARS.split())
+    sidecars = set(SIDECARS.split())
     passed_over: Counter[str] = Counter()
     empty: list[str] = []
     for folder in folders:

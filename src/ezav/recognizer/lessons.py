@@ -41,6 +41,23 @@ class TaughtClass:
     repeated: int
     clips: int
 
+    def __str__(self) -> str:
+        what = "a new class" if self.new else "known better"
+        twice = f", {self.repeated} shown before" if self.repeated else ""
+        clips = f"{self.clips} clip{'s' * (self.clips != 1)}"
+        return f"{shown(self.name)}: {what}, {clips} ({self.added} added{twice})"
+
+
+def refusal(method: Method, look: Appearance | None = None) -> EzavError | None:
+    """Why a recogniser cannot be taught by clips; None where it can."""
+    if look is not None or type(method).appearance is not Method.appearance:
+        return None
+    return EzavError(
+        f"this run of {method.title} did not learn what clips of a class are worth: an earlier "
+        "ezav made it",
+        "run it again; 'ezav run' learns that now",
+    )
+
 
 def appearances(
     method: Method, clips: FeatureSet, look: Appearance | None = None
@@ -50,6 +67,8 @@ def appearances(
     Raises:
         EzavError: neither says so, or a clip has nothing that it reads.
     """
+    if (error := refusal(method, look)) is not None:
+        raise error
     pooled = not method.uses_time
     found: list[tuple[Tensor, ...]] = []
     with torch.inference_mode():
@@ -59,12 +78,6 @@ def appearances(
             device = method.device
             found.append((look or method.appearance)(audio.to(device), visual.to(device)))
     parts = tuple(torch.cat(some).cpu().clone() for some in zip(*found))
-    if not parts:
-        raise EzavError(
-            f"this run of {method.title} did not learn what clips of a class are worth: an earlier "
-            "ezav made it",
-            "run it again; 'ezav run' learns that now",
-        )
     there = sum((part.abs().amax(dim=1) for part in parts), torch.zeros(len(clips)))
     for name, length in zip(clips.clips, there.tolist(), strict=True):
         if not length:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from torch import Tensor
 
@@ -15,7 +17,7 @@ from ezav.naming import same, shown
 from ezav.recognizer.clip_scorer import ClipScorer, Media
 from ezav.recognizer.folder import save_taught
 from ezav.recognizer.frozen import Frozen
-from ezav.recognizer.lessons import TaughtClass, add_lessons, appearances
+from ezav.recognizer.lessons import TaughtClass, add_lessons, appearances, refusal
 from ezav.recognizer.names import read_names
 from ezav.recognizer.taught import Taught, TaughtMethod, taught_model
 
@@ -27,6 +29,18 @@ class Teachable(ClipScorer):
     def taught(self) -> dict[str, int]:
         """Class -> how many clips it was taught by."""
         return self.trained.taught.counts
+
+    @property
+    def unteachable(self) -> str:
+        """Why it cannot be taught by clips; empty where it can."""
+        error = refusal(self._method, self.trained.appearance)
+        return "" if error is None else str(error)
+
+    def apart(self) -> Self:
+        """The same recogniser, to be taught by itself; encoders and reader are shared."""
+        other = copy.copy(self)
+        other.become(self.trained)
+        return other
 
     def teach(
         self, clips: Mapping[str, Media | Sequence[Media] | FeatureSet]
@@ -75,6 +89,18 @@ class Teachable(ClipScorer):
         renamed = {own: now for own, now in taught.renamed.items() if own != old}
         forgotten = (*taught.forgotten, old) if old else taught.forgotten
         self._take(Taught(lessons=lessons, forgotten=forgotten, renamed=renamed))
+
+    def unlearn(self, name: str) -> None:
+        """Take away the clips that a class was taught by; one that had nothing else goes.
+
+        Raises:
+            NotFoundError: no clips taught such a class.
+        """
+        lessons = self.trained.taught.lessons
+        left = tuple(one for one in lessons if same(one.name) != same(name))
+        if len(left) == len(lessons):
+            raise NotFoundError(f"no clip was shown of '{shown(name)}'")
+        self._take(replace(self.trained.taught, lessons=left))
 
     def rename(self, old: str, new: str) -> None:
         """Call a class otherwise; what is known of it stays.

@@ -59,7 +59,7 @@ class Reader(Closing):
         if encoded.reason == TOO_LONG:
             raise self._too_long(encoded.claimed or 0.0)
         if encoded.error or encoded.shown is None:
-            raise EzavError(f"this file cannot be read: {encoded.error}")
+            raise EzavError(encoded.error or "it shows and sounds nothing")
         return Looked(encoded, encoded.shown)
 
     @property

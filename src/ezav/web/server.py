@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import socket
 import threading
@@ -15,11 +14,13 @@ from typing import TYPE_CHECKING
 from ezav.errors import EzavError, UnavailableError
 from ezav.recognizer import Recognizer
 from ezav.web.settings import WebSettings
-from ezav.web.uploads import Uploads, private_folder
+from ezav.web.uploads import private_folder
 
 if TYPE_CHECKING:
-    from gradio import Blocks
     from starlette.types import ASGIApp
+
+    from ezav.web.reading import Reader
+    from ezav.web.visitors import Visitors
 
 log = logging.getLogger("ezav.web")
 
@@ -36,43 +37,34 @@ def serving(
 ) -> Iterator[str]:
     """Serve the page while the block runs; gives its address.
 
-    Uploads live in a private folder. They are removed when their page is closed, after
-    `keep_minutes` at the latest, and with the folder when the server ends; what a server that was
-    killed has left, when the next one begins.
+    An upload lies in a private folder while it is read. What was read of it is kept in memory until
+    the page is closed, or `keep_minutes` after it last said something. What a server that was
+    killed has left is removed when the next one begins.
 
     Raises:
-        EzavError: Gradio is not installed, the port is taken, an example is missing, or an
-            encoder of the run is not available.
+        EzavError: Starlette or uvicorn is not installed, the port is taken, an example is missing,
+            or an encoder of the run is not available.
     """
     settings = settings or WebSettings()
-    # Read when Gradio is imported, and again when blocks are made.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     examples = example_files(examples)
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise EzavError("the page needs Starlette", "pip install 'ezav[web]'") from error
+    from ezav.web.reading import Reader
+
     with ExitStack() as stack:
         folder = stack.enter_context(private_folder())
-        # Gradio makes folders there as it is imported.
-        stack.enter_context(_environment("GRADIO_TEMP_DIR", str(folder)))
-        try:
-            import gradio  # noqa: F401
-        except ImportError as error:
-            raise EzavError("the page needs Gradio", "pip install 'ezav[web]'") from error
-        from ezav.web.answers import Answers
-        from ezav.web.page import build
-        from ezav.web.reading import Reader
-
         listening = stack.enter_context(_listening(settings))
         reader = stack.enter_context(Reader(recognizer, settings))
         if not reader.cut_off:
             log.warning("this system cannot keep the processes that read files off the network")
-        uploads = Uploads(folder, settings.keep_minutes * 60)
-        answers = Answers(recognizer, reader, settings, folder)
+        visitors = _visitors(recognizer, settings)
+        stack.enter_context(visitors.sweeping())
         offered = _offered(examples, folder)
-        page = build(answers, settings, offered, uploads.forget, uploads.remember)
-        app = _application(page, settings, uploads)
+        app = _application(recognizer, settings, visitors, reader, folder, offered)
         stack.enter_context(_answering(app, listening, settings))
-        stack.callback(page.close, verbose=False)
-        uploads.keep_what_is_there()
-        stack.enter_context(uploads.sweeping())
         host = "localhost" if settings.host == "0.0.0.0" else settings.host
         shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{listening.getsockname()[1]}/"
@@ -96,49 +88,37 @@ def _listening(settings: WebSettings) -> Iterator[socket.socket]:
         yield found
 
 
-def _application(page: Blocks, settings: WebSettings, uploads: Uploads) -> ASGIApp:
-    """Gradio's page behind what guards it."""
-    import gradio
-    from fastapi import FastAPI
+def _visitors(recognizer: Recognizer, settings: WebSettings) -> Visitors:
+    from ezav.web.bench import LISTED, Bench
+    from ezav.web.visitors import Visitors
 
+    listed = len(recognizer.classes) <= min(LISTED, settings.max_names)
+    names = "\n".join(recognizer.classes) if listed else ""
+    computing = threading.RLock()
+    return Visitors(lambda: Bench(recognizer, settings, computing, names), settings)
+
+
+def _application(
+    recognizer: Recognizer,
+    settings: WebSettings,
+    visitors: Visitors,
+    reader: Reader,
+    folder: Path,
+    examples: Sequence[Path],
+) -> ASGIApp:
+    """The page behind what guards it."""
+    from ezav.web.app import Page
+    from ezav.web.gate import Gate
     from ezav.web.guard import Guard
     from ezav.web.limits import RequestLimits
-    from ezav.web.page import STYLE, theme
+    from ezav.web.render import page
 
-    # Not open: a request must wait its turn like all others.
-    page.queue(
-        max_size=settings.waiting, default_concurrency_limit=settings.workers, api_open=False
-    )
-    app = gradio.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        page,
-        path="/",
-        root_path=settings.root_path or None,
-        server_name=settings.host,
-        server_port=settings.port,
-        show_error=False,
-        max_file_size=int(settings.max_megabytes * 1e6),
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        mcp_server=False,
-        pwa=False,
-        footer_links=["api"],
-        theme=theme(),
-        css=STYLE,
-    )
-    page.has_launched = True  # without it Gradio checks no path of a file, in or out
-
-    def waiting(client: str) -> int:
-        from ezav.web.connections import client_of
-
-        queues = page._queue.event_queue_per_concurrency_id.values()
-        events = [event for queue in queues for event in queue.queue]
-        return sum(client_of(event.request.scope) == client for event in events)
-
-    limited = RequestLimits(app, settings, stored=uploads.size, waiting=waiting)
+    gate = Gate(settings.workers, settings.waiting)
+    shown = page(recognizer, settings, examples)
+    app = Page(shown, visitors, reader, gate, folder, examples).app()
+    limited = RequestLimits(app, settings, stored=visitors.kept, waiting=gate.waiting)
     hosts = {"localhost", socket.gethostname(), settings.host, *settings.allow_hosts}
-    return Guard(limited, hosts, uploads.folder, settings.token, settings.root_path)
+    return Guard(limited, hosts, settings.token, settings.root_path)
 
 
 @contextmanager
@@ -214,16 +194,3 @@ def example_files(paths: Sequence[Path]) -> list[Path]:
             raise EzavError(f"no example at '{path}'", "give video files, or a folder of them")
         found += inside
     return found
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before

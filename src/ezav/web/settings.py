@@ -12,7 +12,7 @@ from ezav.errors import EzavError
 from ezav.extraction.reading import Limits
 
 _FORM = 64 * 1024
-"""Bytes of a request beside the file or the names."""
+"""Bytes of a request beside the names."""
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _SHORTEST = 12
 """Letters of a token that cannot be guessed over a network."""
@@ -49,8 +49,10 @@ class WebSettings:
     max_megabytes: float = 100.0
     """The largest file that is taken."""
     max_kept_megabytes: float | None = None
-    """How many megabytes of uploads are kept at a time; more are refused until some are gone. By
-    default 2000, or four of the largest."""
+    """How many megabytes are kept for visitors at a time: uploads on their way, and what was read
+    of their clips; a quarter of it for one client. By default 2000, or four of the largest."""
+    max_clips: int = 1000
+    """How many clips one visitor's table may hold; 'ezav predict --out' takes any number."""
     max_seconds: float = 120.0
     """The longest clip that is taken, in seconds; 'ezav scan' reads longer ones."""
     max_names: int = 2000
@@ -66,14 +68,16 @@ class WebSettings:
     upload_seconds: float = 600.0
     """An upload may take so many seconds to arrive; one of which nothing comes is cut off much
     sooner."""
-    keep_minutes: float = 10.0
-    """An uploaded file is removed when its page is closed, and after so many minutes anyway."""
+    keep_minutes: float = 120.0
+    """How many minutes a visitor's work is kept after the page last said something; it goes when
+    the page is closed. A file is removed as soon as it is read."""
 
     def __post_init__(self) -> None:
         for name in (
             "max_megabytes",
             "max_seconds",
             "max_names",
+            "max_clips",
             "time_limit",
             "memory_limit",
             "workers",
@@ -135,19 +139,19 @@ class WebSettings:
 
     @property
     def max_upload(self) -> int:
-        """Bytes of an upload: the file, and what a form adds."""
-        return int(self.max_megabytes * 1e6) + _FORM
+        """Bytes of an upload."""
+        return int(self.max_megabytes * 1e6)
 
     @property
     def max_kept(self) -> float:
-        """Bytes of all uploads at a time."""
+        """Bytes of all that is kept at a time."""
         if self.max_kept_megabytes is None:
             return max(2e9, 4.0 * self.max_upload)
         return self.max_kept_megabytes * 1e6
 
     @property
     def max_of_one(self) -> float:
-        """Bytes of uploads that one client may send within `keep_minutes`."""
+        """Bytes that are kept for one client at a time."""
         return max(self.max_kept / 4, 2.0 * self.max_upload)
 
     @property
