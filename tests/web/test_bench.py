@@ -20,7 +20,9 @@ from ezav.answers.table import as_csv
 from ezav.cli.main import main
 from ezav.errors import EzavError
 from ezav.media import FrameSpec, read_clip
+from ezav.naming import as_html
 from ezav.recognizer import Recognizer
+from ezav.web import render
 from ezav.web.bench import Bench
 from ezav.web.reading import Looked
 from ezav.web.server import _visitors
@@ -249,13 +251,21 @@ def test_two_visitors_at_one_server(page: Page, run_folder: Path) -> None:
     assert [who("/api/here", "POST") for who in (one, other)] == [{"clips": 1}, {"clips": 0}]
     assert "not in the table" in other.refusal("/api/clips/1/correct", "PUT", {"name": "a"})
     one("/api/clips/1/correct", "PUT", {"name": "a lamp"})
-    assert "cannot be taught by clips" in one.refusal("/api/teach")  # EZ-AVGZL
+    assert one("/api/teach", "POST", {})["said"] == ["a lamp: a new class, 1 clip (1 added)"]
+    assert "a lamp" not in other("/api/state")["choices"]
     assert "nothing is there to learn" in other.refusal("/api/teach").lower()
     status, table = one.ask("/api/answers.csv")
     assert status == 200
     assert table.decode().splitlines()[1].endswith(",a lamp")
     assert "cells" in one("/api/clips/1?why=1")["html"]
     assert one("/api/clips/remove", "POST", {})["rows"] == []
+
+
+def test_what_cannot_be_taught_says_so_on_the_page() -> None:
+    """A run of an earlier version, which did not learn what clips are worth."""
+    old = Recognizer.load(Path(__file__).parents[1] / "fixtures" / "ezav-0.1.0" / "run")
+    assert "did not learn what clips of a class are worth" in old.unteachable
+    assert as_html(old.unteachable) in render.page(old, WebSettings(), [])
 
 
 def test_many_requests_of_one_visitor_at_once(page: Page, run_folder: Path) -> None:

@@ -42,44 +42,49 @@ class CLI(Command):
     require_signature: Signed = None
 
     def run(self) -> Verified:
-        found = self._compared()
+        from ezav.recognizer.find import find
+        from ezav.recognizer.packed import is_packed
+
+        folder = find(self.path) if is_packed(self.path) else self.path
+        found = replace(_compared(folder), path=self.path)
         if self.require_signature is None:
             return found
         from ezav.signing import require_signature
 
         try:
-            key = require_signature(self.path, self.require_signature)
+            key = require_signature(folder, self.require_signature)
         except RefusedError as error:
             return replace(found, problems=(*found.problems, error.message))
         return replace(found, compared=f"{found.compared}, all signed with {key}")
-
-    def _compared(self) -> Verified:
-        from ezav.features.index import INDEX_FILE
-        from ezav.features.verify import verify_store
-        from ezav.manifest import differences, read_manifest
-        from ezav.protocol.files import RESULT
-        from ezav.protocol.verify import verify_run
-        from ezav.recognizer.find import is_recognizer
-
-        if (self.path / RESULT).is_file():
-            run = verify_run(self.path)
-            files = "no manifest, it is of an earlier version" if run.files is None else "its files"
-            scores = ", its metrics from its scores" if run.scores else ", no scores are there"
-            return Verified(self.path, "run", files + scores, run.problems)
-        if is_recognizer(self.path):
-            problems = tuple(differences(self.path, read_manifest(self.path) or {}))
-            return Verified(self.path, "recogniser", "its files", problems)
-        if (self.path / INDEX_FILE).is_file():
-            with bar("shards") as on_progress:
-                store = verify_store(self.path, on_progress)
-            told = f"{store.clips} clips in {store.shards} shards"
-            return Verified(self.path, "store", told, store.problems)
-        raise NotFoundError(
-            f"there is neither a run nor a feature store at '{self.path}'", "name its folder"
-        )
 
     def show(self, result: Verified) -> None:
         for problem in result.problems:
             output.print(f"wrong: {problem}", markup=False)
         verdict = f"{len(result.problems)} problems" if result.problems else "sound"
         output.print(f"{result.path}: {result.compared}: {verdict}", markup=False)
+
+
+def _compared(path: Path) -> Verified:
+    from ezav.features.index import INDEX_FILE
+    from ezav.features.verify import verify_store
+    from ezav.manifest import differences, read_manifest
+    from ezav.protocol.files import RESULT
+    from ezav.protocol.verify import verify_run
+    from ezav.recognizer.find import is_recognizer
+
+    if (path / RESULT).is_file():
+        run = verify_run(path)
+        files = "no manifest, it is of an earlier version" if run.files is None else "its files"
+        scores = ", its metrics from its scores" if run.scores else ", no scores are there"
+        return Verified(path, "run", files + scores, run.problems)
+    if is_recognizer(path):
+        problems = tuple(differences(path, read_manifest(path) or {}))
+        return Verified(path, "recogniser", "its files", problems)
+    if (path / INDEX_FILE).is_file():
+        with bar("shards") as on_progress:
+            store = verify_store(path, on_progress)
+        told = f"{store.clips} clips in {store.shards} shards"
+        return Verified(path, "store", told, store.problems)
+    raise NotFoundError(
+        f"there is neither a run nor a feature store at '{path}'", "name its folder"
+    )

@@ -10,6 +10,7 @@ from ezav.errors import DamagedError, NotFoundError, UnavailableError
 from ezav.features.header import Header, parse_header
 from ezav.manifest import MANIFEST, SIGNATURE
 from ezav.protocol.files import APPEARANCE, CALIBRATION, HEADER, RESULT
+from ezav.recognizer.packed import is_packed, unpacked
 
 FROZEN = "frozen.json"
 """Instead of a result: nothing was trained."""
@@ -31,6 +32,8 @@ FILES = (
 def find(run: str | Path, **options: Any) -> Path:
     """The folder of a run by its path or hub id; a download lies in the hub's cache.
 
+    A ZIP file of such a folder, as the page gives it, is unpacked until this process ends.
+
     Args:
         run: the path or id.
         options: of the download (:func:`huggingface_hub.snapshot_download`).
@@ -48,6 +51,8 @@ def find(run: str | Path, **options: Any) -> Path:
     folder = Path(run).expanduser()
     if folder.is_dir():
         return folder
+    if is_packed(folder):
+        return unpacked(folder, (*FILES, FROZEN, "README.md"), (RESULT, FROZEN))
     if is_hub_id(run):
         return download(str(run), **options)
     raise NotFoundError(f"no run at '{run}'", "'ezav run' writes one; a hub id is 'owner/name'")

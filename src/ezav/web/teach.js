@@ -103,7 +103,7 @@ part("save-recogniser").addEventListener("click", async () => {
     download(await ask("recogniser.zip", { kind: "blob" }), "recogniser.zip");
     unsaved = false;
     part("saved").textContent =
-      "Unpack it, and the command line answers as this page does: ezav predict recogniser CLIP";
+      "The command line answers with it as this page does: ezav predict recogniser.zip CLIP";
   } catch (error) {
     part("saved").textContent = error.message;
   }
