@@ -35,7 +35,7 @@ class HspMoeConfig(NetworkConfig):
     uniformity_weight: float = 0.0002
     """Weight of HUP: clips of different classes far from each other."""
     uniformity_mode: Literal["uniformity", "preserve"] = "uniformity"
-    """preserve: HUP asks only that they are as far from each other as in the frozen features."""
+    """How far HUP wants them: as far as possible, or (`preserve`) as in the frozen features."""
     uniformity_all_pairs: bool = False
     """HUP takes pairs of one class too."""
     frozen_share: float = 0.5
