@@ -78,7 +78,8 @@ def main() -> None:
 def show(found: Found) -> None:
     print(f"\n{len(found[REFERENCE])} class splits, percent, mean ± standard error")
     print(f"{'':14}{'splits':>8}{'HM':>14}{'ZSL':>14}{'HM best':>14}{'best − row':>16}{'CPU s':>8}")
-    for name, splits in found.items():
+    for name, every in found.items():
+        splits = {seed: one for seed, one in every.items() if seed in found[REFERENCE]}
         rows = list(splits.values())
         cells = "".join(f"{told([one[i] for one in rows]):>14}" for i in range(3))
         less = told([found[REFERENCE][seed][0] - one[0] for seed, one in splits.items()], "+")
