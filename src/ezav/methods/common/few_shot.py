@@ -125,17 +125,20 @@ def fit_few_shot(
     weight, own, cosine, rest, is_own, clips = (torch.cat(column) for column in zip(*made))
     origin = torch.tensor(astuple(start), dtype=torch.float64)
     parts = origin.clone().requires_grad_()
+    log = clips.clamp(min=1, max=MOST).double().log()
     optimizer = torch.optim.LBFGS([parts], max_iter=60, line_search_fn="strong_wolfe")
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
+    @torch.no_grad()
+    def closure() -> Tensor:  # its gradient by hand: autograd would keep gigabytes
+        slope, offset = parts[0] + parts[1] * log, parts[2] + parts[3] * log
         # Of all classes but this one only the log of their sum counts.
-        slope, offset = _of(parts, clips)
         lead = sharpness * (own + slope * (cosine - offset)) - rest
-        loss = (weight * torch.where(is_own, F.softplus(-lead), F.softplus(lead))).sum()
-        loss = loss / len(made) + _PULL * (parts - origin).square().sum()
-        torch.autograd.backward(loss)
-        return loss
+        push = sharpness * weight * (lead.sigmoid() - is_own.double())
+        pull = torch.stack([push @ (cosine - offset), push * (cosine - offset) @ log])
+        back = -torch.stack([push @ slope, push * slope @ log])
+        parts.grad = torch.cat([pull, back]) / len(made) + 2 * _PULL * (parts - origin)
+        loss = (weight * F.softplus(torch.where(is_own, -lead, lead))).sum() / len(made)
+        return loss + _PULL * (parts - origin).square().sum()
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     found = [float(one) for one in parts.detach()]
