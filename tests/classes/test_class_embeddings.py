@@ -133,3 +133,11 @@ def test_selecting_and_joining() -> None:
 def test_joined_settings_that_are_none_are_settings_of_one() -> None:
     settings = {"joined": [1, {"a": 2}]}
     assert ClassEmbeddings(("a",), torch.ones(1, 2), settings=settings).parts == [settings]
+
+
+def test_settings_that_are_no_settings_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    ClassEmbeddings(("a",), torch.ones(1, 2), settings={"b": 1}).save(path)
+    path.write_bytes(path.read_bytes().replace(b'{\\"b\\": 1}', b"3.5".ljust(10)))
+    with pytest.raises(EzavError, match="cannot be read as class embeddings"):
+        ClassEmbeddings.load(path)

@@ -229,6 +229,8 @@ def _load_safetensors(path: Path) -> ClassEmbeddings:
             vectors = file.get_tensor(_KEY)
         names = tuple(parse_json(record["names"]))
         settings = parse_json(record["settings"])
+        if not isinstance(settings, dict):
+            raise ValueError("its settings are none")
     except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
         raise DamagedError(f"'{path}' cannot be read as class embeddings: {error}") from error
     return ClassEmbeddings(names, vectors, record.get("encoder", "unknown"), settings)
