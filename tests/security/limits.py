@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MEMORY = 3 << 30
-"""Of address space; importing torch alone takes about 1 GiB of it."""
+MEMORY = 2 << 30
+"""Of address space, on top of what torch takes: 1 GiB, and a build for GPUs more than 3."""
 SECONDS = 120
 """Far more than any answer takes; what never ends is stopped by it."""
 
 _GUARD = """
 import resource, signal, sys
-resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
+import torch
+with open("/proc/self/statm") as file:
+    limit = int(file.read().split()[0]) * resource.getpagesize() + {memory}
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 from ezav.errors import EzavError
 try:
