@@ -36,7 +36,8 @@ from ezav.features.redraw import redrawn
 from ezav.metrics.events import EventScores, Span, event_scores
 from ezav.protocol import write_run
 from ezav.protocol.cut import Cut
-from ezav.protocol.scanning import CHANGES, Held, joined, scored, several_f1, single_f1
+from ezav.protocol.films import Held, joined
+from ezav.protocol.scanning import CHANGES, scored, several_f1, single_f1
 from ezav.protocol.stages import relabel
 from ezav.recipes import protocol_for
 from ezav.recognizer import Recognizer

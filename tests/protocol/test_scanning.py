@@ -20,7 +20,8 @@ from ezav.metrics.events import Span, event_scores, shared_time
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.cut import Cut
 from ezav.protocol.evaluation import Evaluation, StageModel
-from ezav.protocol.scanning import CHANGES, WINDOWS, Held, best_paths, choose_cut, lasts
+from ezav.protocol.films import Held, lasts
+from ezav.protocol.scanning import CHANGES, WINDOWS, best_paths, choose_cut
 from ezav.protocol.several import Several
 from ezav.recognizer.segment import Segmenter
 

@@ -10,7 +10,7 @@ from ezav.features.feature_set import FeatureSet
 from ezav.protocol.by_folds import Make
 from ezav.protocol.epochs import EpochWanted, Steps
 from ezav.protocol.evaluation import StageModel
-from ezav.protocol.scanning import Held, lasts
+from ezav.protocol.films import Held, lasts
 from ezav.protocol.stages import Stage
 from ezav.protocol.validation import Best, Chosen, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint

@@ -24,8 +24,8 @@ from ezav.methods.base import HeldOut
 from ezav.metrics.smoothed import SmoothedGamma, smoothed_gamma
 from ezav.protocol.epochs import EpochWanted, Steps
 from ezav.protocol.evaluation import Evaluation, StageModel
+from ezav.protocol.films import Held, lasts
 from ezav.protocol.folds import ClassFold, class_folds
-from ezav.protocol.scanning import Held, lasts
 from ezav.protocol.stages import Stage, relabel
 from ezav.protocol.validation import Chosen, ValidationEpoch
 from ezav.training.checkpoint import Checkpoint

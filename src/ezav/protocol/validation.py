@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ezav.features.feature_set import FeatureSet
 from ezav.protocol.evaluation import Evaluation
-from ezav.protocol.scanning import Held
+from ezav.protocol.films import Held
 from ezav.protocol.stages import Stage
 from ezav.training.trainer import EpochLog
 
