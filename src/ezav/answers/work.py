@@ -30,7 +30,7 @@ class AnswerSettings:
     """How files are read and answered."""
 
     workers: int | None = None
-    """So many processes read; by default one for each CPU."""
+    """Read in so many processes; by default one for each CPU."""
     retry: bool = False
     """Read again what could not be read earlier."""
     together: bool = False

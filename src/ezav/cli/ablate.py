@@ -42,25 +42,26 @@ class AblateResult:
 @dataclass(kw_only=True)
 class AblateCommand(Command):
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """The feature store to train and test on."""
+    """Train and test on this feature store."""
     out: Path
-    """The folder for runs and tables."""
+    """Write runs and tables into this folder."""
     seeds: int = 5
-    """How many seeds each row is run with, from 0 on."""
+    """Run each row with so many seeds, from 0 on."""
     recipe: str = "ez_avgzl"
-    """The full method: the recipe that comes with it, or a file ('ezav tune' writes one)."""
+    """Take the full method from this recipe: the one that comes with it, or a file ('ezav tune'
+    writes one)."""
     tables: tuple[str, ...] = ()
     """Make only these tables, by name; by default all that the store allows."""
     processes: int | None = None
-    """How many runs go in parallel; by default one for each CPU."""
+    """Make so many runs in parallel; by default one for each CPU."""
     epochs: int | None = None
-    """Overrides the recipe's number of epochs, for all rows."""
+    """Override the recipe's number of epochs, for all rows."""
     batches_per_epoch: int | None = None
-    """Overrides the recipe's batches an epoch, for all rows."""
+    """Override the recipe's batches an epoch, for all rows."""
     text_encoder: str | None = None
-    """Text encoder of the full method; by default the store's first."""
+    """Use this text encoder for the full method; by default the store's first."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
 
     def run(self) -> AblateResult:
         from ezav.benchmarks.ablate import plan_ablation, row_results

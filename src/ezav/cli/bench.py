@@ -47,28 +47,28 @@ class BenchResult:
 @dataclass(kw_only=True)
 class BenchCommand(Command):
     targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="STORE...")]
-    """The stores to run on, or the names of suites."""
+    """Run on these stores, or suites by name."""
     methods: tuple[str, ...]
-    """Methods by name (one's own as `package.module:Class`), or recipe files."""
+    """Run these methods: names, your own as `package.module:Class`, or recipe files."""
     out: Path
-    """The folder for runs and tables; with several targets, one folder inside for each."""
+    """Write runs and tables into this folder; with several targets, each has one inside."""
     seeds: int = 5
-    """How many seeds each method is run with, from 0 on."""
+    """Run each method with so many seeds, from 0 on."""
     stores: Path = Path("stores")
-    """The folder in which suites are looked for."""
+    """Look for suites in this folder."""
     processes: int | None = None
-    """How many runs go in parallel; by default one for each CPU."""
+    """Make so many runs in parallel; by default one for each CPU."""
     epochs: int | None = None
-    """Overrides the recipes' number of epochs, for all methods."""
+    """Override the recipes' number of epochs, for all methods."""
     batches_per_epoch: int | None = None
-    """Overrides the recipes' batches an epoch, for all methods."""
+    """Override the recipes' batches an epoch, for all methods."""
     text_encoder: str | None = None
-    """Which of the store's class embeddings to use; by default its first."""
+    """Use these class embeddings of the store; by default its first."""
     descriptions: Path | None = None
-    """A CSV (name,description,…) or YAML file with what the text encoder reads in the place of the
-    class names; the stores stay as they are."""
+    """Let the text encoder read the descriptions of a CSV (name,description,…) or YAML file in the
+    place of the class names; the stores stay as they are."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
 
     def run(self) -> BenchResult:

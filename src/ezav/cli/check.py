@@ -31,26 +31,26 @@ if TYPE_CHECKING:
 @dataclass(kw_only=True)
 class CheckCommand(Command):
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS|STORE")]
-    """A folder <class name>/* or a manifest path,class[,split]; or a feature store."""
+    """Check a folder <class name>/* or a manifest path,class[,split]; or a feature store."""
     out: tuple[Path, ...] = ()
-    """Files to write all findings to, each in the format of its ending: .csv, .json, or .html for
-    a page with pictures of the clips."""
+    """Write all findings to these files, each in the format of its ending: .csv, .json, or .html
+    for a page with pictures of the clips."""
     store: Path | None = None
-    """Where the features of VIDEOS are kept; by default the hidden folder '.ezav-store' in the
-    folder of videos, or '.NAME.ezav-store' beside a manifest NAME.csv."""
+    """Keep the features of VIDEOS in this store; by default in the hidden folder '.ezav-store' in
+    the folder of videos, or in '.NAME.ezav-store' beside a manifest NAME.csv."""
     workers: int | None = None
-    """Processes that read VIDEOS; by default one for each CPU."""
+    """Read VIDEOS in so many processes; by default one for each CPU."""
     videos: Path | None = None
-    """Of a STORE: the folder that its paths start from, for the pictures of the page; by default
-    they are looked for where the command runs."""
+    """Look for the files of a STORE from this folder, for the pictures of the page; by default from
+    where the command runs."""
     groups: tuple[str, ...] = ()
-    """A CSV file with the columns path and source (or the columns named after it: their values
-    together) that says what the clips were cut from; the splits are checked as they are. A store
-    that was extracted with --groups knows it."""
+    """Read what the clips were cut from in a CSV file with the columns path and source (or the
+    columns named after it: their values together); the splits are checked as they are. A store that
+    was extracted with --groups knows it."""
     text_encoder: str | None = None
-    """Which of the store's class embeddings to use; by default its first."""
+    """Use these class embeddings of the store; by default its first."""
     most: int = 5
-    """How many findings of a kind to print; 0 prints all."""
+    """Print so many findings of a kind; 0 prints all."""
 
     def run(self) -> CheckResult:
         from ezav.checking import check_store

@@ -40,13 +40,14 @@ class _OnClasses(Command):
     """What the three share: where class embeddings come from, and where figures go."""
 
     source: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None
-    """A feature store, a `.safetensors` or `.npy` file of vectors, or a file of class names."""
+    """Start from a feature store, a `.safetensors` or `.npy` file of vectors, or a file of class
+    names."""
     names: list[str] = field(default_factory=list)
     """Use these class names instead of a source."""
     encoder: str | None = None
-    """The text encoder: for names default minilm, for a store default its first."""
+    """Use this text encoder; for names by default minilm, for a store its first."""
     figures: Path | None = None
-    """A folder to write figures to (SVG and PNG)."""
+    """Write figures into this folder (SVG and PNG)."""
 
     def _load(self) -> ClassEmbeddings:
         if (self.source is None) == (not self.names):
@@ -101,14 +102,14 @@ class Optimize(_OnClasses):
     """Optimise class embeddings (CEO, equation 4) and write them, with diagnostics."""
 
     out: Path = Path("class_embeddings.safetensors")
-    """Where to write the optimised embeddings."""
+    """Write the optimised embeddings to this file."""
     settings: Annotated[CeoSettings, tyro.conf.arg(name="")] = field(default_factory=CeoSettings)
     """What is minimised, and how. Where it has not converged, the status is 1 and the file is
     written nevertheless."""
     seed: int = 0
-    """The seed of sampled triplets, and of what parts classes with one and the same vector."""
+    """Seed the draw of triplets, and of what parts classes with one and the same vector."""
     device: str = "cpu"
-    """Where to work: cpu, cuda, or auto."""
+    """Work on this device: cpu, cuda, or auto."""
 
     def run(self) -> OptimizeResult:
         from ezav.classes import NotConverged, diagnose, optimize_class_embeddings
@@ -180,9 +181,9 @@ class Inspect(_OnClasses):
     """Measure class embeddings, alone or against the text embeddings they were made from."""
 
     text: Path | None = None
-    """The text embeddings to compare with: a store or a file of vectors."""
+    """Compare with these text embeddings: a store or a file of vectors."""
     pairs: int = 10
-    """How many of the most confusable pairs to list."""
+    """List so many of the most confusable pairs."""
 
     def run(self) -> InspectResult:
         from ezav.classes import diagnose
@@ -254,11 +255,11 @@ class Tradeoff(_OnClasses):
     center: bool = False
     """Take the mean of the classes off the text embeddings first."""
     chosen_alpha: float = 0.5
-    """The point to ring in the figure."""
+    """Ring the point of this alpha in the figure."""
     chosen_margin: float = 0.1
-    """The point to ring in the figure."""
+    """Ring the point of this margin in the figure."""
     out: Path | None = None
-    """A CSV file to write the curve to."""
+    """Write the curve to this CSV file."""
 
     def run(self) -> TradeoffResult:
         from ezav.classes import ClassEmbeddingRecipe, tradeoff

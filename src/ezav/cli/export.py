@@ -35,17 +35,17 @@ class ExportCommand(Command):
     arguments: ClassVar[dict[str, str]] = {"run": "run_folder", "folder": "out"}
 
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, a saved recogniser, or a hub id 'owner/name'."""
+    """Export this run folder, saved recogniser, or hub id 'owner/name'."""
     out: Path
-    """The folder to write: a new or an empty one."""
+    """Write into this folder, a new or an empty one."""
     classes: tuple[str, ...] | None = None
-    """Candidates whose class embeddings are written; by default all classes of the run."""
+    """Write class embeddings of these candidates; by default of all classes of the run."""
     class_file: Path | None = None
-    """A text file with one class name a line, instead of --classes."""
+    """Read the class names from a text file with one a line, instead of --classes."""
     clips: tuple[Path, ...] = ()
-    """Video or sound files to compare on; the first becomes the example's clip."""
+    """Compare on these video or sound files; the first becomes the example's clip."""
     store: Path | None = None
-    """A feature store to compare on (its test clips), instead of --clips."""
+    """Compare on the test clips of this feature store, instead of --clips."""
     import_code: Importing = False
     require_signature: Signed = None
 

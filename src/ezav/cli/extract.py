@@ -33,20 +33,22 @@ _MOST_FAILURES = 20
 @dataclass(kw_only=True)
 class ExtractCommand(Command):
     videos: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")]
-    """Folder <class name>/* or CSV manifest path,class[,split]."""
+    """Read the videos of a folder <class name>/*, or of a CSV manifest path,class[,split]."""
     out: Path
-    """The feature store to write (a folder)."""
+    """Write the feature store into this folder."""
     visual: tuple[str, ...] = (DEFAULTS["visual"],)
-    """Visual encoder: a name or package.module:Class, with options if need be
+    """Use this visual encoder: a name or package.module:Class, with options if need be
     (clip,source=models/clip,fps=2). Several make several stores in OUT, each with the audio encoder
     at the same place; every file is decoded once for all."""
     audio: tuple[str, ...] = (DEFAULTS["audio"],)
-    """Audio encoder or encoders, as --visual; a single one goes with every visual encoder."""
+    """Use this audio encoder, or several, written as for --visual; a single one goes with every
+    visual encoder."""
     text: tuple[str, ...] = (DEFAULTS["text"],)
-    """Text encoders of the class names, as --visual; the first is the default of later commands."""
+    """Embed the class names with these text encoders, written as for --visual; the first is the
+    default of later commands."""
     descriptions: Path | None = None
-    """A CSV (name,description,…) or YAML file with what text encoders read in the place of the
-    class names; 'ezav features describe' changes it later."""
+    """Let text encoders read the descriptions of a CSV (name,description,…) or YAML file in the
+    place of the class names; 'ezav features describe' changes them later."""
     settings: Annotated[ExtractSettings, tyro.conf.arg(name="")] = field(
         default_factory=ExtractSettings
     )

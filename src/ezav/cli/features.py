@@ -71,7 +71,7 @@ class Info(Command):
     """What a store holds: data set, encoders, splits, classes, unreadable clips."""
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """The feature store to train and test on."""
+    """Show what is in this feature store."""
 
     def run(self) -> StoreDescription:
         return describe(self.store)
@@ -133,7 +133,7 @@ class Verify(Command):
     """Read every byte of a store and compare it with its index."""
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """The feature store to train and test on."""
+    """Check the files of this feature store."""
 
     def run(self) -> VerifyResult:
         from ezav.features.verify import verify_store
@@ -157,9 +157,9 @@ class Merge(Command):
     """Write one store with the clips of several."""
 
     stores: Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="STORE...")]
-    """Finished stores of one data set, made with the same encoders."""
+    """Merge these finished stores of one data set, made with the same encoders."""
     out: Path
-    """The store to write."""
+    """Write the merged store into this folder."""
     part: bool = False
     """Leave the splits unchecked: the result is still a part of the data set."""
 
@@ -186,13 +186,14 @@ class Describe(Command):
     """
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """A finished feature store."""
+    """Change this finished feature store."""
     file: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")] = None
-    """A CSV (name,description,…) or YAML file (name: description, or a list of them)."""
+    """Read descriptions from a CSV (name,description,…) or YAML file (name: description, or a list
+    of them)."""
     remove: bool = False
     """Read the names themselves again, instead of FILE."""
     device: str = "cpu"
-    """Where the text encoders run: `cpu`, `cuda`, or `auto`."""
+    """Run the text encoders here: `cpu`, `cuda`, or `auto`."""
     import_code: Importing = False
 
     def run(self) -> StoreDescription:

@@ -77,22 +77,24 @@ class FindCommand(FrozenOptions, Command):
         tyro.conf.Positional,
         tyro.conf.arg(metavar="RUN FOLDER TEXT"),
     ]
-    """A run (none with --frozen), a folder of recordings, and what to look for in quotes (nothing
-    with --like): a name, or "name: description"."""
+    """Give a run (none with --frozen), a folder of recordings, and what to look for in quotes
+    (nothing with --like): a name, or "name: description"."""
     like: Path | None = None
     """Look for what resembles this clip, instead of a text."""
     count: int = 10
-    """How many moments to show at most; of those that overlap only the best."""
+    """Show at most so many moments; of those that overlap only the best."""
     out: tuple[Path, ...] = ()
-    """Files to write, each in the format of its ending: .csv .json, or .html, a contact sheet."""
+    """Write the moments to these files, each in the format of its ending: .csv .json, or .html, a
+    contact sheet."""
     index: Path | None = None
-    """Where the index is kept; by default in the hidden folder .ezav-library inside of FOLDER."""
+    """Keep the index in this folder; by default in the hidden folder .ezav-library inside of
+    FOLDER."""
     settings: Annotated[LibrarySettings, tyro.conf.arg(name="")] = field(
         default_factory=LibrarySettings
     )
     """How recordings are cut and read."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

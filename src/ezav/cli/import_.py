@@ -24,21 +24,22 @@ if TYPE_CHECKING:
 @dataclass(kw_only=True)
 class _Import(Command):
     root: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ROOT")]
-    """The data set's folder, with `class-split/` and `features/`."""
+    """Read the data set's folder, with `class-split/` and `features/`."""
     dataset: Literal["ucf", "vggsound", "activitynet"]
-    """The benchmark that these features are of."""
+    """Say of which benchmark these features are."""
     setting: Literal["main", "cls"] = "cls"
-    """Which features and class lists are read."""
+    """Read these features and class lists."""
     out: Path
-    """The feature store to write."""
+    """Write the feature store into this folder."""
     text_alignment: Literal["by_name", "published"] = "by_name"
-    """Class embeddings by name, or in the permuted order of the released loaders."""
+    """Match class embeddings by name, or in the permuted order of the released loaders."""
     features: str | None = None
-    """The folder under ROOT/features; by default the layout's customary name."""
+    """Read features from this folder under ROOT/features; by default the layout's customary
+    name."""
     class_split: Path | None = None
-    """The folder of class lists; by default ROOT/class-split."""
+    """Read class lists from this folder; by default ROOT/class-split."""
     text: Path | None = None
-    """The folder of text embeddings; by default the folder `text` of the features."""
+    """Read text embeddings from this folder; by default the folder `text` of the features."""
     cache: Path | None = None
     """Read the released code's cached pickles in this folder instead of feature files."""
     simulated: bool = False

@@ -98,18 +98,19 @@ class Inspected:
 @dataclass(kw_only=True)
 class InspectCommand(Command):
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder; clips are looked into with runs of ez_avgzl only."""
+    """Look into this run folder; clips are looked into with runs of ez_avgzl only."""
     store: Path | None = None
-    """The feature store of the run, to look into its clips; without it clips are files."""
+    """Look into clips of this feature store, the one of the run; without it clips are files."""
     clips: tuple[str, ...] = ()
-    """Clips of the store, by their ids (by default the first few of the test clips); without
-    --store video or sound files."""
+    """Look into these clips of the store, named by their ids (by default the first few of the test
+    clips); without --store, into these video or sound files."""
     count: int = 5
-    """How many test clips to show if none are named."""
+    """Show so many test clips if none are named."""
     groups: tuple[str, ...] = ()
-    """With --store: the CSV file, and its columns, that the run was given as --groups."""
+    """Name the CSV file, and its columns, that the run was given as --groups; this goes with
+    --store."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

@@ -78,40 +78,45 @@ class Predicted:
 @dataclass(kw_only=True)
 class PredictCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, a saved recogniser, or a hub id 'owner/name'; with --frozen the first clip."""
+    """Use this run folder, saved recogniser, or hub id 'owner/name'; with --frozen the first clip
+    stands here."""
     clips: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CLIP...")]
-    """Video or sound files, folders of them, or CSV manifests with a column `path`."""
+    """Recognise these video or sound files, folders of them, or CSV manifests with a column
+    `path`."""
     out: tuple[Path, ...] = ()
-    """Tables to write: .csv .parquet .json, or .html, a contact sheet. Files are read in parallel;
-    a killed call goes on, and the same call again reads only what has changed."""
+    """Write tables to these files: .csv .parquet .json, or .html, a contact sheet. Clips are read
+    in parallel; a killed call goes on, and the same call again reads only what has changed."""
     several: bool = False
-    """Each class on its own against none of these: all names that a clip shows, by thresholds that
-    were learned on validation."""
+    """Decide each class on its own against none of these: a clip gets all names that it shows, by
+    thresholds that were learned on validation."""
     together: bool = False
-    """With --frozen: answer the clips jointly; with others beside it a clip may be called
+    """Answer the clips jointly with --frozen; with others beside it a clip may be called
     otherwise."""
     classes: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Exactly these candidates, each name in quotes; by default all classes of the run. With --out
-    it may be given several times: so many lists of names, and every file is decoded once."""
+    """Choose among exactly these names, each in quotes; by default among all classes of the run.
+    With --out it may be given several times: so many lists of names, and every file is decoded
+    once."""
     class_file: Path | None = None
-    """A text file with one class name a line, instead of --classes."""
+    """Read the class names from a text file with one a line, instead of --classes."""
     descriptions: Path | None = None
-    """A CSV (name,description,…) or YAML file with what the text encoder reads in the names' place;
-    its names are the candidates where none are listed. Also typed: "name: description"."""
+    """Let the text encoder read the descriptions of a CSV (name,description,…) or YAML file in the
+    names' place; its names are the candidates where none are listed. They may be typed, too: "name:
+    description"."""
     lists: Path | None = None
-    """With --out: a YAML or JSON file of several lists of names, 'list: [name, name]'."""
+    """Read several lists of names for --out from a YAML or JSON file, 'list: [name, name]'."""
     workers: int | None = None
-    """With --out: so many processes read; by default one for each CPU."""
+    """Read in so many processes with --out; by default one for each CPU."""
     retry: bool = False
-    """With --out: read again what could not be read earlier."""
+    """Read again what could not be read earlier, with --out."""
     allow_outside: bool = False
     """Accept manifest paths that are absolute or lead out of the manifest's folder."""
     top_k: int = 5
-    """How many candidates to show for each clip."""
+    """Show so many candidates for each clip."""
     explain: bool = False
-    """Tell what sound, picture and each moment give to the answers; costs more than the reading."""
+    """Tell what sound, picture and each moment give to the answers; this costs more than the
+    reading."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

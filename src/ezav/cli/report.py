@@ -67,15 +67,16 @@ class ReportResult:
 @dataclass(kw_only=True)
 class ReportCommand(Command):
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
-    """Run folders as 'ezav run' writes them, or folders of run folders."""
+    """Report on these run folders as 'ezav run' writes them, or folders of run folders."""
     out: Path = Path("report.html")
-    """The HTML file to write."""
+    """Write the page to this HTML file."""
     figures: Path | None = None
-    """A folder for every figure as SVG and PNG with its numbers as CSV, and the tables."""
+    """Write the tables and every figure, as SVG and PNG with its numbers as CSV, into this
+    folder."""
     store: Path | None = None
-    """The feature store of the runs: it knows where each clip's file is."""
+    """Look up where each clip's file is in the feature store of the runs."""
     videos: Path | None = None
-    """The folder of the videos: frames and spectrograms of mistakes come from there."""
+    """Take frames and spectrograms of mistakes from the videos in this folder."""
 
     def run(self) -> ReportResult:
         from ezav.protocol.run_folder import read_result

@@ -39,11 +39,11 @@ class RunOptions(Command):
     """The options that are there whatever the method is."""
 
     out: Path
-    """The run folder to write. With several seeds: a folder of run folders."""
+    """Write the run into this folder; with several seeds it becomes a folder of run folders."""
     seed: int = 0
-    """The seed, or the first of several."""
+    """Run with this seed, or with several from this one on."""
     seeds: int = 1
-    """How many seeds to run, one after the other; those already there are kept."""
+    """Run so many seeds, one after the other; those already there are kept."""
     together: bool = False
     """Train the seeds in one batched pass: the same results up to float noise, for methods that
     can (EZ-AVGZL). It pays on a GPU, where one small network leaves most of the device idle; on
@@ -55,21 +55,22 @@ class RunOptions(Command):
     """Take the settings of this recipe of the method instead of its own: a name (`paper` is
     EZ-AVGZL by the letter of its paper) or a file."""
     label: str = ""
-    """What tables call this run; by default the method's name, or that of the recipe file."""
+    """Call the run this in tables; by default it has the method's name, or that of the recipe
+    file."""
     text_encoder: str | None = None
-    """Which of the store's class embeddings to use; by default its first. "A + B" joins two."""
+    """Use these class embeddings of the store; by default its first. "A + B" joins two."""
     unseen: tuple[str, ...] | None = None
     """Set these classes of the store apart instead of those it was drawn with; `none`: train on
     every class and test on other clips of them."""
     groups: tuple[str, ...] = ()
-    """A CSV file with the columns path and source (or the columns named after it: their values
-    together) that says what the clips were cut from; no source is then on two sides of a split or
-    a fold. A store that was extracted with --groups knows it."""
+    """Read what the clips were cut from in a CSV file with the columns path and source (or the
+    columns named after it: their values together); no source is then on two sides of a split or a
+    fold. A store that was extracted with --groups knows it."""
     descriptions: Path | None = None
-    """A CSV (name,description,…) or YAML file with what the text encoder reads in the place of the
-    class names; the store stays as it is."""
+    """Let the text encoder read the descriptions of a CSV (name,description,…) or YAML file in the
+    place of the class names; the store stays as it is."""
     device: str = "auto"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     folds: int | None = None
     """Let so many class folds of all known classes choose epoch and gamma, instead of the few
     validation classes; 0 uses these. By default as the method has it, else 4 on data of one's
@@ -80,8 +81,8 @@ class RunOptions(Command):
     of it as in the author's code. It was not better than gamma where it was measured."""
     import_code: Importing = False
     features: Literal["auto", "memory", "mapped"] = "auto"
-    """Features in memory, or in a temporary file on disk from which a background thread gathers
-    the batches; auto takes the disk where they would fill half of the free memory."""
+    """Keep features in memory, or in a temporary file on disk from which a background thread
+    gathers the batches; auto takes the disk where they would fill half of the free memory."""
 
     def redrawn(self, store: FeatureStore) -> FeatureStore:
         """The store with the splits that `unseen` and `groups` ask for."""
@@ -100,10 +101,10 @@ class RunCommand(RunOptions):
     """A run, with the settings of its method once that is known (:mod:`ezav.cli.run`)."""
 
     method: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="METHOD")]
-    """The method by name ('ezav methods' lists them; one's own as `package.module:Class`), or a
+    """Run this method: a name ('ezav methods' lists them), your own as `package.module:Class`, or a
     recipe file, as 'ezav tune' writes it."""
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """A feature store, as 'ezav extract' or 'ezav import' writes it."""
+    """Train and test on this feature store, as 'ezav extract' or 'ezav import' writes it."""
     config: tyro.conf.Suppress[Any] = None
     training: tyro.conf.Suppress[Any] = None
 

@@ -87,29 +87,30 @@ class Scanned:
 @dataclass(kw_only=True)
 class ScanCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, a saved recogniser, or a hub id 'owner/name'; none with --frozen."""
+    """Use this run folder, saved recogniser, or hub id 'owner/name'; with --frozen give none."""
     video: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")] = None
-    """The recording to look through, or a live source: - for what is piped in, a named pipe, an
+    """Look through this recording, or a live source: - for what is piped in, a named pipe, an
     address (tcp://HOST:PORT, udp://HOST:PORT, http://…, https://…, rtsp://…), or a device
     (/dev/video0, v4l2:…, alsa:…, avfoundation:…)."""
     classes: tuple[str, ...] | None = None
-    """Exactly these candidates, each name in quotes; by default all classes of the run."""
+    """Choose among exactly these names, each in quotes; by default among all classes of the run."""
     class_file: Path | None = None
-    """A text file with one class name a line, instead of --classes."""
+    """Read the class names from a text file with one a line, instead of --classes."""
     descriptions: Path | None = None
-    """A CSV (name,description,…) or YAML file with what the text encoder reads in the names' place;
-    its names are the candidates where none are listed. Also typed: "name: description"."""
+    """Let the text encoder read the descriptions of a CSV (name,description,…) or YAML file in the
+    names' place; its names are the candidates where none are listed. They may be typed, too: "name:
+    description"."""
     out: tuple[Path, ...] = ()
-    """Files to write, each in the format of its ending: .json .jsonl .csv .vtt .srt. Events of a
-    live source are appended, to .jsonl and .csv."""
+    """Write the events to these files, each in the format of its ending: .json .jsonl .csv .vtt
+    .srt. Events of a live source are appended, to .jsonl and .csv."""
     patience: float = 10.0
-    """A live source that sends nothing for so many seconds counts as stalled."""
+    """Count a live source as stalled when it sends nothing for so many seconds."""
     retries: int = 5
-    """So many times in a row an address that was lost is tried again."""
+    """Try a lost address again, so many times in a row."""
     settings: Annotated[ScanSettings, tyro.conf.arg(name="")] = field(default_factory=ScanSettings)
     """How the recording is cut and what counts as an event."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

@@ -44,13 +44,13 @@ class Served:
 @dataclass(kw_only=True)
 class ServeCommand(FrozenOptions, Command):
     run_folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = ""
-    """A run folder, a saved recogniser, or a hub id 'owner/name'; none with --frozen."""
+    """Use this run folder, saved recogniser, or hub id 'owner/name'; with --frozen give none."""
     web: Annotated[WebSettings, tyro.conf.arg(name="")] = field(default_factory=WebSettings)
     """The address, and what one request may cost."""
     examples: tuple[Path, ...] = ()
-    """Clips that the page offers for a try: files, or folders of them."""
+    """Offer these clips on the page for a try: files, or folders of them."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
 

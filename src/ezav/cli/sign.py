@@ -30,7 +30,7 @@ class SignResult:
 @dataclass(kw_only=True)
 class SignCommand(Command):
     path: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|STORE")] = None
-    """A run, a saved recogniser, or a feature store, as it is to be passed on."""
+    """Sign this run, saved recogniser, or feature store, as it is to be passed on."""
     key: Path | None = None
     """Sign with this private key, a PEM file (Ed25519)."""
     new_key: Path | None = None

@@ -62,20 +62,22 @@ class SimulateResult:
 @dataclass(kw_only=True)
 class CLI(Command):
     suite: tyro.conf.Positional[_SUITES]
-    """Which benchmark to imitate."""
+    """Imitate this benchmark."""
     out: Path
-    """The feature store to write; the word "simulated" is added to its name if it lacks it."""
+    """Write the feature store into this folder; the word "simulated" is added to its name if it
+    lacks it."""
     as_files: bool = False
     """Write files of the published layout instead of a store, to try `ezav import`."""
     text: tuple[Path, ...] = ()
-    """Text embeddings of the data set's classes (for clipclap: the CLIP, then the CLAP file).
-    Without it class vectors are drawn."""
+    """Use these text embeddings of the data set's classes (for clipclap: the CLIP, then the CLAP
+    file). Without them class vectors are drawn."""
     splits: Path | None = None
-    """An official class-split folder. Without it class lists of the official sizes are drawn."""
+    """Use this official class-split folder. Without it class lists of the official sizes are
+    drawn."""
     scale: float = 1.0
-    """The share of the official number of clips that is drawn."""
+    """Draw this share of the official number of clips."""
     seed: int = 0
-    """The seed of everything that is drawn."""
+    """Draw everything from this seed."""
 
     arguments: ClassVar[dict[str, str]] = {"class_split": "splits"}
 

@@ -60,29 +60,30 @@ class Learned:
 @dataclass(kw_only=True)
 class TeachCommand(FrozenOptions, Command):
     run_folder: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
-    """A run folder or a saved recogniser; a hub id 'owner/name' with --out; none with --frozen."""
+    """Teach this run folder or saved recogniser, or a hub id 'owner/name' with --out; with --frozen
+    give none."""
     lessons: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]],
         tyro.conf.arg(name="class", metavar="NAME CLIP..."),
     ] = ()
-    """A class and clips that show it (files, folders, CSV manifests); may be given several
+    """Teach a class by clips that show it (files, folders, CSV manifests); may be given several
     times."""
     answers: Path | None = None
-    """A table of answers with a column `correct`, as `ezav predict --out` and its contact sheet
-    write it."""
+    """Learn from a table of answers with a column `correct`, as `ezav predict --out` and its
+    contact sheet write it."""
     new: bool = False
-    """With --answers: a correction that names no class of the recogniser is a new class."""
+    """Take a correction of --answers that names no class of the recogniser as a new class."""
     remove: tuple[str, ...] = ()
     """Take these classes away."""
     rename: tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]] = ()
-    """Give a class another name: the class, and what it is to be called. It may be given several
-    times."""
+    """Give a class another name: type the class, and what it is to be called. It may be given
+    several times."""
     out: Path | None = None
     """Write a recogniser of its own into this folder, and leave RUN as it is."""
     allow_outside: bool = False
     """Accept manifest paths that are absolute or lead out of the manifest's folder."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
     require_signature: Signed = None
     limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)

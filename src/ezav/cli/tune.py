@@ -45,29 +45,30 @@ class TuneCommand(Command):
     arguments: ClassVar[dict[str, str]] = {"recipe": "method"}
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
-    """The feature store to train and test on."""
+    """Train and test on this feature store."""
     out: Path
-    """The folder of the search."""
+    """Write the search into this folder."""
     trials: int
-    """How many trials there shall be in all, those of earlier calls included. A space of choices
-    only ends when all of them are tried."""
+    """Make so many trials in all, those of earlier calls included. A space of choices only ends
+    when all of them are tried."""
     method: str = "ez_avgzl"
-    """The method (one's own as `package.module:Class`), or a recipe file: what the space does not
-    name stays as it says."""
+    """Tune this method (your own as `package.module:Class`), or a recipe file: what the space does
+    not name stays as it says."""
     space: Path | None = None
-    """A YAML file with the space, `config.layers: {choices: [1, 2]}`; by default the method's."""
+    """Search the space of this YAML file, `config.layers: {choices: [1, 2]}`; by default the
+    method's."""
     seeds: int = 3
-    """How many seeds each trial is run with, from 0 on."""
+    """Run each trial with so many seeds, from 0 on."""
     processes: int | None = None
-    """How many trials go in parallel; by default one for each CPU."""
+    """Make so many trials in parallel; by default one for each CPU."""
     epochs: int | None = None
-    """Overrides the recipe's number of epochs."""
+    """Override the recipe's number of epochs."""
     batches_per_epoch: int | None = None
-    """Overrides the recipe's batches an epoch."""
+    """Override the recipe's batches an epoch."""
     text_encoder: str | None = None
-    """Which of the store's class embeddings to use; by default its first."""
+    """Use these class embeddings of the store; by default its first."""
     device: str = "cpu"
-    """Where the computing is done: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
+    """Compute on this device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one."""
     import_code: Importing = False
 
     def run(self) -> TuneResult:

@@ -38,7 +38,7 @@ class CLI(Command):
     """Read every byte of a run or a feature store and compare it with its digests."""
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|STORE")]
-    """A run, a saved recogniser, or a feature store."""
+    """Verify this run, saved recogniser, or feature store."""
     require_signature: Signed = None
 
     def run(self) -> Verified:

@@ -24,10 +24,10 @@ class Limits:
     """
 
     seconds: float = 60.0
-    """One file may take so many seconds, and one more for every megabyte of it; of a long
-    recording that is scanned, each window may."""
+    """Give each file so many seconds, and one more for every megabyte of it; of a long recording
+    that is scanned, each window gets as many."""
     memory: int = 2048
-    """Decoding one file may take so many MiB of memory on top of what the encoders need."""
+    """Give the decoding of each file so many MiB of memory on top of what the encoders need."""
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < 1e6:
@@ -53,8 +53,8 @@ class Reading(Limits):
     """Use files that are cut short as far as they go, instead of leaving them out; also those that
     earlier calls left out."""
     decoder: Decoder = "pyav"
-    """What decodes pictures; torchcodec (pip install 'ezav[codec]') is quicker where few frames of
-    long recordings are wanted."""
+    """Decode pictures with this library; torchcodec (pip install 'ezav[codec]') is quicker where
+    few frames of long recordings are wanted."""
 
 
 def reading_of(settings: Reading) -> Reading:

@@ -24,26 +24,27 @@ class ExtractSettings(Reading):
     """
 
     unseen: tuple[str, ...] | None = None
-    """Classes never to be trained on; by default a seeded draw takes a quarter of the classes,
-    unless the manifest has splits. `none`: every class is trained on, and tested on other clips."""
+    """Keep these classes out of training; by default a seeded draw takes a quarter of the classes,
+    unless the manifest has splits. With `none` every class is trained on, and tested on other
+    clips."""
     groups: tuple[str, ...] = ()
-    """The manifest's column that says what a clip was cut from (of several, their values
+    """Name the manifest's column that says what a clip was cut from (of several, their values
     together): no recording is then both trained on and tested on."""
     seed: int = 0
-    """The seed of the drawn splits."""
+    """Draw the splits from this seed."""
     device: str = "cpu"
-    """Where neural encoders run: cpu (in the workers, one clip at a time), or cuda (in the calling
-    process, in batches)."""
+    """Run neural encoders here: on cpu (in the workers, one clip at a time), or on cuda (in the
+    calling process, in batches)."""
     workers: int | None = None
-    """So many processes decode and encode; by default one for each CPU. On Ray, so many
-    for each actor, by default 1."""
+    """Decode and encode in so many processes; by default one for each CPU. On Ray, each actor has
+    so many, by default 1."""
     engine: Literal["local", "ray"] = "local"
-    """Where the work is done: in processes of this machine, or on a Ray cluster (pip install
-    'ezav[cluster]')."""
+    """Work in processes of this machine, or on a Ray cluster (pip install 'ezav[cluster]')."""
     ray_address: str | None = None
-    """The Ray cluster, as 'auto' or host:port; by default one is started on this machine."""
+    """Use the Ray cluster at this address, 'auto' or host:port; by default one is started on this
+    machine."""
     gpus: float = 0
-    """How many GPUs each Ray actor gets."""
+    """Give each Ray actor so many GPUs."""
     shard: str | None = None
     """Do only the i-th of n parts, written i/n, for job arrays. Once all parts are done, the same
     command without it puts them together."""

@@ -44,11 +44,11 @@ class LibrarySettings:
     """
 
     window: float = 2.0
-    """Seconds of a moment that is looked for."""
+    """Look for moments of so many seconds."""
     hop: float = 1.0
-    """Seconds from one moment to the next."""
+    """Move on by so many seconds from one moment to the next."""
     workers: int | None = None
-    """So many processes read; by default one for each CPU."""
+    """Read in so many processes; by default one for each CPU."""
     retry: bool = False
     """Read again what could not be read earlier."""
 

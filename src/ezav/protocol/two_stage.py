@@ -72,7 +72,7 @@ class TwoStageProtocol:
     seed: int = 0
     device: str = "cpu"
     text_encoder: str | None = None
-    """Which of the store's class embeddings to use; by default its first."""
+    """Use these class embeddings of the store; by default its first."""
     features: Literal["auto", "memory", "mapped"] = "auto"
     """Features in memory, or on disk; by default the latter where they fill half of the memory."""
     folds: int | None = None

@@ -50,23 +50,24 @@ class ScanSettings:
     """
 
     window: float | None = None
-    """Seconds that are recognised together; by default as the run cut its validation clips best, or
+    """Recognise so many seconds together; by default as the run cut its validation clips best, or
     2."""
     hop: float = HOP
-    """Seconds from one window to the next; the resolution of the events."""
+    """Move on by so many seconds from one window to the next; this is the resolution of the
+    events."""
     change: float | None = None
-    """Evidence that a change of class must bring, in nats for moments of a quarter window; 0
+    """Ask for so much evidence before the class changes, in nats for moments of a quarter window; 0
     answers every moment on its own, more gives fewer and longer events. By default as the run cut
     its validation clips best, or 4."""
     several: bool = False
-    """Each class on its own against none of these, so that events may overlap; with thresholds
-    that were learned on validation."""
+    """Decide each class on its own against none of these, so that events may overlap; thresholds
+    were learned on validation."""
     min_probability: float = 0.0
-    """Events of a lower mean probability are left out (also where it is not shown)."""
+    """Leave out events of a lower mean probability (also where it is not shown)."""
     reject: bool = True
-    """"None of these" is one of the answers, with the score learned on validation."""
+    """Allow "none of these" as an answer, with the score learned on validation."""
     shortest: float = SHORTEST
-    """Events that are shorter than so many seconds are left out."""
+    """Leave out events that are shorter than so many seconds."""
 
     def __post_init__(self) -> None:
         if self.several and not self.reject:

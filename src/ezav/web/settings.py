@@ -28,48 +28,48 @@ class WebSettings:
     """
 
     host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 lets other machines in."""
+    """Listen on this address; 0.0.0.0 lets other machines in."""
     open: bool = False
     """Let everybody in who reaches the address; otherwise any host but this machine asks for a
     token."""
     token: str = ""
-    """The token that visitors must give; one is made up where it is needed and not given."""
+    """Ask visitors for this token; one is made up where it is needed and not given."""
     allow_hosts: tuple[str, ...] = ()
-    """Names by which browsers may call the server, beside its address and this machine's name."""
+    """Let browsers call the server by these names, beside its address and this machine's name."""
     root_path: str = ""
-    """The path under which a proxy has the page, such as /ezav."""
+    """Say under which path a proxy has the page, such as /ezav."""
     proxy: str = ""
-    """Addresses of proxies, separated by commas, that are believed whom they speak for
+    """Believe the proxies at these addresses, separated by commas, whom they speak for
     (X-Forwarded-For and -Proto)."""
     max_connections: int = 256
-    """How many connections are open at a time, a quarter of them of one client; the one that has
+    """Keep so many connections open at a time, a quarter of them of one client; the one that has
     been idle longest makes room."""
     port: int = 7860
-    """The port; 0 takes a free one."""
+    """Listen on this port; 0 takes a free one."""
     max_megabytes: float = 100.0
-    """The largest file that is taken."""
+    """Take no file that is larger than so many megabytes."""
     max_kept_megabytes: float | None = None
-    """How many megabytes are kept for visitors at a time: uploads on their way, and what was read
-    of their clips; a quarter of it for one client. By default 2000, or four of the largest."""
+    """Keep so many megabytes for visitors at a time: uploads on their way, and what was read of
+    their clips; a quarter of it for one client. By default 2000, or four of the largest."""
     max_clips: int = 1000
-    """How many clips one visitor's table may hold; 'ezav predict --out' takes any number."""
+    """Let one visitor's table hold so many clips; 'ezav predict --out' takes any number."""
     max_seconds: float = 120.0
-    """The longest clip that is taken, in seconds; 'ezav scan' reads longer ones."""
+    """Take no clip that is longer than so many seconds; 'ezav scan' reads longer ones."""
     max_names: int = 2000
-    """The longest list of classes that is taken."""
+    """Take no list of classes that is longer than so many names."""
     time_limit: float = 60.0
-    """How many seconds reading one clip may take."""
+    """Give the reading of one clip so many seconds."""
     memory_limit: int = 2048
-    """How many MiB of memory reading one clip may take."""
+    """Give the reading of one clip so many MiB of memory."""
     workers: int = 1
-    """How many clips are read at the same time; other visitors wait."""
+    """Read so many clips at the same time; other visitors wait."""
     waiting: int = 20
-    """How many visitors may wait; more are asked to come back."""
+    """Let so many visitors wait; more are asked to come back."""
     upload_seconds: float = 600.0
-    """An upload may take so many seconds to arrive; one of which nothing comes is cut off much
+    """Give an upload so many seconds to arrive; one of which nothing comes is cut off much
     sooner."""
     keep_minutes: float = 120.0
-    """How many minutes a visitor's work is kept after the page last said something; it goes when
+    """Keep a visitor's work for so many minutes after the page last said something; it goes when
     the page is closed. A file is removed as soon as it is read."""
 
     def __post_init__(self) -> None:
