@@ -272,6 +272,17 @@ def scoring(options: argparse.Namespace) -> None:
     print(f"time with blocks of {sizes[0]:,} floats / with four times that: {ratio:.2f}")
 
 
+def seeds_both_ways(make: Callable[[], list[Trainer]]) -> dict[str, Callable[[], object]]:
+    """An epoch of all trainers that `make` makes, in turn and in one batched pass."""
+    in_turn, joined = make(), Together(make())
+
+    def one_by_one() -> None:
+        for trainer in in_turn:
+            trainer.run_epoch()
+
+    return {"in turn": one_by_one, "together": joined.run_epoch}
+
+
 def together(options: argparse.Namespace) -> None:
     """K seeds in one batched pass against the same K seeds in turn."""
     torch.set_num_threads(options.threads)
@@ -287,13 +298,7 @@ def together(options: argparse.Namespace) -> None:
                     for _ in range(options.seeds)
                 ]
 
-            in_turn, joined = make(), Together(make())
-
-            def one_by_one(trainers: Any = in_turn) -> None:
-                for trainer in trainers:
-                    trainer.run_epoch()
-
-            turns = {"in turn": one_by_one, "together": joined.run_epoch}
+            turns = seeds_both_ways(make)
             clock = time.process_time if options.threads == 1 and on_cpu else time.perf_counter
             seconds = measure(turns, options.rounds, clock)
             ratio = statistics.median(a / b for a, b in zip(*seconds.values()))
