@@ -44,6 +44,7 @@ SECONDS = 20
 MEMORY = 3 << 30
 """Of address space, above what a worker has when it begins."""
 CHUNK = 2000
+READ = "read to the end"
 
 
 @dataclass(frozen=True)
@@ -213,11 +214,15 @@ def _read_frozen(folder: Path) -> None:
     from ezav.recognizer import Recognizer
 
     reader.frozen = _enough  # else each input would load the encoders
-    Recognizer.load(folder, import_code=False).close()
+    try:
+        Recognizer.load(folder, import_code=False).close()
+    except EzavError as error:
+        if str(error) != READ:
+            raise
 
 
 def _enough(*_: Any) -> None:
-    raise EzavError("read to the end")
+    raise EzavError(READ)
 
 
 def _read_checkpoints(folder: Path) -> None:
@@ -516,9 +521,12 @@ def main() -> int:
     one.add_argument("--out", type=Path, help="copy the mutated file there")
     media = verbs.add_parser("media")
     media.add_argument("--count", type=int, default=1000)
+    media.add_argument("--seconds", type=float, default=1e9, help="at most")
+    media.add_argument("--workers", type=int, default=1)
     media.add_argument("--from", dest="start", type=int, default=0)
     http = verbs.add_parser("http")
     http.add_argument("--seconds", type=float, default=60)
+    http.add_argument("--visitors", type=int, default=8)
     http.add_argument("--from", dest="start", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

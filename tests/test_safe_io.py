@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from ezav.data_pickle import load_data_npy, load_data_pickle
 from ezav.errors import EzavError
+from ezav.safe_io import check_writable
 
 
 @pytest.mark.parametrize(
@@ -53,3 +57,32 @@ def test_code_is_refused_by_name(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([_Code()], dtype=object), allow_pickle=True)
     with pytest.raises(EzavError, match=r"refused to load '\w+\.system' from a pickle"):
         load_data_npy(tmp_path / "a.npy")
+
+
+WRITES = """
+import sys
+from ezav.safe_io import atomic_path
+with atomic_path(sys.argv[1]) as path:
+    path.write_text("half")
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows does not say which processes there are")
+def test_what_a_killed_process_left_of_a_file_goes_with_the_next_try(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].csv"
+    others = [tmp_path / ".a1.csv.1.aaaaaaaa.part", tmp_path / ".a[1].csv.part"]
+    for other in others:
+        other.touch()
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", WRITES, str(path)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        check_writable(path)
+        (part,) = set(tmp_path.iterdir()) - set(others)
+        process.send_signal(signal.SIGKILL)
+    assert part.read_text() == "half"
+    check_writable(path)
+    assert set(tmp_path.iterdir()) == set(others)

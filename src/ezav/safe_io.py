@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
+import re
 import stat
 import tempfile
 import warnings
@@ -17,7 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ezav.errors import EzavError, NotFoundError, RefusedError, UnavailableError
-from ezav.system import BYTES, NO_LINK, is_mine, user
+from ezav.system import BYTES, NO_LINK, is_gone, is_mine, user
 
 
 def cannot_read(path: str | Path, error: OSError, hint: str | None = None) -> EzavError:
@@ -219,7 +221,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        mine = f".{path.name}.{os.getpid()}."
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=mine, suffix=".part")
         os.close(handle)
     except OSError as error:
         raise UnavailableError(f"cannot write '{path}': {error.strerror}") from error
@@ -286,6 +289,8 @@ def check_ending(path: str | Path, endings: Collection[str], what: str) -> None:
 def check_writable(path: str | Path) -> None:
     """Try before long work whether its result can be written to a file; its folder is made.
 
+    What a process that was killed has left beside it of the same file goes.
+
     Raises:
         EzavError: it is a folder, or one that cannot be written to.
 
@@ -301,8 +306,18 @@ def check_writable(path: str | Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
+        _remove_parts(path)
     except OSError as error:
         raise UnavailableError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def _remove_parts(path: Path) -> None:
+    """Remove what :func:`atomic_path` had begun of a file in processes that are no more."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        begun_by = re.fullmatch(r"\.(\d+)\.\w{8}\.part", part.name[len(path.name) + 1 :])
+        if begun_by and is_gone(int(begun_by.group(1))):
+            with suppress(OSError):  # another call does the same
+                part.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

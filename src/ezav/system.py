@@ -64,6 +64,24 @@ def user() -> int | None:
     return os.getuid() if hasattr(os, "getuid") else None
 
 
+def is_gone(process: int) -> bool:
+    """Whether there is no process of that number; False where the system does not say.
+
+    Example:
+        >>> is_gone(os.getpid())
+        False
+    """
+    if os.name != "posix":  # there a signal of number 0 is none
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
 def is_mine(owner: int) -> bool:
     """Whether a file of this owner (`st_uid`) is one's own, as far as the system knows owners.
 

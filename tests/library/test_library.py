@@ -238,6 +238,14 @@ def test_an_index_that_others_wrote_is_not_believed(sure: Recognizer, folder: Pa
     save_file(kept | {"values": kept["values"][:, :2].contiguous()}, vectors)
     with Library(folder, sure, SETTINGS) as library, pytest.raises(DamagedError, match="2 numbers"):
         find_like(library, folder / "a.mp4")
+    save_file(kept, vectors)
+    whole = vectors.read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    for longer in (8, 7):  # spaces in the header: with 7 of them the vectors lie at odd addresses
+        head = (size + longer).to_bytes(8, "little") + whole[8 : 8 + size] + b" " * longer
+        vectors.write_bytes(head + whole[8 + size :])
+        with Library(folder, sure, SETTINGS) as library:
+            assert find_like(library, folder / "a.mp4") == found
     vectors.write_bytes(b"nonsense")
     with Library(folder, sure, SETTINGS) as library:
         assert find_like(library, folder / "a.mp4") == found

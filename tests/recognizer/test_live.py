@@ -221,6 +221,19 @@ def test_files_that_cannot_be_appended_to(
     assert "addresses of the kind 'srt' are not read" in capsys.readouterr().err
 
 
+def test_a_source_that_is_refused_leaves_no_empty_file(
+    lights: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = tmp_path / "earlier.jsonl"
+    append_event(Event(start=0, end=1, name="a", kind="new", probability=None, score=0), earlier)
+    words = ["scan", "--import", str(lights[1]), "tcp://127.0.0.1:1", "--retries", "0", "--out"]
+    files = [str(tmp_path / "new.jsonl"), str(tmp_path / "new.csv"), str(earlier)]
+    assert command_line.main([*words, *files]) == 1
+    assert "connection refused" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["earlier.jsonl"]
+    assert len(earlier.read_text().splitlines()) == 1
+
+
 def test_no_moment_waits_longer_than_is_said() -> None:
     draw = torch.Generator().manual_seed(0)
     for cost in (0.0, 3.0, 1e6):

@@ -261,3 +261,11 @@ def test_a_larger_network_is_refused_while_it_is_made(run: Path) -> None:
 
     with pytest.raises(RefusedError, match="far larger than its weights"):
         refuse_larger(endless, 100, 1)
+
+
+def test_a_header_that_is_no_text_is_told(run: Path) -> None:
+    header = run / "store.json"
+    header.write_bytes(header.read_bytes().replace(b'"', b'"\xc3', 1))
+    (run / MANIFEST).unlink()  # whoever changes a file can write that anew
+    with pytest.raises(DamagedError, match="not the header of a feature store"):
+        Recognizer.load(run)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,22 @@ def test_the_server_asks_for_no_other_host(page: Page) -> None:
 
 def _uploads(page: Page) -> set[Path]:
     return set(page.folder.rglob("upload-*"))
+
+
+def test_the_same_bytes_may_come_and_go_at_once(page: Page, run_folder: Path) -> None:
+    clip = run_folder.parent / "clip.mp4"
+
+    def give(who: int) -> list[int]:
+        visitor = Visitor(page.address)
+        numbers = []
+        for _ in range(2):
+            numbers.append(visitor.give(clip)["number"])
+            visitor("/api/clips/remove", "POST", {"clips": numbers[-1:]})
+        return numbers
+
+    with ThreadPoolExecutor(3) as pool:
+        assert [len(set(numbers)) for numbers in pool.map(give, range(3))] == [2, 2, 2]
+    assert _uploads(page) == set()
 
 
 def test_of_an_upload_nothing_stays(page: Page, run_folder: Path) -> None:

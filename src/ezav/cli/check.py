@@ -59,12 +59,13 @@ class CheckCommand(Command):
         from ezav.errors import EzavError
         from ezav.features.store import FeatureStore
         from ezav.reports.media_files import MediaFiles
-        from ezav.safe_io import check_ending
+        from ezav.safe_io import check_ending, check_writable
 
         if self.most < 0:
             raise EzavError(f"--most must be 0 or more, not {self.most}")
         for file in self.out:
             check_ending(file, ENDINGS, "findings")
+            check_writable(file)
         sources = self._sources()
         folder, videos = self.data, self.videos
         notes: tuple[str, ...] = ()

@@ -212,6 +212,7 @@ class ScanCommand(FrozenOptions, Command):
         from ezav.recognizer.event_files import append_event, check_appended
         from ezav.recognizer.scan import LIVE_DELAY, scan
 
+        begun = [out for out in self.out if not out.exists()]
         for out in self.out:
             check_appended(out)
         most = LIVE_DELAY + window + self.settings.hop
@@ -231,6 +232,8 @@ class ScanCommand(FrozenOptions, Command):
                 events.append(event)
         except EzavError as error:
             if not events:
+                for out in begun:  # there is nothing in them
+                    out.unlink(missing_ok=True)
                 raise
             return events, warnings, str(error)
         return events, warnings, ""
