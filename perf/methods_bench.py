@@ -1,4 +1,4 @@
-"""All methods on the suites that can be had anywhere: the table of docs/measurements/methods.md.
+"""All methods on the suites that can be had anywhere: docs/measurements/all-methods.md.
 
     python perf/methods_bench.py WORK --toy STORE --real STORE --stores FOLDER [--processes 2]
     python perf/methods_bench.py WORK ... --table     only write the table, from what is done
@@ -6,7 +6,7 @@
 Every run is a job of `ezav bench` (two stages, 3 seeds, recipes of the suite), in groups that
 differ in the length of training alone: published lengths take days on two CPU cores. Runs are kept
 in WORK; the same command goes on where it was stopped. The table goes between two marks of
-docs/measurements/methods.md.
+docs/measurements/all-methods.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ezav.errors import EzavError
 from ezav.features.store import FeatureStore
 from ezav.protocol.result import Metrics, RunResult
 
-DOC = Path(__file__).parents[1] / "docs" / "measurements" / "methods.md"
+DOC = Path(__file__).parents[1] / "docs" / "measurements" / "all-methods.md"
 MARKS = ("<!-- table: perf/methods_bench.py -->", "<!-- end of the table -->")
 SEEDS = range(3)
 
