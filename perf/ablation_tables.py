@@ -1,4 +1,4 @@
-"""The tables of docs/measurements/ablations.md, from what `ezav ablate` wrote.
+"""The tables of docs/measurements/ablation-tables.md, from what `ezav ablate` wrote.
 
     python perf/ablation_tables.py toy=OUT/toy ucf=OUT/ucf-cls ...
 
@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-DOC = Path(__file__).parents[1] / "docs" / "measurements" / "ablations.md"
+DOC = Path(__file__).parents[1] / "docs" / "measurements" / "ablation-tables.md"
 SAME = ("alpha 0", "alpha 1")
 """Rows that the first table has as "ranking only" and "separation only"."""
 
