@@ -87,9 +87,6 @@ class MiniLMText(NeuralText):
         pieces, mask = (one.to(self._device) for one in self._tokenizer.batch(batch, _LONGEST))
         return pool(self._net(pieces, mask), mask, "mean")
 
-    def _lengths(self, sentences: list[str]) -> list[int]:
-        return [len(pieces) for pieces in self._tokenizer.read(sentences)]
-
     def made_of(self) -> tuple[Mapping[str, str], Mapping[str, Any]]:
         """What the identity covers: the pinned weights, and the tokenizer as it is here."""
         return files_of(self.source, "text", {"model.safetensors": WEIGHTS_SHA256}), {}

@@ -17,6 +17,8 @@ from ezav.encoders.towers import Neural, pooled
 if TYPE_CHECKING:
     from torch import Tensor
 
+_AT_ONCE = 256
+"""Tokens in a batch at most, where a text is shorter: with more products are no faster."""
 _TOKENS = 1_000_000
 """More than any encoder reads; tokenizers without a limit name absurd ones."""
 
@@ -37,7 +39,7 @@ class NeuralText(Neural):
         source: str | Path | None = None,
         revision: str | None = None,
         prompts: str | Sequence[str] | None = None,
-        batch_size: int = 64,
+        batch_size: int = 16,
         **options: Any,
     ) -> None:
         lines = card.templates if prompts is None else templates(prompts)
@@ -68,13 +70,24 @@ class NeuralText(Neural):
     def _sentences(self, sentences: list[str]) -> Tensor:
         import torch
 
-        # A batch is padded to its longest: alike lengths go together.
-        order = np.argsort(self._lengths(sentences), kind="stable")
-        rows = self._run(sentences[place] for place in order)
-        return torch.from_numpy(rows[np.argsort(order)])
+        # Only texts of the same length in a batch, which is filled up: the products then have the
+        # same shapes and a name the same bits, whatever else is read. Rounding alone would do
+        # harm: it turns where an optimised embedding lands (`extend_class_embeddings`).
+        alike: dict[int, list[int]] = {}
+        for place, length in enumerate(self._lengths(sentences)):
+            alike.setdefault(length, []).append(place)
+        parts, order = [], []
+        for length, places in alike.items():
+            size = max(1, min(self._batch, _AT_ONCE // max(length, 1)))
+            filled = [*places, *places[-1:] * (-len(places) % size)]
+            parts.append(self._run((sentences[place] for place in filled), size)[: len(places)])
+            order += places
+        return torch.from_numpy(np.concatenate(parts)[np.argsort(order)])
 
     def _lengths(self, sentences: list[str]) -> list[int]:
-        return [len(one) for one in sentences]
+        """In tokens, without the marks."""
+        tokens = self._tokenizer(sentences, add_special_tokens=False)["input_ids"]
+        return [len(one) for one in tokens]
 
 
 class PairedText(NeuralText):

@@ -71,8 +71,8 @@ class Neural:
         """What the identity covers (:mod:`ezav.encoders.identity`)."""
         return files_of(self.source, self.card.kind), {}
 
-    def _run(self, items: Iterable[Any]) -> np.ndarray:
-        """`_embed` over batches of items; float32 `[n, d]`."""
+    def _run(self, items: Iterable[Any], size: int | None = None) -> np.ndarray:
+        """`_embed` over batches of items, `size` instead of `batch_size` each; float32 `[n, d]`."""
         import torch
 
         dtype = getattr(torch, self._precision)
@@ -81,7 +81,7 @@ class Neural:
             torch.inference_mode(),
             torch.autocast(self._device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32),
         ):
-            for batch in _batches(items, self._batch):
+            for batch in _batches(items, size or self._batch):
                 rows.append(self._embed(batch).float().cpu().numpy())
         return np.concatenate(rows)
 
