@@ -32,17 +32,17 @@ class ObjectiveSettings:
     """
 
     alpha: float = 0.5
-    """The weight of separation against semantics, 0 to 1."""
+    """Weigh separation against semantics by this much, 0 to 1."""
     margin: float = 0.1
-    """The margin m of the ranking loss, a distance."""
+    """Keep this margin m in the ranking loss, a distance."""
     semantic: Semantic = "ranking"
-    """The semantic term: keep the order of distances (3), or stay close to the text (2)."""
+    """Keep the order of distances (3), or stay close to the text (2), as the semantic term."""
     ranking: Ranking = "exact"
-    """All triplets at every step, or a fresh random sample of them."""
+    """Take all triplets at every step, or a fresh random sample of them."""
     samples: int = 10_000
-    """How many triplets a step samples."""
+    """Sample so many triplets a step."""
     reduction: Scaling = "balanced"
-    """How the terms are scaled against each other: `balanced`, `mean` or the literal `sum`."""
+    """Scale the terms against each other in this way: `balanced`, `mean` or the literal `sum`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:

@@ -31,9 +31,9 @@ class CeoSettings(ObjectiveSettings):
     """Part classes that have one and the same text embedding, in directions that follow from their
     names alone. Else they keep one embedding: what the text does not tell apart stays together."""
     learning_rate: float = 0.1
-    """The first step size, in radians a class and step."""
+    """Begin with this step size, in radians a class and step."""
     tolerance: float = 3e-4
-    """The share of the progress so far that ten steps must gain."""
+    """Stop when ten steps gain less than this share of the progress so far."""
     max_steps: int = 3_000
     """Give up after so many steps."""
 
