@@ -39,13 +39,14 @@ class ClassEmbeddingRecipe(CeoSettings):
     """
 
     source: Source = "ceo"
-    """`ceo`: optimised class embeddings; `raw`: the text embeddings as they are. Between them:
-    `centred`; `linear`, the linear map of the text that comes nearest to the optimised; `strong`,
-    optimised inside the strong directions of the text alone; `apart` and `together`, a linear map
-    that moves only classes which the training clips confuse. `auto`: validation chooses, raw text
-    unless another is better by more than the error of the comparison."""
+    """Use these class embeddings. `ceo`: optimised ones; `raw`: the text embeddings as they are.
+    Between them: `centred`; `linear`, the linear map of the text that comes nearest to the
+    optimised; `strong`, optimised inside the strong directions of the text alone; `apart` and
+    `together`, a linear map that moves only classes which the training clips confuse. `auto`:
+    validation chooses, raw text unless another is better by more than the error of the
+    comparison."""
     shuffle: bool = False
-    """Control experiment: give every class the embedding of another class."""
+    """Give every class the embedding of another class, as a control experiment."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

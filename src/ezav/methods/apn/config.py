@@ -12,9 +12,9 @@ class APNConfig:
     """Hyper-parameters of APN."""
 
     normalization: Normalization = "per_modality"
-    """Unit length for each modality; AVCA's comparison has 'joint' for cls features, 'none' for
-    main."""
+    """Give each modality unit length, or both side by side ('joint'), or leave features as they are
+    ('none'); AVCA's comparison has 'joint' for cls features, 'none' for main."""
     prototypes: bool = False
     """Train the prototypes too, as released. They share nothing with what is scored."""
     softmax_twice: bool = False
-    """As released: cross-entropy of probabilities, as if they were logits."""
+    """Take the cross-entropy of probabilities, as if they were logits; so it was released."""

@@ -10,16 +10,16 @@ class AVGZSLNetConfig:
     """Hyper-parameters of AVGZSLNet; the defaults are those of AVCA's comparison."""
 
     hidden_dim: int = 1024
-    """Hidden size of the audio and visual projections."""
+    """Set the hidden size of the audio and visual projections."""
     text_hidden: int = 300
-    """Hidden size of the text projection."""
+    """Set the hidden size of the text projection."""
     decoder_hidden: int = 64
-    """Hidden size of the decoder."""
+    """Set the hidden size of the decoder."""
     out_dim: int = 64
-    """Size of the joint space."""
+    """Set the size of the joint space."""
     dropout: float = 0.8
-    """Dropout in the projections."""
+    """Set the dropout in the projections."""
     decoder_dropout: float = 0.5
-    """Dropout in the decoder."""
+    """Set the dropout in the decoder."""
     margin: float = 1.0
-    """Margin of the triplets."""
+    """Set the margin of the triplets."""

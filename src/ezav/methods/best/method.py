@@ -42,12 +42,12 @@ class BestConfig:
     """What is stacked, and how."""
 
     visual_weight: float | None = None
-    """Share of the visual score in the frozen ones, for features in the text's own space (CLIP,
-    CLAP); None uses no frozen scores."""
+    """Give the visual score this share in the frozen ones, for features in the text's own space
+    (CLIP, CLAP); None uses no frozen scores."""
     words: bool = True
     """Use the labels that the store's encoder knows by name, where it knows some."""
     pull: float = 0.7
-    """How strongly the weights are pulled towards fixed ones: this divided by the number of known
+    """Pull the weights towards fixed ones this strongly: by this divided by the number of known
     classes. 0 trusts the folds alone."""
 
     def __post_init__(self) -> None:

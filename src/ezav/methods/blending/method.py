@@ -25,16 +25,16 @@ class BlendingConfig:
     """What is blended, and how."""
 
     trained: str = "clipclap"
-    """Name of the trained method; a class of one's own (`package.module:Class`) must have been
+    """Blend with this trained method; your own class (`package.module:Class`) must have been
     imported."""
     trained_config: dict[str, Any] = field(default_factory=dict)
     """Its hyper-parameters; what is not named has its default."""
     visual_weight: float = 0.5
-    """Share of the visual score within the frozen one."""
+    """Give the visual score this share within the frozen one."""
     words: bool = False
-    """Frozen scores are what the labels of the store's encoder say (see `zero_shot`)."""
+    """Take as frozen scores what the labels of the store's encoder say (see `zero_shot`)."""
     weight: float | None = None
-    """Share of the frozen scores, in [0, 1]; None learns it on validation."""
+    """Give the frozen scores this share, in [0, 1]; None learns it on validation."""
 
     def __post_init__(self) -> None:
         if self.trained == "blending":

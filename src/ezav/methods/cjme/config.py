@@ -10,17 +10,18 @@ class CJMEConfig:
     """Hyper-parameters of CJME; the defaults are those of AVCA's comparison on UCF."""
 
     hidden_dim: int = 1024
-    """Hidden size of the audio and visual projections."""
+    """Set the hidden size of the audio and visual projections."""
     text_hidden: int = 300
-    """Hidden size of the text projection."""
+    """Set the hidden size of the text projection."""
     out_dim: int = 64
-    """Size of the joint space."""
+    """Set the size of the joint space."""
     dropout: float = 0.2
-    """Dropout in the projections."""
+    """Set the dropout in the projections."""
     margin: float = 1.0
-    """Margin of the triplets."""
+    """Set the margin of the triplets."""
     released_broadcast: bool = False
-    """As released: shapes [B, 1] and [B] meet, so the shares no longer belong to their clips."""
+    """Let shapes [B, 1] and [B] meet, as released, so that the shares no longer belong to their
+    clips."""
     table_in_training_mode: bool = False
-    """As released: the table of classes passes the text projection in training mode in every
-    batch, with dropout, and moves BatchNorm's statistics."""
+    """Pass the table of classes through the text projection in training mode in every batch, as
+    released: with dropout, and moving BatchNorm's statistics."""

@@ -11,21 +11,21 @@ class NetworkConfig:
     """ClipClap's network and how it is trained; the defaults are the authors'."""
 
     dim: int = 512
-    """Size of encoded clips and texts."""
+    """Set the size of encoded clips and texts."""
     hidden_dim: int = 512
-    """Hidden size of the heads."""
+    """Set the hidden size of the heads."""
     out_dim: int = 64
-    """Size of the space shared by clips and texts."""
+    """Set the size of the space shared by clips and texts."""
     encoder_dropout: float = 0.1
-    """Dropout in the two encoders."""
+    """Set the dropout in the two encoders."""
     decoder_dropout: float = 0.1
-    """Dropout in the clip's projection and decoder."""
+    """Set the dropout in the clip's projection and decoder."""
     text_dropout: float = 0.1
-    """Dropout in the text's projection and decoder."""
+    """Set the dropout in the text's projection and decoder."""
     detach_target: bool = False
-    """Do not let the encoded text move towards its reconstructions; the authors let it."""
+    """Keep the encoded text from moving towards its reconstructions; the authors let it."""
     released_norm_passes: bool = False
-    """As released: embed each batch once more for the log, which moves the running statistics of
+    """Embed each batch once more for the log, as released, which moves the running statistics of
     BatchNorm and nothing else."""
 
 
@@ -34,7 +34,7 @@ class ClipClapConfig(NetworkConfig):
     """Hyper-parameters of ClipClap."""
 
     modality: Literal["both", "audio", "visual"] = "both"
-    """Which modality of a clip is used."""
+    """Use this modality of a clip."""
     text: Literal["both", "audio", "visual"] = "both"
-    """Which text is used: all of the class vector, or the part of CLAP ('audio') or CLIP
-    ('visual'). The parts are told apart by size: visual first, then audio."""
+    """Use all of the class vector, or the part of CLAP ('audio') or CLIP ('visual'). The parts are
+    told apart by size: visual first, then audio."""

@@ -23,12 +23,12 @@ class CompatibilityConfig:
     """Hyper-parameters of ALE, DeViSE and SJE; the defaults are those of AVCA's comparison."""
 
     dropout: float = 0.2
-    """Dropout on the clip's vector and, drawn apart, on the class embeddings."""
+    """Use this dropout on the clip's vector and, drawn apart, on the class embeddings."""
     margin: float = 0.1
-    """The right class must win by this margin."""
+    """Ask the right class to win by this margin."""
     normalization: Normalization = "per_modality"
-    """Unit length for each modality; AVCA's comparison has 'joint' for cls features, 'none' for
-    main."""
+    """Give each modality unit length, or both side by side ('joint'), or leave features as they are
+    ('none'); AVCA's comparison has 'joint' for cls features, 'none' for main."""
 
 
 class BilinearMap(nn.Module):

@@ -22,21 +22,21 @@ class TemporalConfig:
     """The settings of encoders and heads; the defaults are TCaF's for UCF."""
 
     dim: int = 300
-    """Size of a token, and of the vector that stands for a clip."""
+    """Set the size of a token, and of the vector that stands for a clip."""
     encoder_hidden: int = 512
-    """Hidden size of the per-step encoders."""
+    """Set the hidden size of the per-step encoders."""
     encoder_dropout: float = 0.3
-    """Dropout in the per-step encoders."""
+    """Set the dropout in the per-step encoders."""
     decoder_hidden: int = 512
-    """Hidden size of the output's projection and decoder."""
+    """Set the hidden size of the output's projection and decoder."""
     decoder_dropout: float = 0.1
-    """Dropout in the output's projection and decoder."""
+    """Set the dropout in the output's projection and decoder."""
     out_dim: int = 64
-    """Size of the space shared with the text."""
+    """Set the size of the space shared with the text."""
     text_dropout: float = 0.1
-    """Dropout in the text's projection and decoder."""
+    """Set the dropout in the text's projection and decoder."""
     audio_divisor: float = 1.0
-    """Audio features are divided by this; 255 for VGGish's 8-bit features."""
+    """Divide audio features by this; 255 suits VGGish's 8-bit features."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +44,9 @@ class TimeTokensConfig(TemporalConfig):
     """The same, where tokens know their modality and their time."""
 
     code_dim: int = 64
-    """Size of the modality and time code."""
+    """Set the size of the modality and time code."""
     token_dropout: float = 0.2
-    """Dropout on the tokens."""
+    """Set the dropout on the tokens."""
 
 
 def make_head(text_dim: int, config: TemporalConfig) -> AlignmentHead:

@@ -29,15 +29,16 @@ class ESZSLConfig:
     """Hyper-parameters of ESZSL."""
 
     alpha: float | None = None
-    """Ridge on the features: 10 to this power; None learns it on validation, in -3 ... 3."""
+    """Set the ridge on the features to 10 to this power; None learns it on validation, in -3 ...
+    3."""
     gamma: float | None = None
-    """Ridge on the class embeddings: 10 to this power; None learns it on validation."""
+    """Set the ridge on the class embeddings to 10 to this power; None learns it on validation."""
     targets: Literal["one_hot", "signed"] = "one_hot"
-    """The targets of the regression: 1 for the right class, and 0 or -1 for the others."""
+    """Regress on these targets: 1 for the right class, and 0 or -1 for the others."""
     balanced: bool = False
-    """Every class weighs the same, however many clips it has."""
+    """Let every class weigh the same, however many clips it has."""
     normalization: Normalization = "per_modality"
-    """Unit length for each modality, for both side by side, or features as they are."""
+    """Give each modality unit length, or both side by side, or leave features as they are."""
 
     def __post_init__(self) -> None:
         for name in ("alpha", "gamma"):

@@ -11,23 +11,25 @@ class FVAEGANConfig:
     """Hyper-parameters of f-VAEGAN-D2; the defaults are those of AVCA's comparison."""
 
     noise_dim: int = 300
-    """Size of the noise."""
+    """Set the size of the noise."""
     hidden_dim: int = 512
-    """Hidden size of generator and critic."""
+    """Set the hidden size of generator and critic."""
     critic_steps: int = 5
-    """Critic steps for each generator step; both train on the same batches."""
+    """Take so many critic steps for each generator step; both train on the same batches."""
     penalty: float = 10.0
-    """Weight of the critic's gradient penalty."""
+    """Weigh the critic's gradient penalty by this much."""
     adversarial_weight: float = 100_000.0
-    """Weight of the critic's judgement against the VAE's loss, which is a sum."""
+    """Weigh the critic's judgement by this much against the VAE's loss, which is a sum."""
     scaling: Literal["minmax", "length"] = "minmax"
-    """Features to [0, 1] by the training set's range, coordinate by coordinate; as released, unit
-    length for both modalities as one, which needs features without negative values."""
+    """Scale features to [0, 1] by the training set's range, coordinate by coordinate; or, as
+    released, give both modalities unit length as one, which needs features without negative
+    values."""
     synthetic_per_class: int = 1000
-    """Examples generated for each class without training clips."""
+    """Generate so many examples for each class without training clips."""
     real_per_class: int = 100
-    """Training clips kept for each training class, drawn with replacement, for the classifier."""
+    """Keep so many training clips of each training class, drawn with replacement, for the
+    classifier."""
     classifier_epochs: int = 30
-    """Passes of the classifier over the examples."""
+    """Let the classifier pass over the examples so many times."""
     classifier_rate: float = 1e-3
-    """Learning rate of the classifier."""
+    """Set the learning rate of the classifier."""

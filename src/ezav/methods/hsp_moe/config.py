@@ -14,36 +14,39 @@ class HspMoeConfig(NetworkConfig):
     """Hyper-parameters of HSP-MoE; the defaults are those of the authors' README."""
 
     expert_share: float = 0.5
-    """Share of the experts' mixture in a clip's direction, in [0, 1]; 0 is no mixture."""
+    """Give the experts' mixture this share in a clip's direction, in [0, 1]; 0 is no mixture."""
     expert_dropout: float = 0.1
-    """Dropout in the experts and their router."""
+    """Set the dropout in the experts and their router."""
     router_temperature: float = 1.0
-    """Divides the router's logits."""
+    """Divide the router's logits by this."""
     temperature: float = 0.1
-    """Divides the cosines in the cross-entropy."""
+    """Divide the cosines in the cross-entropy by this."""
     spherical: bool = True
-    """Match by directions. False: by ClipClap's products and distances, without the experts."""
+    """Match by directions. Without it clips match by ClipClap's products and distances, without the
+    experts."""
     radial: float = 0.0
-    """How much a clip's and a class's length, against the mean of the batch, weighs its cosines in
-    the cross-entropy; 0 not at all (the authors' radial mode `ce`)."""
+    """Let a clip's and a class's length, against the mean of the batch, weigh its cosines in the
+    cross-entropy by this much; 0 not at all (the authors' radial mode `ce`)."""
     distribution_weight: float = 0.001
-    """Weight of DP: class probabilities as the frozen features have them."""
+    """Weigh DP by this much: class probabilities as the frozen features have them."""
     distribution_temperature: float = 2.0
-    """Divides the cosines in DP, whose value is multiplied by its square."""
+    """Divide the cosines in DP by this; its value is multiplied by the square of it."""
     relation_weight: float = 0.0002
-    """Weight of RP: cosines between clips as the frozen features have them."""
+    """Weigh RP by this much: cosines between clips as the frozen features have them."""
     uniformity_weight: float = 0.0002
-    """Weight of HUP: clips of different classes far from each other."""
+    """Weigh HUP by this much: clips of different classes far from each other."""
     uniformity_mode: Literal["uniformity", "preserve"] = "uniformity"
-    """How far HUP wants them: as far as possible, or (`preserve`) as in the frozen features."""
+    """Move clips apart in HUP as far as possible, or (`preserve`) as far as in the frozen
+    features."""
     uniformity_all_pairs: bool = False
-    """HUP takes pairs of one class too."""
+    """Take pairs of one class into HUP too."""
     frozen_share: float = 0.5
-    """Share of the frozen features' distance in a score, in [0, 1]; 0 is the network alone, 1
-    the frozen features alone."""
+    """Give the frozen features' distance this share in a score, in [0, 1]; 0 is the network alone,
+    1 the frozen features alone."""
     released_frozen_scale: bool = False
-    """As released: the frozen distances are scaled by the clips that are scored together, so that
-    a clip's score depends on the others. Else by a running mean over the training batches."""
+    """Scale the frozen distances, as released, by the clips that are scored together, so that a
+    clip's score depends on the others. Without it a running mean over the training batches scales
+    them."""
 
     def __post_init__(self) -> None:
         for name in ("expert_share", "frozen_share"):

@@ -14,14 +14,15 @@ class HyperbolicConfig(AVCAConfig):
     """AVCA's hyper-parameters and those of the alignment."""
 
     curvatures: int = 2
-    """Learned curvatures: 0 is Hyper-alignment (fixed), 1 Hyper-single, more Hyper-multiple."""
+    """Learn so many curvatures: 0 is Hyper-alignment (fixed), 1 Hyper-single, more
+    Hyper-multiple."""
     curvature: float = 0.2
-    """The fixed curvature, or the largest a learned one can be; positive."""
+    """Fix the curvature here, or bound a learned one by it; positive."""
     kernel: Kernel = "geodesic"
-    """How clips of one modality are compared. As released: 'cosine', in which the curvature has
-    no effect, or before 2024-07-05 'norm_product'."""
+    """Compare clips of one modality in this way. As released it is 'cosine', in which the curvature
+    has no effect, or before 2024-07-05 'norm_product'."""
     alignment_weight: float = 1e-3
-    """Weight of the alignment loss."""
+    """Weigh the alignment loss by this much."""
 
     def __post_init__(self) -> None:
         if self.curvature <= 0:

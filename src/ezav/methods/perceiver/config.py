@@ -13,17 +13,17 @@ class PerceiverConfig(TimeTokensConfig):
     """Hyper-parameters of the Perceiver; tokens and heads follow TCaF's for UCF."""
 
     latents: int = 16
-    """Number of latents."""
+    """Use so many latents."""
     blocks: int = 2
-    """How often the latents read the tokens."""
+    """Let the latents read the tokens so many times."""
     layers: int = 2
-    """Self-attention layers after each reading."""
+    """Use so many self-attention layers after each reading."""
     heads: int = 6
-    """Attention heads; they divide `dim`."""
+    """Use so many attention heads; they divide `dim`."""
     mlp_dim: int = 128
-    """Hidden size of the feed-forward parts."""
+    """Set the hidden size of the feed-forward parts."""
     dropout: float = 0.3
-    """Dropout in the attention blocks."""
+    """Set the dropout in the attention blocks."""
     normalize_visual: bool = True
     """Give every step's visual vector unit length."""
 

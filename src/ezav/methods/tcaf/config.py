@@ -13,15 +13,15 @@ class TCaFConfig(TimeTokensConfig):
     """Hyper-parameters of TCaF; the defaults are the authors' for UCF with C3D and VGGish."""
 
     depth: int = 6
-    """Layers of the transformer."""
+    """Use so many layers of the transformer."""
     heads: int = 8
-    """How many attention heads there are."""
+    """Use so many attention heads."""
     head_dim: int = 64
-    """Size of an attention head."""
+    """Set the size of an attention head."""
     mlp_dim: int = 128
-    """Hidden size of the feed-forward parts."""
+    """Set the hidden size of the feed-forward parts."""
     transformer_dropout: float = 0.3
-    """Dropout in the transformer."""
+    """Set the dropout in the transformer."""
     visual_norm: VisualNorm = "feature"
     """Give every step's visual vector unit length; 'time', as released, gives each coordinate
     unit length over the steps of a clip; 'none' leaves the features alone."""
@@ -30,13 +30,14 @@ class TCaFConfig(TimeTokensConfig):
     evaluation_crop_seconds: float | None = None
     """Score the middle window of this length; None scores whole clips."""
     audio_crop_scale: float = 1.0
-    """Audio window as a share of the visual one; as released 0.9216 (0.96 squared)."""
+    """Make the audio window this share of the visual one; as released 0.9216 (0.96 squared)."""
     restart_times: bool = False
-    """As released: each modality's first token is at time 0, whatever its real time."""
+    """Put each modality's first token at time 0, as released, whatever its real time."""
     evaluation_times: Literal["seconds", "steps"] = "seconds"
-    """'steps', as released, scores with 0, 1, 2, ... where it trained with seconds."""
+    """Score with these times; 'steps', as released, scores with 0, 1, 2, ... where it trained with
+    seconds."""
     encode_padding: bool = False
-    """As released: padding passes the encoders and moves BatchNorm's statistics."""
+    """Let padding pass the encoders, as released, where it moves BatchNorm's statistics."""
     released_norm_passes: bool = False
-    """As released: embed each batch once more for the log, which moves the running statistics of
+    """Embed each batch once more for the log, as released, which moves the running statistics of
     BatchNorm and nothing else."""

@@ -22,14 +22,15 @@ class ZeroShotConfig:
     """How the two modalities are put together."""
 
     visual_weight: float = 0.5
-    """Share of the visual score, in [0, 1]; the rest is audio's. With text of both, a clip that
-    lacks one modality is scored by the other."""
+    """Give the visual score this share, in [0, 1]; the rest is audio's. With text of both, a clip
+    that lacks one modality is scored by the other."""
     fusion: Literal["cosine", "softmax"] = "cosine"
     """Average cosines; or the probabilities over the candidates, at the scales below."""
     visual_scale: float = 100.0
-    """Factor on visual cosines before the softmax (CLIP's learned one is 100)."""
+    """Multiply visual cosines by this before the softmax (CLIP's learned factor is 100)."""
     audio_scale: float = 14.3
-    """Factor on audio cosines before the softmax (a contrastive temperature of 0.07)."""
+    """Multiply audio cosines by this before the softmax (from a contrastive temperature of
+    0.07)."""
     words: bool = False
     """Score what the encoder's own labels say of a clip, read by the text encoder (ConSE), instead
     of its features; for stores whose features share no space with the text."""
