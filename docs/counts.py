@@ -18,7 +18,18 @@ from docs import commands
 from ezav.methods import registry
 
 ROOT = Path(__file__).parents[1]
-SENTENCE = re.compile(r"[A-Z0-9\"'<`].*\.\Z", re.DOTALL)
+IMPERATIVES = set(
+    re.findall(
+        r"\w+",
+        """Accept Add Allow Answer Ask Average Begin Believe Blend Call Change Check Choose Compare
+        Compute Count Decay Decide Decode Divide Do Draw Embed End Export Fix Generate Give
+        Imitate Import Install Keep Learn Leave Let List Listen Look Make Mask Match Merge Move
+        Multiply Name Normalise Offer Override Part Pass Print Pull Put Read Recognise Refuse
+        Regress Report Ring Run Sample Say Scale Score Search Seed Set Show Sign Start Stop
+        Store Take Teach Tell Train Try Tune Use Verify Weigh Work Write""",
+    )
+)
+"""What the help of an option may begin with: a verb that says what the option does."""
 
 
 def options() -> list[tuple[str, commands.Option]]:
@@ -28,11 +39,13 @@ def options() -> list[tuple[str, commands.Option]]:
 
 
 def unexplained(every: list[tuple[str, commands.Option]]) -> list[str]:
-    """The options whose help does not begin and end as sentences do, or has under three words."""
+    """The options whose help is no whole sentence: "Write ... .", not "The folder for ... ."."""
     return [
         f"{owner} {one.names[0]}: {one.help!r}"
         for owner, one in every
-        if not SENTENCE.match(one.help) or len(one.help.split()) < 3
+        if one.help.split(" ")[0] not in IMPERATIVES
+        or not one.help.endswith(".")
+        or len(one.help.split()) < 3
     ]
 
 

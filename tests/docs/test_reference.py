@@ -21,6 +21,14 @@ def test_every_option_is_explained_by_sentences() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize(
+    "text", ["The folder for runs.", "How many seeds are run.", "Write runs here", "Write.", ""]
+)
+def test_no_phrase_counts_as_a_sentence(text: str) -> None:
+    option = commands.Option(("--out",), "PATH", text, "", "")
+    assert counts.unexplained([("ezav run", option)])
+
+
 def test_the_pages_of_commands_name_every_option() -> None:
     page = commands.command_line_page() + commands.method_settings_page()
     missing = [one.names[0] for _, one in OPTIONS if f"`{one.names[0]}`" not in page]
