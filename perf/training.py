@@ -6,14 +6,15 @@
     python perf/training.py together [--seeds 5] [--device cuda]   K seeds in one pass or in turn
 
 `throughput` trains on random features of the sizes of UCF-GZSL cls (3,174 clips, 4096 + 128
-dimensions, 30 classes; batch 64, width 300) in three ways that take turns, round by round:
+dimensions, 30 classes; batch 64, width 300) beside its bounds; they take turns, round by round:
 
 - loop: `ezav.training.Trainer`, features resident, batches by index, one fused optimiser step;
 - DataLoader: the same network and loss, fed by `torch.utils.data.DataLoader` over a dataset of
   single clips with a weighted sampler, and `torch.optim.Adam` as it comes;
 - products: the roofline. Every matrix product that one training step does, forward and backward,
   recorded with its sizes and layouts and done again, and nothing else. The products inside
-  attention (three tokens) are left out, which makes the roofline a little strict.
+  attention (three tokens) are left out, which makes the roofline a little strict;
+- and Adam: the products and the optimiser's step, which is what nothing eager goes below.
 
 With one thread the clock is the CPU time of the process, which a busy machine disturbs less.
 Ratios are medians over rounds. Then the profiler says where the loop's time goes.
@@ -214,8 +215,18 @@ def throughput(options: argparse.Namespace) -> None:
                 for a, b in products:
                     a @ b
 
+        other = trainer_of(config, clips, text, options.device, batches_per_epoch=1)
+        other.run_epoch()  # its gradients stay
+
+        def multiply_and_descend(products: Any = products, other: Trainer = other) -> None:
+            for _ in range(STEPS):
+                for a, b in products:
+                    a @ b
+                other.descend()
+
         turns = {
             "loop": synchronised(trainer.run_epoch),
+            "and Adam": synchronised(multiply_and_descend),
             "DataLoader": synchronised(plain_steps(config, clips, text, options.device)),
             "products": synchronised(multiply),
         }
