@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import json
 import os
 import random
 import shutil
@@ -155,9 +154,9 @@ def _visit(
     address: tuple[str, int], clip: bytes, seed: int, over: threading.Event, seen: Counter[str]
 ) -> None:
     draw = random.Random(seed)
-    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
+    asked = "/api/predict?name=a.mp4&class=red+light&class=blue+light"
     while not over.is_set():
-        body = head + clip + b"\r\n--x--\r\n"
+        body = clip
         kind = draw.choice(("whole", "whole", "whole", "cancelled", "slow", "wrong", "refresh"))
         mine = f"127.0.0.{2 + seed % 250}", 0  # visitors of one address share its limits
         connection = http.client.HTTPConnection(*address, timeout=120, source_address=mine)
@@ -167,9 +166,8 @@ def _visit(
                 seen[f"{kind}: {connection.getresponse().status}"] += 1
                 continue
             if kind == "wrong":
-                body = head + draw.randbytes(5000) + b"\r\n--x--\r\n"
-            connection.putrequest("POST", "/gradio_api/upload")
-            connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+                body = draw.randbytes(5000)
+            connection.putrequest("POST", asked)
             connection.putheader("Content-Length", str(len(body)))
             connection.endheaders()
             if kind == "cancelled":
@@ -181,26 +179,8 @@ def _visit(
                 if kind == "slow":
                     time.sleep(0.2)
             answer = connection.getresponse()
-            told = answer.read()
-            if answer.status != 200:
-                seen[f"{kind}: upload {answer.status}"] += 1
-                continue
-            upload = {"path": json.loads(told)[0], "meta": {"_type": "gradio.FileData"}}
-            asked = {"data": [upload, ""]}
-            connection.request(
-                "POST", "/gradio_api/call/predict", json.dumps(asked),
-                {"Content-Type": "application/json"},
-            )  # fmt: skip
-            answer = connection.getresponse()
-            told = answer.read()
-            if answer.status == 200:
-                event = json.loads(told)["event_id"]
-                connection.request("GET", f"/gradio_api/call/predict/{event}")
-                said = connection.getresponse().read()
-                last = said.rsplit(b"event: ", 1)[-1].split(b"\n")[0].decode()
-                seen[f"{kind}: {last}"] += 1
-            else:
-                seen[f"{kind}: {answer.status}"] += 1
+            answer.read()
+            seen[f"{kind}: {answer.status}"] += 1
         except (OSError, http.client.HTTPException, ValueError) as error:
             seen[f"{kind}: {type(error).__name__}"] += 1
         finally:

@@ -50,6 +50,18 @@ class _Code:
         return os.system, ("exit",)
 
 
+def test_a_header_longer_than_the_file_is_not_made_room_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, np.arange(3.0), version=(2, 0))
+    np.testing.assert_equal(load_data_npy(path), np.arange(3.0))
+    whole = path.read_bytes()
+    for changed in (whole[:8] + b"\xff" * 4 + whole[12:], whole[:8] + b"\xff" * 3):
+        path.write_bytes(changed)
+        with pytest.raises(EzavError, match=r"a\.npy.* it claims .* bytes of header"):
+            load_data_npy(path)
+
+
 def test_code_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(_Code()))
     with pytest.raises(EzavError, match=r"refused to load '\w+\.system' from a pickle"):

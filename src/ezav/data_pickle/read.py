@@ -78,7 +78,13 @@ def load_data_npy(path: str | Path) -> Any:
     path = Path(path)
     try:
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             version = np.lib.format.read_magic(file)
+            if version != (1, 0):  # numpy would ask for as much memory as is said there
+                length = int.from_bytes(file.read(4), "little")
+                if length > size:
+                    raise ValueError(f"it claims {length:,} bytes of header")
+                file.seek(-4, os.SEEK_CUR)
             read_header = (
                 np.lib.format.read_array_header_1_0
                 if version == (1, 0)
@@ -89,7 +95,7 @@ def load_data_npy(path: str | Path) -> Any:
                 raise ValueError("it holds records, not numbers or text")
             if not dtype.hasobject:
                 claimed = math.prod(shape) * max(dtype.itemsize, 1)
-                if claimed > os.fstat(file.fileno()).st_size:
+                if claimed > size:
                     raise ValueError(f"its header claims {claimed:,} bytes of numbers")
                 file.seek(0)
                 return np.lib.format.read_array(file, allow_pickle=False)
