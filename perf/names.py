@@ -3,7 +3,7 @@
     python perf/names.py [--names 10000] [--classes 32 276] [--rounds 3]
 
 Names are made of ImageNet's labels and a few words before them. Reading is the default text
-encoder, with the texts in batches as they come, in batches of like length (what it does), and the
+encoder, with the texts in batches as they come, in batches of one length (what it does), and the
 same in bfloat16; beside them stand the operations of its network at the rate of one matrix product
 of its size. Placing is `extend_class_embeddings` (only runs with optimised class embeddings need
 it). All in turn on one thread, in processor seconds, medians of `--rounds`.

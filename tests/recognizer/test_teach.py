@@ -81,6 +81,7 @@ def test_what_is_learned_is_the_minimum_of_the_plain_cross_entropy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(few, "SIMULATED", (1, 2))
+    monkeypatch.setattr(few, "_PULL", 0.3)  # so that both optimizers end at the same place
     draw = torch.Generator().manual_seed(0)
     # The three clips of a class look alike, so that it does not matter which ones show it.
     targets = torch.arange(4).repeat_interleave(3)
@@ -103,11 +104,12 @@ def test_what_is_learned_is_the_minimum_of_the_plain_cross_entropy(
             right = -np.log(chance[np.arange(12), targets.numpy()])
             others = [row for row in range(12) if targets[row] != label]
             total += 0.5 * right[3 * label] + 0.5 * right[others].mean()
-        return total / 4 + 0.01 * float(((at - start) ** 2).sum())
+        return total / 4 + 0.3 * float(((at - start) ** 2).sum())
 
-    expected = minimize(loss, start, method="BFGS").x
-    assert np.abs(expected - start).min() > 0.01  # the check can fail
-    np.testing.assert_allclose(astuple(found), expected, atol=2e-3)
+    tight = {"gtol": 1e-8}
+    expected = minimize(loss, start, method="BFGS", jac="3-point", options=tight).x
+    assert np.abs(expected - start).max() > 0.05  # the check can fail
+    np.testing.assert_allclose(astuple(found), expected, atol=1e-4)
 
 
 def test_a_taught_class_scores_by_its_name_and_its_clips(best: Run) -> None:
