@@ -19,7 +19,7 @@ from ezav.protocol.files import CALIBRATION
 from ezav.recognizer import Recognizer
 from ezav.recognizer.card import encoder_rows
 from ezav.recognizer.find import FILES, is_hub_id
-from ezav.recognizer.folder import _calibration as read_calibration
+from ezav.recognizer.folder import read_calibration
 
 Stored = tuple[FeatureStore, Path]
 

@@ -63,7 +63,7 @@ class FeatureStore:
         self.path = path
         self.contents = contents
         self._texts: dict[str, ClassEmbeddings] = {}
-        self._shards = ShardFolder(path, contents, lambda: self.index)
+        self._shards = ShardFolder(path, contents, self._whole_index)
 
     @classmethod
     def open(cls, path: str | Path, *, require_signature: str | Path | None = None) -> FeatureStore:
@@ -201,6 +201,9 @@ class FeatureStore:
         if any(index.column(name).null_count for name in index.column_names if name != "duration"):
             raise DamagedError(f"the index of '{self.path}' lacks values", AGAIN)
         return index
+
+    def _whole_index(self) -> pa.Table:  # a method, since a lambda cannot be pickled
+        return self.index
 
     @cached_property
     def _ok(self) -> pa.Table:
