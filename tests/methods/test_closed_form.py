@@ -114,11 +114,17 @@ def test_eszsl_learns_its_penalties_on_validation() -> None:
     assert half.exponents_[0] == 2
 
 
-def few_clips_of_many_numbers(scale: float) -> tuple[Tokens, Tokens, torch.Tensor, torch.Tensor]:
-    """As few clips as leave the features' products singular, at a raw scale."""
+def few_clips_of_many_numbers(
+    scale: float, copies: int = 1
+) -> tuple[Tokens, Tokens, torch.Tensor, torch.Tensor]:
+    """As few clips as leave the features' products singular, at a raw scale.
+
+    Copies of clips leave the clips' products singular too.
+    """
     g = torch.Generator().manual_seed(4)
-    audio = torch.randint(0, 256, (100, 128), generator=g) * scale
-    visual = torch.rand(100, 64, generator=g)
+    count = 100 // copies
+    audio = (torch.randint(0, 256, (count, 128), generator=g) * scale).repeat(copies, 1)
+    visual = torch.rand(count, 64, generator=g).repeat(copies, 1)
     classes = torch.nn.functional.normalize(torch.randn(12, 10, generator=g), dim=1)
     return Tokens.pooled(audio), Tokens.pooled(visual), torch.arange(100), classes
 
@@ -140,8 +146,29 @@ def test_eszsl_solves_at_a_raw_scale_with_a_small_penalty() -> None:
     np.testing.assert_allclose(method.weight_.numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize(("clips", "classes"), [(30, 4), (5, 4), (30, 9), (5, 9)])
+def test_either_space_of_eszsl_gives_the_definition(
+    clips: int, classes: int, balanced: bool, signed: bool
+) -> None:
+    rng = np.random.default_rng(clips + classes)
+    x, s = rng.normal(size=(clips, 12)), rng.normal(size=(classes, 6))
+    labels = rng.integers(classes, size=clips)
+    y = np.eye(classes)[labels] * (2 if signed else 1) - (1 if signed else 0)
+    count = np.bincount(labels, minlength=classes)
+    weight = clips / ((count > 0).sum() * count[labels]) if balanced else np.ones(clips)
+    heavy = weight[:, None] * x
+    left = np.linalg.solve(heavy.T @ x + 0.3 * np.eye(12), heavy.T @ y)
+    expected = left @ s @ np.linalg.inv(s.T @ s + 0.7 * np.eye(6))
+    given = (torch.from_numpy(one) for one in (x, labels, s))
+    ridge = BilinearRidge.of(*given, signed=signed, balanced=balanced)
+    found = ridge.solution(ridge.solved_for_features(0.3), 0.7).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
 def test_eszsl_passes_over_penalties_without_a_solution() -> None:
-    audio, visual, rows, classes = few_clips_of_many_numbers(1e5)
+    audio, visual, rows, classes = few_clips_of_many_numbers(1e5, copies=2)
     targets, seen = rows % 12, torch.arange(12) < 8
     method = raw_eszsl()
     method.prepare(audio, visual, rows % 8, classes[:8])
@@ -151,10 +178,11 @@ def test_eszsl_passes_over_penalties_without_a_solution() -> None:
 
 
 def test_eszsl_says_which_penalty_is_too_small() -> None:
-    audio, visual, rows, classes = few_clips_of_many_numbers(1.0)
+    audio, visual, rows, classes = few_clips_of_many_numbers(1.0, copies=2)
     with pytest.raises(EzavError, match="ridge of 1e-20 is too small for these features"):
         raw_eszsl(alpha=-20, gamma=0).prepare(audio, visual, rows % 8, classes[:8])
     method = raw_eszsl(gamma=-40)
+    classes[1] = classes[0]
     method.prepare(audio, visual, rows % 8, classes[:8])
     with pytest.raises(EzavError, match="ridge of 1e-40 is too small for these class embeddings"):
         method.learn_on_validation(

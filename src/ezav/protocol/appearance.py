@@ -42,8 +42,8 @@ class Appearance(nn.Module):
     Example:
         >>> look = Appearance(2, 3)
         >>> sound, picture = Tokens.pooled(torch.ones(4, 2)), Tokens.pooled(torch.ones(4, 3))
-        >>> [tuple(part.shape) for part in look(sound, picture)], look.few_shot == USUAL
-        ([(4, 2), (4, 3)], True)
+        >>> [tuple(part.shape) for part in look(sound, picture)], look.few_shot.weight
+        ([(4, 2), (4, 3)], 4.25)
     """
 
     few_shot_: Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ezav.errors import EzavError
@@ -21,11 +22,14 @@ class BilinearRidge:
     `|X^T V S - Y|^2 + r_x |V S|^2 + r_s |X^T V|^2 + r_x r_s |V|^2`,
 
     which is `(X X^T + r_x I)^-1 X Y S^T (S S^T + r_s I)^-1` with clips as columns of X and
-    classes as columns of S.
+    classes as columns of S. Each side is solved in the smaller of its two spaces:
+    `(Z Z^T + r I)^-1 Z = Z (Z^T Z + r I)^-1`.
 
     Attributes:
-        gram: `X X^T`, float64 `[D, D]`.
-        sums: `(X Y)^T`, float64 `[C, D]`.
+        features: of fewer clips than dimensions: `X^T`, each clip by the root of its weight,
+            float64 `[N, D]`; else none, `[0, D]`.
+        gram: `X X^T`, float64 `[D, D]`, or `X^T X`, `[N, N]`, of fewer clips than dimensions.
+        sums: `(X Y)^T`, float64 `[C, D]`, or Y^T by the roots of the weights, `[C, N]`.
         classes: `S^T`, float64 `[C, A]`.
 
     Example:
@@ -35,6 +39,7 @@ class BilinearRidge:
         [0.25, 0.25]
     """
 
+    features: Tensor
     gram: Tensor
     sums: Tensor
     classes: Tensor
@@ -64,6 +69,12 @@ class BilinearRidge:
             present = int((count > 0).sum())
             weight = len(labels) / (present * count[labels].float())
         dim = features.shape[1]
+        if len(features) < dim:
+            root = weight.double().sqrt()
+            rooted = features.double() * root[:, None]
+            targets = F.one_hot(labels, len(classes)).double()
+            targets = (2 * targets - 1 if signed else targets) * root[:, None]
+            return cls(rooted, rooted @ rooted.T, targets.T, classes.double())
         # Y only enters through the sums of x over each class.
         sums = torch.zeros(len(classes), dim, dtype=torch.float64, device=features.device)
         gram = torch.zeros(dim, dim, dtype=torch.float64, device=features.device)
@@ -76,7 +87,7 @@ class BilinearRidge:
             sums.index_add_(0, y, weighted)
         if signed:
             sums = 2 * sums - sums.sum(dim=0)
-        return cls(gram, sums, classes.double())
+        return cls(gram.new_zeros(0, dim), gram, sums, classes.double())
 
     def solved_for_features(self, ridge: float) -> Tensor:
         """`(X X^T + r_x I)^-1 X Y`, `[D, C]`: the costly half, for every class ridge alike.
@@ -84,7 +95,8 @@ class BilinearRidge:
         Raises:
             RidgeTooSmall: beside this ridge the features' products are singular.
         """
-        return torch.cholesky_solve(self.sums.T, _factor(self.gram, ridge, "features"))
+        solved = torch.cholesky_solve(self.sums.T, _factor(self.gram, ridge, "features"))
+        return self.features.T @ solved if len(self.features) else solved
 
     def solution(self, solved: Tensor, ridge: float) -> Tensor:
         """V `[D, A]` from :meth:`solved_for_features` and the ridge on the classes' side.
@@ -92,8 +104,20 @@ class BilinearRidge:
         Raises:
             RidgeTooSmall: beside this ridge the classes' products are singular.
         """
-        chol = _factor(self.classes.T @ self.classes, ridge, "class embeddings")
-        return torch.cholesky_solve((solved @ self.classes).T, chol).T
+        return solved @ self.solved_for_classes(ridge)
+
+    def solved_for_classes(self, ridge: float) -> Tensor:
+        """`S^T (S S^T + r_s I)^-1`, `[C, A]`.
+
+        Raises:
+            RidgeTooSmall: beside this ridge the classes' products are singular.
+        """
+        few = len(self.classes) < self.classes.shape[1]
+        gram = self.classes @ self.classes.T if few else self.classes.T @ self.classes
+        factor = _factor(gram, ridge, "class embeddings")
+        if few:
+            return torch.cholesky_solve(self.classes, factor)
+        return torch.cholesky_solve(self.classes.T, factor).T
 
 
 class RidgeTooSmall(EzavError):
