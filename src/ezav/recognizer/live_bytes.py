@@ -136,7 +136,9 @@ def _host_and_port(address: str) -> tuple[str, int]:
     except ValueError:
         host, port = "", 0
     if not host:
-        raise EzavError(f"'{address}' has no host", "as in tcp://127.0.0.1:9000")
+        raise EzavError(
+            f"'{address}' names no host, or no port from 0 to 65535", "as in tcp://127.0.0.1:9000"
+        )
     return host, port
 
 
