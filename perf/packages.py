@@ -26,7 +26,7 @@ MODULES = {
     "tune": ["optuna"],
     "word2vec": ["gensim.models"],
     "cluster": ["ray", "ray.data"],
-    "web": ["gradio"],
+    "web": ["starlette.applications", "uvicorn"],
     "export": ["onnx", "onnxruntime", "onnxscript"],
     "sign": ["cryptography.hazmat.primitives.asymmetric.ed25519"],
     "find": ["usearch.index"],
