@@ -13,7 +13,7 @@ from pathlib import Path
 from ezav.errors import DamagedError, NotFoundError, RefusedError
 
 _SMALL, _TIMES = 64 * 2**20, 20
-"""A member may have so many bytes, or so many times those that it takes in the file."""
+"""All that is taken may have so many bytes, or so many times those of the file."""
 _MEMBERS = 1000
 _PIECE = 1 << 20
 
@@ -83,7 +83,8 @@ def _members(
         where, _, name = info.filename.rpartition("/")
         if where != place or not any(fnmatch(name, pattern) for pattern in files):
             continue
-        if info.file_size > max(_SMALL, _TIMES * info.compress_size):
-            raise RefusedError(f"'{name}' in '{path}' would be {info.file_size:,} bytes")
         found[name] = info
+    size = sum(info.file_size for info in found.values())
+    if size > max(_SMALL, _TIMES * path.stat().st_size):
+        raise RefusedError(f"'{path}' would be {size:,} bytes")
     return list(found.values())
