@@ -91,14 +91,13 @@ class Answering:
         """
         several = self.thresholds()
         scores = score_all(self.model.method, clips, self.vectors(candidates))
-        stacked, run = self.stacked(scores, candidates), len(self.model.classes)
+        stacked, trained = self.stacked(scores, candidates), self.model.classes.names
+        run = len(trained)
         own = self.calibration.stacked(scores[:, :run], self.model.seen.cpu())
         top = torch.cat([own, scores[:, run:]], dim=1).amax(dim=1)
         names = [
-            self.renamed.get(name, name) if column < run else ""
-            for name, column in zip(
-                candidates.called(self.model.classes), candidates.columns.tolist()
-            )
+            self.renamed.get(trained[column], trained[column]) if column < run else ""
+            for column in candidates.columns.tolist()
         ]
         return stacked, several.log_odds(stacked, top, names) - several.cut
 

@@ -41,13 +41,6 @@ class Candidates:
     remarks: tuple[str, ...] = ()
     read: Mapping[str, str] = field(default_factory=dict)
 
-    def called(self, trained: ClassEmbeddings) -> tuple[str, ...]:
-        """What the run calls each; a new name as it is."""
-        return tuple(
-            trained.names[column] if column < len(trained) else name
-            for name, column in zip(self.names, self.columns.tolist())
-        )
-
     def __len__(self) -> int:
         return len(self.names)
 
