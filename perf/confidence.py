@@ -3,12 +3,12 @@
     python perf/confidence.py --store STORE --unseen 2 --foreign FOREIGN.npz --other STORE \\
         [--sources FILE COLUMN] [--kinds FILE] [--splits 20]
 
-The store, its splits, `--sources` and `--kinds` are those of `perf/stack.py`; the answers are those
-of the stack. Foreign clips are those of `perf/foreign_clips.py` and the clips of another store.
-Everything that is fitted (temperature, logistic) is fitted on the class folds of each split's known
-clips, every fold's held-out clips together: the classes of half of them were not trained on there.
-A fold's clip whose own class is taken from the candidates stands for a foreign one. Test clips and
-foreign clips are only measured.
+The store, its splits, `--sources` and `--kinds` are those of `perf/splits.py`; the answers are
+those of the stack. Foreign clips are those of `perf/foreign_clips.py` and the clips of another
+store. Everything that is fitted (temperature, logistic) is fitted on the class folds of each
+split's known clips, every fold's held-out clips together: the classes of half of them were not
+trained on there. A fold's clip whose own class is taken from the candidates stands for a foreign
+one. Test clips and foreign clips are only measured.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.folds import class_folds
 from ezav.protocol.labels import label_head
 from ezav.protocol.open_set import fit_open, fit_temperature, fit_threshold, with_none
-from stack import NAMES, Clips, Split, of_store, scored, split_of, told
+from splits import Clips, Split, of_store, split_of, told
+from stack import NAMES, scored
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,14 @@
     python perf/gate.py --pictures PICTURES [--first 600] [--splits 20]
     python perf/gate.py --store STORE --unseen 5 [--sources FILE COLUMN] [--kinds FILE]
 
-Options are those of `perf/stack.py`. The scores are ESZSL's with raw text; its gamma and penalty,
+Options are those of `perf/splits.py`. The scores are ESZSL's with raw text; its gamma and penalty,
 and the gate's threshold where it is learned, come from four class folds of each split's known
 clips. "routed" is the share of test clips that the gate sends to the right side, mean of both.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +25,7 @@ from ezav.protocol.confusion import SeenClassifier
 from ezav.protocol.default_folds import OWN_FOLDS
 from prior import World
 from real_geometry import stage_of
-from stack import Split, of_store, pictures, split_of, told
+from splits import Split, options, splits_of, told
 
 
 def gate_of(fold: FoldData, classifier: SeenClassifier) -> tuple[Tensor, float, float]:
@@ -73,21 +71,11 @@ def numbers_of(world: World, split: Split) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--store", type=Path)
-    parser.add_argument("--sources", nargs=2, metavar=("FILE", "COLUMN"))
-    parser.add_argument("--kinds", type=Path)
-    parser.add_argument("--unseen", type=int, default=6)
-    parser.add_argument("--first", type=int, default=600)
-    parser.add_argument("--splits", type=int, default=20)
-    given = parser.parse_args()
-    store = given.store and of_store(given.store, given.sources, given.kinds)
+    given = options(__doc__, first=600).parse_args()
     rows: dict[str, list[tuple[float, float]]] = {}
-    for seed in range(given.first, given.first + given.splits):
-        clips = store or pictures(given.pictures, seed)
-        world = World.of_store(given.store, clips) if store else World.of_pictures(clips)
-        for row, numbers in numbers_of(world, split_of(clips, seed, given.unseen)).items():
+    for _, clips, split in splits_of(given):
+        world = World.of(clips, given.store)
+        for row, numbers in numbers_of(world, split).items():
             rows.setdefault(row, []).append(numbers)
     print(f"{given.splits} class splits, percent, mean ± standard error")
     print(f"{'':10}{'HM':>14}{'HM - gamma':>16}{'routed':>14}")

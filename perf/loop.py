@@ -29,7 +29,7 @@ from ezav.metrics.accuracy import per_class_recall
 from ezav.recipes import protocol_for
 from ezav.recognizer import Recognizer
 from ezav.training.scoring import score_all
-from stack import told
+from splits import told
 
 TAUGHT = 3
 """Classes."""

@@ -3,7 +3,7 @@
     python perf/parts.py --store STORE --unseen 5 --sources FILE COLUMN [--statistics STORE]
     python perf/parts.py --pictures FOLDER [--splits 20] [--kept F]
 
-Stores, pictures, `--sources` and `--kinds` are those of `perf/stack.py`; `--statistics` is a store
+Stores, pictures, `--sources` and `--kinds` are those of `perf/splits.py`; `--statistics` is a store
 of the same clips by the statistics encoders. Every row learns its gamma, and `best` its weights, on
 class folds of each split's known clips; "one fold" learns them on the first of these alone, which
 is what validation classes are. Nothing is chosen on test clips.
@@ -13,7 +13,6 @@ What is done is kept in a file (`--kept`); a stopped command goes on.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +27,8 @@ from ezav.methods.best.method import GAMMA, START
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from ezav.metrics.smoothed import smoothed_gamma
 from ezav.safe_io import atomic_path
-from stack import NAMES, Clips, Split, folds_of, of_store, pictures, scored, split_of, told
+from splits import Clips, Split, options, splits_of, told
+from stack import NAMES, folds_of, scored
 
 ESZSL, SUM, BEST = "linear (ESZSL)", "linear + .5 words", "best"
 CLOSED = {ESZSL: {"linear": 1.0}, SUM: {"linear": 1.0, "words": 0.5}}
@@ -43,27 +43,15 @@ COMPARED = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--store", type=Path)
+    parser = options(__doc__, first=1000)
     parser.add_argument("--statistics", type=Path)
-    parser.add_argument("--sources", nargs=2, metavar=("FILE", "COLUMN"))
-    parser.add_argument("--kinds", type=Path)
-    parser.add_argument("--unseen", type=int, default=6)
-    parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--first", type=int, default=1000)
     parser.add_argument("--kept", type=Path)
     given = parser.parse_args()
-    store = given.store and of_store(given.store, given.sources, given.kinds)
-    plain = given.statistics and with_statistics(store, given.store, given.statistics)
     found: dict[str, dict[str, list[float]]] = {}
     if given.kept and given.kept.is_file():
         found = json.loads(given.kept.read_text())
-    for seed in range(given.first, given.first + given.splits):
-        if str(seed) in found.get(BEST, {}):
-            continue
-        clips = store or pictures(given.pictures, seed)
-        split = split_of(clips, seed, given.unseen)
+    for seed, clips, split in splits_of(given, found.get(BEST, {})):
+        plain = given.statistics and with_statistics(clips, given.store, given.statistics)
         for row, numbers in rows_of(clips, plain, split).items():
             found.setdefault(row, {})[str(seed)] = list(numbers)
         if given.kept:

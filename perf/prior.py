@@ -11,7 +11,6 @@ adds the prior to a network that was trained without it. One seed.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import statistics
 from dataclasses import dataclass, replace
@@ -41,7 +40,8 @@ from ezav.protocol.stages import relabel
 from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.training import Trainer, TrainingConfig, build_method
 from ezav.training.scoring import score_all
-from stack import Clips, Split, of_store, pictures, rows_of, split_of, told
+from splits import Clips, Split, options, splits_of, told
+from stack import rows_of
 
 FOLDS = 6
 Prior = Literal["none", "frozen", "closed"]
@@ -107,6 +107,11 @@ class World:
     text: Tensor
     head: LabelHead | None
     whole: Clips
+
+    @classmethod
+    def of(cls, whole: Clips, store: Path | None) -> World:
+        """Of clips of a store, or of pictures."""
+        return cls.of_pictures(whole) if store is None else cls.of_store(store, whole)
 
     @classmethod
     def of_store(cls, path: Path, whole: Clips) -> World:
@@ -196,22 +201,12 @@ def numbers_of(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--store", type=Path)
-    parser.add_argument("--sources", nargs=2, metavar=("FILE", "COLUMN"))
-    parser.add_argument("--kinds", type=Path)
-    parser.add_argument("--unseen", type=int, default=6)
-    parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--first", type=int, default=0)
+    parser = options(__doc__)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     given = parser.parse_args()
-    store = given.store and of_store(given.store, given.sources, given.kinds)
     results: dict[str, list[tuple[float, ...]]] = {}
-    for seed in range(given.first, given.first + given.splits):
-        clips = store or pictures(given.pictures, seed)
-        world = World.of_store(given.store, clips) if store else World.of_pictures(clips)
-        split = split_of(clips, seed, given.unseen)
+    for _, clips, split in splits_of(given):
+        world = World.of(clips, given.store)
         closed = rows_of(clips, split)
         for row in CLOSED:
             results.setdefault(row, []).append((*closed[row][:3], 0.0, 0.0))

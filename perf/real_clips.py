@@ -41,6 +41,7 @@ from ezav.features.splits import SPLITS, seen_counts
 from ezav.protocol.result import RunResult
 from ezav.protocol.run_folder import read_evaluation_file
 from ezav.recipes import protocol_for
+from splits import told
 
 SIMILARITIES = ("attention", "cosine")
 EMBEDDINGS: dict[str, dict[str, Any]] = {
@@ -237,11 +238,6 @@ def show(results: dict[str, list[dict[str, float]]]) -> None:
             higher = sum(value > 0 for value in difference)
             cells.append(f"{told(difference, '+')} {higher:>3}/{splits}")
         print(f"{label:24}" + "".join(f"{cell:>22}" for cell in cells))
-
-
-def told(values: Sequence[float], sign: str = "") -> str:
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return f"{statistics.fmean(values):{sign}.1f} ± {error:.1f}"
 
 
 if __name__ == "__main__":

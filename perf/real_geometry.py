@@ -3,7 +3,7 @@
     python perf/real_geometry.py --pictures PICTURES [--network] [--first 400] [--splits 20]
     python perf/real_geometry.py --store STORE --unseen 5 [--sources FILE COLUMN] [--kinds FILE]
 
-Pictures, stores and their options are those of `perf/stack.py`. `--text FILE` takes another text
+Pictures, stores and their options are those of `perf/splits.py`. `--text FILE` takes another text
 encoder's vectors of the class names (`--names FILE COLUMN`: what a class is called there). Rows are
 the alternatives of `classes.source: auto`, tried in four class folds of each split's known clips,
 twice, as a run does; nothing is chosen on test clips. HM is the closed form's (ESZSL) at the gamma
@@ -15,7 +15,6 @@ were enough to leave the raw text.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from dataclasses import dataclass, replace
@@ -40,7 +39,7 @@ from ezav.protocol.default_folds import OWN_FOLDS
 from ezav.protocol.stages import Stage, relabel
 from ezav.recipes import protocol_for
 from prior import World
-from stack import Split, of_store, pictures, split_of, told
+from splits import Split, options, splits_of, told
 
 AUTO = ClassEmbeddingRecipe(source="auto")
 RAW = AUTO.alternatives()[0].label
@@ -144,26 +143,17 @@ def other_text(path: Path, names: tuple[str, str] | None, classes: tuple[str, ..
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--store", type=Path)
-    parser.add_argument("--sources", nargs=2, metavar=("FILE", "COLUMN"))
-    parser.add_argument("--kinds", type=Path)
+    parser = options(__doc__, first=400)
     parser.add_argument("--text", type=Path)
     parser.add_argument("--names", nargs=2, metavar=("FILE", "COLUMN"))
     parser.add_argument("--network", action="store_true")
-    parser.add_argument("--unseen", type=int, default=6)
-    parser.add_argument("--first", type=int, default=400)
-    parser.add_argument("--splits", type=int, default=20)
     given = parser.parse_args()
-    store = given.store and of_store(given.store, given.sources, given.kinds)
     rows = Rows({}, {}, {}, [], [])
-    for seed in range(given.first, given.first + given.splits):
-        clips = store or pictures(given.pictures, seed)
-        world = World.of_store(given.store, clips) if store else World.of_pictures(clips)
+    for _, clips, split in splits_of(given):
+        world = World.of(clips, given.store)
         if given.text is not None:
             world = replace(world, text=other_text(given.text, given.names, world.clips.classes))
-        add_split(rows, world, split_of(clips, seed, given.unseen), given.network)
+        add_split(rows, world, split, given.network)
     show(rows, "EZ-AVGZL" if given.network else "ESZSL")
 
 

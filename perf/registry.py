@@ -3,7 +3,7 @@
     python perf/registry.py --store STORE --unseen 5 --sources FILE COLUMN [--splits 20] [--kept F]
     python perf/registry.py --pictures FOLDER
 
-Stores, pictures, `--sources` and `--kinds` are those of `perf/stack.py`, the choice of epoch and
+Stores, pictures, `--sources` and `--kinds` are those of `perf/splits.py`, the choice of epoch and
 gamma is that of `perf/prior.py`: class folds of each split's known clips, and no test clip. A
 recipe's default config is taken, five epochs of twenty batches (a hundred clips are seen often
 enough by then; the recipes' 25,000 batches are for the published suites). One seed. Pictures have
@@ -15,7 +15,6 @@ add to it. Rows with fewer splits are compared on theirs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -24,7 +23,8 @@ from pathlib import Path
 from ezav.recipes import protocol_for
 from ezav.safe_io import atomic_path
 from prior import World, numbers_of
-from stack import of_store, pictures, rows_of, split_of, told
+from splits import options, splits_of, told
+from stack import rows_of
 
 METHODS = ("zero_shot", "eszsl", "ale", "devise", "sje", "apn", "cjme", "avgzslnet", "clipclap")
 """Those whose training on folds takes seconds."""
@@ -36,27 +36,16 @@ Found = dict[str, dict[str, list[float]]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--store", type=Path)
-    parser.add_argument("--sources", nargs=2, metavar=("FILE", "COLUMN"))
-    parser.add_argument("--kinds", type=Path)
-    parser.add_argument("--unseen", type=int, default=6)
-    parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--first", type=int, default=600)
+    parser = options(__doc__, first=600)
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--kept", type=Path)
     given = parser.parse_args()
-    store = given.store and of_store(given.store, given.sources, given.kinds)
     found: Found = {}
     if given.kept and given.kept.is_file():
         found = json.loads(given.kept.read_text())
-    for seed in range(given.first, given.first + given.splits):
-        if all(str(seed) in found.get(row, {}) for row in (REFERENCE, *given.methods)):
-            continue
-        clips = store or pictures(given.pictures, seed)
-        world = World.of_store(given.store, clips) if store else World.of_pictures(clips)
-        split = split_of(clips, seed, given.unseen)
+    done = set.intersection(*(set(found.get(row, {})) for row in (REFERENCE, *given.methods)))
+    for seed, clips, split in splits_of(given, done):
+        world = World.of(clips, given.store)
         for row in (REFERENCE, *given.methods):
             if str(seed) in found.get(row, {}):
                 continue

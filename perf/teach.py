@@ -44,7 +44,8 @@ from ezav.recognizer import Calibration, Recognizer
 from ezav.recognizer.lessons import appearances
 from ezav.recognizer.taught import Lesson, Taught, taught_model
 from ezav.training.scoring import score_all
-from stack import Clips, Split, folds_of_classes, of_store, split_of, told
+from splits import Clips, Split, of_store, split_of, told
+from stack import folds_of_classes
 
 
 @dataclass(frozen=True)
