@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from ezav.errors import DamagedError
-from ezav.safe_io import cannot_read, parse_json, read_small, write_text
+from ezav.safe_io import cannot_read, write_text
+from ezav.small_files import parse_json, read_small
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"

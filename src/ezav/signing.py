@@ -23,7 +23,8 @@ from ezav.manifest import (
     read_manifest,
     write_manifest,
 )
-from ezav.safe_io import atomic_path, read_small
+from ezav.safe_io import atomic_path
+from ezav.small_files import read_small
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (

@@ -20,7 +20,7 @@ from ezav.protocol.run_folder import read_evaluation_file, read_model, read_resu
 from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.protocol.verify import verify_run
 from ezav.recognizer import Recognizer
-from ezav.safe_io import parse_yaml
+from ezav.small_files import parse_yaml
 from ezav.training.config import TrainingConfig
 from tests import worlds
 from tests.security.limits import answer

@@ -13,7 +13,8 @@ from typing import Any
 from ezav.csv_rows import csv_rows, separator
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.naming import as_cell, clean, same, shown
-from ezav.safe_io import parse_json, read_small, write_text
+from ezav.safe_io import write_text
+from ezav.small_files import parse_json, read_small
 
 _READ = ("file", "correct", "answer", "among")
 _NEEDED = 2

@@ -11,7 +11,8 @@ from typing import Any
 from ezav.closing import Closing
 from ezav.errors import DamagedError, RefusedError, UnavailableError
 from ezav.naming import shown
-from ezav.safe_io import open_for_writing, parse_json, write_whole
+from ezav.safe_io import open_for_writing, write_whole
+from ezav.small_files import parse_json
 from ezav.system import lock_file
 
 

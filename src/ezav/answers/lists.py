@@ -8,7 +8,7 @@ from pathlib import Path
 from ezav.errors import EzavError
 from ezav.naming import clean
 from ezav.recognizer.names import Names
-from ezav.safe_io import parse_yaml, read_small
+from ezav.small_files import parse_yaml, read_small
 
 RUN = "run"
 """What the run's own classes are called as a list."""

@@ -18,7 +18,7 @@ from pydantic import (
 
 from ezav.errors import DamagedError, EzavError
 from ezav.methods import registry
-from ezav.safe_io import parse_yaml, read_small
+from ezav.small_files import parse_yaml, read_small
 
 
 def _number(value: object) -> object:

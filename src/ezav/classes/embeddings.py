@@ -16,7 +16,8 @@ from torch import Tensor
 from ezav.data_pickle import load_data_npy
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.naming import clean, refuse_twins, shown
-from ezav.safe_io import atomic_path, parse_json
+from ezav.safe_io import atomic_path
+from ezav.small_files import parse_json
 
 _FORMAT = "ezav-class-embeddings-1"
 _KEY = "vectors"

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from ezav.errors import EzavError, NotFoundError
 from ezav.manifest import digest
-from ezav.safe_io import cache_folder, parse_json, read_small, write_text
+from ezav.safe_io import cache_folder, write_text
+from ezav.small_files import parse_json, read_small
 
 if TYPE_CHECKING:
     from ezav.encoders.base import EncoderCard, Kind

@@ -17,7 +17,8 @@ from ezav.features.header import Contents, parse_contents
 from ezav.features.pages import unpacked_size
 from ezav.features.shards import ClipRecord, sync
 from ezav.manifest import digest
-from ezav.safe_io import atomic_path, parse_json
+from ezav.safe_io import atomic_path
+from ezav.small_files import parse_json
 
 if TYPE_CHECKING:
     from ezav.classes.embeddings import ClassEmbeddings

@@ -19,7 +19,7 @@ from torch import Tensor
 from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
 from ezav.features.feature_set import Ragged
 from ezav.features.tensor_file import write_safetensors
-from ezav.safe_io import parse_json
+from ezav.small_files import parse_json
 
 Values = tuple[Tensor, Tensor]
 """One clip's tokens: values `[T, d]`, times `[T]` in seconds."""

@@ -35,7 +35,8 @@ from ezav.protocol.measure import Frozen, result_of
 from ezav.protocol.result import RESULT_VERSION, RunResult
 from ezav.protocol.settings import parse_config
 from ezav.protocol.skeleton import refuse_larger
-from ezav.safe_io import parse_json, read_small, write_text
+from ezav.safe_io import write_text
+from ezav.small_files import parse_json, read_small
 
 
 def write_run(

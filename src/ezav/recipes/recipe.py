@@ -18,7 +18,7 @@ from pydantic import (
 
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.methods import registry
-from ezav.safe_io import parse_yaml, read_small
+from ezav.small_files import parse_yaml, read_small
 
 DEFAULT = "default"
 """The setting for all that has none of its own."""

@@ -30,7 +30,8 @@ from ezav.recognizer.frozen_folder import read_frozen
 from ezav.recognizer.taught import Taught, taught_model
 from ezav.recognizer.taught_file import read_taught, remove_others, taught_name, write_taught
 from ezav.recognizer.trained import Trained
-from ezav.safe_io import atomic_path, parse_json, read_small, write_text
+from ezav.safe_io import atomic_path, write_text
+from ezav.small_files import parse_json, read_small
 
 CARD = "README.md"
 _Made = TypeVar("_Made", Trained, Frozen)

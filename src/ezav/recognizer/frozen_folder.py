@@ -22,7 +22,8 @@ from ezav.recognizer.find import FROZEN, read_header
 from ezav.recognizer.frozen import Frozen, frozen
 from ezav.recognizer.names import Names, asked, read_names
 from ezav.recognizer.taught_file import remove_others, write_taught
-from ezav.safe_io import parse_json, read_small, write_text
+from ezav.safe_io import write_text
+from ezav.small_files import parse_json, read_small
 
 
 class _Told(BaseModel):

@@ -20,7 +20,8 @@ from ezav.errors import DamagedError
 from ezav.manifest import check, read_manifest
 from ezav.protocol.evaluation import StageModel
 from ezav.recognizer.taught import Lesson, Taught
-from ezav.safe_io import atomic_path, parse_json
+from ezav.safe_io import atomic_path
+from ezav.small_files import parse_json
 
 _NAME = re.compile(r"taught-[0-9a-f]{16}\.safetensors")
 _FORMAT = "ezav taught 1"

@@ -20,7 +20,7 @@ from ezav.protocol.measure import metrics_of
 from ezav.protocol.result import RunResult
 from ezav.protocol.run_folder import read_evaluation_file, read_result
 from ezav.reports.summary import METRICS, group_runs, kind_of
-from ezav.safe_io import parse_json, read_small
+from ezav.small_files import parse_json, read_small
 
 _AGREEMENT = 1e-6
 """Stored metrics and those of the stored scores are the same numbers, but for rounding."""

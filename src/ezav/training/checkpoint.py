@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ezav.errors import DamagedError, EzavError
-from ezav.safe_io import atomic_path, parse_json
+from ezav.safe_io import atomic_path
+from ezav.small_files import parse_json
 
 
 def save_tree(path: str | Path, tree: Any) -> None:
