@@ -148,6 +148,17 @@ def test_a_gated_run_lives_in_its_folder(store, tmp_path: Path, method, gate, fo
     assert bool(((worst > other) | (lowest > best)).all())
 
 
+@pytest.mark.parametrize("folds", [0, 2])
+def test_the_method_behind_a_gate_is_the_method_alone(store, folds: int) -> None:
+    """ESZSL's map follows from the penalties that it learned."""
+    alone = TwoStageProtocol(method="eszsl", folds=folds)
+    behind = dataclasses.replace(alone, gate="mean").fit(store).model_.method
+    assert isinstance(behind, Gated)
+    expected = alone.fit(store).model_.method.state_dict()
+    assert expected["exponents_"].any()  # others than those it begins with
+    torch.testing.assert_close(behind.inner.state_dict(), expected, rtol=0, atol=0)
+
+
 def test_a_closed_set_has_nothing_to_gate(store) -> None:
     closed = redrawn(store, unseen=())
     with pytest.raises(EzavError, match="no others for a gate"):

@@ -172,9 +172,19 @@ class Method(nn.Module):
             )
 
     def take_over(self, learned: dict[str, Tensor]) -> None:
-        """Set the buffers of `from_validation` to what stage 1 learned."""
+        """Set the buffers of `from_validation` to what stage 1 learned.
+
+        A method inside this one takes over its own, `part.name`, as it does alone.
+        """
+        inside: dict[str, dict[str, Tensor]] = {}
         for name, value in learned.items():
-            self.get_buffer(name).copy_(value)
+            part, _, rest = name.partition(".")
+            if rest and isinstance(getattr(self, part), Method):
+                inside.setdefault(part, {})[rest] = value
+            else:
+                self.get_buffer(name).copy_(value)
+        for part, own in inside.items():
+            getattr(self, part).take_over(own)
 
     def appearance(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, ...]:
         """Clips where those of one class lie near each other: a tensor `[N, d]` a modality, zeros

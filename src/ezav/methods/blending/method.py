@@ -147,12 +147,6 @@ class Blending(Method):
             weight = best_weight(score(self.trained), score(self.frozen), targets, seen)
             self.weight_.fill_(weight)
 
-    def take_over(self, learned: dict[str, Tensor]) -> None:
-        """What stage 1 learned, each part its own."""
-        rest = {key: value for key, value in learned.items() if key.startswith("trained.")}
-        super().take_over({key: value for key, value in learned.items() if key not in rest})
-        self.trained.take_over({key[len("trained.") :]: value for key, value in rest.items()})
-
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """The blended scores, `[N, C]`."""
         if bool(self.weight_.isnan()):
