@@ -164,6 +164,17 @@ def test_without_folds_the_validation_classes_decide(store: FeatureStore) -> Non
     assert run.config.classes.label == best
 
 
+def test_one_modality_alone_says_which_classes_are_confused(store: FeatureStore) -> None:
+    classes = dataclasses.replace(AUTO, source="apart")
+    config = dataclasses.replace(PROTOCOL.config, classes=classes, modalities="audio")
+    protocol = dataclasses.replace(PROTOCOL, config=config, folds=0)
+    found = protocol.fit(store).model_.classes.settings["form"]["confused"]
+    stage = read_stage(store, 2)
+    audio, both = (SeenClassifier(stage, one).confused() for one in ("audio", "both"))
+    assert audio != both
+    assert [tuple(pair) for pair in found] == list(audio)
+
+
 def test_a_prior_that_reads_the_text_has_it_raw(store: FeatureStore) -> None:
     config = dataclasses.replace(PROTOCOL.config, prior="closed")
     protocol = dataclasses.replace(PROTOCOL, config=config)

@@ -90,9 +90,15 @@ class TwoStageProtocol:
     def _method(self) -> type[Method]:
         return registry.get(self.method, import_code=True)  # named by whoever made this protocol
 
+    @property
+    def _modality(self) -> str:
+        """`both`, or the only one that the method reads."""
+        return getattr(self.config, "modalities", "both")
+
     def _class_embeddings(self, stage: Stage) -> ClassEmbeddings:
         recipe = getattr(self.config, "classes", None) or ClassEmbeddingRecipe(source="raw")
-        confused = SeenClassifier(stage).confused() if recipe.reads_confusions else ()
+        reads = recipe.reads_confusions
+        confused = SeenClassifier(stage, self._modality).confused() if reads else ()
         return recipe.prepare(stage.text, self.seed, confused)
 
     def _trainer(self, stage: Stage) -> tuple[Trainer, StageModel]:
@@ -190,7 +196,7 @@ class TwoStageProtocol:
         among = recipe.alternatives()
         if getattr(self.config, "prior", "none") != "none":
             among = among[:1]  # what a prior says of a clip is said in the space of the text
-        chosen, tried = choose_classes(among, folds, getattr(self.config, "modalities", "both"))
+        chosen, tried = choose_classes(among, folds, self._modality)
         return replace(self, config=replace(self.config, classes=chosen)), tried
 
     def validate(self, store: FeatureStore, on_epoch: Progress = _silent) -> Validated:
