@@ -125,6 +125,8 @@ class TwoStageProtocol:
         store: FeatureStore,
         on_epoch: Progress = _silent,
         checkpoint: str | Path | None = None,
+        *,
+        cut: bool = True,
     ) -> FittedProtocol:
         """Both stages: choose epochs and gamma on validation, then train on train + val.
 
@@ -136,11 +138,13 @@ class TwoStageProtocol:
             checkpoint: a file for the state of training; a run that was stopped goes on from it,
                 on a CPU to the same result bit for bit. It stays: what comes next, the test, may
                 be stopped as well (`write_run` removes the one beside its folder).
+            cut: find how recordings are best cut, too (`cut_`); it takes seconds, and only a
+                recogniser reads it.
 
         Raises:
             EzavError: the store does not fit the protocol or the method.
         """
-        return alone(self.steps(self.reader(store), on_epoch, checkpoint))
+        return alone(self.steps(self.reader(store), on_epoch, checkpoint, cut))
 
     def reader(self, store: FeatureStore) -> StageReader:
         """What reads the stages of a store for this protocol.
@@ -162,7 +166,11 @@ class TwoStageProtocol:
         )
 
     def steps(
-        self, reader: StageReader, on_epoch: Progress, checkpoint: str | Path | None
+        self,
+        reader: StageReader,
+        on_epoch: Progress,
+        checkpoint: str | Path | None,
+        cut: bool = True,
     ) -> Steps[FittedProtocol]:
         """:meth:`fit`, asking for every epoch of training instead of running it."""
         begun = time.perf_counter()
@@ -171,7 +179,7 @@ class TwoStageProtocol:
         keeper = Checkpoint(checkpoint, run.key(reader.store))
         state = keeper.load() or {}
         chosen, kept = yield from run._choose(reader, state, keeper, on_epoch)
-        kept["cut"] = state["cut"] if "cut" in state else cut_of(chosen)
+        kept["cut"] = state["cut"] if "cut" in state else cut_of(chosen) if cut else None
         model, seconds = yield from follow(
             reader.stage(2), chosen, run._trainer, kept, state, keeper, on_epoch
         )
