@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import threading
+import weakref
 import zipfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +25,10 @@ from ezav.errors import EzavError
 from ezav.media import FrameSpec, read_clip
 from ezav.naming import as_html
 from ezav.recognizer import Recognizer
+from ezav.recognizer.encoders import RunEncoders
 from ezav.web import render
 from ezav.web.bench import Bench
+from ezav.web.example import write_example
 from ezav.web.reading import Looked
 from ezav.web.server import _visitors
 from ezav.web.settings import WebSettings
@@ -199,6 +204,40 @@ def test_names_that_are_typed_keep_what_was_taught(
     ]
     with zipfile.ZipFile(io.BytesIO(bench.archive())) as archive:
         assert archive.read("classes.txt").decode() == "red light\nteal\nbrown\n"
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_names_are_read_once_and_those_before_are_not_kept(
+    frozen: bool, recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    real = RunEncoders.encode_names
+
+    def watched(self: Any, names: Any, *rest: Any, **options: Any) -> Any:
+        read.append(len(names))
+        return real(self, names, *rest, **options)
+
+    monkeypatch.setattr(RunEncoders, "encode_names", watched)
+    with Recognizer.frozen() if frozen else nullcontext(recognizer) as asked:
+        bench = _visitors(asked, WebSettings()).bench("a", "a")
+        path = write_example(tmp_path / "clock.mp4")
+        (encoded,) = asked.encode([path])
+        shown = read_clip(path, video=FrameSpec.uniform(8, short_side=64), audio=16_000)
+        bench.add("clock.mp4", Looked(encoded, shown))
+        names, before = [f"thing {n}" for n in range(50)], bench.size
+        bench.ask("\n".join(names))
+        assert read == [50]
+        many = weakref.ref(bench.recognizer.candidates(names))
+        assert read == [50]
+        vectors = bench.recognizer.candidates(names).new_vectors.nbytes
+        assert before + vectors < bench.size < before + 2 * vectors
+        for bad in ("a\nA", "x" * 900):
+            with pytest.raises(EzavError):
+                bench.ask(bad)
+        assert (bench.names, read) == ("\n".join(names), [50])
+        bench.ask("one\ntwo")
+        assert bench.size < before + vectors / 2
+        assert many() is None
 
 
 def test_the_command_line_opens_what_is_downloaded(

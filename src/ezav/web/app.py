@@ -109,7 +109,7 @@ class Page:
         return Starlette(routes=routes)
 
     async def _front(self, request: Request) -> Response:
-        return HTMLResponse(self._page, headers={"cache-control": "no-store"})
+        return HTMLResponse(self._page)
 
     def _bench(self, request: Request) -> Bench:
         who = request.headers.get(VISITOR, "")
@@ -152,6 +152,7 @@ class Page:
 
     async def _names(self, request: Request) -> Response:
         bench, body = self._bench(request), await request.body()
+        self._visitors.check_room(client_of(request.scope))
         names = body.decode("utf-8", "replace")
         await self._turn(request, lambda: bench.ask(names))
         return await _state_of(bench)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ezav.answers.correcting import corrections
 from ezav.encoders.descriptions import typed
@@ -55,10 +59,11 @@ class Bench(Clips):
     @property
     def size(self) -> int:
         """Bytes that are kept, about."""
-        states = [self.recognizer.trained, *(step.trained for step in self._steps)]
-        parts = {id(x): x for state in states for one in state.taught.lessons for x in one.clips}
-        shown_by = sum(part.nbytes for part in parts.values())
-        return sum(one.size for one in list(self.clips.values())) + shown_by
+        steps = list(self._steps)
+        states = [self.recognizer.trained, *(step.trained for step in steps)]
+        parts = {id(part): part for state in states for part in _own(state)}
+        names = {id(step.names): sys.getsizeof(step.names) for step in steps}
+        return super().size + sum(part.nbytes for part in parts.values()) + sum(names.values())
 
     def correct(self, number: int, name: str) -> Kept:
         """Say what a clip is; an empty name takes that back. Nothing is learned.
@@ -115,10 +120,8 @@ class Bench(Clips):
                     f"{count:,} clips are too many to teach here, {_MOST:,} the most",
                     "train with them: 'ezav extract' and 'ezav run'",
                 )
-            step = self._step(f"teaching {len(chosen)} clip{'s' * (len(chosen) != 1)}")
-            with self._computing:
+            with self._step(f"teaching {len(chosen)} clip{'s' * (len(chosen) != 1)}"):
                 said = self.recognizer.teach(lessons)
-            self._steps = [*self._steps, step][-_STEPS:]
             for one in chosen:
                 one.learned = True
             self._take_names(self._with(said))
@@ -149,10 +152,8 @@ class Bench(Clips):
             EzavError: it was not taught.
         """
         with self._doing():
-            step = self._step(f"unlearning '{shown(name)}'")
-            with self._computing:
+            with self._step(f"unlearning '{shown(name)}'"):
                 self.recognizer.unlearn(name)
-            self._steps = [*self._steps, step][-_STEPS:]
             for one in self.clips.values():
                 if one.learned and same(one.correct) == same(name):
                     one.learned, one.correct = False, ""
@@ -168,10 +169,8 @@ class Bench(Clips):
             lines = self.names.splitlines()
             if any(same(typed(line)[0]) == same(new) != same(old) for line in lines):
                 raise EzavError(f"'{shown(clean(new))}' is another class", "choose another name")
-            step = self._step(f"renaming '{shown(old)}'")
-            with self._computing:
+            with self._step(f"renaming '{shown(old)}'"):
                 self.recognizer.rename(old, new)
-            self._steps = [*self._steps, step][-_STEPS:]
             for one in self.clips.values():
                 if same(one.correct) == same(old):
                     one.correct = clean(new)
@@ -224,6 +223,20 @@ class Bench(Clips):
                 lines[at[0]] = one.name  # it is known by its clips and its bare name now
         return "\n".join(lines)
 
-    def _step(self, what: str) -> _Step:
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        """What is learned in the block can be undone, if it ends well."""
         said = {one.number: (one.correct, one.learned) for one in self.clips.values()}
-        return _Step(what, self.recognizer.trained, self.names, said)
+        step = _Step(what, self.recognizer.trained, self.names, said)
+        with self._computing:
+            yield
+        self._steps = [*self._steps, step][-_STEPS:]
+
+
+def _own(state: Trained | Frozen) -> list[Tensor]:
+    """The tensors of a state that it does not share with the server's."""
+    lessons = state.taught.lessons
+    parts = [part for one in lessons for part in (*one.clips, one.vector, one.text)]
+    if not state.taught.empty:
+        parts += [state.model.classes.vectors, state.text.vectors]
+    return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,14 @@ class Clips:
         self._settings = settings
         self._lock, self._computing = threading.RLock(), computing
         self._number = 0
+        self._names_size = 0
+        """Bytes of the vectors of new names."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept, about."""
+        names = self._names_size + 3 * sys.getsizeof(self.names)  # as text, as lines, as asked for
+        return names + sum(one.size for one in list(self.clips.values()))
 
     def clip(self, number: int) -> Kept:
         """A clip of the table.
@@ -103,11 +112,6 @@ class Clips:
             EzavError: a bad list; the names stay as they were.
         """
         with self._doing():
-            lines = self._lines(names)
-            if lines:
-                self.recognizer.candidates(lines)  # raises: a bad list
-            elif not self.recognizer.is_frozen:
-                self.recognizer.candidates(None)
             self._take_names(names)
 
     def remove(self, numbers: Sequence[int]) -> None:
@@ -168,12 +172,21 @@ class Clips:
         return found[0] if found else next(iter(named([name])))
 
     def _take_names(self, names: str) -> None:
-        self.names = names
-        trained = self.recognizer.trained
+        """Read the names, once, and answer every clip; a bad list leaves all as it was."""
+        lines = self._lines(names)
+        before = trained = self.recognizer.trained
         if isinstance(trained, Frozen):
-            with self._computing:
-                behind = named(self._lines(names) or ())
-                self.recognizer.become(replace(trained, names=behind))
+            trained = replace(trained, names=named(lines or ()))
+        with self._computing:
+            self.recognizer.become(trained)  # the lists of before are forgotten
+            try:
+                asked = lines or not self.recognizer.is_frozen
+                read = self.recognizer.candidates(lines) if asked else None
+            except EzavError:
+                self.recognizer.become(before)
+                raise
+        self.names = names
+        self._names_size = 0 if read is None else read.new_vectors.nbytes
         self._answer(list(self.clips.values()))
 
     def _answer(self, clips: Sequence[Kept]) -> None:

@@ -50,7 +50,8 @@ class WebSettings:
     """Take no file that is larger than so many megabytes."""
     max_kept_megabytes: float | None = None
     """Keep so many megabytes for visitors at a time: uploads on their way, and what was read of
-    their clips; a quarter of it for one client. By default 2000, or four of the largest."""
+    their clips and names; a quarter of it for one client. By default 2000, or four of the largest
+    files."""
     max_clips: int = 1000
     """Let one visitor's table hold so many clips; 'ezav predict --out' takes any number."""
     max_seconds: float = 120.0
