@@ -119,8 +119,9 @@ def test_of_an_upload_nothing_stays(page: Page, run_folder: Path) -> None:
 
 def test_a_request_that_is_too_large_is_refused(page: Page) -> None:
     visitor = Visitor(page.address)
-    most = WebSettings(max_names=50).max_request
-    status, said = visitor.ask("/api/names", "PUT", ("猫" * (most // 6)).encode())
+    settings = WebSettings(max_names=50)
+    most = settings.max_request
+    status, said = visitor.ask("/api/names", "PUT", ("🐈" * settings.max_letters).encode())
     assert status == 422, said
     larger = b"a" * (most + 1)
     pieces = (larger[start : start + 4096] for start in range(0, len(larger), 4096))

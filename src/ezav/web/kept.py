@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ezav.answers.row import Answer, answer_of
@@ -75,8 +75,7 @@ class Kept:
         """The row of a table of answers, with what the visitor said."""
         error = self.error or "no names to choose from"
         told = self.found or Prediction(clip=self.file, error=error)
-        row = answer_of(told, self.file, among).columns()
-        return Answer(**{**row, "correct": self.correct})
+        return replace(answer_of(told, self.file, among), correct=self.correct)
 
     def row(self) -> dict[str, Any]:
         """What the page shows of it."""

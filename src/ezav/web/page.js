@@ -41,13 +41,13 @@ function count() {
   part("save-table").hidden = part("clear").hidden = !rows.length;
   const some = [];
   if (rows.length > 1) some.push(`${rows.length} clips`);
-  const tell = (what, that) => {
+  const say = (what, that) => {
     const number = rows.filter(that).length;
     if (number && rows.length > 1) some.push(`${number} ${what}`);
   };
-  tell("perhaps none of these", (row) => row.none_of_these);
-  tell("not read", (row) => row.error);
-  tell("corrected", (row) => row.correct && !row.learned);
+  say("perhaps none of these", (row) => row.none_of_these);
+  say("not read", (row) => row.error);
+  say("corrected", (row) => row.correct && !row.learned);
   part("counted").textContent = some.join(", ");
 }
 
@@ -79,7 +79,7 @@ names.addEventListener("keydown", (event) => {
 
 /** Put files into the queue; those of folders only as far as they may be recordings. */
 async function add(files, shows = "") {
-  const corrections = files.filter(({ file, name }) => /\.csv$/i.test(name) && !shows && file);
+  const corrections = files.filter(({ name }) => !shows && /\.csv$/i.test(name));
   for (const { file } of corrections)
     await doing(() => ask("corrections", { method: "POST", body: file }));
   const clips = files.filter((one) => !corrections.includes(one));

@@ -24,7 +24,7 @@ class Looked:
 
 
 class Reader(Closing):
-    """Reads files of unknown origin: time, memory, size and length are bounded.
+    """Reads files of unknown origin: time, memory and length are bounded.
 
     This process does not open them: probing, decoding, encoding and the pictures for display happen
     in worker processes. A file that crashes or stalls one is answered in words, and the worker is
@@ -52,9 +52,8 @@ class Reader(Closing):
         """The features of a file and its pictures and sound for display.
 
         Raises:
-            EzavError: too large, too long, or not to be read; in words for the visitor.
+            EzavError: too long, or not to be read; in words for the visitor.
         """
-        self._check(path)
         encoded = self._reader.look(path, Look(longest=self._settings.max_seconds))
         if encoded.reason == TOO_LONG:
             raise self._too_long(encoded.claimed or 0.0)
@@ -66,20 +65,6 @@ class Reader(Closing):
     def cut_off(self) -> bool:
         """Whether files are read without a network (:mod:`ezav.extraction.confine`)."""
         return self._reader.cut_off
-
-    def _check(self, path: Path) -> None:
-        settings = self._settings
-        try:
-            size = path.stat().st_size
-        except OSError:
-            raise EzavError(
-                "the file is gone: it was kept too long ago", "upload it again"
-            ) from None
-        if size > settings.max_megabytes * 1e6:
-            raise EzavError(
-                f"the file has {size / 1e6:.0f} MB, at most {settings.max_megabytes:g} are read",
-                "cut it shorter or smaller",
-            )
 
     def _too_long(self, seconds: float) -> EzavError:
         return EzavError(

@@ -29,7 +29,7 @@ export async function ask(path, { method = "GET", body, kind = "json" } = {}) {
     throw new Error("The server cannot be reached: is it still running?");
   }
   if (!answer.ok) throw new Error((await answer.text()) || `Status ${answer.status}`);
-  return answer.status === 204 ? null : answer[kind]();
+  return answer[kind]();
 }
 
 export const tell = (path, said = {}, method = "POST") =>

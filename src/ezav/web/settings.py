@@ -162,5 +162,5 @@ class WebSettings:
 
     @property
     def max_request(self) -> int:
-        """Bytes of any other request: JSON writes a letter as six at most (`\\u732b`)."""
-        return 6 * self.max_letters + _FORM
+        """Bytes of any other request: UTF-8 writes a letter as four at most."""
+        return 4 * self.max_letters + _FORM

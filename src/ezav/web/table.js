@@ -82,7 +82,7 @@ function remarks(row) {
 function draw(clip) {
   const { row, element, name } = clip;
   const held = document.activeElement?.closest("tr.clip") === element && document.activeElement;
-  const again = held && (held.className || held.tagName);
+  const again = held && held.classList[0];
   const open = make(
     "button",
     { type: "button", className: "open", disabled: !row, title: name },
@@ -90,7 +90,7 @@ function draw(clip) {
     make("span", { className: "file" }, name),
   );
   open.setAttribute("aria-expanded", String(clip.open));
-  const cells = [make("td", { className: "first" }, open)];
+  const cells = [make("td", {}, open)];
   if (!row || row.error) {
     const text = row ? `not read: ${row.error}` : clip.said;
     const said = make("td", { colSpan: row ? 3 : 4, className: row ? "error" : "on-its-way" }, text);
@@ -115,7 +115,7 @@ function draw(clip) {
   }
   element.replaceChildren(...cells);
   element.classList.toggle("corrected", Boolean(row?.correct));
-  if (again) element.querySelector(`.${String(again).split(" ")[0]}`)?.focus();
+  if (again) element.querySelector(`.${again}`)?.focus();
 }
 
 function away(clip) {
