@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from ezav import private
 from ezav.alone import alone, whole_folder
 from ezav.cli.main import main
 from ezav.errors import EzavError
 from ezav.features import FeatureStore
 from ezav.recognizer import Recognizer
-from ezav.web.uploads import private_folder
 from tests.recognizer.small_run import NAMES
 
 HOLD = """
@@ -135,8 +135,6 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
 def test_a_server_swept_away_before_it_has_its_lock_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ezav.web import uploads
-
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     swept: list[Path] = []
@@ -148,7 +146,7 @@ def test_a_server_swept_away_before_it_has_its_lock_begins_again(
             swept.append(folder)
         os.fstat(handle)
 
-    monkeypatch.setattr(uploads, "lock_file", late)
-    with private_folder() as folder:
+    monkeypatch.setattr(private, "lock_file", late)
+    with private.private_folder("serve") as folder:
         assert folder.is_dir()
         assert folder != swept[0]

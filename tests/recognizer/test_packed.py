@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -42,6 +45,19 @@ def test_it_is_opened_as_its_folder_is(
     assert held == wanted
     assert find(packed) == folder
     assert Recognizer.load(packed).classes == Recognizer.load(saved).classes
+
+
+def test_what_a_killed_process_unpacked_is_swept(tmp_path: Path) -> None:
+    packed, temporary = _pack(tmp_path / "a.zip", "r/"), tmp_path / "temporary"
+    temporary.mkdir()
+    code = "import os, sys; from ezav.recognizer.find import find; print(find(sys.argv[1]))"
+    there = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    for end in ("; sys.stdout.flush(); os.kill(os.getpid(), 9)", ""):
+        command = [sys.executable, "-c", code + end, str(packed)]
+        said = subprocess.run(command, env=there, stdout=subprocess.PIPE, text=True, check=False)
+        assert said.stdout.startswith(str(temporary))
+        assert Path(said.stdout.strip()).exists() == bool(end)
+    assert list(temporary.iterdir()) == []
 
 
 def test_names_that_lead_elsewhere_and_what_grows_is_not_taken(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from ezav.errors import EzavError
+from ezav.private import private_folder, sweep_leftovers
 from ezav.web import connections, limits
 from ezav.web.app import Page, in_words
 from ezav.web.connections import Connections
@@ -29,7 +30,6 @@ from ezav.web.guard import Guard
 from ezav.web.limits import RequestLimits
 from ezav.web.server import _answering, _listening
 from ezav.web.settings import WebSettings
-from ezav.web.uploads import private_folder, sweep_leftovers
 from ezav.web.visitors import MOST, Visitors
 from tests.waiting import MINUTES, wait_until
 
@@ -347,7 +347,7 @@ def test_what_a_killed_server_left_is_swept(
     target.mkdir()
     (target / ".in-use").touch()
     (tmp_path / "ezav-serve-link").symlink_to(target)
-    with private_folder() as folder:
+    with private_folder("serve") as folder:
         assert not killed.exists()
         assert strange.exists()
         assert target.exists()

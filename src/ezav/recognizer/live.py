@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from types import TracebackType
 
 from ezav.errors import EzavError, UnavailableError
 from ezav.extraction.encoded import UNREADABLE, EncodedClip
+from ezav.private import private_folder
 from ezav.recognizer.live_bytes import Connection, LostError, connect, is_address, is_live
 from ezav.recognizer.reading import ClipReader
 
@@ -125,8 +125,8 @@ class _Pump:
     def __init__(self, connection: Connection) -> None:
         self.reason, self.came = "", False
         self._connection = connection
-        self._folder = tempfile.TemporaryDirectory(prefix="ezav-live-")
-        self._path = Path(self._folder.name) / "stream"
+        self._folder = contextlib.ExitStack()
+        self._path = self._folder.enter_context(private_folder("live")) / "stream"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -146,7 +146,7 @@ class _Pump:
         self._stop.set()
         self._connection.close()
         self._thread.join(timeout=1.0)  # a silent server may hold it for its patience
-        self._folder.cleanup()
+        self._folder.close()
 
     def _run(self) -> None:
         pipe = self._reader()

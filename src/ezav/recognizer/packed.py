@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import tempfile
 import zipfile
+from contextlib import ExitStack
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
 from ezav.errors import DamagedError, NotFoundError, RefusedError
+from ezav.private import private_folder
 
 _SMALL, _TIMES = 64 * 2**20, 20
 """All that is taken may have so many bytes, or so many times those of the file."""
@@ -49,8 +50,10 @@ def unpacked(path: Path, files: tuple[str, ...], first: tuple[str, ...]) -> Path
 def _unpacked(
     path: Path, _changed: int, _size: int, files: tuple[str, ...], first: tuple[str, ...]
 ) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="ezav-unpacked-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    kept = ExitStack()
+    atexit.register(kept.close)
+    folder = kept.enter_context(private_folder("unpacked")) / "recogniser"
+    folder.mkdir()
     try:
         with zipfile.ZipFile(path) as archive:
             for info in _members(path, archive, files, first):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +16,7 @@ from ezav.answers.correcting import corrections
 from ezav.encoders.descriptions import typed
 from ezav.errors import EzavError
 from ezav.naming import clean, same, shown
+from ezav.private import private_folder
 from ezav.recognizer.frozen import Frozen
 from ezav.recognizer.lessons import TaughtClass
 from ezav.recognizer.trained import Trained
@@ -89,8 +88,8 @@ class Bench(Clips):
         Raises:
             EzavError: it is no such table, or says nothing of the clips that are here.
         """
-        with self._doing(), tempfile.TemporaryDirectory() as place:
-            path = Path(place, "answers.csv")
+        with self._doing(), private_folder("page") as place:
+            path = place / "answers.csv"
             path.write_bytes(table)
             here = {one.file: one for one in self.clips.values() if one.encoded is not None}
             said = [one for one in corrections(path) if one.file in here]
@@ -179,8 +178,8 @@ class Bench(Clips):
 
     def archive(self) -> bytes:
         """The recogniser as it is now: a folder that the commands open, in a ZIP file."""
-        with self._doing(), tempfile.TemporaryDirectory() as place:
-            folder, lines = Path(place, FOLDER), self._lines(self.names)
+        with self._doing(), private_folder("page") as place:
+            folder, lines = place / FOLDER, self._lines(self.names)
             with self._computing:
                 self.recognizer.save(folder, lines if self.recognizer.is_frozen else None)
             made = io.BytesIO()

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ezav.errors import EzavError, UnavailableError
+from ezav.private import private_folder
 from ezav.recognizer import Recognizer
 from ezav.web.settings import WebSettings
-from ezav.web.uploads import private_folder
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -55,7 +55,7 @@ def serving(
     from ezav.web.reading import Reader
 
     with ExitStack() as stack:
-        folder = stack.enter_context(private_folder())
+        folder = stack.enter_context(private_folder("serve"))
         listening = stack.enter_context(_listening(settings))
         reader = stack.enter_context(Reader(recognizer, settings))
         if not reader.cut_off:
