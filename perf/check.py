@@ -11,8 +11,6 @@ before count as mistakes of the check.
 from __future__ import annotations
 
 import argparse
-import csv
-import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +21,8 @@ from torch import Tensor
 from ezav.checking.inputs import Inputs
 from ezav.checking.labels import contradicted, margins, witnesses
 from ezav.features import FeatureStore
+from ezav.features.sources import read_sources
+from splits import told
 
 COLUMNS = ("precision at 80 %", "recall told", "precision told", "told", "seconds")
 
@@ -46,13 +46,13 @@ def found_in(inputs: Inputs, truth: Tensor) -> tuple[float, ...]:
     ranked = margins(witnesses(inputs), inputs.labels).argsort(descending=True)
     right = wrong[ranked].cumsum(0)
     place = int((right >= 0.8 * int(wrong.sum()) - 1e-9).nonzero()[0])
-    told = {one.clip for one in contradicted(inputs)}
-    hits = sum(bool(wrong[row]) for row, clip in enumerate(inputs.clips.clips) if clip in told)
+    found = {one.clip for one in contradicted(inputs)}
+    hits = sum(bool(wrong[row]) for row, clip in enumerate(inputs.clips.clips) if clip in found)
     return (
         100 * float(right[place]) / (place + 1),
         100 * hits / int(wrong.sum()),
-        100 * hits / max(1, len(told)),
-        float(len(told)),
+        100 * hits / max(1, len(found)),
+        float(len(found)),
     )
 
 
@@ -65,8 +65,7 @@ def main() -> None:
     given = parser.parse_args()
     sources = None
     if given.sources:
-        with Path(given.sources[0]).open(encoding="utf-8", newline="") as file:
-            sources = {row["path"]: row[given.sources[1]] for row in csv.DictReader(file)}
+        sources = read_sources(Path(given.sources[0]), given.sources[1:])
     inputs = Inputs.of(FeatureStore.open(given.store), sources=sources)
     kinds = {
         "all witnesses": inputs,
@@ -83,10 +82,7 @@ def main() -> None:
             begun = time.process_time()
             numbers = found_in(draw, inputs.labels)
             rows.append((*numbers, (time.process_time() - begun) / 2))
-        cells = [
-            f"{statistics.fmean(some):.1f} ± {statistics.stdev(some) / len(some) ** 0.5:.1f}"
-            for some in zip(*rows, strict=True)
-        ]
+        cells = [told(list(some)) for some in zip(*rows, strict=True)]
         print(f"{name:30}" + "".join(f"{cell:>20}" for cell in cells))
     print(f"\nas they are, the check tells {len(contradicted(inputs))} of {len(inputs.labels)}")
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ezav.encoders.registry import load_text, load_visual
 from ezav.features import FeatureStore
+from ezav.features.sources import read_sources
 from ezav.features.splits import SPLITS
 from ezav.features.tokens import Tokens
 from ezav.methods.common.label_words import LabelHead, LabelWords
@@ -113,11 +114,8 @@ def of_store(path: Path, sources: tuple[str, str] | None, kinds: Path | None) ->
     if head is None:
         raise SystemExit("the store's encoders know no labels by name")
     words.know(head)
-    of_clip = dict.fromkeys(clips.clips, "")
-    if sources is not None:
-        with Path(sources[0]).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                of_clip[_stem(row["path"])] = row[sources[1]]
+    given = read_sources(Path(sources[0]), sources[1:]) if sources else {}
+    of_clip = {_stem(path): source for path, source in given.items()}
     names = [clips.classes[label] for label in clips.labels.tolist()]
     kind = dict.fromkeys(clips.classes, "")
     if kinds is not None:
@@ -131,7 +129,7 @@ def of_store(path: Path, sources: tuple[str, str] | None, kinds: Path | None) ->
         shares=words.shares(audio, visual),
         labels=clips.labels,
         sources=tuple(
-            f"{name}/{of_clip.get(_stem(clip)) or clip}"
+            f"{name}/{of_clip.get(_stem(clip), clip)}"
             for clip, name in zip(clips.clips, names, strict=True)
         ),
         text=text.vectors,
