@@ -112,7 +112,11 @@ def trained(store: FeatureStore, clips: FeatureSet, held: Clips, split: Split) -
     scores = torch.cat([s for s, _, _ in parts])
     flags = torch.cat([seen.expand(len(s), -1) for s, _, seen in parts])
     targets = torch.cat([t for _, t, _ in parts])
-    everything = Evaluation(scores - gamma * flags, targets, torch.zeros(len(known)), (), ())
+    names = tuple(clips.classes[row] for row in known.tolist())
+    ids = tuple(clip for fold in folds for clip in fold.clips.clips)
+    everything = Evaluation(
+        scores - gamma * flags, targets, torch.zeros(len(known), dtype=torch.bool), names, ids
+    )
     method = best(store, clips, split.known, split.seen)
     method.take_over(learned)
     stage = StageModel(method, text, split.seen)
