@@ -300,6 +300,16 @@ def test_two_visitors_at_one_server(page: Page, run_folder: Path) -> None:
     assert one("/api/clips/remove", "POST", {})["rows"] == []
 
 
+def test_names_are_refused_while_too_much_is_kept(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = Visitor(page.address)
+    assert visitor("/api/names", "PUT", "red light\nblue light")["names"]
+    monkeypatch.setattr(Visitors, "kept", lambda self, client=None: 10**12)
+    assert "too much is kept for you" in visitor.refusal("/api/names", "PUT", "a\nb").lower()
+    assert visitor("/api/state")["names"] == "red light\nblue light"
+
+
 def test_what_cannot_be_taught_says_so_on_the_page() -> None:
     """A run of an earlier version, which did not learn what clips are worth."""
     old = Recognizer.load(Path(__file__).parents[1] / "fixtures" / "ezav-0.1.0" / "run")

@@ -23,7 +23,7 @@ FOLDS = 5
 """Class folds: each class is unseen in one of them."""
 BY_NAME, BY_ENCODER = 0.3, 0.5
 """Weights of the class folds and of the encoder's labels beside the clips' 1, each score divided by
-its standard deviation. Any of 0.3 to 0.5 finds as much (perf/check.py)."""
+its standard deviation, in a learning curve too. Any of 0.3 to 0.5 finds as much (perf/check.py)."""
 LEAST = 1.0
 """By how many standard deviations another class must score higher."""
 ODD = 2.0

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ezav.checking.finding import LearningCurve, Point
 from ezav.checking.inputs import Inputs
+from ezav.checking.labels import BY_ENCODER
 from ezav.errors import EzavError
 from ezav.methods.best.closed_form import carried, linear_kernel, seen_classifier
 from ezav.metrics import gzsl_scores
@@ -19,7 +20,6 @@ from ezav.protocol.folds import ClassFold, class_folds
 FOLDS, REPEATS = 4, 3
 MOST = 64
 """Clips a class at the end of the curve."""
-_BY_ENCODER = 0.5
 
 
 def learning_curve(known: Inputs, folds: int = FOLDS, repeats: int = REPEATS) -> LearningCurve:
@@ -119,7 +119,7 @@ def _scores(
     scores = scores / scores.std().clamp(min=1e-12)
     if known.said is not None:
         said = known.said[fold.held_out][:, present].double()
-        scores = scores + _BY_ENCODER * said / said.std().clamp(min=1e-12)
+        scores = scores + BY_ENCODER * said / said.std().clamp(min=1e-12)
     return scores
 
 

@@ -14,12 +14,11 @@ from torch.nn.functional import normalize
 
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
+from ezav.features.header import MODALITIES
 from ezav.library.index import Library
 from ezav.library.vectors import Vectors, vectors_of
 from ezav.recognizer.candidates import Candidates
 from ezav.recognizer.frozen_method import Channel, FrozenMethod
-
-_MODALITIES = ("audio", "visual")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +91,7 @@ def find_like(
         raise EzavError(f"cannot read '{clip}': {read.error}", "give another clip")
     features = library.recognizer.features([read])
     query = appearance(features)[0]
-    sides = sum(int(getattr(features, name).lengths[0] > 0) for name in _MODALITIES)
+    sides = sum(int(getattr(features, name).lengths[0] > 0) for name in MODALITIES)
     alike = vectors_of(library, "appearance", appearance)
     return _best(library, _nearest(alike, query / max(1, sides), count), count, pictures)
 
@@ -107,7 +106,7 @@ def appearance(features: FeatureSet) -> Tensor:
         >>> appearance(FeatureSet(none, one, torch.zeros(1).long(), ("a",), ("",)))
         tensor([[0.0000, 0.6000, 0.8000]])
     """
-    return torch.cat([normalize(getattr(features, name).means, dim=1) for name in _MODALITIES], 1)
+    return torch.cat([normalize(getattr(features, name).means, dim=1) for name in MODALITIES], 1)
 
 
 class _Spoken:

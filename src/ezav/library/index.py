@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ezav.answers.answer import OnFile
 from ezav.answers.journal import Entry, Journal, stamp_of
 from ezav.answers.media import media_files
 from ezav.closing import Closing
@@ -30,9 +31,6 @@ _LOOK = Look(longest=600.0, count=2, short_side=72)
 _MOST_OVERLAP = 100
 MOST = 1 << 38
 """Numbers of files; with those of their windows they fit 64 bits (:mod:`ezav.library.vectors`)."""
-
-OnFile = Callable[[int, int, bool], None]
-"""Told after each file: how many are done, of how many, and whether this one was not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

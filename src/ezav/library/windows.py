@@ -16,9 +16,8 @@ from ezav.answers.sheet import pictures_of
 from ezav.errors import DamagedError, EzavError
 from ezav.extraction.encoded import EncodedClip
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.header import MODALITIES
 from ezav.safe_io import atomic_path
-
-_MODALITIES = ("audio", "visual")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ def write_windows(path: Path, clips: Sequence[EncodedClip], features: FeatureSet
         "pictures": torch.frombuffer(bytearray(b"".join(pictures)), dtype=torch.uint8),
         "pictures.offsets": sizes.cumsum(0),
     }
-    for name in _MODALITIES:
+    for name in MODALITIES:
         side: Ragged = getattr(features, name)
         tensors[f"{name}.values"] = _small(side.values)
         tensors[f"{name}.offsets"], tensors[f"{name}.times"] = side.offsets, side.times
@@ -77,13 +76,13 @@ def read_windows(path: Path) -> Windows:
     Raises:
         DamagedError: it is not there, or is not what was written.
     """
-    names = [f"{side}.{name}" for side in _MODALITIES for name in ("values", "offsets", "times")]
+    names = [f"{side}.{name}" for side in MODALITIES for name in ("values", "offsets", "times")]
     found = _tensors(path, ["times", *names])
     try:
         times = found["times"]
         if times.shape != (len(times), 2) or times.dtype != torch.float64:
             raise ValueError("times of another shape")
-        audio, visual = (_ragged(found, side, len(times)) for side in _MODALITIES)
+        audio, visual = (_ragged(found, side, len(times)) for side in MODALITIES)
         if not bool(times.isfinite().all()):
             raise ValueError("times that are none")
     except (ValueError, IndexError, TypeError, RuntimeError) as error:
