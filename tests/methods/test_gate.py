@@ -19,7 +19,7 @@ from ezav.methods.common.gate import (
     made_clips,
     train_detector,
 )
-from ezav.methods.common.gated import Gated, gated
+from ezav.methods.common.gated import Gated, best_threshold, gated
 from ezav.metrics import gzsl_scores
 from ezav.protocol import TwoStageProtocol, read_evaluation, read_model, read_stage, write_run
 from ezav.protocol.kept import difference
@@ -146,6 +146,24 @@ def test_a_gated_run_lives_in_its_folder(store, tmp_path: Path, method, gate, fo
     lowest = torch.where(seen, torch.inf, test.scores).amin(dim=1)
     # Every clip's classes of one side are all above those of the other.
     assert bool(((worst > other) | (lowest > best)).all())
+
+
+def test_the_learned_threshold_is_the_best_of_all() -> None:
+    torch.manual_seed(0)
+    seen = torch.tensor([True, True, False, False])
+    targets = torch.arange(40) % 4
+    scores, unsure = torch.randn(40, 4), torch.rand(40) + 0.3 * (~seen[targets])
+
+    def hm(limit: float) -> float:
+        own = torch.where(unsure < limit, 0, 2)
+        said = torch.stack([scores[:, :2].argmax(1), scores[:, 2:].argmax(1)])
+        right = said[own // 2, torch.arange(40)] + own == targets
+        sides = [float(right[seen[targets] == one].float().mean()) for one in (True, False)]
+        return 2 * sides[0] * sides[1] / max(sum(sides), 1e-9)
+
+    found = hm(best_threshold([(scores, unsure, targets, seen)]))
+    assert found == pytest.approx(max(hm(float(one) + 1e-6) for one in unsure))
+    assert found > 0.1
 
 
 @pytest.mark.parametrize("folds", [0, 2])

@@ -20,8 +20,8 @@ from ezav.metrics.events import Span, event_scores, shared_time
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.cut import Cut
 from ezav.protocol.evaluation import Evaluation, StageModel
-from ezav.protocol.films import Held, lasts
-from ezav.protocol.scanning import CHANGES, WINDOWS, best_paths, choose_cut
+from ezav.protocol.films import Film, Held, lasts
+from ezav.protocol.scanning import CHANGES, WINDOWS, _moments, _overlaid, best_paths, choose_cut
 from ezav.protocol.several import Several
 from ezav.recognizer.segment import Segmenter
 
@@ -130,6 +130,26 @@ def test_short_clips_are_cut_by_a_short_window_and_noisy_ones_by_a_dear_change()
     for wrong in ({"window": 0.0}, {"change": -1.0}, {"change": float("inf")}):
         with pytest.raises(ValueError, match=r"window|change"):
             Cut.of({**data["cut"], **wrong})
+
+
+def test_moments_are_means_of_the_windows_over_them() -> None:
+    windows = torch.randn(5, 3, dtype=torch.float64)  # of 2 s, one every 0.5 s
+    for moment, found in enumerate(_moments(windows, 2.0)):
+        middle = moment * 0.5 + 0.25
+        near = {row: 1 - abs(middle - (row * 0.5 + 1)) for row in range(5)}
+        over = {row: max(0.05, share) for row, share in near.items() if share > 0}
+        expected = sum(share * windows[row] for row, share in over.items())
+        torch.testing.assert_close(found, expected / sum(over.values()))
+
+
+def test_the_second_half_of_a_film_lies_over_the_first() -> None:
+    film = Film.joined(_held(2.0, 0.1, clips=4).clips)
+    stacked = torch.randn(13, 4)  # windows of 2 s of a film of 8 s: six of each half
+    ((spans, mixed),) = _overlaid(film, stacked, 2.0)
+    torch.testing.assert_close(mixed, (stacked[:6] + stacked[6:12]) / 2)
+    # Clips of 2 s each, over them the same from 3 s on; for 4.5 s, and no scrap below 1 s.
+    expected = {(0, 2, 0), (0, 1, 1), (2, 4, 1), (1, 3, 2), (3, 4.5, 3)}
+    assert {tuple(one) for one in spans} == expected
 
 
 def test_clips_without_time_or_too_few_choose_nothing() -> None:
