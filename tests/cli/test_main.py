@@ -75,9 +75,18 @@ def test_unknown_command_and_bad_option_are_usage_errors(capsys):
     assert main([]) == 2
 
 
-def test_importing_ezav_and_its_help_stay_light():
-    code = "import sys, ezav, ezav.cli.main; print([m for m in ('torch', 'numba', 'matplotlib')"
-    code += " if m in sys.modules])"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("ezav.cli.main", ("torch", "numba", "matplotlib")),
+        ("ezav.cli.predict", ("torch",)),
+        # Its worker starts before the process that answers has imported torch.
+        ("ezav.recognizer.reading", ("torch", "pyarrow")),
+        ("ezav.recognizer.recognizer", ("numba", "matplotlib", "pyarrow", "sklearn", "scipy")),
+    ],
+)
+def test_what_is_needed_first_is_light(module, heavy):
+    code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

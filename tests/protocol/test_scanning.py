@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from itertools import pairwise, permutations
+from itertools import groupby, pairwise, permutations
 
 import pytest
 import torch
@@ -21,7 +21,15 @@ from ezav.protocol.calibration import Calibration
 from ezav.protocol.cut import Cut
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.films import Film, Held, lasts
-from ezav.protocol.scanning import CHANGES, WINDOWS, _moments, _overlaid, best_paths, choose_cut
+from ezav.protocol.scanning import (
+    CHANGES,
+    WINDOWS,
+    _moments,
+    _overlaid,
+    _runs,
+    best_paths,
+    choose_cut,
+)
 from ezav.protocol.several import Several
 from ezav.recognizer.segment import Segmenter
 
@@ -130,6 +138,19 @@ def test_short_clips_are_cut_by_a_short_window_and_noisy_ones_by_a_dear_change()
     for wrong in ({"window": 0.0}, {"change": -1.0}, {"change": float("inf")}):
         with pytest.raises(ValueError, match=r"window|change"):
             Cut.of({**data["cut"], **wrong})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 2), min_size=7, max_size=7), min_size=1, max_size=4))
+def test_events_are_the_runs_of_a_path(paths: list[list[int]]) -> None:
+    expected = []
+    for film, path in enumerate(paths):
+        at = 0
+        for state, some in groupby(path):
+            start, at = at, at + len(list(some))
+            if state != 2 and at - start >= 2:  # of half a second; shorter ones are not told
+                expected.append((film, 0, Span(start / 2, at / 2, state)))
+    assert list(_runs(torch.tensor(paths)[:, None], nothing=2)) == expected
 
 
 def test_moments_are_means_of_the_windows_over_them() -> None:

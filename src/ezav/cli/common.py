@@ -172,7 +172,7 @@ def frozen_recognizer(
     """
     if names is None and must:
         raise EzavError("--frozen knows no classes of its own", "name them with --classes")
-    from ezav.recognizer.frozen import begin_frozen_reading
+    from ezav.recognizer.reading import begin_frozen_reading
 
     reader = None
     if must and device == "cpu" and options.visual is options.audio is None:

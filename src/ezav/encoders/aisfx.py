@@ -113,7 +113,7 @@ class AisfxAudio(SoundEncoder):
         weights = read_packaged(WEIGHTS)
         # Without the classifiers: a list of their labels was never published.
         weights = {name: value for name, value in weights.items() if not name.startswith("fc.")}
-        self._net = fill(AiSFX(), weights, WEIGHTS.requirement, "aiSFX").fold().to(self._device)
+        self._net = fill(AiSFX, weights, WEIGHTS.requirement, "aiSFX").fold().to(self._device)
 
     def _open(self, card: EncoderCard, source: Any, revision: Any) -> EncoderCard:
         return card  # the pinned weights and no others

@@ -59,6 +59,11 @@ class MediaNeeds:
         return FrameSpec(count=self.frames, fps=self.fps, short_side=self.short_side)
 
 
+LARGEST = 1e9
+"""No encoder's feature is larger. Squares of numbers not much larger than its square overflow, and
+long before that everything else a float32 is added to is lost beside them."""
+
+
 class Encoded(NamedTuple):
     """One modality of one clip: `values` float32 `[T, d]`, `times` float32 `[T]`, token middles."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,9 @@ class C3dVisual(FromFile, VideoEncoder):
         weights = {k: v for k, v in weights.items() if not k.startswith("fc8.")}
         biases = [weights.get(f"{name}.bias", ()) for name in (*_CONVOLUTIONS, "fc6")]
         sizes = [len(bias) for bias in biases]
-        net = c3d_network(tuple(sizes[:-1]), sizes[-1]) if all(sizes) else c3d_network()
-        self._net = fill(net, weights, self.path, "C3D").to(self._device)
+        known = all(sizes)
+        make = partial(c3d_network, tuple(sizes[:-1]), sizes[-1]) if known else c3d_network
+        self._net = fill(make, weights, self.path, "C3D").to(self._device)
         self._learn_dimension(self._net.fc6.out_features)
 
     def _prescribed(self) -> Preprocessing:

@@ -79,7 +79,7 @@ class EfficientNetVisual(Classifier, PictureEncoder):
         )
         from ezav.encoders.efficientnet_network import EfficientNetLite
 
-        net = fill(EfficientNetLite(), read_packaged(WEIGHTS), WEIGHTS.requirement, "EfficientNet")
+        net = fill(EfficientNetLite, read_packaged(WEIGHTS), WEIGHTS.requirement, "EfficientNet")
         self._net = net.fold().to(self._device)
         self.labels = known_labels("ImageNet-1k", synonyms=True)
 

@@ -76,7 +76,7 @@ class MiniLMText(NeuralText):
 
         weights = read_weights(path / "model.safetensors")
         kept = {name: one for name, one in weights.items() if not name.startswith(_UNUSED)}
-        self._net: MiniLM = fill(MiniLM(), kept, _PINNED, "MiniLM").to(self._device)
+        self._net: MiniLM = fill(MiniLM, kept, _PINNED, "MiniLM").to(self._device)
         self._tokenizer: WordPieces = WordPieces(path)
         self._longest = _LONGEST
 

@@ -9,6 +9,7 @@ applied: the features are the 128 activations.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,8 +134,8 @@ class VggishAudio(FromFile, SoundEncoder):
         sizes = tuple(size for _, size in biases)
         linear = [len(weights.get(f"embeddings.{i}.bias", ())) for i in (0, 4)]
         fits = len(sizes) == len(_UNITS) and all(linear)
-        net = vggish_network(sizes, linear[0], linear[1]) if fits else vggish_network()
-        self._net = fill(net, weights, self.path, "VGGish").to(self._device)
+        make = partial(vggish_network, sizes, *linear) if fits else vggish_network
+        self._net = fill(make, weights, self.path, "VGGish").to(self._device)
         self._learn_dimension(self._net.embeddings[4].out_features)
 
     def _prepared(self) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +94,15 @@ def _refuse_compressed(path: Path) -> None:
                 raise ValueError("its parts are compressed, as torch never writes them")
 
 
-def fill(net: nn.Module, weights: Mapping[str, Tensor], path: str | Path, name: str) -> Any:
-    """Put weights into a network, all of them and no other; frozen, in eval mode.
+def fill(
+    make: Callable[[], nn.Module], weights: Mapping[str, Tensor], path: str | Path, name: str
+) -> Any:
+    """A network with these weights, all of them and no other; frozen, in eval mode.
+
+    Args:
+        make: makes the network; nothing is drawn for it, so every tensor of it must be a weight.
+        weights: by name; the network keeps these tensors themselves.
+        path, name: of the file and of the network, for the message.
 
     Raises:
         EzavError: a weight is missing, unexpected or of another shape.
@@ -104,14 +111,18 @@ def fill(net: nn.Module, weights: Mapping[str, Tensor], path: str | Path, name: 
         >>> import torch
         >>> from torch import nn
         >>> weights = {"weight": torch.ones(1, 1), "bias": torch.zeros(1)}
-        >>> net = fill(nn.Linear(1, 1), weights, "weights.pt", "a line")
+        >>> net = fill(lambda: nn.Linear(1, 1), weights, "weights.pt", "a line")
         >>> net(torch.tensor([[2.0]])).tolist(), net.training
         ([[2.0]], False)
         >>> del weights["bias"]
-        >>> fill(nn.Linear(1, 1), weights, "weights.pt", "a line")
+        >>> fill(lambda: nn.Linear(1, 1), weights, "weights.pt", "a line")
         Traceback (most recent call last):
         ezav.errors.DamagedError: 'weights.pt' does not fit a line: missing weights bias; ...
     """
+    import torch
+
+    with torch.device("meta"):
+        net = make()
     own = net.state_dict()
     check_weights(
         path,
@@ -120,5 +131,6 @@ def fill(net: nn.Module, weights: Mapping[str, Tensor], path: str | Path, name: 
         sorted(set(weights) - set(own)),
         sorted(k for k in set(own) & set(weights) if own[k].shape != weights[k].shape),
     )
-    net.load_state_dict(dict(weights))
+    typed = {key: weight.to(own[key].dtype) for key, weight in weights.items()}
+    net.load_state_dict(typed, assign=True)
     return net.eval().requires_grad_(False)

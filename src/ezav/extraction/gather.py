@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ezav.encoders.base import Encoded, MediaNeeds
+from ezav.encoders.base import LARGEST, Encoded, MediaNeeds
 from ezav.errors import EzavError
 from ezav.extraction.encoded import DAMAGED, OK, EncodedClip, MediaEncoder, kind_of
-from ezav.features.reason import LARGEST
 from ezav.media import Clip, Frames, Waveform
 
 _MOST_REASONS = 5

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ezav.encoders.base import LARGEST
 from ezav.errors import DamagedError
 from ezav.features.feature_set import Ragged
-
-LARGEST = 1e9
-"""No encoder's feature is larger. Squares of numbers not much larger than its square overflow, and
-long before that everything else a float32 is added to is lost beside them."""
 
 
 def refuse_beyond_reason(modality: str, values: Tensor, clip_of: str = "") -> None:

@@ -76,6 +76,7 @@ def _hits(truth: Sequence[Span], found: Sequence[Span], overlap: float) -> list[
         (shared, number, other)
         for number, one in enumerate(truth)
         for other in of.get(one.name, ())
+        if other.start < one.end and one.start < other.end
         if (shared := shared_time(one, other)) >= overlap
     ]
     hits, used, matched = [], set(), set()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,11 @@ from ezav.methods.best.closed_form import UnitInput
 from ezav.methods.common.few_shot import USUAL, FewShot, FewShotFold, fit_few_shot
 from ezav.protocol.evaluation import Evaluation
 from ezav.protocol.files import APPEARANCE
-from ezav.protocol.fitted import FittedProtocol
 from ezav.protocol.open_set import fit_temperature
 from ezav.safe_io import atomic_path
+
+if TYPE_CHECKING:
+    from ezav.protocol.fitted import FittedProtocol
 
 _SHARPNESS = 3.0
 """Of the softmax of scores in the unit of :data:`~ezav.methods.common.few_shot.USUAL`."""

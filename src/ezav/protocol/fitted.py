@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ezav.errors import EzavError
-from ezav.features.store import FeatureStore
-from ezav.protocol.class_choice import Tried
 from ezav.protocol.cut import Cut
-from ezav.protocol.evaluation import Evaluation, StageModel
-from ezav.protocol.validation import Chosen, ValidationEpoch
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who answers for a run needs no store
+    from ezav.features.store import FeatureStore
+    from ezav.protocol.calibration import Calibration
+    from ezav.protocol.class_choice import Tried
+    from ezav.protocol.evaluation import Evaluation, StageModel
     from ezav.protocol.two_stage import TwoStageProtocol
+    from ezav.protocol.validation import Chosen, ValidationEpoch
 
 _VALIDATION = object()
 """Proof that a choice on validation made a `FittedProtocol`."""
@@ -32,7 +33,8 @@ class FittedProtocol:
             the first.
         classes_tried_: where validation chose the class embeddings (`classes.source: auto`), the
             HM of each alternative in each fold; `protocol` has the one that was chosen.
-        cut_: how joined validation clips are best cut into events; None where they have no time.
+        calibration_: how scores become probabilities, and how recordings are cut; None where that
+            was not asked for, or validation teaches nothing.
 
     Raises:
         EzavError: made by anything but :meth:`TwoStageProtocol.fit`.
@@ -48,7 +50,7 @@ class FittedProtocol:
     seconds: dict[str, float]
     folds_: tuple[Evaluation, ...] = ()
     classes_tried_: Tried = field(default_factory=dict)
-    cut_: Cut | None = None
+    calibration_: Calibration | None = None
     proof: InitVar[object] = None
     """Not kept, so that a changed copy (`dataclasses.replace`) lacks it."""
 
@@ -75,12 +77,15 @@ def _fitted(
     model: StageModel,
     seconds: dict[str, float],
     classes_tried: Tried | None = None,
+    calibration: Calibration | None = None,
     cut: dict[str, float] | None = None,
 ) -> FittedProtocol:
     """What `protocol` found on validation (`chosen`) with the stage-2 model trained by it.
 
     For the protocol itself: whoever calls it answers for `chosen` having seen no test clip.
     """
+    if calibration is not None and cut is not None:
+        calibration = replace(calibration, cut=Cut.of(cut))
     return FittedProtocol(
         protocol=protocol,
         store=store,
@@ -92,6 +97,6 @@ def _fitted(
         seconds=seconds,
         folds_=chosen.folds,
         classes_tried_=classes_tried or {},
-        cut_=None if cut is None else Cut.of(cut),
+        calibration_=calibration,
         proof=_VALIDATION,
     )

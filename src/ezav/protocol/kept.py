@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ezav.errors import EzavError
-from ezav.features.describe import descriptions_in
-from ezav.features.store import FeatureStore
 from ezav.methods import registry
 from ezav.methods.base import Method
 from ezav.methods.common.config_check import parse
 from ezav.protocol.result import RunResult
 from ezav.protocol.settings import parse_config, plain_config
-from ezav.protocol.two_stage import TwoStageProtocol
 from ezav.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from ezav.features.store import FeatureStore
+    from ezav.protocol.two_stage import TwoStageProtocol
 
 
 def completed(result: RunResult) -> RunResult:
@@ -83,6 +84,8 @@ def difference(
         >>> difference(read_result(runs / "ez-0"), asked, store, label="")
         'seed, feature store, text encoder, training settings, config'
     """
+    from ezav.features.describe import descriptions_in
+
     method = registry.get(protocol.method, import_code=True)  # named by who made the protocol
     config = _config(method, result.config) if result.method == protocol.method else {}
     told = {

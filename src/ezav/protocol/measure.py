@@ -7,6 +7,7 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,9 +22,11 @@ from ezav.metrics import (
 from ezav.protocol.chance import chance
 from ezav.protocol.compare import paired_bootstrap, shuffled_bootstrap
 from ezav.protocol.evaluation import Evaluation
-from ezav.protocol.fitted import FittedProtocol
 from ezav.protocol.result import ClassResult, Control, MemberWorth, Metrics, RunResult
 from ezav.protocol.settings import plain_config
+
+if TYPE_CHECKING:
+    from ezav.protocol.fitted import FittedProtocol
 
 Frozen = tuple[Evaluation, float]
 """The test scores of the frozen row, and its gamma."""

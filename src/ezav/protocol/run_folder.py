@@ -7,8 +7,9 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
@@ -20,16 +21,14 @@ from torch import Tensor
 from ezav.alone import alone, whole_folder
 from ezav.classes.embeddings import ClassEmbeddings
 from ezav.device import choose_device
-from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError
+from ezav.errors import DamagedError, NotFoundError, RefusedError
 from ezav.manifest import check, write_manifest
 from ezav.methods import registry
 from ezav.methods.base import Dims, Method
 from ezav.methods.common.gated import Gated
 from ezav.protocol.appearance import Appearance
-from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import Evaluation, StageModel
 from ezav.protocol.files import CALIBRATION, HEADER, RESULT
-from ezav.protocol.fitted import FittedProtocol
 from ezav.protocol.kept import completed
 from ezav.protocol.measure import Frozen, result_of
 from ezav.protocol.result import RESULT_VERSION, RunResult
@@ -37,6 +36,9 @@ from ezav.protocol.settings import parse_config
 from ezav.protocol.skeleton import refuse_larger
 from ezav.safe_io import write_text
 from ezav.small_files import parse_json, read_small
+
+if TYPE_CHECKING:
+    from ezav.protocol.fitted import FittedProtocol
 
 
 def write_run(
@@ -107,20 +109,12 @@ def _write_files(
     text.select(model.classes.names).save(partial / "text.safetensors")
     _save_evaluation(fitted.validation_, partial / "validation.safetensors")
     _save_evaluation(test, partial / "test.safetensors")
-    _write_calibration(fitted, partial / CALIBRATION)
+    if fitted.calibration_ is not None:
+        learned = json.dumps(fitted.calibration_.as_dict(), indent=2, allow_nan=False)
+        write_text(partial / CALIBRATION, learned + "\n")
     if (look := Appearance.learn(fitted)) is not None:
         look.save(partial)
     write_manifest(partial)
-
-
-def _write_calibration(fitted: FittedProtocol, path: Path) -> None:
-    """What all validation scores teach; nothing where they teach nothing, which is told then."""
-    try:
-        learned = Calibration.fit(fitted.folds_ or fitted.validation_, fitted.gamma_)
-    except EzavError:
-        return
-    learned = replace(learned, cut=fitted.cut_)
-    write_text(path, json.dumps(learned.as_dict(), indent=2, allow_nan=False) + "\n")
 
 
 def checkpoint_of(folder: str | Path) -> Path:

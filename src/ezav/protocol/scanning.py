@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,8 +21,9 @@ from ezav.protocol.cut import (
     nearness,
     share,
 )
-from ezav.protocol.evaluation import Evaluation, StageModel
+from ezav.protocol.evaluation import StageModel
 from ezav.protocol.films import Film, Held, joined, lasts
+from ezav.protocol.validation import Chosen
 from ezav.training.scoring import score_all
 
 WINDOWS = (1.0, 1.5, 2.0, 3.0, 4.0)
@@ -31,19 +31,6 @@ WINDOWS = (1.0, 1.5, 2.0, 3.0, 4.0)
 CHANGES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Nats: those that are tried."""
 _FEWEST_CLIPS = 20
-
-
-class Scored(Protocol):
-    """What validation chose (:class:`ezav.protocol.validation.Chosen`)."""
-
-    @property
-    def gamma(self) -> float: ...
-    @property
-    def evaluation(self) -> Evaluation: ...
-    @property
-    def folds(self) -> tuple[Evaluation, ...]: ...
-    @property
-    def held(self) -> tuple[Held, ...]: ...
 
 
 def choose_cut(held: Sequence[Held], calibration: Calibration) -> Cut | None:
@@ -83,15 +70,19 @@ def choose_cut(held: Sequence[Held], calibration: Calibration) -> Cut | None:
     )
 
 
-def cut_of(chosen: Scored) -> dict[str, float] | None:
-    """:func:`choose_cut` by what a choice on validation holds, as a checkpoint keeps it."""
-    if not any(lasts(one.clips) for one in chosen.held):
-        return None
+def learned_of(chosen: Chosen) -> Calibration | None:
+    """What all validation scores teach; None where they teach nothing, which is told then."""
     try:
-        learned = Calibration.fit(chosen.folds or chosen.evaluation, chosen.gamma)
-    except EzavError:  # scores that teach nothing
+        return Calibration.fit(chosen.folds or chosen.evaluation, chosen.gamma)
+    except EzavError:
         return None
-    cut = choose_cut(chosen.held, learned)
+
+
+def cut_of(held: Sequence[Held], calibration: Calibration | None) -> dict[str, float] | None:
+    """:func:`choose_cut`, as a checkpoint keeps it."""
+    if calibration is None or not any(lasts(one.clips) for one in held):
+        return None
+    cut = choose_cut(held, calibration)
     return None if cut is None else asdict(cut)
 
 
@@ -191,10 +182,12 @@ def _events(states: Sequence[Tensor], window: float, nothing: int) -> list[list[
     for number, one in enumerate(states):
         emissions[number, : len(one)] = share(HOP, window) * one.clamp(min=LEAST).log()
     paths = best_paths(emissions, CHANGES)
-    return [
-        [list(_runs(path[:length], nothing)) for path in some]
-        for some, length in zip(paths, lengths)
-    ]
+    for some, length in zip(paths, lengths):
+        some[:, length:] = nothing
+    found: list[list[list[Span]]] = [[[] for _ in CHANGES] for _ in states]
+    for film, k, event in _runs(paths, nothing):
+        found[film][k].append(event)
+    return found
 
 
 def _moments(values: Tensor, window: float) -> Tensor:
@@ -234,11 +227,17 @@ def best_paths(emissions: Tensor, costs: Sequence[float]) -> Tensor:
     return torch.cat(path[::-1], dim=2)
 
 
-def _runs(path: Tensor, nothing: int) -> Iterator[Span]:
-    """The events of a path of states; shorter ones are left out."""
-    values, counts = torch.unique_consecutive(path, return_counts=True)
-    end = 0.0
-    for value, count in zip(values.tolist(), counts.tolist()):
-        start, end = end, end + count * HOP
-        if value != nothing and end - start >= SHORTEST - 1e-6:
-            yield Span(start, end, value)
+def _runs(paths: Tensor, nothing: int) -> Iterator[tuple[int, int, Span]]:
+    """The events of paths of states `[B, K, T]`, path by path; shorter ones are left out."""
+    changes = torch.ones(*paths.shape[:2], paths.shape[2] + 1, dtype=torch.bool)
+    changes[:, :, 1:-1] = paths[:, :, 1:] != paths[:, :, :-1]
+    edges = changes.nonzero()
+    starts, ends = edges[:-1], edges[1:, 2]
+    # Of one path's last edge to the next one's first there is nothing.
+    inside = starts[:, 2] < paths.shape[2]
+    starts, ends = starts[inside], ends[inside]
+    values = paths[tuple(starts.T)]
+    kept = (values != nothing) & ((ends - starts[:, 2]) * HOP >= SHORTEST - 1e-6)
+    rows = zip(starts[kept].tolist(), ends[kept].tolist(), values[kept].tolist())
+    for (film, k, start), end, value in rows:
+        yield film, k, Span(start * HOP, end * HOP, value)

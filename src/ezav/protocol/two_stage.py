@@ -32,7 +32,7 @@ from ezav.protocol.default_folds import FEWEST, OWN_FOLDS, learns_on_folds, need
 from ezav.protocol.epochs import Steps, alone, together
 from ezav.protocol.evaluation import StageModel
 from ezav.protocol.fitted import FittedProtocol, _fitted
-from ezav.protocol.scanning import cut_of
+from ezav.protocol.scanning import cut_of, learned_of
 from ezav.protocol.settings import plain_config
 from ezav.protocol.stages import Stage, StageReader
 from ezav.protocol.validation import Chosen, Validated, ValidationEpoch
@@ -126,7 +126,7 @@ class TwoStageProtocol:
         on_epoch: Progress = _silent,
         checkpoint: str | Path | None = None,
         *,
-        cut: bool = True,
+        calibrate: bool = True,
     ) -> FittedProtocol:
         """Both stages: choose epochs and gamma on validation, then train on train + val.
 
@@ -138,13 +138,13 @@ class TwoStageProtocol:
             checkpoint: a file for the state of training; a run that was stopped goes on from it,
                 on a CPU to the same result bit for bit. It stays: what comes next, the test, may
                 be stopped as well (`write_run` removes the one beside its folder).
-            cut: find how recordings are best cut, too (`cut_`); it takes seconds, and only a
-                recogniser reads it.
+            calibrate: learn probabilities and how recordings are best cut, too (`calibration_`);
+                it takes seconds, and only a recogniser reads it.
 
         Raises:
             EzavError: the store does not fit the protocol or the method.
         """
-        return alone(self.steps(self.reader(store), on_epoch, checkpoint, cut))
+        return alone(self.steps(self.reader(store), on_epoch, checkpoint, calibrate))
 
     def reader(self, store: FeatureStore) -> StageReader:
         """What reads the stages of a store for this protocol.
@@ -170,7 +170,7 @@ class TwoStageProtocol:
         reader: StageReader,
         on_epoch: Progress,
         checkpoint: str | Path | None,
-        cut: bool = True,
+        calibrate: bool = True,
     ) -> Steps[FittedProtocol]:
         """:meth:`fit`, asking for every epoch of training instead of running it."""
         begun = time.perf_counter()
@@ -179,12 +179,13 @@ class TwoStageProtocol:
         keeper = Checkpoint(checkpoint, run.key(reader.store))
         state = keeper.load() or {}
         chosen, kept = yield from run._choose(reader, state, keeper, on_epoch)
-        kept["cut"] = state["cut"] if "cut" in state else cut_of(chosen) if cut else None
+        learned = learned_of(chosen) if calibrate else None
+        kept["cut"] = state["cut"] if "cut" in state else cut_of(chosen.held, learned)
         model, seconds = yield from follow(
             reader.stage(2), chosen, run._trainer, kept, state, keeper, on_epoch
         )
         took |= {"stage_1": chosen.seconds, "stage_2": seconds}
-        return _fitted(run, reader.store, chosen, model, took, tried, kept["cut"])
+        return _fitted(run, reader.store, chosen, model, took, tried, learned, kept["cut"])
 
     def with_classes(self, reader: StageReader) -> tuple[TwoStageProtocol, Tried]:
         """This protocol with the class embeddings that validation chose, and what it tried.

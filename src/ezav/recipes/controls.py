@@ -37,5 +37,5 @@ def frozen_row(protocol: TwoStageProtocol, store: FeatureStore) -> Frozen | None
         text_encoder=protocol.text_encoder,
         features=protocol.features,
     )
-    fitted = replace(frozen, folds=protocol.folds).fit(store, cut=False)
+    fitted = replace(frozen, folds=protocol.folds).fit(store, calibrate=False)
     return fitted.test(), fitted.gamma_

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from ezav.encoders.base import AudioEncoder, Kind, TextEncoder, VisualEncoder
+from ezav.encoders.base import AudioEncoder, EncoderCard, Kind, TextEncoder, VisualEncoder
 from ezav.encoders.descriptions import Descriptions, encode_described
 from ezav.encoders.identity import other
 from ezav.encoders.legible import unread_of
@@ -15,7 +15,7 @@ from ezav.encoders.registry import accepted, load
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError, NotFoundError, RefusedError, UnavailableError
 from ezav.extraction.encoded import MediaEncoder
-from ezav.features.header import Header
+from ezav.features.header import EncoderInfo, Header
 
 if TYPE_CHECKING:  # torch is slow to import, and who only reads files need not wait for it
     from torch import Tensor
@@ -26,6 +26,8 @@ _STORED = "give clips as stored features"
 _KNOWN = "choose among the classes of the run: it keeps their embeddings"
 MEDIA: tuple[Kind, ...] = ("visual", "audio")
 JOIN = " + "
+DATASET = "nothing"
+"""What a header names as its data where nothing was trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,19 @@ class RunEncoders:
                 f"{_KNOWN}, or run again",
             )
         return tuple(_recorded_text(*one) for one in zip(labels, settings))
+
+
+def info_of(kind: Kind, spec: EncoderSpec, card: EncoderCard) -> EncoderInfo:
+    """What a header keeps of an encoder of media."""
+    assert kind != "text"
+    return EncoderInfo(
+        modality=kind,
+        name=spec.name,
+        revision=card.revision,
+        identity=card.identity,
+        dimension=card.dimension,
+        options=spec.settings,
+    )
 
 
 def _recorded_text(label: str, settings: dict[str, Any]) -> Recorded:

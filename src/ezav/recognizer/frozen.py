@@ -16,18 +16,15 @@ from ezav.encoders.labelled import knows_labels
 from ezav.encoders.spec import EncoderSpec
 from ezav.encoders.words import WordReader
 from ezav.errors import EzavError
-from ezav.extraction.reading import Limits
 from ezav.features.header import EncoderInfo, Header
 from ezav.methods.base import Dims
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
-from ezav.recognizer.encoders import JOIN, MEDIA, RunEncoders
+from ezav.recognizer.encoders import DATASET, JOIN, MEDIA, info_of
 from ezav.recognizer.frozen_method import SHARED_SCALE, WORDS_SCALE, Channel, FrozenMethod
-from ezav.recognizer.reading import ClipReader
 from ezav.recognizer.taught import Taught
 
 Spec = str | EncoderSpec
-DATASET = "nothing"
 _OF_WEIGHTS = ("source", "revision")
 """Options of an encoder that its text encoder has, too."""
 
@@ -123,7 +120,7 @@ def frozen(
             continue
         card, channel, why = _channel(kind, given[kind], texts, device, must=kind in named)
         if card is not None:
-            made.append(_info(kind, given[kind], card))
+            made.append(info_of(kind, given[kind], card))
         if channel is None:
             unused[kind] = why
         else:
@@ -145,16 +142,6 @@ def frozen(
         calibration=Calibration.none(),
         unused=unused,
     )
-
-
-def begin_frozen_reading(limits: Limits | None = None) -> ClipReader:
-    """A reader of the default encoders whose worker starts now, while texts are still loaded."""
-    name = DEFAULTS["visual"]
-    looks = _info("visual", EncoderSpec(name), registry.card("visual", name))
-    header = Header(dataset=DATASET, encoders=(looks,))
-    reader = ClipReader(RunEncoders(header, None, kinds=("visual",)), limits)
-    reader.start()
-    return reader
 
 
 _HINT = "name encoders that know labels or share a space with text: efficientnet, clip, clap, …"
@@ -225,18 +212,6 @@ def _placed(kind: Kind, spec: EncoderSpec, device: str) -> dict[str, object]:
     if device != "cpu" and "device" in registry.accepted(kind, spec.name, import_code=True):
         options["device"] = device
     return options
-
-
-def _info(kind: Kind, spec: EncoderSpec, card: EncoderCard) -> EncoderInfo:
-    assert kind != "text"
-    return EncoderInfo(
-        modality=kind,
-        name=spec.name,
-        revision=card.revision,
-        identity=card.identity,
-        dimension=card.dimension,
-        options=spec.settings,
-    )
 
 
 def _no_names(specs: list[EncoderSpec], texts: list[TextEncoder]) -> ClassEmbeddings:

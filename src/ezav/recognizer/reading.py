@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from ezav.closing import Closing
 from ezav.encoders.base import AudioEncoder, VisualEncoder
+from ezav.encoders.defaults import DEFAULTS
+from ezav.encoders.registry import card
 from ezav.encoders.spec import EncoderSpec
 from ezav.errors import EzavError
 from ezav.extraction.batch import in_worker
@@ -17,7 +19,8 @@ from ezav.extraction.encoded import EncodedClip
 from ezav.extraction.look import Look
 from ezav.extraction.pool import WorkerPool, cpus
 from ezav.extraction.reading import Limits, Reading
-from ezav.recognizer.encoders import MEDIA, RunEncoders
+from ezav.features.header import Header
+from ezav.recognizer.encoders import DATASET, MEDIA, RunEncoders, info_of
 from ezav.recognizer.find import find, read_header
 
 
@@ -206,6 +209,18 @@ def begin_reading(
     header = read_header(find(os.fspath(run)))
     # A frozen recogniser names only the encoders that it uses.
     kinds = tuple(kind for kind in MEDIA if any(one.modality == kind for one in header.encoders))
-    reader = ClipReader(RunEncoders(header, None, import_code, kinds=kinds or MEDIA), limits)
+    return _begun(RunEncoders(header, None, import_code, kinds=kinds or MEDIA), limits)
+
+
+def begin_frozen_reading(limits: Limits | None = None) -> ClipReader:
+    """A reader of the default encoders whose worker starts now, while texts are still loaded."""
+    name = DEFAULTS["visual"]
+    looks = info_of("visual", EncoderSpec(name), card("visual", name))
+    header = Header(dataset=DATASET, encoders=(looks,))
+    return _begun(RunEncoders(header, None, kinds=("visual",)), limits)
+
+
+def _begun(encoders: RunEncoders, limits: Limits | None) -> ClipReader:
+    reader = ClipReader(encoders, limits)
     reader.start()
     return reader

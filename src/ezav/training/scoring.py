@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ezav.encoders.base import LARGEST
 from ezav.features.feature_set import FeatureSet
 from ezav.features.header import MODALITIES
-from ezav.features.reason import LARGEST, refuse_beyond_reason
+from ezav.features.reason import refuse_beyond_reason
 from ezav.methods.base import Method
 
 WORKING_ELEMENTS = 8_000_000

@@ -158,11 +158,12 @@ class Best(Method):
         if self.frozen is not None:
             self.frozen.fit(audio, visual, classes)
         if self.words.knows:
-            found = self.words(audio, visual)
+            shares = self.words.shares(audio, visual)
+            found = self.words.words(shares)
             known = found.abs().amax(dim=1) > 0
             if bool(known.any()):
                 self.words_mean_.copy_(F.normalize(found[known], dim=1).mean(dim=0))
-                self.usual_labels_.copy_(self.words.shares(audio, visual)[known].mean(dim=0))
+                self.usual_labels_.copy_(shares[known].mean(dim=0))
         self.scale_.fill_(1.0)
         spread = self.members(audio, visual, classes).flatten(0, 1).std(dim=0, correction=0)
         self.scale_.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
@@ -174,13 +175,13 @@ class Best(Method):
             frozen = self.frozen(audio, visual, class_embeddings)
             found = torch.cat([found, frozen[:, :, None]], dim=2)
         if self.words.knows:
-            names = centred(class_embeddings, self.forms.text_mean_)
-            said = aligned_scores(self.words(audio, visual), self.words_mean_, names)
-            found = torch.cat([found, said[:, :, None]], dim=2)
-        if len(self.usual_labels_):
             shares = self.words.shares(audio, visual)
-            told = self.words.evidence(shares, self.usual_labels_, class_embeddings)
-            found = torch.cat([found, told[:, :, None]], dim=2)
+            names = centred(class_embeddings, self.forms.text_mean_)
+            said = aligned_scores(self.words.words(shares), self.words_mean_, names)
+            found = torch.cat([found, said[:, :, None]], dim=2)
+            if len(self.usual_labels_):
+                told = self.words.evidence(shares, self.usual_labels_, class_embeddings)
+                found = torch.cat([found, told[:, :, None]], dim=2)
         scaled: Tensor = found / self.scale_
         return scaled
 

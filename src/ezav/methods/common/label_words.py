@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezav.encoders.words import TEMPERATURE, words
+from ezav.encoders.words import TEMPERATURE
 from ezav.features.tokens import Tokens
 from ezav.methods.common.centring import centred
 
@@ -78,20 +78,19 @@ class LabelWords(nn.Module):
 
     def forward(self, audio: Tokens, visual: Tokens) -> Tensor:
         """Clips in the space of the class names, `[N, text]`; zeros without the modality."""
-        logits, present = self._logits(audio, visual)
-        return words(logits, self.vectors, self.temperature) * present[:, None]
+        return self.words(self.shares(audio, visual))
 
-    def _logits(self, audio: Tokens, visual: Tokens) -> tuple[Tensor, Tensor]:
-        """Of the labels `[N, L]`, and bool `[N]`: which clips have the modality."""
-        tokens, weight = audio, self.audio_weight
-        if len(self.visual_weight):
-            tokens, weight = visual, self.visual_weight
-        return F.linear(tokens.mean().to(weight.dtype), weight, self.bias), tokens.present
+    def words(self, shares: Tensor) -> Tensor:
+        """The same of :meth:`shares`."""
+        return shares @ self.vectors
 
     def shares(self, audio: Tokens, visual: Tokens) -> Tensor:
         """Probabilities of the labels, `[N, L]`; zeros without the modality."""
-        logits, present = self._logits(audio, visual)
-        return (logits / self.temperature).softmax(dim=1) * present[:, None]
+        tokens, weight = audio, self.audio_weight
+        if len(self.visual_weight):
+            tokens, weight = visual, self.visual_weight
+        logits = F.linear(tokens.mean().to(weight.dtype), weight, self.bias)
+        return (logits / self.temperature).softmax(dim=1) * tokens.present[:, None]
 
     def evidence(self, shares: Tensor, usual: Tensor, classes: Tensor) -> Tensor:
         """How much more likely the labels near a name are in a clip than usually, `[N, C]`.
