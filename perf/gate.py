@@ -19,13 +19,11 @@ from torch import Tensor
 from ezav.methods.common.gate import Detector, made_clips, train_detector
 from ezav.methods.common.gated import best_threshold, gated
 from ezav.metrics import gzsl_scores
-from ezav.protocol.by_folds import FoldData, fold_data
+from ezav.protocol.by_folds import FoldData
 from ezav.protocol.class_choice import carried_to, closed_form_hm
 from ezav.protocol.confusion import SeenClassifier
-from ezav.protocol.default_folds import OWN_FOLDS
-from prior import World
-from real_geometry import stage_of
 from splits import Split, options, splits_of, told
+from world import World
 
 
 def gate_of(fold: FoldData, classifier: SeenClassifier) -> tuple[Tensor, float, float]:
@@ -43,11 +41,7 @@ def gate_of(fold: FoldData, classifier: SeenClassifier) -> tuple[Tensor, float, 
 
 def numbers_of(world: World, split: Split) -> dict[str, tuple[float, float]]:
     """Row -> HM, and the share that is routed right, in percent."""
-    stage = stage_of(world, split)
-    known = world.clips.subset(split.known)
-    sources = {clip: world.whole.sources[row] for clip, row in zip(known.clips, split.known)}
-    count = max(2, min(OWN_FOLDS, int(split.seen.sum()) // 2))
-    folds = fold_data(stage, count, 1, 0, sources)
+    stage, folds = world.own_folds(split, repeats=1)
     whole = [*folds, FoldData(stage, world.clips.subset(split.test))]
     made = [SeenClassifier(fold.stage) for fold in whole]
     said = [one.scores(fold.held_out) for one, fold in zip(made, whole, strict=True)]

@@ -11,39 +11,22 @@ adds the prior to a network that was trained without it. One seed.
 
 from __future__ import annotations
 
-import functools
 import statistics
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ezav.classes.recipe import ClassEmbeddingRecipe
-from ezav.features import FeatureStore
-from ezav.features.feature_set import FeatureSet, Ragged
-from ezav.features.splits import SPLITS
-from ezav.features.tokens import Tokens
-from ezav.methods import registry
-from ezav.methods.base import Dims, HeldOut
-from ezav.methods.common.label_words import LabelHead, LabelWords
 from ezav.methods.ez_avgzl.config import EzAvgzlConfig
-from ezav.methods.ez_avgzl.method import EzAvgzl
-from ezav.methods.ez_avgzl.prior import FrozenPrior
-from ezav.methods.zero_shot.method import ZeroShot
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from ezav.metrics.smoothed import smoothed_gamma
-from ezav.protocol.folds import class_folds
-from ezav.protocol.labels import label_head
-from ezav.protocol.stages import relabel
 from ezav.protocol.two_stage import TwoStageProtocol
-from ezav.training import Trainer, TrainingConfig, build_method
-from ezav.training.scoring import score_all
-from splits import Clips, Split, options, splits_of, told
-from stack import rows_of
+from ezav.training import TrainingConfig
+from splits import Split, options, splits_of, told
+from stack import folds_of_classes, rows_of
+from world import World
 
-FOLDS = 6
 Prior = Literal["none", "frozen", "closed"]
 TRAINING = TrainingConfig(
     epochs=12,
@@ -77,102 +60,16 @@ CLOSED = ("linear + .5 words", "best", "words", "linear (ESZSL)")
 REFERENCE = CLOSED[0]
 
 
-class Told(LabelWords):
-    """Words that were made elsewhere: those of the clip with this picture."""
-
-    def __init__(self, clips: Clips) -> None:
-        super().__init__(clips.audio.dim, clips.visual.dim, clips.words.shape[1])
-        values = clips.visual.mean().double()
-        self.direction = torch.randn(values.shape[1], dtype=torch.float64)
-        self.keys, order = (values @ self.direction).sort()
-        self.told = clips.words[order]
-
-    @property
-    def knows(self) -> bool:
-        return True
-
-    def forward(self, audio: Tokens, visual: Tokens) -> Tensor:
-        keys = visual.mean().double() @ self.direction
-        # The nearest key: the same sum may round differently in another batch.
-        after = torch.searchsorted(self.keys, keys - 1e-6).clamp(max=len(self.keys) - 1)
-        assert bool((self.keys[after] - keys).abs().max() < 1e-6)
-        return self.told[after]
-
-
-@dataclass(frozen=True)
-class World:
-    """All clips, the classes' text, and the labels that the store's encoder knows, or the words."""
-
-    clips: FeatureSet
-    text: Tensor
-    head: LabelHead | None
-    whole: Clips
-
-    @classmethod
-    def of(cls, whole: Clips, store: Path | None) -> World:
-        """Of clips of a store, or of pictures."""
-        return cls.of_pictures(whole) if store is None else cls.of_store(store, whole)
-
-    @classmethod
-    def of_store(cls, path: Path, whole: Clips) -> World:
-        store = FeatureStore.open(path)
-        text = store.class_embeddings()
-        return cls(
-            store.select(*SPLITS), text.vectors, label_head(store.header, text.encoder), whole
-        )
-
-    @classmethod
-    def of_pictures(cls, whole: Clips) -> World:
-        clips = FeatureSet(
-            Ragged.pooled(whole.audio.mean()),  # zeros
-            Ragged.pooled(whole.visual.mean()),
-            whole.labels,
-            whole.sources,
-            tuple(map(str, range(len(whole.text)))),
-        )
-        return cls(clips, whole.text, None, whole)
-
-    def trainer(self, run: TwoStageProtocol, rows: Tensor, seen: Tensor) -> Trainer:
-        """Of the method and settings of a run; its other settings count for nothing."""
-        own = [self.clips.classes[row] for row in seen.nonzero()[:, 0].tolist()]
-        train = relabel(self.clips.subset(rows), own)
-        dims = Dims(audio=train.audio.dim, visual=train.visual.dim, text=self.text.shape[1])
-        config = run.config
-        if self.head is None and isinstance(config, EzAvgzlConfig):
-            config = replace(config, modalities="visual")
-        method = build_method(registry.get(run.method), config, dims, seed=0)
-        if self.head is not None:
-            if method.wants_labels(config):
-                method.know_labels(self.head)
-        elif isinstance(method, ZeroShot):
-            method.words = Told(self.whole)
-        elif isinstance(method, EzAvgzl) and method.prior is not None:
-            prior = method.prior
-            frozen = prior if isinstance(prior, FrozenPrior) else prior.frozen
-            frozen.words.words = Told(self.whole)
-        return Trainer(method, train, self.text[seen], run.training)
-
-    def held_out(self, trainer: Trainer, rows: Tensor, names: Tensor, seen: Tensor) -> HeldOut:
-        held = relabel(self.clips.subset(rows), [self.clips.classes[n] for n in names.tolist()])
-        text = self.text[names]
-        score = functools.partial(score_all, clips=held, class_embeddings=text)
-        return HeldOut(trainer.method, held, text, seen[names], score)
-
-
-def numbers_of(
-    world: World, clips: Clips, split: Split, run: TwoStageProtocol
-) -> tuple[float, ...]:
+def numbers_of(world: World, split: Split, run: TwoStageProtocol) -> tuple[float, ...]:
     """HM, ZSL, HM at the best gamma, in percent; epoch; the weight in the scores."""
-    known = split.seen.nonzero()[:, 0]
-    place = torch.full((len(split.seen),), -1)
-    place[known] = torch.arange(len(known))
-    labels, sources = place[clips.labels[split.known]], [clips.sources[r] for r in split.known]
+    known, every = split.seen.nonzero()[:, 0], torch.arange(len(split.seen))
+    recipe = getattr(run.config, "classes", ClassEmbeddingRecipe(source="raw"))
     trainers, held = [], []
-    for fold in class_folds(labels, len(known), min(FOLDS, len(known) // 2), groups=sources):
-        seen = split.seen.clone()
-        seen[known[fold.unseen]] = False
-        trainers.append(world.trainer(run, split.known[fold.train], seen))
-        held.append(world.held_out(trainers[-1], split.known[fold.held_out], known, seen))
+    for fold, seen in folds_of_classes(world.whole, split, repeats=1):
+        rows = split.known[fold.train]
+        part = world.with_classes(recipe, rows, seen, known)
+        trainers.append(part.trainer(run, rows, seen))
+        held.append(part.held_out(trainers[-1], split.known[fold.held_out], known, seen))
     best, at, learned = 0, None, dict[str, Tensor]()
     epochs = run.training.epochs if trainers[0].method.trainable else 1
     for epoch in range(1, epochs + 1):
@@ -188,11 +85,12 @@ def numbers_of(
         if at is None or found.around > at.around:
             best, at, learned = epoch, found, now
     assert at is not None
-    final = world.trainer(run, split.known, split.seen)
+    whole = world.with_classes(recipe, split.known, split.seen, every)
+    final = whole.trainer(run, split.known, split.seen)
     for _ in range(best):
         final.run_epoch()
     final.method.take_over(learned)
-    test = world.held_out(final, split.test, torch.arange(len(split.seen)), split.seen)
+    test = whole.held_out(final, split.test, every, split.seen)
     scores, targets = test.score(final.method), test.clips.labels
     result = gzsl_scores(scores, targets, test.seen, at.gamma)
     most = seen_unseen_curve(scores, targets, test.seen).best_hm
@@ -219,7 +117,7 @@ def main() -> None:
                 **settings,
             )
             run = TwoStageProtocol(method="ez_avgzl", config=config, training=TRAINING)
-            results.setdefault(row, []).append(numbers_of(world, clips, split, run))
+            results.setdefault(row, []).append(numbers_of(world, split, run))
         show(results)
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from ezav.classes import ClassEmbeddingRecipe, ClassEmbeddings
 from ezav.metrics import gzsl_scores, seen_unseen_curve
 from ezav.naming import same
-from ezav.protocol.by_folds import FoldData, fold_data
+from ezav.protocol.by_folds import FoldData
 from ezav.protocol.class_choice import (
     REPEATS,
     carried_to,
@@ -35,11 +35,9 @@ from ezav.protocol.class_choice import (
     preferred,
 )
 from ezav.protocol.confusion import SeenClassifier
-from ezav.protocol.default_folds import OWN_FOLDS
-from ezav.protocol.stages import Stage, relabel
 from ezav.recipes import protocol_for
-from prior import World
 from splits import Split, options, splits_of, told
+from world import World
 
 AUTO = ClassEmbeddingRecipe(source="auto")
 RAW = AUTO.alternatives()[0].label
@@ -57,13 +55,6 @@ class Rows:
     seconds: list[float]
 
 
-def stage_of(world: World, split: Split) -> Stage:
-    names = world.clips.classes
-    own = [name for name, seen in zip(names, split.seen.tolist(), strict=True) if seen]
-    train = relabel(world.clips.subset(split.known), own)
-    return Stage(2, train, ClassEmbeddings(names, world.text), split.seen)
-
-
 def by_network(world: World, split: Split, vectors: Tensor) -> Tensor:
     run = protocol_for("ez_avgzl", training={"patience": None, **OWN})
     trainer = replace(world, text=vectors).trainer(run, split.known, split.seen)
@@ -75,12 +66,8 @@ def by_network(world: World, split: Split, vectors: Tensor) -> Tensor:
 
 
 def add_split(rows: Rows, world: World, split: Split, network: bool) -> None:
-    stage = stage_of(world, split)
-    known = world.clips.subset(split.known)
-    sources = {clip: world.whole.sources[row] for clip, row in zip(known.clips, split.known)}
-    count = max(2, min(OWN_FOLDS, int(split.seen.sum()) // 2))
     begun = time.process_time()
-    folds = fold_data(stage, count, REPEATS, 0, sources)
+    stage, folds = world.own_folds(split, REPEATS)
     chosen, tried = choose_classes(AUTO.alternatives(), folds)
     rows.seconds.append(time.process_time() - begun)
     rows.chosen.append(chosen.label)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 from ezav.errors import EzavError, RefusedError
+from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.tokens import Tokens
 from ezav.methods import registry
-from ezav.methods.base import Dims, Method
+from ezav.methods.base import Dims, HeldOut, Method
 from ezav.methods.blending.method import Blending, BlendingConfig
 from ezav.methods.blending.weight import best_weight, blend
+from ezav.methods.eszsl.method import ESZSL, ESZSLConfig
 
 DIMS = Dims(audio=2, visual=3, text=5)
 
@@ -53,7 +56,7 @@ def brute_force_hm(scores: np.ndarray, targets: np.ndarray, seen: np.ndarray) ->
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_weight_is_the_best_of_its_grid(seed: int) -> None:
     trained, frozen, targets, seen = random_scores(seed)
-    weight = best_weight(trained, frozen, targets, seen)
+    weight = best_weight([(trained, frozen, targets, seen)])
     hms = [
         brute_force_hm(blend(trained, frozen, w / 20).numpy(), targets.numpy(), seen.numpy())
         for w in range(21)
@@ -76,7 +79,7 @@ def test_weight_is_learned_once_and_needed_before() -> None:
         return trained if part is method.trained else frozen
 
     method.learn_on_validation(score, targets, seen)
-    assert float(method.weight_) == pytest.approx(best_weight(trained, frozen, targets, seen))
+    assert float(method.weight_) == pytest.approx(best_weight([(trained, frozen, targets, seen)]))
     classes = torch.randn(6, 5)
     parts = (part.scores(*clips, classes) for part in (method.trained, method.frozen))
     torch.testing.assert_close(method.scores(*clips, classes), blend(*parts, method.weight_))
@@ -107,6 +110,44 @@ def test_the_trained_method_learns_on_validation_too() -> None:
     assert torch.equal(first.trained.exponents_, alone.exponents_)
     second.take_over({name: first.get_buffer(name).clone() for name in first.from_validation})
     assert torch.equal(second.scores(*validation, classes), first.scores(*validation, classes))
+
+
+def test_class_folds_give_one_weight_and_the_trained_methods_penalties() -> None:
+    g = torch.Generator().manual_seed(0)
+    classes, labels = torch.randn(6, 5, generator=g), torch.arange(60) % 6
+    x = classes[labels] + 2 * torch.randn(60, 5, generator=g)
+    clips = Tokens.pooled(x[:, 3:]), Tokens.pooled(x[:, :3])
+    held = FeatureSet(
+        Ragged.pooled(x[:, 3:]), Ragged.pooled(x[:, :3]), labels, ("",) * 60, tuple("abcdef")
+    )
+
+    def folds(make: Callable[[], Method]) -> list[HeldOut]:
+        made = []
+        for part in range(3):
+            method, seen = make(), torch.arange(6) % 3 != part
+            rows = (seen[labels] & (torch.arange(60) < 30)).nonzero()[:, 0]
+            own = (seen.cumsum(0) - 1)[labels[rows]]
+            method.prepare(clips[0][rows], clips[1][rows], own, classes[seen])
+            made.append(HeldOut(method, held, classes, seen, lambda p: p.scores(*clips, classes)))
+        return made
+
+    config = BlendingConfig(trained="eszsl")
+    ours, alone = folds(lambda: Blending(config, DIMS)), folds(lambda: ESZSL(ESZSLConfig(), DIMS))
+    first, other = ours[0].method, alone[0].method
+    first.learn_on_folds(ours)
+    other.learn_on_folds(alone)
+    assert torch.equal(first.get_buffer("trained.exponents_"), other.get_buffer("exponents_"))
+    learned = {"exponents_": other.get_buffer("exponents_").clone()}
+    hms = []
+    for weight in range(21):
+        found = []
+        for fold, one in zip(ours, alone, strict=True):
+            one.method.take_over(learned)
+            scores = blend(one.score(one.method), fold.score(fold.method.frozen), weight / 20)
+            found.append(brute_force_hm(scores.numpy(), labels.numpy(), fold.seen.numpy()))
+        hms.append(round(np.mean(found), 6))
+    assert float(first.get_buffer("weight_")) == pytest.approx(int(np.argmax(hms)) / 20)
+    assert 0 < np.argmax(hms) < 20
 
 
 def test_a_fixed_weight_is_left_alone() -> None:

@@ -17,6 +17,7 @@ from ezav.methods.common.gate import (
     detector_parts,
     entropy,
     made_clips,
+    thresholds,
     train_detector,
 )
 from ezav.methods.common.gated import Gated, best_threshold, gated
@@ -164,6 +165,17 @@ def test_the_learned_threshold_is_the_best_of_all() -> None:
     found = hm(best_threshold([(scores, unsure, targets, seen)]))
     assert found == pytest.approx(max(hm(float(one) + 1e-6) for one in unsure))
     assert found > 0.1
+
+
+@pytest.mark.parametrize("count", [1, 30, 399, 998])
+def test_thresholds_run_from_below_all_to_above_all(count: int) -> None:
+    unsure = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    tried = torch.tensor(list(thresholds(unsure)), dtype=torch.float64)
+    below = (unsure[None] < tried[:, None]).sum(dim=1)  # clips that each lets through as seen
+    assert (below[0], below[-1], len(tried)) == (0, count, min(count + 1, 200))
+    steps = below.diff()
+    assert int(steps.min()) >= 1
+    assert int(steps.max()) <= count // 199 + 1
 
 
 @pytest.mark.parametrize("folds", [0, 2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -74,6 +74,25 @@ class HeldOut:
     class_embeddings: Tensor
     seen: Tensor
     score: Callable[[Method], Tensor]
+
+
+def learned_inside(folds: Sequence[HeldOut], part: Callable[[Method], Method]) -> list[HeldOut]:
+    """Let the methods inside those of some folds learn what only validation can tell.
+
+    Args:
+        folds: at least one.
+        part: the method inside a fold's.
+
+    Returns:
+        The folds as those inside see them, all with what was learned.
+    """
+    inner = [replace(fold, method=part(fold.method)) for fold in folds]
+    first = inner[0].method
+    first.learn_on_folds(inner)
+    learned = {name: first.get_buffer(name).clone() for name in first.from_validation}
+    for fold in inner:
+        fold.method.take_over(learned)
+    return inner
 
 
 class Worth(NamedTuple):

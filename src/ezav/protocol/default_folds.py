@@ -37,6 +37,6 @@ def learns_on_folds(method: type[Method]) -> bool:
     Example:
         >>> from ezav.methods import registry
         >>> [learns_on_folds(registry.get(name)) for name in ("best", "sje", "blending")]
-        [True, True, False]
+        [True, True, True]
     """
     return not method.from_validation or method.learn_on_folds is not Method.learn_on_folds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from ezav.errors import EzavError, RefusedError
 from ezav.features.tokens import Tokens
 from ezav.methods import registry
-from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.methods.base import Batch, Dims, HeldOut, Loss, Method, learned_inside
 from ezav.methods.blending.weight import best_weight, blend
 from ezav.methods.common.card import Card
 from ezav.methods.common.config_check import parse
@@ -51,8 +51,8 @@ class BlendingConfig:
 class Blending(Method):
     """`(1 - w) z(trained) + w z(frozen)`, z being standard scores over the candidates of a clip.
 
-    The protocol calls `learn_on_validation` in stage 1 and carries the buffers named in
-    `from_validation` over to stage 2.
+    Validation classes or class folds give the weight; the protocol carries the buffers named in
+    `from_validation` over to the last training.
 
     Raises:
         EzavError: an unknown method or field, or a method that is not ezav's;
@@ -144,8 +144,19 @@ class Blending(Method):
         """
         self.trained.learn_on_validation(score, targets, seen)
         if self.config.weight is None:
-            weight = best_weight(score(self.trained), score(self.frozen), targets, seen)
-            self.weight_.fill_(weight)
+            parts = score(self.trained), score(self.frozen), targets, seen
+            self.weight_.fill_(best_weight([parts]))
+
+    def learn_on_folds(self, folds: Sequence[HeldOut]) -> None:
+        """The same with all class folds: the weight of the best mean HM, each at its best gamma."""
+        inner = learned_inside(folds, lambda method: _blending(method).trained)
+        if self.config.weight is not None:
+            return
+        parts = []
+        for fold, part in zip(folds, inner, strict=True):
+            said = part.score(part.method), fold.score(_blending(fold.method).frozen)
+            parts.append((*said, fold.clips.labels.cpu(), fold.seen.cpu()))
+        self.weight_.fill_(best_weight(parts))
 
     def scores(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
         """The blended scores, `[N, C]`."""
@@ -159,6 +170,12 @@ class Blending(Method):
             self.frozen.scores(audio, visual, class_embeddings),
             self.weight_,
         )
+
+
+def _blending(method: Method) -> Blending:
+    if not isinstance(method, Blending):
+        raise TypeError(f"a fold of {type(method).__name__}")
+    return method
 
 
 METHOD = Blending

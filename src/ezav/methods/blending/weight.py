@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,18 +38,19 @@ def blend(trained: Tensor, frozen: Tensor, weight: Tensor | float) -> Tensor:
     return (1 - weight) * standard(trained) + weight * standard(frozen)
 
 
-def best_weight(trained: Tensor, frozen: Tensor, targets: Tensor, seen: Tensor) -> float:
-    """The weight of the frozen scores with the best HM over gamma; the smallest among equals.
+def best_weight(parts: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> float:
+    """The weight of the frozen scores with the best mean HM over gamma; the smallest among equals.
 
     Args:
-        trained, frozen: scores `[N, C]` of validation clips.
-        targets: long `[N]`.
-        seen: bool `[C]`.
+        parts: (trained `[N, C]`, frozen `[N, C]`, targets long `[N]`, seen bool `[C]`) each.
     """
     best, best_hm = 0.0, -1.0
     for step in range(STEPS + 1):
         weight = step / STEPS
-        hm = seen_unseen_curve(blend(trained, frozen, weight), targets, seen).best_hm
+        hm = statistics.fmean(
+            seen_unseen_curve(blend(trained, frozen, weight), targets, seen).best_hm
+            for trained, frozen, targets, seen in parts
+        )
         if hm > best_hm + 1e-12:
             best, best_hm = weight, hm
     return best

@@ -176,7 +176,7 @@ def made_clips(
 
 
 def thresholds(entropies: Tensor, most: int = 200) -> Iterator[float]:
-    """Where a threshold can be: between neighbours, below all and above all.
+    """Where a threshold can be: below all, between neighbours, above all; evenly `most` of them.
 
     Example:
         >>> list(thresholds(torch.tensor([0.5, 0.25])))
@@ -184,5 +184,5 @@ def thresholds(entropies: Tensor, most: int = 200) -> Iterator[float]:
     """
     order = entropies.double().sort().values
     edges = torch.cat([order[:1] - 1, (order[1:] + order[:-1]) / 2, order[-1:] + 1])
-    step = max(1, len(edges) // most)
-    yield from edges[::step].tolist()
+    rows = torch.linspace(0, len(edges) - 1, min(len(edges), most), dtype=torch.float64)
+    yield from edges[rows.round().long()].tolist()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Batch, HeldOut, Loss, Method, Worth
+from ezav.methods.base import Batch, HeldOut, Loss, Method, Worth, learned_inside
 from ezav.methods.best.closed_form import SAME, UnitInput
 from ezav.methods.common.few_shot import FewShot
 from ezav.methods.common.gate import Detector, made_clips, thresholds, train_detector
@@ -130,21 +129,13 @@ class Gated(Method):
             self._learn([(score(self.inner), score(_Unsure(self))[:, 0], targets, seen)])
 
     def learn_on_folds(self, folds: Sequence[HeldOut]) -> None:
-        gates = [fold.method for fold in folds]
-        inner = [
-            replace(fold, method=gate.inner)
-            for fold, gate in zip(folds, gates, strict=True)
-            if isinstance(gate, Gated)
-        ]
-        self.inner.learn_on_folds(inner)
+        inner = learned_inside(folds, _inner)
         if self.gate != "learned":
             return
-        learned = {n: self.inner.get_buffer(n).clone() for n in self.inner.from_validation}
         parts = []
-        for fold, gate in zip(inner, gates, strict=True):
-            assert isinstance(gate, Gated)
-            fold.method.take_over(learned)
-            said = fold.score(fold.method), fold.score(_Unsure(gate))[:, 0]
+        for fold, part in zip(folds, inner, strict=True):
+            assert isinstance(fold.method, Gated)
+            said = part.score(part.method), part.score(_Unsure(fold.method))[:, 0]
             parts.append((*said, fold.clips.labels.cpu(), fold.seen.cpu()))
         self._learn(parts)
 
@@ -156,6 +147,11 @@ class Gated(Method):
 
     def _learn(self, parts: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
         self.threshold_.fill_(best_threshold(parts))
+
+
+def _inner(method: Method) -> Method:
+    assert isinstance(method, Gated)
+    return method.inner
 
 
 class _Unsure(Method):
