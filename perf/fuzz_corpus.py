@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
+from tests.encoders import checkpoints
 from tests.features.importers.published_files import write_fixture
 from tests.features.importers.small_benchmark import write_class_split
 from tests.features.small_store import HEADER, embeddings, make_clip, splits_of, write_store
@@ -35,6 +37,7 @@ def write_corpus(world: Path, out: Path) -> None:
     (half / "given.json").write_text(HEADER.model_dump_json())
     _runs(world, out)
     _texts(out)
+    _models(out)
     _pickles(out / "pickle")
     for layout, name in (("avca", "HDF5"), ("clipclap", "published-pickles")):
         lists = write_class_split(out / f"lists-{layout}")
@@ -99,6 +102,46 @@ def _texts(out: Path) -> None:
     (out / "descriptions" / "a.yaml").write_text(json.dumps(described))
     (out / "descriptions" / "b.yml").write_text("a dog: &x [a hound, b]\nrain: *x\ncat: >\n  it\n")
 
+    (out / "names").mkdir()
+    names = {"pets": ["a dog", "a cat"], "weather": {"rain": ["it pours", "a shower"], "fog": None}}
+    for ending in ("json", "yaml"):
+        (out / "names" / f"lists.{ending}").write_text(json.dumps(names, indent=1))
+    (out / "names" / "names.txt").write_text("\ufeffa dog\n\ncat: a cat, purring\nsea  waves\n")
+    (out / "names" / "labels.txt").write_text("Bark\nRain\n")
+    (out / "names" / "labels.csv").write_text("index,mid,display_name\n0,/m/1,Bark\n1,/m/2,Rain\n")
+    (out / "names" / "labels.json").write_text('["Bark", "Rain"]')
+    (out / "names" / "model").mkdir()
+    labelled = {"id2label": {"0": "Bark", "1": "Rain"}, "label2id": {"Bark": 0, "Rain": 1}}
+    (out / "names" / "model" / "config.json").write_text(json.dumps(labelled))
+
+
+def _models(out: Path) -> None:
+    """A small model folder, weights alone, a search and what a worker answers."""
+    from ezav.benchmarks.study import open_study
+    from ezav.encoders.base import Encoded
+    from ezav.extraction.encoded import EncodedClip
+    from ezav.extraction.wire import pack
+
+    checkpoints.clip(out / "encoder")
+    (out / "weights").mkdir()
+    state = {"module.a": torch.ones(2, 3), "b": torch.zeros(4, dtype=torch.float16)}
+    torch.save({"state_dict": state}, out / "weights" / "a.pt")
+    torch.save(state, out / "weights" / "old.pth", _use_new_zipfile_serialization=False)
+    save_file(state, out / "weights" / "a.safetensors")
+    (out / "search").mkdir()
+    study = open_study(out / "search")
+    for number in range(3):
+        trial = study.ask()
+        trial.suggest_float("training.learning_rate", 1e-4, 1e-1, log=True)
+        trial.suggest_categorical("config.width", [16, 32])
+        trial.set_user_attr("hms", [0.5])
+        study.tell(trial, 0.5 + number / 10)
+    one = Encoded(np.ones((2, 3), np.float32), np.arange(2, dtype=np.float32))
+    tokens = {"visual": one, "audio": Encoded(one.values[:1], one.times[:1])}
+    clip = EncodedClip(tokens=tokens, duration=2.0, frames=2, warnings=("late",), claimed=2.0)
+    (out / "answer-of-a-worker").mkdir()
+    (out / "answer-of-a-worker" / "clip.message").write_bytes(pack(*clip.message()))
+
 
 def _pickles(out: Path) -> None:
     out.mkdir()
@@ -131,14 +174,13 @@ def _answers(out: Path) -> None:
     (out / "a.csv").write_text(text + "\n")
     pq.write_table(pa.Table.from_pylist(told), out / "a.parquet")
     row = {"among": "run", "answer": "dog", "error": "", "probability": 0.5}
-    with Journal(out / "a.journal", "one list") as journal:
+    (out.parent / "journal").mkdir()
+    with Journal(out.parent / "journal" / "a.journal", "one list") as journal:
         journal.append([Entry(file=f"{n}.mp4", stamp=(1, 2), rows=(row,)) for n in range(4)])
         journal.note_written("a.csv", "00")
 
 
 def _index(out: Path) -> None:
-    from safetensors.torch import save_file
-
     (out / "windows").mkdir(parents=True)
     row = {"number": 1, "parts": 1, "windows": 2, "error": ""}
     with Journal(out / "recordings.journal", "any", what="recordings", drop=False) as journal:

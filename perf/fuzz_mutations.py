@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import struct
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -25,6 +27,15 @@ TOKENS: list[bytes] = [
     *(b"\xef\xbb\xbf", b"\x80\x04", b"c" + CANARY.encode() + b"\nThing\n", b"R", b"\x93", b"\x94"),
     *(b"h\0", b".", "\u202e".encode(), "\u2028".encode(), b"\x1b[2J", b"=cmd()", b"\xc3", b";"),
 ]
+SCALARS: list[bytes] = [
+    *(b"!!int x", b"!!float ''", b"!!bool x", b"!!timestamp x", b"!!binary x", b"!!set x"),
+    *(b"!!map x", b"!!omap x", b"!!pairs x", b"!!null x", b"2001-13-45", b"2001-01-01 25:61:61"),
+    *(b"1:99:99", b"~", b"0x", b"0b2", b"1_0", b".inf", b"-.nan", b"1" * 5000, b"? x", b"<<: x"),
+    *(b"- - -", b"[", b"}", b"|", b">-", b"%TAG", b"---", b"...", b"*x", b"&x", b"&x [*x]", b"@"),
+    *(b"`", b"'", b'"\\x', b"#"),
+]
+"""What a word of YAML may be replaced with."""
+NUMBERS = (0, 1, -1, 7, 127, 128, 255, 256, 0x7FFF, 0xFFFF, 1 << 20, (1 << 31) - 1, 1 << 31)
 
 
 def by_bytes(data: bytes, draw: random.Random) -> bytes:
@@ -34,7 +45,7 @@ def by_bytes(data: bytes, draw: random.Random) -> bytes:
         size = len(out)
         at = draw.randrange(size + 1)
         end = min(size, at + draw.choice((1, 2, 4, 8, 16, 64, 512)))
-        way = draw.randrange(9)
+        way = draw.randrange(10)
         if way == 0 and size:
             out[at % size] ^= 1 << draw.randrange(8)
         elif way == 1 and size:
@@ -53,6 +64,13 @@ def by_bytes(data: bytes, draw: random.Random) -> bytes:
         elif way == 7:
             other = draw.randrange(size + 1)
             out[at:end] = out[other : other + end - at]
+        elif way == 8 and size >= 8:  # a length, an offset or a count of a binary format
+            letter = draw.choice("HIQ")
+            number = draw.choice((*NUMBERS, draw.getrandbits(64), size, size - at))
+            width = struct.calcsize(letter)
+            place = draw.choice((at, at - at % width))
+            whole = (number % (1 << 8 * width)).to_bytes(width, draw.choice(("little", "big")))
+            out[place : place + width] = whole
         else:
             out[at:end] = draw.randbytes(end - at)
     return bytes(out)
@@ -149,8 +167,54 @@ def parquet_file(data: bytes, draw: random.Random) -> bytes:
     return sink.getvalue()
 
 
+def yaml_text(data: bytes, draw: random.Random) -> bytes:
+    """YAML with words replaced, or lines moved, repeated or set further in."""
+    lines = data.splitlines()
+    for _ in range(draw.choice((1, 1, 2, 4))):
+        at = draw.randrange(len(lines))
+        way = draw.randrange(5)
+        if way == 0:
+            lines.insert(draw.randrange(len(lines)), lines[at])
+        elif way == 1:
+            lines[at] = b" " * draw.randrange(6) + lines[at].lstrip()
+        elif words := list(re.finditer(rb"[\w.+-]+", lines[at])):
+            word = draw.choice(words)
+            other = draw.choice(draw.choice((SCALARS, TOKENS)))
+            lines[at] = lines[at][: word.start()] + other + lines[at][word.end() :]
+    return b"\n".join(lines) + b"\n"
+
+
+def table_text(data: bytes, draw: random.Random) -> bytes:
+    """A table of text with cells, columns or rows changed."""
+    comma = b"\t" if b"\t" in data else b","
+    rows = [line.split(comma) for line in data.splitlines()]
+    for _ in range(draw.choice((1, 1, 2, 4))):
+        row = rows[draw.choice((0, draw.randrange(len(rows))))]
+        at = draw.randrange(len(row)) if row else 0
+        way = draw.randrange(6)
+        if way == 0:
+            rows.insert(draw.randrange(len(rows) + 1), list(row))
+        elif way == 1:
+            row[at : at + 1] = []
+        elif way == 2:
+            row.insert(at, draw.choice(row) if row else b"")
+        elif row:
+            odd = draw.choice(ODD)
+            text = odd if isinstance(odd, str) else json.dumps(odd)
+            cell = text.encode("utf-8", "surrogatepass")
+            row[at] = draw.choice((cell, b'"' + cell + b'"', by_bytes(row[at], draw)))
+    text = draw.choice((b"\n", b"\n", b"\r\n", b"\r")).join(comma.join(row) for row in rows)
+    if draw.random() < 0.1:
+        text = text.replace(comma, b";")
+    return draw.choice((b"", b"", b"\xef\xbb\xbf")) + text
+
+
 Mutation = Callable[[bytes, random.Random], bytes]
 MEANT: dict[str, Mutation] = {
+    ".csv": table_text,
+    ".tsv": table_text,
+    ".yaml": yaml_text,
+    ".yml": yaml_text,
     ".json": json_text,
     ".jsonl": json_text,
     ".journal": json_text,

@@ -61,6 +61,10 @@ def test_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         journal.append([other])
     with Journal(tmp_path / "a.journal", "one list") as journal:
         assert list(journal.entries) == ["a.mp4", "b.mp4"]
+    whole = (tmp_path / "a.journal").read_text()
+    (tmp_path / "a.journal").write_text(whole.replace("[1, 2]", "[1, Infinity]", 1))
+    with Journal(tmp_path / "a.journal", "one list") as journal:  # a damaged line is passed over
+        assert list(journal.entries) == ["b.mp4"]
 
 
 def test_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ class EzavError(Exception):
     Example:
         >>> str(EzavError("no class named 'dgo'", "did you mean 'dog'?"))
         "no class named 'dgo'; did you mean 'dog'?"
+        >>> str(EzavError("no class named 'dog\\x1b[2J'"))
+        "no class named 'dog\\\\x1b[2J'"
     """
 
     cause: ClassVar[str] = "invalid"
@@ -80,8 +82,11 @@ class RefusedError(EzavError):
 
 
 def _one_line(text: str) -> str:
-    """Spaces inside a line stay as they are: a path may hold two."""
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+    """Spaces inside a line stay as they are: a path may hold two. Nothing in it acts on a terminal,
+    for it may quote a file of others."""
+    from ezav.naming import shown
+
+    return shown(" ".join(line.strip() for line in text.splitlines() if line.strip()))
 
 
 __all__ = ["DamagedError", "EzavError", "NotFoundError", "RefusedError", "UnavailableError"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ezav.errors import RefusedError
+from ezav.errors import DamagedError, RefusedError
 from ezav.safe_io import cannot_read
 
 _SMALL = 1 << 26
@@ -36,6 +36,19 @@ def read_small(path: str | Path, limit: int = _SMALL) -> bytes:
     if len(data) > limit:
         raise RefusedError(f"refused '{path}': it is larger than {limit >> 20} MiB")
     return data
+
+
+def read_small_text(path: str | Path) -> str:
+    """A small text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DamagedError: it is not in UTF-8.
+        EzavError: as :func:`read_small`.
+    """
+    try:
+        return read_small(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"'{path}' is not UTF-8 text") from error
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -96,3 +109,5 @@ def parse_yaml(text: str | bytes) -> Any:
         return loader.get_single_data()
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # `!!timestamp x`
+        raise ValueError("a value is not of the kind that its tag says") from error

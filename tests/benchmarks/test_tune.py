@@ -22,7 +22,7 @@ from ezav.benchmarks.space import Choice, Range, combinations, holds, read_space
 from ezav.benchmarks.study import ask, open_study, suggest, take_up
 from ezav.benchmarks.tune import as_given, best_of, tune, write_search
 from ezav.cli.main import COMMANDS, main
-from ezav.errors import EzavError
+from ezav.errors import DamagedError, EzavError
 from ezav.features import FeatureStore
 from ezav.methods import registry
 from ezav.protocol import TwoStageProtocol
@@ -348,6 +348,17 @@ def test_a_search_lives_in_its_folder_whatever_its_name(tmp_path, name):
     assert len(open_study(out).get_trials()) == 1
     assert [path.name for path in tmp_path.rglob("*.sqlite3")] == ["tune.sqlite3"]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_damaged_file_of_a_search_is_one_line(store, recipe, tmp_path):
+    take_up(open_study(tmp_path), {"training.learning_rate": 0.001}, [])
+    data = bytearray((tmp_path / "tune.sqlite3").read_bytes())
+    data[100:4096] = bytes(3996)  # its table of tables
+    (tmp_path / "tune.sqlite3").write_bytes(data)
+    search = search_for(store, recipe, SPACE, [0])
+    with pytest.raises(DamagedError, match="is no search, or a damaged one"):
+        tune(search, tmp_path, 1, processes=1)
+    assert (tmp_path / "tune.sqlite3").read_bytes() == data
 
 
 def test_a_grid_is_finished_whatever_was_tried_twice(store, recipe, tmp_path, monkeypatch):

@@ -49,6 +49,8 @@ def test_csv_and_yaml_say_the_same(tmp_path: Path) -> None:
         ("d.yaml", "- dog\n", "does not map names"),
         ("d.yaml", "dog: 3\n", "something else than text"),
         ("d.yaml", "dog: [\n", "is not YAML"),
+        ("d.yaml", "dog: !!timestamp x\n", "is not YAML"),
+        ("d.csv", f"dog,{'x' * 200_000}\n", "is no table"),
         ("d.txt", "dog: a dog\n", "is no file of descriptions"),
     ],
 )

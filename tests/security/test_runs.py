@@ -133,9 +133,12 @@ def test_a_changed_file_of_a_shared_recogniser_is_refused(
         Recognizer.load(tmp_path / "shared")
 
 
-def _dims(run: Path) -> None:
-    dims = {"audio": 1 << 20, "visual": 1 << 20, "text": 1 << 20}
-    save_file({}, run / "weights.safetensors", {"dims": json.dumps(dims)})
+def _dims(text: object = 1 << 20) -> Callable[[Path], None]:
+    def change(run: Path) -> None:
+        dims = {"audio": 1 << 20, "visual": 1 << 20, "text": text}
+        save_file({}, run / "weights.safetensors", {"dims": json.dumps(dims)})
+
+    return change
 
 
 def _method(name: str, **config: object) -> Callable[[Path], None]:
@@ -155,7 +158,9 @@ def _deep(run: Path) -> None:
 @pytest.mark.parametrize(
     ("attack", "refused"),
     [
-        (_dims, "far larger than its weights"),
+        (_dims(), "far larger than its weights"),
+        (_dims("8"), "its dimensions are no numbers"),
+        (_dims(10**400), "its dimensions are no numbers"),
         (_method("ez_avgzl", width=1 << 19, hidden=1 << 19), "far larger than its weights"),
         (_deep, "nested too deeply"),
     ],
@@ -206,6 +211,12 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(
 MERGES = "a0: &a0 {x: 1}\n" + "".join(
     f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 12)
 )
+
+
+@pytest.mark.parametrize("tagged", ["!!timestamp x", "!!bool x", "!!int ''", "2001-13-45"])
+def test_a_value_that_its_tag_does_not_fit_is_no_yaml(tagged: str) -> None:
+    with pytest.raises(ValueError, match="kind that its tag says|month must be"):
+        parse_yaml(f"{{a: {tagged}}}")
 
 
 @pytest.mark.parametrize("text", [LAUGHS, MERGES, "&a [*a]", "[" * 5000, "{a: " * 5000])

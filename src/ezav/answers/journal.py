@@ -158,7 +158,7 @@ class Journal(Closing):
                 rows=tuple(dict(row) for row in one["rows"]),
                 pictures=None if pictures is None else tuple(map(str, pictures)),
             )
-        except (TypeError, LookupError, ValueError):
+        except (TypeError, LookupError, ValueError, OverflowError):
             return  # a damaged line: its file is read again
         self.entries[entry.file] = entry
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezav.benchmarks.space import Range, Space, Value, holds
-from ezav.errors import RefusedError
+from ezav.errors import DamagedError, EzavError, RefusedError, UnavailableError
 from ezav.safe_io import open_for_writing
 from ezav.system import lock_file
 
@@ -103,6 +103,31 @@ def open_study(out: Path) -> Study:
         sampler=optuna.samplers.TPESampler(seed=seen),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_min_trials=5),
     )
+
+
+@contextmanager
+def kept(out: Path) -> Iterator[None]:
+    """What goes wrong with the file of a search, in one line.
+
+    Raises:
+        DamagedError: it does not hold what was written there: SQLite, SQLAlchemy and Optuna then
+            raise errors of many kinds.
+        UnavailableError: the system does not let it be read or written.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except EzavError:
+        raise
+    except OperationalError as error:  # locked, no space, no right to write
+        raise UnavailableError(f"cannot use '{out / DATABASE}': {error.orig}") from error
+    except Exception as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DamagedError(
+            f"'{out / DATABASE}' is no search, or a damaged one: {why}",
+            "choose another `out`, or get the folder again",
+        ) from error
 
 
 @contextmanager

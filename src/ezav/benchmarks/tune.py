@@ -25,6 +25,7 @@ from ezav.benchmarks.study import (
     alone_in,
     ask,
     finished,
+    kept,
     open_study,
     result_of,
     suggest,
@@ -69,23 +70,25 @@ def tune(
 
     Raises:
         RefusedError: the folder holds another search, or another process goes on with it.
+        DamagedError: its file is damaged.
         EzavError: every trial failed.
     """
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
-        study = open_study(out)
-        key = study.user_attrs.get("key")
-        if key is None:
-            study.set_user_attr("key", search.key())
-        elif key != search.key():
-            raise RefusedError(
-                f"'{out}' holds a search with other settings (or on another store)",
-                "choose another `out`, or repeat the settings",
-            )
         every = combinations(search.space)
         grid = every if every is not None and len(every) <= trials else []
-        take_up(study, base_values(search), grid)
-        before = finished(study)
+        with kept(out):
+            study = open_study(out)
+            key = study.user_attrs.get("key")
+            if key is None:
+                study.set_user_attr("key", search.key())
+            elif key != search.key():
+                raise RefusedError(
+                    f"'{out}' holds a search with other settings (or on another store)",
+                    "choose another `out`, or repeat the settings",
+                )
+            take_up(study, base_values(search), grid)
+            before = finished(study)
         for done in before:
             on_trial(done, True)
         tried = [one.settings for one in before]
@@ -153,9 +156,11 @@ def write_search(search: Search, trials: Sequence[TrialResult], out: Path) -> Pa
 
 def run_trial(search: Search, out: Path) -> TrialResult:
     """Run the next trial of the search in `out`: stage 1 with every seed."""
-    study, trial = ask(out)
+    with kept(out):
+        study, trial = ask(out)
     state, value = _evaluate(search, trial)
-    study.tell(trial, value, state=state)
+    with kept(out):
+        study.tell(trial, value, state=state)
     return result_of(study.get_trials(deepcopy=False)[trial.number])
 
 

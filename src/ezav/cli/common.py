@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ezav.errors import EzavError, NotFoundError, RefusedError
 from ezav.naming import clean, shown
+from ezav.small_files import read_small_text
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -262,7 +263,6 @@ def read_classes(
         NotFoundError: there is no such file.
         EzavError: both names and a file are given; the file holds no name or no text; a name has
             no description in the file of them.
-        OSError: the file cannot be read.
     """
     if names is not None and file is not None:
         raise EzavError("both --classes and --class-file are given", "give one of them")
@@ -293,15 +293,12 @@ def read_names(file: Path) -> list[str]:
 
     Raises:
         NotFoundError: there is no such file.
-        EzavError: it is not UTF-8 text, or holds no name.
-        OSError: the file cannot be read.
+        EzavError: it is not UTF-8 text, cannot be read, or holds no name.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
+        lines = read_small_text(file).splitlines()
+    except NotFoundError as error:
         raise NotFoundError(f"'{file}' does not exist", "give a file of class names") from error
-    except UnicodeDecodeError as error:
-        raise EzavError(f"'{file}' is not UTF-8 text", "write one class name a line") from error
     found = [name for line in lines if (name := clean(line))]
     if not found:
         raise EzavError(f"'{file}' holds no class names", "write one a line")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ezav.cli.ending import Ended
 from ezav.cli.flags import in_flags
 from ezav.errors import EzavError
+from ezav.naming import shown
 
 FAILED = 1
 USAGE = 2
@@ -93,7 +94,7 @@ def failure_of(error: BaseException, flags: Mapping[str, str], goes_on: bool = F
             return Failure("interrupted", f"ended by {name}", hint, _SIGNALLED + error.number)
         return Failure("interrupted", "interrupted", hint, INTERRUPTED)
     if isinstance(error, OSError):
-        where = f" ('{error.filename}')" if error.filename else ""
+        where = f" ('{shown(str(error.filename))}')" if error.filename else ""
         cause = _CAUSES.get(error.errno or 0, "unavailable")
         return Failure(cause, f"{error.strerror or error}{where}")
     return Failure("unexpected", f"{type(error).__name__}: {error}")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from ezav.csv_rows import as_columns, separator
 from ezav.encoders.base import TextEncoder
 from ezav.encoders.names import readable_name
 from ezav.errors import DamagedError, EzavError, NotFoundError
 from ezav.naming import clean, refuse_twins
+from ezav.small_files import parse_yaml, read_small_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,12 +60,9 @@ def read_descriptions(path: str | Path) -> dict[str, tuple[str, ...]]:
     """
     path = Path(path).expanduser()
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
+        text = read_small_text(path)
+    except NotFoundError as error:
         raise NotFoundError(f"there is no file of descriptions '{path}'") from error
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise DamagedError(f"cannot read descriptions from '{path}': {reason}") from error
     if path.suffix.lower() in {".yaml", ".yml"}:
         rows = _yaml_rows(text, path)
     elif path.suffix.lower() in {".csv", ".tsv"}:
@@ -158,9 +154,9 @@ def encode_described(
 
 def _yaml_rows(text: str, path: Path) -> list[tuple[str, list[str]]]:
     try:
-        content: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DamagedError(f"'{path}' is not YAML: {str(error).splitlines()[0]}") from error
+        content: Any = parse_yaml(text)
+    except ValueError as error:
+        raise DamagedError(f"'{path}' is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise DamagedError(f"'{path}' does not map names to descriptions")
     rows = []
@@ -176,7 +172,7 @@ def _csv_rows(text: str, path: Path) -> list[tuple[str, list[str]]]:
     rows = []
     reader = csv.reader(text.splitlines(), delimiter=separator(text.partition("\n")[0], path))
     headline: list[str] | None = None
-    for number, row in enumerate(reader, start=1):
+    for number, row in enumerate(_whole(reader, path), start=1):
         cells = [clean(cell) for cell in row]
         if not any(cells):
             continue
@@ -188,6 +184,13 @@ def _csv_rows(text: str, path: Path) -> list[tuple[str, list[str]]]:
             raise DamagedError(f"'{path}', line {number}: no name before the descriptions")
         rows.append((cells[0], _kept(cells[1:], f"'{path}', line {number}")))
     return rows
+
+
+def _whole(rows: Iterable[list[str]], path: Path) -> Iterator[list[str]]:
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise DamagedError(f"'{path}' is no table: {error}") from error
 
 
 def _kept(lines: Sequence[str], place: str) -> list[str]:

@@ -8,7 +8,6 @@ come from safetensors, or from older files read as tensors only.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 from ezav.encoders.base import EncoderCard
 from ezav.encoders.identity import sha256_of
 from ezav.errors import DamagedError, EzavError, NotFoundError, UnavailableError
+from ezav.small_files import parse_json, read_small
 
 _Json = TypeVar("_Json", dict[str, Any], list[dict[str, Any]])
 
@@ -255,8 +255,8 @@ def _absent(source: Source, name: str) -> EzavError:
 
 def _parsed(path: Path, kind: type[_Json]) -> _Json:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = parse_json(read_small(path))
+    except ValueError as error:
         raise DamagedError(f"cannot read '{path}': {error}") from error
     if not isinstance(content, kind):
         raise DamagedError(f"'{path}' does not hold a JSON {kind.__name__}")

@@ -7,7 +7,6 @@ at hand (`labels/` holds those of a few).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Literal
 from ezav.csv_rows import columns_of, csv_rows
 from ezav.errors import DamagedError
 from ezav.naming import clean
+from ezav.small_files import parse_json, read_small_text
 
 _EMPTY = frozenset({"a", "an", "and", "by", "for", "in", "of", "on", "or", "the", "to", "with"})
 _VAGUE = frozenset({"do", "doing", "make", "making", "play", "playing", "use", "using"})
@@ -117,11 +117,7 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     path = Path(path).expanduser()
     if path.is_dir():
         path = path / "config.json"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DamagedError(f"cannot read labels from '{path}': {reason}") from error
+    text = read_small_text(path)
     if path.suffix == ".json":
         labels = _from_json(text, path)
     elif path.suffix == ".csv":
@@ -136,12 +132,13 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
 
 def _from_json(text: str, path: Path) -> list[str]:
     try:
-        content: Any = json.loads(text)
+        content: Any = parse_json(text)
     except ValueError as error:
         raise DamagedError(f"'{path}' is not JSON: {error}") from error
     if isinstance(content, dict):
-        content = list(content.get("id2label", {}).values())
-        if any(re.fullmatch(r"LABEL_\d+", str(label)) for label in content):
+        named = content.get("id2label", {})
+        content = list(named.values()) if isinstance(named, dict) else None
+        if any(re.fullmatch(r"LABEL_\d+", str(label)) for label in content or ()):
             content = []  # placeholders: the model does not name its classes
     if not isinstance(content, list) or not all(isinstance(label, str) for label in content):
         raise DamagedError(f"'{path}' holds neither a list of labels nor id2label")

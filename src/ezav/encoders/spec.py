@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ezav.errors import EzavError
+from ezav.small_files import parse_json
 
 _NO_EFFECT = frozenset({"device", "batch_size"})
 """Options that do not change the features."""
@@ -92,7 +93,7 @@ def _value(key: str, text: str) -> Any:
     if key in _TEXT:
         return text
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
         return text
     return text if isinstance(value, dict) else value  # `{}` is a prompt, not a mapping

@@ -18,6 +18,7 @@ from ezav.extraction.encoded import EncodedClip
 from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.header import MODALITIES
 from ezav.safe_io import atomic_path
+from ezav.small_files import parse_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def read_pictures(path: Path, row: int) -> tuple[str, ...]:
     found = _tensors(path, ["pictures", "pictures.offsets"])
     try:
         begin, end = found["pictures.offsets"][row : row + 2].tolist()
-        told = json.loads(found["pictures"][begin:end].numpy().tobytes())
+        told = parse_json(found["pictures"][begin:end].numpy().tobytes())
         return tuple(map(str, told))
     except (ValueError, IndexError, TypeError, RuntimeError) as error:
         raise _damaged(path) from error

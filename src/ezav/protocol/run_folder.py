@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
@@ -225,7 +225,7 @@ def read_model(
         from safetensors import safe_open
 
         with safe_open(weights_path, framework="pt") as file:
-            dims = Dims(**parse_json((file.metadata() or {})["dims"]))
+            dims = _dims(parse_json((file.metadata() or {})["dims"]))
         state = load_file(weights_path)
         size = weights_path.stat().st_size
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
@@ -251,6 +251,13 @@ def read_model(
     seen_names = set(result.candidates["seen"])
     seen = torch.tensor([name in seen_names for name in classes.names])
     return StageModel(method.to(device).eval(), classes, seen), result
+
+
+def _dims(told: Any) -> Dims:
+    """Raises TypeError or ValueError where they are none."""
+    if not all(type(one) is int and 0 <= one < 1 << 31 for one in dict(told).values()):
+        raise ValueError("its dimensions are no numbers")
+    return Dims(**told)
 
 
 def read_evaluation_file(path: str | Path) -> Evaluation:

@@ -21,6 +21,7 @@ from ezav.features.toy.design import Parts, design_world, split_clips
 from ezav.features.toy.picture import draw_frames
 from ezav.features.toy.sound import make_sound
 from ezav.safe_io import atomic_path, cache_folder, write_text
+from ezav.small_files import parse_json, read_small
 
 VERSION = 1
 """Change it whenever a clip would come out differently: cached worlds are then made again."""
@@ -221,7 +222,7 @@ def _read_spec(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_small(path))
     except ValueError as error:
         raise DamagedError(f"'{path}' is damaged", "delete the folder and try again") from error
     return found if isinstance(found, dict) else None
