@@ -16,22 +16,19 @@ status 1 where there are findings.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import shutil
 import sys
 import tempfile
-import time
 import warnings
-from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fuzz_mutations import CANARY
 from fuzz_readers import TARGETS, digests_off
-from fuzz_workers import Batch, change, files_of, one_valid, run_batch
+from fuzz_turns import Kept, in_turn
+from fuzz_workers import change, files_of
 from small_world import make
 
 
@@ -55,48 +52,21 @@ def memory() -> str | None:
 
 def fuzz_files(arguments: argparse.Namespace, root: Path, room: Path) -> int:
     """The targets by their shares until the time is up."""
-    valid, counts, findings = corpus(root), root / "counts.json", root / "findings.jsonl"
     (root / "canary").mkdir(exist_ok=True)
     (root / "canary" / f"{CANARY}.py").write_text("class Thing: pass\n")
     sys.path.append(str(root / "canary"))
     chosen = [t for t in TARGETS if t.name in arguments.targets or not arguments.targets]
-    done = Counter(json.loads(counts.read_text()) if counts.exists() else {})
-    for target in chosen:  # what readers import is imported once, before the forks
-        shutil.copytree(valid / target.folder, room / target.folder, dirs_exist_ok=True)
-        one_valid(target, room / target.folder)
-    end = time.monotonic() + arguments.seconds
-    while time.monotonic() < end:
-        target = min(chosen, key=lambda one: done[one.name] / one.share)
-        begin, begun = arguments.start + done[target.name], used()
-        batch = Batch(target, valid, begin, arguments.turn, room / "worker", findings)
-        done[target.name] = run_batch(batch) - arguments.start
-        counts.write_text(json.dumps(done, indent=1))
-        each = 1000 * (used() - begun) / max(1, arguments.start + done[target.name] - begin)
-        print(f"{target.name}: {done[target.name]:,}, {each:.2f} ms each", flush=True)
-    return _tell(done, findings)
-
-
-def used() -> float:
-    """Seconds of processor time of the workers that have ended."""
-    told = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return told.ru_utime + told.ru_stime
-
-
-def _tell(done: Counter[str], findings: Path) -> int:
-    lines = findings.read_text().splitlines() if findings.exists() else []
-    found = Counter((one["target"], one["what"][:100]) for one in map(json.loads, lines))
-    print("| reader of | mutated inputs | findings |\n|---|---|---|")
-    for name, count in done.items():
-        print(f"| {name} | {count:,} | {sum(target == name for target, _ in found)} |")
-    print(f"| all | {done.total():,} | {len(found)} |", flush=True)
-    return int(bool(found))
+    return in_turn(chosen, arguments, Kept(root, corpus(root), room))
 
 
 def again(arguments: argparse.Namespace, root: Path, room: Path) -> int:
     """One input again, here, with its traceback."""
-    target = next(t for t in TARGETS if t.name == arguments.target)
+    from fuzz_media import CLIPS, clips
+
+    target = next(t for t in (*TARGETS, CLIPS) if t.name == arguments.target)
     place = room / "here" / "input"
-    shutil.copytree(corpus(root) / target.folder, place)
+    valid = clips(root) if target is CLIPS else corpus(root)
+    shutil.copytree(valid / target.folder, place)
     if target.unchecked:
         digests_off()
     files = files_of(target, place)
@@ -117,8 +87,8 @@ def main() -> int:
         verb = verbs.add_parser(name)
         verb.add_argument("--seconds", type=float, default=600)
         verb.add_argument("--from", dest="start", type=int, default=0, help="the first seed")
+        verb.add_argument("--turn", type=float, default=10, help="a worker's processor time")
         if name == "files":
-            verb.add_argument("--turn", type=float, default=10, help="a worker's processor time")
             verb.add_argument("--targets", nargs="*", default=[])
         if name == "http":
             verb.add_argument("--visitors", type=int, default=8)

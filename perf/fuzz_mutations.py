@@ -209,6 +209,17 @@ def table_text(data: bytes, draw: random.Random) -> bytes:
     return draw.choice((b"", b"", b"\xef\xbb\xbf")) + text
 
 
+def media_file(data: bytes, draw: random.Random) -> bytes:
+    """A recording with a length or a number near a name of four letters changed."""
+    out = bytearray(data)
+    named = [at for at in range(4, len(data) - 12) if data[at : at + 4].isalpha()] or [4]
+    for _ in range(draw.choice((1, 1, 2))):
+        at = draw.choice(named) + draw.choice((-4, 4, 8, 12, 16, 20))
+        number = draw.choice((0, 1, 7, 0x7FFFFFFF, 0xFFFFFFFF, draw.getrandbits(32), len(data)))
+        struct.pack_into(draw.choice("<>") + "I", out, max(0, min(at, len(out) - 4)), number)
+    return bytes(out)
+
+
 Mutation = Callable[[bytes, random.Random], bytes]
 MEANT: dict[str, Mutation] = {
     ".csv": table_text,
@@ -221,6 +232,7 @@ MEANT: dict[str, Mutation] = {
     ".safetensors": safetensors_file,
     ".checkpoint": safetensors_file,
     ".parquet": parquet_file,
+    **dict.fromkeys((".mp4", ".mov", ".mkv", ".avi", ".wav", ".flv"), media_file),
 }
 
 

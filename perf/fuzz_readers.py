@@ -27,11 +27,14 @@ class Target:
 
     name: str
     files: tuple[str, ...]
-    read: Callable[[Path, list[Path]], Any]
+    read: Callable[[Path, list[Path]], str | None]
+    """Gives a word for what became of the input; None: it was read."""
     share: int
     """Of a million inputs, in thousands."""
     unchecked: bool = False
     """Digests are not compared: whoever changes a file can write them anew."""
+    costly: bool = False
+    """What native code does with an input may cost the worker; the product's workers, too."""
 
     @property
     def folder(self) -> str:
@@ -43,14 +46,19 @@ Changed = list[Path]
 
 
 def _alone(*readers: tuple[str, Callable[[Path], Any]]) -> Callable[[Path, Changed], None]:
-    """Read each changed file by the readers of its name; each may refuse it."""
+    """Read each changed file by the readers of its name; the last refusal is told at the end."""
 
     def read(_: Path, changed: Changed) -> None:
+        refused: EzavError | None = None
         for path in changed:
             for pattern, one in readers:
-                if path.match(pattern):
-                    with suppress(EzavError):
+                try:
+                    if path.match(pattern):
                         one(path)
+                except EzavError as error:
+                    refused = error
+        if refused is not None:
+            raise refused
 
     return read
 
@@ -238,9 +246,10 @@ def _read_encoder(folder: Path, _: Changed) -> None:
 def _read_message(folder: Path, _: Changed) -> None:
     """What a worker answers that a file has taken over."""
     from ezav.extraction.encoded import EncodedClip
+    from ezav.extraction.pool import _NONSENSE
     from ezav.extraction.wire import unpack
 
-    with suppress(ValueError, LookupError, TypeError, AttributeError):  # those that the pool takes
+    with suppress(_NONSENSE):
         EncodedClip.of(*unpack((folder / "clip.message").read_bytes()), folder).checked()
 
 

@@ -18,6 +18,7 @@ import time
 import traceback
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
@@ -37,6 +38,12 @@ GROWN = 512 << 20
 CHUNK = 5000
 WALL = 600
 """Seconds after which a worker that does nothing is ended."""
+COSTS = "costs.jsonl"
+"""Of inputs that cost a worker that they may cost."""
+ENDLESS = "does not end"
+OUTCOMES = ("read", "refused", "damaged", "unreadable", "too long", "too much memory", "crashed")
+_SHARED = struct.Struct(f"<{1 + len(OUTCOMES)}q")
+"""The number of the input in hand, and how many came to what."""
 _CHANGES = {
     *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
     *("os.chmod", "os.chown", "shutil.rmtree"),
@@ -93,24 +100,28 @@ def change(target: Target, files: list[tuple[Path, bytes]], seed: int) -> Iterat
         yield path
 
 
-def one_input(target: Target, place: Path, files: list[tuple[Path, bytes]], seed: int) -> str:
-    """Read one mutated input; "" where it was read or refused, else what happened."""
+def one_input(
+    target: Target, place: Path, files: list[tuple[Path, bytes]], seed: int
+) -> tuple[str, str]:
+    """Read one mutated input: what became of it, and what is wrong with that (or "")."""
     changed = list(change(target, files, seed))
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
-        target.read(place, changed)
+        return target.read(place, changed) or "read", ""
     except EzavError as error:
-        return _message(str(error))
+        return "refused", _message(str(error))
     except OSError as error:  # the command line says those in a line, too
-        return f"OSError {error.errno}: {where(error)}"
+        return "read", f"OSError {error.errno}: {where(error)}"
+    except (TooLongError, MemoryError) as error:
+        kind = "too long" if isinstance(error, TooLongError) else "too much memory"
+        return kind, "" if target.costly else f"{kind}: {where(error)}"
     except BaseException as error:
-        return f"{type(error).__name__}: {where(error)}: {str(error)[:150]!r}"
+        return "read", f"{type(error).__name__}: {where(error)}: {str(error)[:150]!r}"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         kept = dict(files)
         for path in changed:
             path.write_bytes(kept[path])
-    return ""
 
 
 def _message(said: str) -> str:
@@ -163,17 +174,18 @@ class Batch:
     room: Path
     findings: Path
 
-    def tell(self, seed: int, what: str) -> None:
-        """Add a finding."""
-        with self.findings.open("a") as file:
+    def tell(self, seed: int, what: str, cost: bool = False) -> None:
+        """Add a finding; or, where it may cost a worker, that it did."""
+        path = self.findings.with_name(COSTS) if cost else self.findings
+        with path.open("a") as file:
             line = {"target": self.target.name, "seed": seed, "what": what}
             file.write(json.dumps(line) + "\n")
 
 
-def run_batch(batch: Batch) -> int:
-    """Read up to `CHUNK` inputs in a forked worker; the number of the next one."""
-    shared = mmap(-1, 8)
-    struct.pack_into("<q", shared, 0, batch.begin)
+def run_batch(batch: Batch) -> tuple[int, Counter[str]]:
+    """Read up to `CHUNK` inputs in a forked worker: the next one's number, what became of them."""
+    shared = mmap(-1, _SHARED.size)
+    shared[:] = _SHARED.pack(batch.begin, *[0] * len(OUTCOMES))
     child = os.fork()
     if child == 0:
         try:
@@ -182,24 +194,32 @@ def run_batch(batch: Batch) -> int:
             traceback.print_exc()
         finally:
             os._exit(70)
-    before, since, used = batch.begin, time.monotonic(), 0.0
+    died = _watched(child, shared)
+    at, *counts = _SHARED.unpack(shared)
+    found = Counter(dict(zip(OUTCOMES, counts)))
+    if died:
+        found["too long" if died == ENDLESS else "crashed"] += 1
+        batch.tell(at, died, batch.target.costly)
+        at += 1
+    return at, +found
+
+
+def _watched(child: int, shared: mmap) -> str:
+    """Wait for a worker; how it died, if it did."""
+    before, since, used = -1, time.monotonic(), 0.0
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
-        at = struct.unpack_from("<q", shared, 0)[0]
         if done:
-            break
+            code = os.waitstatus_to_exitcode(status)
+            return f"the worker ended with {code}" if code else ""
+        at = _SHARED.unpack(shared)[0]
         if at != before:
             before, since, used = at, time.monotonic(), _processor(child)
         elif _processor(child) - used > 4 * SECONDS or time.monotonic() - since > WALL:
             os.kill(child, signal.SIGKILL)  # in native code, where no signal is heard
             os.waitpid(child, 0)
-            batch.tell(at, "does not end")
-            return int(at) + 1
+            return ENDLESS
         time.sleep(0.02)
-    if code := os.waitstatus_to_exitcode(status):
-        batch.tell(at, f"the worker ended with {code}")
-        return int(at) + 1
-    return int(at)
 
 
 def _processor(process: int) -> float:
@@ -218,21 +238,23 @@ def _work(batch: Batch, shared: mmap) -> None:
     _limits()
     before = _listing(batch.room)
     watch = Watch(batch.room)
-    most, begun, seed = _most(), time.process_time(), batch.begin
+    most, begun, seed, found = _most(), time.process_time(), batch.begin, Counter[str]()
     while seed < batch.begin + CHUNK and time.process_time() - begun < batch.turn:
-        struct.pack_into("<q", shared, 0, seed)
         watch.on, watch.seen = True, ""
-        what = one_input(target, place, files, seed)
+        kind, wrong = one_input(target, place, files, seed)
         watch.on = False
-        if _most() - most > GROWN:
-            what = what or f"{(_most() - most) >> 20} MiB"
+        if _most() - most > GROWN and not target.costly:
+            wrong = wrong or f"{(_most() - most) >> 20} MiB"
         most = max(most, _most())
-        if what := watch.seen or what:
-            batch.tell(seed, what)
-        seed += 1
+        if wrong := watch.seen or wrong:
+            batch.tell(seed, wrong)
+        seed, found[kind] = seed + 1, found[kind] + 1
+        shared[:] = _SHARED.pack(seed, *(found[name] for name in OUTCOMES))
+        if kind in ("too long", "too much memory"):
+            batch.tell(seed - 1, kind, target.costly)
+            break  # not trusted with the next, as in extraction
     if more := _listing(batch.room) - before:
         batch.tell(batch.begin, f"new files: {sorted(more)[:3]}")
-    struct.pack_into("<q", shared, 0, seed)
     os._exit(0)
 
 

@@ -57,8 +57,14 @@ def test_labels_come_from_many_kinds_of_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("e.txt", " \n"), ("f.csv", "id,mid\n1,2\n"), ("g.json", "{"), ("h.json", "[1]"),
-     ("i.json", '{"id2label": 3}'), ("j.json", "[" * 100_000)],
+    [
+        ("e.txt", " \n"),
+        ("f.csv", "id,mid\n1,2\n"),
+        ("g.json", "{"),
+        ("h.json", "[1]"),
+        ("i.json", '{"id2label": 3}'),
+        ("j.json", "[" * 100_000),
+    ],
 )
 def test_files_without_labels_are_refused(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ezav.errors import EzavError
 from ezav.media import Frames, FrameSpec, TooLongError, read_clip, read_windows
+from ezav.media.chained import demuxed
 from ezav.media.picture import Orientation
 from tests.media.files import grey_levels, write_clip, write_timed
 
@@ -361,3 +362,20 @@ def test_names_are_neither_options_nor_addresses(
         write_clip(tmp_path / "plain.mp4", frames=3, tone=None)
         (tmp_path / "plain.mp4").rename(tmp_path / name)
         assert read_clip(name).status == "ok", name
+
+
+def test_a_stream_that_begins_late_breaks_the_recording_off(tmp_path: Path) -> None:
+    """PyAV knows the streams that there were when it was opened: others are an IndexError."""
+    path = write_clip(tmp_path / "a.flv", frames=4, size=(32, 32), rate=22_050)
+    data, at, tags = path.read_bytes(), 13, {8: b"", 9: b"", 18: b""}
+    while at + 11 < len(data):
+        size = 15 + int.from_bytes(data[at + 1 : at + 4], "big")
+        tags[data[at]] += data[at : at + size]
+        at += size
+    pictures = tags[9] * (16_000_000 // len(tags[9]))  # beyond what FFmpeg looks at beforehand
+    path.write_bytes(b"FLV\1\1\0\0\0\x09\0\0\0\0" + pictures + tags[8])
+    with av.open(str(path)) as container:
+        packets = demuxed(container)
+        next(packets)
+        with pytest.raises(ValueError, match="a stream begins that the file did not tell of"):
+            list(packets)

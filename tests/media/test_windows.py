@@ -164,6 +164,16 @@ def test_each_warning_is_told_once_in_the_window_where_it_arose(tmp_path: Path) 
     assert damage == [False, False, True, True]
 
 
+def test_damaged_stamps_do_not_make_windows_without_end(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.avi", codec="mpeg4", frames=4, size=(32, 32))
+    data = bytearray(path.read_bytes())
+    scale = data.index(b"auds") + 20  # seconds of a unit of time are scale / rate
+    data[scale : scale + 4] = (0x7FFFFFFF).to_bytes(4, "little")
+    path.write_bytes(data)
+    (only,) = read_windows(path, 60.0)
+    assert "days, beyond reason" in only.reason
+
+
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     rate = 16_000
 

@@ -215,7 +215,7 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
 
 @pytest.mark.parametrize("tagged", ["!!timestamp x", "!!bool x", "!!int ''", "2001-13-45"])
 def test_a_value_that_its_tag_does_not_fit_is_no_yaml(tagged: str) -> None:
-    with pytest.raises(ValueError, match="kind that its tag says|month must be"):
+    with pytest.raises(ValueError, match=r"kind that its tag says|month must be"):
         parse_yaml(f"{{a: {tagged}}}")
 
 

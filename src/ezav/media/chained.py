@@ -118,7 +118,7 @@ class Chain:
                     if stream.codec_context is not None:
                         stream.codec_context.thread_count = 1
                 later = end - (container.start_time or 0) / av.time_base
-                for packet in container.demux():
+                for packet in demuxed(container):
                     if packet.pts is not None:
                         last = packet.pts + (packet.duration or 0)
                         end = max(end, float(last * packet.time_base) + later)
@@ -127,3 +127,11 @@ class Chain:
     def _open(self, number: int) -> InputContainer:
         part = _Part(self._path, *self._bounds[number])
         return av.open(part, "r", format="ogg", metadata_errors="ignore")
+
+
+def demuxed(container: InputContainer) -> Iterator[Packet[Stream]]:
+    """The packets of a container; raises ValueError where it tells of a stream too late."""
+    try:
+        yield from container.demux()
+    except IndexError:  # PyAV knows the streams that there were at the beginning
+        raise ValueError("a stream begins that the file did not tell of") from None

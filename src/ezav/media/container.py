@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from ezav.media.chained import Chain, links
+from ezav.media.chained import Chain, demuxed, links
 from ezav.media.formats import readable
 
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}
@@ -69,7 +69,7 @@ class Source:
     def demux(self) -> Iterator[Packet[Stream]]:
         """All packets of the file, on one clock."""
         end = 0.0
-        for packet in self.container.demux():
+        for packet in demuxed(self.container):
             if packet.pts is not None and self.chain is not None:
                 last = packet.pts + (packet.duration or 0)
                 end = max(end, float(last * packet.time_base))

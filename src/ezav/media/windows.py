@@ -22,6 +22,7 @@ _HEAD = {Picture: 16, Sound: 128}
 """Pieces looked at, at most, for the first picture and the first sound."""
 _EVER = 1e12
 """Seconds: a live stream has no end that is known."""
+_MOST_SECONDS = 31 * 86_400.0
 _PATIENCE = 10.0
 """Seconds that one stream may lag behind the other before windows stop waiting for it."""
 
@@ -110,6 +111,7 @@ class _Cutter:
     """Extents say nothing yet: the recording goes on."""
 
     def cut(self, length: float, hop: float) -> Iterator[Clip]:
+        self._refuse_endless()
         problems = Problems()
         items = self._from_first(decode(self.source, problems))
         converters = Converters(self.source)
@@ -121,6 +123,7 @@ class _Cutter:
         for item in items:
             # Packets may promise less than there is: some have no stamps of their own.
             self.whole.end = max(self.whole.end, _ends(item))
+            self._refuse_endless()
             while (coming := self._window(number, length, hop)) and _ends(item) > coming.begin:
                 picture = _overlap(self.extents.get("video", Extent()), coming)
                 fresh = Collector(
@@ -161,6 +164,12 @@ class _Cutter:
             yield window.clip(self.source, self.path, problems, 0.0)
         for window in open_windows:
             yield self._clip(window, problems)
+
+    def _refuse_endless(self) -> None:
+        """Damaged stamps may span centuries, and every window of them would be looked at."""
+        if not self.live and self.whole.length > _MOST_SECONDS:
+            days = self.whole.length / 86_400
+            raise UnreadableError(f"its time stamps span {days:,.0f} days, beyond reason")
 
     def _from_first(self, items: Iterator[Picture | Sound]) -> Iterator[Picture | Sound]:
         """The same items, once the first of each stream has told when the recording begins.
