@@ -106,7 +106,10 @@ class Page:
             Route("/", self._front, methods=["GET"]),
             Route("/static/{name}", _static, methods=["GET"]),
         ]
-        return Starlette(routes=routes)
+        made = Starlette(routes=routes)
+        # It would build an address of what anybody writes into a request.
+        made.router.redirect_slashes = False
+        return made
 
     async def _front(self, request: Request) -> Response:
         return HTMLResponse(self._page)

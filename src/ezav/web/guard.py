@@ -88,7 +88,7 @@ class Guard:
         if not _is_address(host) and _name(host) not in self._hosts:
             return PlainTextResponse("This server has another name (--allow-hosts).", 403)
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _site(origin) != host.lower():
             return PlainTextResponse("Requests of other sites are not answered.", 403)
         foreign = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
         if foreign and headers.get("sec-fetch-mode") != "navigate":
@@ -135,6 +135,14 @@ _ASKED = """<!doctype html><meta charset="utf-8"><title>ezav</title>
 <form action="{action}"><label>Token <input name="token" type="password" autofocus></label>
 <button>Open</button></form>
 """
+
+
+def _site(origin: str) -> str:
+    """Name and port of an Origin header; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _name(host: str) -> str:
