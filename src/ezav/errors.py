@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ezav.letters import shown
+
 
 class EzavError(Exception):
     """A mistake in the input, told in one line.
@@ -84,8 +86,6 @@ class RefusedError(EzavError):
 def _one_line(text: str) -> str:
     """Spaces inside a line stay as they are: a path may hold two. Nothing in it acts on a terminal,
     for it may quote a file of others."""
-    from ezav.naming import shown
-
     return shown(" ".join(line.strip() for line in text.splitlines() if line.strip()))
 
 
