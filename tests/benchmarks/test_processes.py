@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ezav.benchmarks.processes import training_pool
 from tests.waiting import MINUTES, wait_until
 
 PARENT = """
@@ -30,7 +31,12 @@ def runs(process: int) -> bool:
 def test_a_killed_parent_leaves_no_workers(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    here = tmp_path / "here"  # what lies in the current folder is not imported
+    here.mkdir()
+    (here / "torch.py").write_text("raise SystemExit('not this one')")
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, cwd=here
+    )
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
     assert runs(worker)
@@ -42,6 +48,13 @@ def test_a_killed_parent_leaves_no_workers(tmp_path: Path) -> None:
     finally:
         if runs(worker):
             os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("said", ["first", "then"])
+def test_workers_have_the_environment_of_today(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EZAV_TEST_SAID", said)
+    with training_pool(1) as pool:
+        assert pool.submit(os.getenv, "EZAV_TEST_SAID").result() == said
 
 
 INTERRUPTED = """

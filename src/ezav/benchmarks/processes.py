@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 
 from ezav.errors import UnavailableError
+
+_NEEDED = ["ezav.benchmarks.runner", "ezav.protocol.two_stage", "ezav.classes.objective"]
+_NEEDED += ["torch._dynamo"]  # torch's optimisers import it when the first one is made
 
 
 @contextmanager
@@ -23,9 +28,8 @@ def training_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         UnavailableError: a process was killed.
     """
-    # spawn: a forked child of a process that has used torch may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) as pool:
+    handed = (dict(os.environ),)
+    with ProcessPoolExecutor(processes, _server(), _begin, handed) as pool:
         try:
             yield pool
         except BrokenProcessPool as error:
@@ -41,7 +45,28 @@ def training_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _begin() -> None:
+def _server() -> ForkServerContext:
+    """Where processes are forked from: one that has imported what they need, and used none of it.
+
+    A forked child of this process, which may have used torch, might hang.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_NEEDED)
+    # Without this a numpy.py in the current folder would be imported.
+    safe = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONSAFEPATH"]
+        if safe is not None:
+            os.environ["PYTHONSAFEPATH"] = safe
+    return context
+
+
+def _begin(environment: dict[str, str]) -> None:
+    os.environ.clear()  # the server's, of an earlier time
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent ends the others
     import torch
 
