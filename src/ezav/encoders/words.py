@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 TEMPERATURE = 1.5
 """Logits are divided by this: a classifier is surer of its labels than it should be of others.
 Chosen on class folds of training classes (docs/guides/encoders.md)."""
+NEARNESS = 12.0
+"""How fast a label says less of a name the further it is: `exp(NEARNESS (cosine - 1))`."""
+_FLOOR = 1e-6  # a name that no label is near: what is told of it hangs on no rounding
 _VERSION = "1"
 _AT_ONCE = 4096  # tokens: the scores of a thousand labels each are 16 MB
 _KEPT = 8  # label vectors in memory: 1,000 labels of 384 numbers are 1.5 MB
@@ -64,6 +67,17 @@ class WordReader:
     def mean(self) -> np.ndarray:
         """Of the label vectors, `[d]`: what to take off both sides where there are no clips."""
         return np.asarray(self.vectors.mean(axis=0))
+
+    def shares(self, tokens: np.ndarray) -> np.ndarray:
+        """The labels' probabilities, float32 `[T, L]`, of the encoder's tokens.
+
+        Raises:
+            EzavError: they are not this encoder's.
+        """
+        import torch
+
+        scores = torch.from_numpy(checked_scores(self.encoder, tokens)) / self.temperature
+        return scores.softmax(dim=1).numpy()
 
     def __call__(self, tokens: np.ndarray) -> np.ndarray:
         """Float32 `[T, d]` of the encoder's tokens.
@@ -106,6 +120,28 @@ def words(scores: Tensor, vectors: Tensor, temperature: float | Tensor = TEMPERA
     if isinstance(temperature, float | int) and temperature <= 0:
         raise EzavError(f"a temperature of {temperature} gives no words")
     return (scores / temperature).softmax(dim=1) @ vectors
+
+
+def evidence(shares: Tensor, usual: Tensor, labels: Tensor, names: Tensor) -> Tensor:
+    """How much more likely the labels near a name are in a clip than usually, `[N, C]`.
+
+    `log sum_l p_l k(l, t) - log sum_l q_l k(l, t)`, `k = exp(12 (cos(l, t) - 1))`: near labels
+    alone count, and a name is not preferred because labels like it come up in every clip.
+
+    Args:
+        shares: p `[N, L]`, the labels' probabilities.
+        usual: q `[L]`, what they usually are.
+        labels, names: unit rows `[L, d]` and `[C, d]`, the mean of the labels taken off both.
+
+    Example:
+        >>> import torch
+        >>> same = torch.eye(2)
+        >>> told = evidence(same[:1], torch.tensor([0.5, 0.5]), same, same)
+        >>> [round(one, 1) for one in told[0].tolist()]
+        [0.7, -11.2]
+    """
+    near = (NEARNESS * (labels @ names.T - 1)).exp()
+    return (shares @ near + _FLOOR).log() - (usual @ near + _FLOOR).log()
 
 
 def similarity(found: np.ndarray, names: np.ndarray, mean: np.ndarray) -> np.ndarray:

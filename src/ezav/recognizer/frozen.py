@@ -21,7 +21,13 @@ from ezav.methods.base import Dims
 from ezav.protocol.calibration import Calibration
 from ezav.protocol.evaluation import StageModel
 from ezav.recognizer.encoders import DATASET, JOIN, MEDIA, info_of
-from ezav.recognizer.frozen_method import SHARED_SCALE, WORDS_SCALE, Channel, FrozenMethod
+from ezav.recognizer.frozen_method import (
+    HEARD_SCALE,
+    SHARED_SCALE,
+    WORDS_SCALE,
+    Channel,
+    FrozenMethod,
+)
 from ezav.recognizer.taught import Taught
 
 Spec = str | EncoderSpec
@@ -110,7 +116,10 @@ def frozen(
         "audio": EncoderSpec.parse(audio or DEFAULTS["audio"]).resolved(),
     }
     named = {kind for kind, one in (("visual", visual), ("audio", audio)) if one is not None}
-    specs = _texts(given, text)
+    if kinds == ("audio",):
+        named.add("audio")
+    used = {kind: one for kind, one in given.items() if kind == "visual" or kind in named}
+    specs = _texts(used, text)
     texts = [registry.load_text(one.name, **_placed("text", one, device)) for one in specs]
     channels: list[Channel] = []
     made: list[EncoderInfo] = []
@@ -183,6 +192,9 @@ def _channel(
         known = registry.card(kind, spec.name)
         if known.space is None and known.label_set is None:
             return None, None, _says_nothing(kind, spec.name, texts)
+        if known.space is None and kind == "audio":
+            # It is worth little where there are pictures, and takes as long as they do.
+            return None, None, f"sound is not used; --audio {spec.name} uses it"
     encoder: VisualEncoder | AudioEncoder = (
         registry.load_visual(spec.name, **_placed("visual", spec, device))
         if kind == "visual"
@@ -197,7 +209,8 @@ def _channel(
             return mine, Channel(kind, columns, SHARED_SCALE[kind]), ""
     if knows_labels(encoder):
         columns, words = slice(0, texts[0].card.dimension), WordReader(encoder, texts[0])
-        return encoder.card, Channel(kind, columns, WORDS_SCALE, words), ""
+        scale = WORDS_SCALE if kind == "visual" else HEARD_SCALE
+        return encoder.card, Channel(kind, columns, scale, words), ""
     return encoder.card, None, _says_nothing(kind, spec.name, texts)
 
 

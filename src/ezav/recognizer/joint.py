@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from ezav.errors import EzavError
 from ezav.features.feature_set import FeatureSet
+from ezav.features.tokens import Tokens
 from ezav.recognizer.frozen_method import Channel, FrozenMethod
 from ezav.recognizer.taught import TaughtMethod
 from ezav.recognizer.together import By, answer
@@ -39,6 +42,8 @@ def score_together(
     count = class_embeddings.new_zeros(len(clips), 1)
     weight = 0.0
     for channel in method.channels:
+        if channel.added:
+            continue
         stored = clips.visual if channel.kind == "visual" else clips.audio
         there = (stored.lengths > 0).cpu()
         if not bool(there.any()):
@@ -51,25 +56,25 @@ def score_together(
         total[there] += channel.scale * found.cosines
         count[there] += 1
         weight = max(weight, found.weight)  # of a single clip it is 0
-    return total / count.clamp(min=1), weight
+    alone = [method.heard(audio, class_embeddings) for audio, _ in _parts(clips, pooled=False)]
+    return total / count.clamp(min=1) + torch.cat(alone).to(total), weight
 
 
 @torch.inference_mode()
 def score_taught(method: TaughtMethod, clips: FeatureSet, class_embeddings: Tensor) -> Tensor:
     """What the lessons add to the scores of clips, `[N, C]`: of each clip alone."""
-    parts = []
-    for start in range(0, len(clips), _AT_ONCE):
-        index = torch.arange(start, min(start + _AT_ONCE, len(clips)))
-        pooled = not method.uses_time
-        audio, visual = (one.gather(index, pooled) for one in (clips.audio, clips.visual))
-        parts.append(method.added(audio, visual, class_embeddings))
-    return torch.cat(parts)
+    parts = _parts(clips, pooled=not method.uses_time)
+    return torch.cat([method.added(*part, class_embeddings) for part in parts])
 
 
 def _vectors(channel: Channel, clips: FeatureSet) -> Tensor:
-    stored = clips.visual if channel.kind == "visual" else clips.audio
-    parts = []
+    parts = _parts(clips, pooled=channel.words is None)
+    kinds = [visual if channel.kind == "visual" else audio for audio, visual in parts]
+    return torch.cat([channel.vectors(tokens).cpu() for tokens in kinds])
+
+
+def _parts(clips: FeatureSet, pooled: bool) -> Iterator[tuple[Tokens, Tokens]]:
+    """Sound and pictures of some clips at a time."""
     for start in range(0, len(clips), _AT_ONCE):
         index = torch.arange(start, min(start + _AT_ONCE, len(clips)))
-        parts.append(channel.vectors(stored.gather(index, pooled=channel.words is None)).cpu())
-    return torch.cat(parts)
+        yield clips.audio.gather(index, pooled), clips.visual.gather(index, pooled)

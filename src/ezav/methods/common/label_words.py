@@ -9,14 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezav.encoders.words import TEMPERATURE
+from ezav.encoders.words import TEMPERATURE, evidence
 from ezav.features.tokens import Tokens
 from ezav.methods.common.centring import centred
 
 _BEFORE = 2.0
-NEARNESS = 12.0
-"""How fast a label says less of a name the further it is: `exp(NEARNESS (cosine - 1))`."""
-_FLOOR = 1e-6  # a name that no label is near: what is told of it hangs on no rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,11 +90,7 @@ class LabelWords(nn.Module):
         return (logits / self.temperature).softmax(dim=1) * tokens.present[:, None]
 
     def evidence(self, shares: Tensor, usual: Tensor, classes: Tensor) -> Tensor:
-        """How much more likely the labels near a name are in a clip than usually, `[N, C]`.
-
-        `log sum_l p_l k(l, t) - log sum_l q_l k(l, t)`, `k = exp(12 (cos(l, t) - 1))`: near labels
-        alone count, and a name is not preferred because labels like it come up in every clip. The
-        mean of the labels is taken off both sides of the cosine. 0 for a clip of zeros.
+        """:func:`ezav.encoders.words.evidence` for class vectors, `[N, C]`; 0 for a clip of zeros.
 
         Args:
             shares: p, as of :meth:`shares`.
@@ -112,8 +105,7 @@ class LabelWords(nn.Module):
         """
         mean = self.vectors.mean(dim=0)
         labels, names = centred(self.vectors, mean), centred(classes, mean)
-        near = (NEARNESS * (labels @ names.T - 1)).exp()
-        told = (shares @ near + _FLOOR).log() - (usual @ near + _FLOOR).log()
+        told = evidence(shares, usual, labels, names)
         return told * (shares.amax(dim=1, keepdim=True) > 0)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
