@@ -142,11 +142,10 @@ class Page:
         def answer(path: Path) -> dict[str, Any]:
             bench = self._visitors.alone()
             bench.ask("\n".join(asked.getlist("class")))
-            one = bench.add(file, self._reader.read(path))
-            found = bench.explained(one.number)[1] if explain else one.found
-            if found is None:
+            one = bench.add(file, self._reader.read(path), explain=explain)
+            if one.found is None:
                 raise EzavError(one.error or "there are no names to choose from", "give `class`")
-            return replace(found, clip=one.file).as_dict()
+            return replace(one.found, clip=one.file).as_dict()
 
         return await self._with_upload(request, file, answer)
 

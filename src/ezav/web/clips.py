@@ -69,13 +69,16 @@ class Clips:
             raise NotFoundError("this clip is not in the table any more")
         return self.clips[number]
 
-    def add(self, file: str, read: Looked | EzavError, shows: str = "") -> Kept:
+    def add(
+        self, file: str, read: Looked | EzavError, shows: str = "", explain: bool = False
+    ) -> Kept:
         """Put a clip into the table, answered.
 
         Args:
             file: what the visitor calls it.
             read: what was read, or why that could not be.
             shows: the class that it is to teach.
+            explain: with what speaks for the answer.
         """
         file = clean(file)[:400] or "clip"
         with self._doing():
@@ -88,7 +91,7 @@ class Clips:
                 one.encoded = replace(read.encoded, path=Path(file), shown=None)
                 one.pictures = Pictures.of(read.shown)
                 one.correct = self._called(shows) if shows else ""
-                self._answer([one])
+                self._answer([one], explain)
             self.clips[one.number] = one
             return one
 
@@ -189,7 +192,7 @@ class Clips:
         self._names_size = 0 if read is None else read.new_vectors.nbytes
         self._answer(list(self.clips.values()))
 
-    def _answer(self, clips: Sequence[Kept]) -> None:
+    def _answer(self, clips: Sequence[Kept], explain: bool = False) -> None:
         lines = self._lines(self.names)
         read = [one for one in clips if one.encoded is not None]
         if not lines and not self.recognizer.classes:
@@ -198,7 +201,10 @@ class Clips:
             return
         with self._computing:
             found = self.recognizer.predict(
-                [one.encoded for one in read if one.encoded is not None], lines, top_k=SHOWN
+                [one.encoded for one in read if one.encoded is not None],
+                lines,
+                top_k=SHOWN,
+                explain=explain,
             )
         for one, told in zip(read, found, strict=True):
             one.found = None if told.error else told
