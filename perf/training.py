@@ -1,6 +1,7 @@
 """Speed and memory of training EZ-AVGZL, as ratios measured in one run.
 
     python perf/training.py throughput [--layers 1 6] [--threads 1] [--rounds 9] [--device cuda]
+    python perf/training.py bound [--layers 1 6] [--rounds 9]   what the loop's other time is
     python perf/training.py vggsound        one epoch over 81,270 clips, peak memory
     python perf/training.py scoring         100,000 clips x 1,000 classes, peak memory
     python perf/training.py together [--seeds 5] [--device cuda]   K seeds in one pass or in turn
@@ -18,6 +19,11 @@ dimensions, 30 classes; batch 64, width 300) beside its bounds; they take turns,
 
 With one thread the clock is the CPU time of the process, which a busy machine disturbs less.
 Ratios are medians over rounds. Then the profiler says where the loop's time goes.
+
+`bound` divides a step's time into its products, Adam's step, and all else; counts the operations of
+the rest and the bytes that they read and write; and says what they would take at the rate of a copy
+of tensors of their size, that is with every pass at the speed of memory (or cache) and nothing for
+its start, for autograd or for Python.
 """
 
 from __future__ import annotations
@@ -249,6 +255,108 @@ def throughput(options: argparse.Namespace) -> None:
                 print(f"    {share:>6.1%}  {group}")
 
 
+VIEWS = (
+    *("alias", "as_strided", "detach", "empty", "expand", "permute", "reshape", "select", "slice"),
+    *("split", "squeeze", "t", "transpose", "unbind", "unsqueeze", "_unsafe_view", "view"),
+    *("_record_function_enter_new", "_record_function_exit"),
+)
+"""Operations that touch no element."""
+KINDS = {
+    "dropout and random numbers": ("bernoulli", "native_dropout", "random", "normal", "uniform"),
+    "normalisation": ("native_layer_norm", "native_batch_norm", "_native_batch_norm"),
+    "attention": ("_scaled_dot", "_softmax"),
+    "indexing": ("index", "gather", "scatter", "embedding", "arange", "searchsorted"),
+    "reductions": ("sum", "mean", "amax", "max", "norm", "linalg", "logsumexp", "_log_softmax"),
+}
+"""Kind -> how the names of its operations begin; what is left is element-wise."""
+
+
+class Passes(TorchDispatchMode):
+    """Records what is no product: kind -> bytes of the tensors that each operation touches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, list[int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in VIEWS or name in ("mm", "bmm", "addmm", "_fused_adam_"):
+            return made
+        kind = next((k for k, v in KINDS.items() if name.startswith(v)), "element-wise")
+        tensors: list[Tensor] = []
+        # Of what is looked up in, as much is read as comes out.
+        touched = made if kind == "indexing" else (args, kwargs, made)
+        torch.utils._pytree.tree_map_only(Tensor, tensors.append, touched)
+        distinct = {one.data_ptr(): one.nbytes for one in tensors}
+        doubled = 2 if kind == "indexing" else 1
+        self.found.setdefault(kind, []).append(doubled * sum(distinct.values()))
+        return made
+
+
+def copying(sizes: list[int]) -> Callable[[], None]:
+    """Tensors that are read and written, of so many bytes both together, in turn."""
+    pairs = [(torch.ones(max(1, n // 8)), torch.ones(max(1, n // 8))) for n in sizes]
+
+    def turn() -> None:
+        for _ in range(STEPS):
+            for a, b in pairs:
+                a.copy_(b)
+
+    return turn
+
+
+def bound(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    clips, text = features(3174, 128, 4096, 30), class_vectors(30)
+    for layers in options.layers:
+        trainer = trainer_of(paper_size(layers), clips, text, "cpu", batches_per_epoch=STEPS)
+        products = products_of(trainer)
+        with Passes() as passes:
+            trainer._step(trainer.gather(trainer.sampler.epoch(1, BATCH)[0]))
+
+        def multiply(products: Any = products) -> None:
+            for _ in range(STEPS):
+                for a, b in products:
+                    a @ b
+
+        def descend(trainer: Trainer = trainer) -> None:
+            for _ in range(STEPS):
+                trainer.descend()
+
+        turns: dict[str, Callable[[], Any]] = {
+            "step": trainer.run_epoch,
+            "products": multiply,
+            "Adam": descend,
+        }
+        turns |= {kind: copying(sizes) for kind, sizes in passes.found.items()}
+        tiny = [8] * sum(map(len, passes.found.values()))
+        turns["starts"] = copying(tiny)
+        seconds = measure(turns, options.rounds, time.process_time)
+        took = {name: 1e3 * statistics.median(times) / STEPS for name, times in seconds.items()}
+        rest = took["step"] - took["products"] - took["Adam"]
+        print(
+            f"\nL = {layers}: a step {took['step']:.2f} ms: products {took['products']:.2f}, Adam "
+            f"{took['Adam']:.2f}, all else {rest:.2f}; {took['products'] / took['step']:.0%} of "
+            "the products' rate"
+        )
+        print("  | the rest by kind | operations | MB | ms at a copy's rate |")
+        print("  |---|--:|--:|--:|")
+        starts = took["starts"] / len(tiny)
+        bare = 0.0
+        for kind, sizes in sorted(passes.found.items(), key=lambda pair: -sum(pair[1])):
+            alone = max(0.0, took[kind] - starts * len(sizes))
+            bare += alone
+            print(f"  | {kind} | {len(sizes)} | {sum(sizes) / 1e6:.1f} | {alone:.2f} |")
+        least = took["products"] + took["Adam"] + bare
+        print(
+            f"  {len(tiny)} operations, {sum(map(sum, passes.found.values())) / 1e6:.1f} MB: "
+            f"{bare:.2f} ms at a copy's rate, and {took['starts']:.2f} to start so many copies\n"
+            f"  at a copy's rate: {took['products'] / least:.0%} of the products' rate; with so "
+            f"many starts {took['products'] / (least + took['starts']):.0%}"
+        )
+
+
 def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -318,7 +426,7 @@ def together(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = {one.__name__: one for one in (throughput, vggsound, scoring, together)}
+    commands = {one.__name__: one for one in (throughput, bound, vggsound, scoring, together)}
     parser.add_argument("what", choices=commands)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--batches", type=int, nargs="+", default=[BATCH])

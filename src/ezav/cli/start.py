@@ -6,6 +6,7 @@ import signal
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import gc  # noqa: E402
 import sys  # noqa: E402
 
 
@@ -16,7 +17,11 @@ def main() -> int:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with ended_tidily():
-        return run()
+        try:
+            return run()
+        finally:
+            # Else the collector looks through all of torch once more before the process ends.
+            gc.freeze()
 
 
 if __name__ == "__main__":
