@@ -48,6 +48,7 @@ class Clips:
     sources: tuple[str, ...]
     text: Tensor
     kinds: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def pictures(folder: Path, draw: int, classes: int = 30) -> Clips:
         sources=tuple(map(str, rows)),
         text=torch.from_numpy(features["text"][chosen]),
         kinds=("",) * classes,
+        names=tuple(map(str, chosen)),
     )
 
 
@@ -134,6 +136,7 @@ def of_store(path: Path, sources: tuple[str, str] | None, kinds: Path | None) ->
         ),
         text=text.vectors,
         kinds=tuple(kind[name] for name in clips.classes),
+        names=clips.classes,
     )
 
 

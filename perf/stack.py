@@ -7,6 +7,8 @@ Pictures and stores are those of `perf/splits.py`. `--sources` names a CSV file 
 clips of one source are never on both sides of a split. `--kinds` names a CSV file (class, group):
 of every group equally many are unseen.
 
+With `--each` every draw is told: what is unseen, and the HM of `best`, at its gamma and at best.
+
 Every row learns its gamma, and the stack its weights, on class folds of each split's known clips:
 nothing is chosen on test clips. "HM best" is the HM at the gamma that is best on the test clips.
 All rows see the same splits; differences are paired. Splits share clips, so that the true error is
@@ -131,11 +133,17 @@ def rows_of(clips: Clips, split: Split) -> dict[str, tuple[float, ...]]:
 
 
 def main() -> None:
-    given = options(__doc__).parse_args()
+    parser = options(__doc__)
+    parser.add_argument("--each", action="store_true", help="tell every draw")
+    given = parser.parse_args()
     results: dict[str, list[tuple[float, ...]]] = {}
     for seed, clips, split in splits_of(given):
         for row, numbers in rows_of(clips, split).items():
             results.setdefault(row, []).append(numbers)
+        if given.each:
+            unseen = [clips.names[row] for row in (~split.seen).nonzero()[:, 0].tolist()]
+            hm, _, highest, _ = results["best"][-1]
+            print(f"{seed}: {hm:.1f}, at best {highest:.1f}; unseen: {', '.join(unseen)}")
         order = torch.randperm(len(clips.text), generator=torch.Generator().manual_seed(seed))
         shuffled = rows_of(replace(clips, text=clips.text[order]), split)
         results.setdefault("best, names shuffled", []).append(shuffled["best"])
