@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Batch
+from ezav.methods.base import Batch, Method
 from tests.shared_data import AUTHORS
 
 
@@ -31,6 +32,19 @@ class Fixture:
 
     def pooled(self, key: str) -> Tokens:
         return Tokens.pooled(self[key])
+
+    def batch(self) -> Batch:
+        """The reference batch of methods that learn by cross-entropy and regression."""
+        return self.batch_with(self.pooled("batch/audio"), self.pooled("batch/video"))
+
+    def batch_with(self, audio: Tokens, visual: Tokens) -> Batch:
+        """The same of clips read otherwise."""
+        return Batch(
+            audio=audio,
+            visual=visual,
+            labels=self["batch/cls_numeric"],
+            class_embeddings=self["batch/embeddings_crossentropy"],
+        )
 
 
 def in_double(batch: Batch) -> Batch:
@@ -72,6 +86,16 @@ def close(ours: Tensor, theirs: Tensor, what: str, tolerance: float = 1e-5) -> N
     )
 
 
+def close_losses(parts: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    """Cross-entropy, regression and reconstruction equal the reference's."""
+    for ours, name in (
+        ("cross_entropy", "cross_entropy"),
+        ("regression", "loss_reg"),
+        ("reconstruction", "loss_cmd_rec"),
+    ):
+        close(parts[ours], theirs[name], ours)
+
+
 def close_gradients(module: nn.Module, theirs: dict[str, Tensor], tolerance: float = 1e-5) -> None:
     """Every parameter has a gradient, and it equals the reference.
 
@@ -108,6 +132,27 @@ def assert_adam_stepped(
         # A gradient of exactly zero belongs to a unit that is off: there is no step either.
         left_out += int((~known & (parameter.grad != 0)).sum())
     assert left_out < 0.05 * compared, f"{left_out} of {compared}"
+
+
+def assert_released_step(
+    method: Method, batch: Batch, theirs: dict[str, Tensor], but: str = ""
+) -> None:
+    """Parameters and running statistics, with the pass for the log after Adam's first step.
+
+    Left out is the buffer `but`.
+    """
+    method.train().double()
+    optimiser = torch.optim.Adam(method.parameter_groups(), lr=7e-5, weight_decay=1e-5)
+    method.loss(in_double(batch)).total.backward()
+    optimiser.step()
+    network = method.network
+    assert isinstance(network, nn.Module)
+    assert_adam_stepped(network, theirs, learning_rate=7e-5)
+    take_unread_biases(network, theirs)
+    method.eval()
+    for name, buffer in network.named_buffers():
+        if name != but:
+            close(buffer, theirs[name], name)
 
 
 def take_unread_biases(module: nn.Module, theirs: dict[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from ezav.errors import EzavError
 from ezav.features.tokens import Tokens
-from ezav.methods.base import Batch, Dims
+from ezav.methods.base import Dims
 from ezav.methods.hsp_moe.config import HspMoeConfig
 from ezav.methods.hsp_moe.losses import relation, uniformity
 from ezav.methods.hsp_moe.method import HspMoe
@@ -17,11 +17,10 @@ from ezav.methods.hsp_moe.network import frozen_scores
 from ezav.methods.hsp_moe.weights import from_published
 from tests.methods.fixtures import (
     Fixture,
-    assert_adam_stepped,
+    assert_released_step,
     close,
     close_gradients,
-    in_double,
-    take_unread_biases,
+    close_losses,
     without_dropout,
 )
 
@@ -58,15 +57,6 @@ def load(state: dict[str, torch.Tensor], **config) -> HspMoe:
     return method
 
 
-def batch_of(reference: Fixture) -> Batch:
-    return Batch(
-        audio=reference.pooled("batch/audio"),
-        visual=reference.pooled("batch/video"),
-        labels=reference["batch/cls_numeric"],
-        class_embeddings=reference["batch/embeddings_crossentropy"],
-    )
-
-
 def test_the_full_size_has_the_authors_number_of_parameters() -> None:
     method = HspMoe(HspMoeConfig(), Dims(audio=1024, visual=512, text=1536))
     assert sum(p.numel() for p in method.parameters()) == 2_776_131
@@ -91,14 +81,9 @@ def test_outputs_equal_the_authors(reference: Fixture, state, mode: str) -> None
 
 
 def assert_losses(reference: Fixture, case: str, method: HspMoe) -> None:
-    loss = method.loss(batch_of(reference))
+    loss = method.loss(reference.batch())
     theirs = reference.under(f"{case}/loss")
-    for part, name in {
-        "cross_entropy": "cross_entropy",
-        "regression": "loss_reg",
-        "reconstruction": "loss_cmd_rec",
-    }.items():
-        close(loss.parts[part], theirs[name], part)
+    close_losses(loss.parts, theirs)
     preserved = loss.parts["distribution"] + loss.parts["relation"]
     ours = method.config.distribution_weight, method.config.relation_weight
     close(preserved, theirs["semantic_distill_weighted"], "DP and RP", tolerance=1e-6)
@@ -135,22 +120,14 @@ def test_every_loss_term_equals_the_authors(
 @pytest.mark.parametrize(("case", "config"), [("train0", {}), ("train0_aux1", HEAVY)])
 def test_gradients_equal_the_authors(reference: Fixture, state, case: str, config) -> None:
     method = load(state, **config).train()
-    method.loss(batch_of(reference)).total.backward()
+    method.loss(reference.batch()).total.backward()
     close_gradients(method.network, from_published(reference.under(f"{case}/grad")))
 
 
 def test_a_released_step_equals_the_authors(reference: Fixture, state) -> None:
-    """Parameters and running statistics, with the pass for the log after Adam's step."""
-    method = load(state, released_norm_passes=True).train().double()
-    optimiser = torch.optim.Adam(method.parameter_groups(), lr=7e-5, weight_decay=1e-5)
-    method.loss(in_double(batch_of(reference))).total.backward()
-    optimiser.step()
+    method = load(state, released_norm_passes=True)
     theirs = from_published(reference.under("after_one_official_iteration"))
-    assert_adam_stepped(method.network, theirs, learning_rate=7e-5)
-    take_unread_biases(method.network, theirs)
-    for name, buffer in method.eval().network.named_buffers():
-        if name != "fusion.scale_":
-            close(buffer, theirs[name], name)
+    assert_released_step(method, reference.batch(), theirs, but="fusion.scale_")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +160,7 @@ def test_frozen_and_learned_distances_equal_the_authors(reference: Fixture, stat
 
 def test_the_scale_is_the_training_batches_mean_ratio(reference: Fixture, state) -> None:
     method = load(state).train()
-    batch = batch_of(reference)
+    batch = reference.batch()
     with torch.no_grad():
         for _ in range(150):
             method.loss(batch)
