@@ -12,12 +12,17 @@ from docs.hooks import public_packages
 from docs import commands, counts
 from tests.docs.blocks import ROOT
 
-OPTIONS = counts.options()
+
+@pytest.fixture(scope="module")
+def options() -> list[tuple[str, commands.Option]]:
+    return counts.options()
 
 
-def test_every_option_is_explained_by_sentences() -> None:
-    assert len(OPTIONS) > 600
-    wrong = counts.unexplained(OPTIONS)
+def test_every_option_is_explained_by_sentences(
+    options: list[tuple[str, commands.Option]],
+) -> None:
+    assert len(options) > 600
+    wrong = counts.unexplained(options)
     assert not wrong, "\n".join(wrong)
 
 
@@ -29,9 +34,11 @@ def test_no_phrase_counts_as_a_sentence(text: str) -> None:
     assert counts.unexplained([("ezav run", option)])
 
 
-def test_the_pages_of_commands_name_every_option() -> None:
+def test_the_pages_of_commands_name_every_option(
+    options: list[tuple[str, commands.Option]],
+) -> None:
     page = commands.command_line_page() + commands.method_settings_page()
-    missing = [one.names[0] for _, one in OPTIONS if f"`{one.names[0]}`" not in page]
+    missing = [one.names[0] for _, one in options if f"`{one.names[0]}`" not in page]
     assert not missing
 
 

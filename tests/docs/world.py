@@ -52,12 +52,18 @@ def clean_imports(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
+SHOWN_CLASSES = ("blue circle", "blue square sliding", "green circle", "purple tri", "red diam")
+"""How the classes begin of which the pages name a clip, or that extraction needs to split."""
+
+
 def furnish(folder: Path, world: Path) -> None:
-    """Copy store, run and three clips of each class into a reader's folder."""
+    """Copy store, run and three clips of some classes into a reader's folder."""
     for name in ("store", "run"):
         shutil.copytree(world / name, folder / name)
-    more = shutil.ignore_patterns("00[3-9].mp4", "*.csv", "*.json")
-    shutil.copytree(world / "clips", folder / "clips", ignore=more)
+    more = shutil.ignore_patterns("00[3-9].mp4")
+    for clips in sorted((world / "clips").iterdir()):
+        if clips.name.startswith(SHOWN_CLASSES):
+            shutil.copytree(clips, folder / "clips" / clips.name, ignore=more)
     for name, clip in zip(("rooster", "guitar", "helicopter"), sorted(folder.glob("clips/*/*"))):
         shutil.copy(clip, folder / f"{name}.mp4")
     (folder / "VIDEOS").symlink_to("clips")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ezav.encoders.base import Encoded, EncoderCard, MediaNeeds
 from ezav.media import Frames, Waveform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STEP = 0.5
 """Seconds a token."""
@@ -80,7 +83,9 @@ class Fixed:
         templates=("a sound of {}",),
     )
 
-    def encode(self, names: Sequence[str]) -> torch.Tensor:
+    def encode(self, names: Sequence[str]) -> Tensor:
+        import torch  # not above: workers load this file too, and should start fast
+
         draws = [torch.Generator().manual_seed(sum(map(ord, name))) for name in names]
         rows = torch.stack([torch.randn(4, generator=draw) for draw in draws])
         return torch.nn.functional.normalize(rows, dim=1)
