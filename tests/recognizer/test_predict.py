@@ -324,8 +324,8 @@ def test_encoders_that_take_a_device_get_the_one_asked_for(
     )
     placed = replace(trained, header=trained.header.model_copy(update={"encoders": encoders}))
     # There may be no such device here: the method stays where it is.
-    monkeypatch.setattr("ezav.recognizer.recognizer.read", lambda *_: placed)
-    monkeypatch.setattr("ezav.recognizer.recognizer.choose_device", str)
+    monkeypatch.setattr("ezav.recognizer.shareable.read", lambda *_: placed)
+    monkeypatch.setattr("ezav.recognizer.shareable.choose_device", str)
     for opened in (
         Recognizer.load(lights[1], device="cuda:1", import_code=True),
         Recognizer.from_pretrained(lights[1], device="cuda:1", import_code=True),
