@@ -3,16 +3,17 @@
     python perf/networks.py --store STORE --unseen 5 --sources FILE COLUMN [--kept F]
     python perf/networks.py --pictures FOLDER [--rows cosine] [--splits 20]
 
-Stores, pictures, `--sources` and `--kinds` are those of `perf/splits.py`; `--statistics` is a store
-of the same clips by the statistics encoders. The reference is the network of the recipe
-`ez_avgzl_prior` (cosine, raw text, one network) beside ESZSL and half the words; every other row
-changes one thing. A network is trained once and the prior is added afterwards, so that all rows of
-one network share it. Epoch, gamma and the weight of frozen scores come from the class folds of each
-split's known clips, "one fold" takes the first of these alone; nothing is chosen on test clips.
+Stores, pictures, `--sources` and `--kinds` are those of `perf/splits.py`. The reference is the
+network of the recipe `ez_avgzl_prior` (cosine, raw text, one network) beside ESZSL and half the
+words; every other row changes one thing. A network is trained once and the prior is added
+afterwards, so that all rows of one network share it. Epoch, gamma and the weight of frozen scores
+come from the class folds of each split's known clips, "one fold" takes the first of these alone;
+nothing is chosen on test clips.
 
 "stack" rows are `best` with networks among its members, from starting weight 0 by the same logit on
 the same folds: EZ-AVGZL, which is the reference's network after its last epoch, and an MLP (one
-hidden layer of 1,024 to the text, cosine, as many epochs).
+hidden layer of 1,024 to the text, cosine, as many epochs). Classes are divided into folds once, for
+`best` too.
 
 What is done is kept in a file (`--kept`); a stopped command goes on.
 """
@@ -59,7 +60,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 """Row -> what is other than in the reference, which is the first."""
 FIRST = "cosine"
-STATISTICS = "statistics"
 PRIORS = ("none", "frozen", "closed")
 ONE = ", one fold"
 STACKS = {"best": (), "stack + EZ": ("EZ",), "stack + MLP": ("MLP",), "stack + both": ("EZ", "MLP")}
@@ -179,14 +179,12 @@ def mlp_scores(
 def rows_of(world: World, split: Split, row: str) -> dict[str, Numbers]:
     """The rows of one network on one split; of the first those of the stack too."""
     every, known = torch.arange(len(split.seen)), split.seen.nonzero()[:, 0]
-    # The stack divides the classes twice, a network's own choice once.
-    folds = list(folds_of_classes(world.whole, split, repeats=2 if row == FIRST else 1))
+    folds = list(folds_of_classes(world.whole, split, repeats=1))
     tasks = [(split.known[f.train], split.known[f.held_out], known, seen) for f, seen in folds]
     tasks.append((split.known, split.test, every, split.seen))
-    run = run_of(NETWORKS.get(row, {}))
+    run = run_of(NETWORKS[row])
     *said, test = (said_by(world, run, *task) for task in tasks)
-    once = said[: len(said) // 2] if row == FIRST else said
-    found = {f"{row} / {prior}": with_prior(once, test, prior) for prior in PRIORS}
+    found = {f"{row} / {prior}": with_prior(said, test, prior) for prior in PRIORS}
     if row == FIRST:
         for prior in PRIORS:
             found[f"{row} / {prior}{ONE}"] = with_prior(said[:1], test, prior)
@@ -220,7 +218,6 @@ def stacks_of(
 def main() -> None:
     parser = options(__doc__, first=1000)
     parser.add_argument("--rows", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
-    parser.add_argument("--statistics", type=Path)
     parser.add_argument("--kept", type=Path)
     given = parser.parse_args()
     found: dict[str, dict[str, list[float]]] = {}
