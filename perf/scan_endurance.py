@@ -28,13 +28,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+import psutil
 from av.bitstream import BitStreamFilterContext
 
 from ezav.features import FeatureStore
+from held import Held, surroundings
 
 Span = tuple[float, float, str]
-TELL = 10
-"""Parts of the recording after which memory is told."""
+EVERY = 1.0
+"""Seconds from one note of what the scan holds to the next."""
 
 
 def plan(
@@ -104,24 +106,22 @@ def _append(film: Any, streams: dict[str, Any], clip: Path, now: Fraction) -> Fr
     return end
 
 
-def watched(command: list[str], progress: Path) -> tuple[dict, list[int], float]:
-    """Run a scan; its answer, its memory (MiB) after each tenth of the time, and seconds taken."""
-    start = time.perf_counter()
-    memory: list[int] = []
-    with progress.open("w+") as log, tempfile.TemporaryFile("w+") as answer:
-        process = subprocess.Popen(command, stdout=answer, stderr=log, text=True)
-        while process.poll() is None:
-            time.sleep(0.5)
-            try:
-                status = Path(f"/proc/{process.pid}/status").read_text()
-            except OSError:
-                break
-            memory += [int(x.split()[1]) // 1024 for x in status.splitlines() if "VmRSS" in x]
-        if process.wait():
+def watched(command: list[str], folder: Path) -> tuple[dict, Held, float]:
+    """Run a scan; its answer, what it held meanwhile, and seconds taken."""
+    start, places = time.perf_counter(), folder / "tmp"
+    places.mkdir(exist_ok=True)
+    with (folder / "progress.log").open("w+") as log, tempfile.TemporaryFile("w+") as answer:
+        process = subprocess.Popen(
+            command, stdout=answer, stderr=log, text=True, env=surroundings(places)
+        )
+        held = Held(psutil.Process(process.pid), places, EVERY, folder / "held.csv")
+        with held.noting():
+            status = process.wait()
+        if status or list(places.iterdir()):
             log.seek(0)
-            sys.exit(log.read())
+            sys.exit(f"status {status}, left {list(places.iterdir())}: {log.read()}")
         answer.seek(0)
-        return json.load(answer), memory, time.perf_counter() - start
+        return json.load(answer), held, time.perf_counter() - start
 
 
 def overlap(a: Span, b: Span) -> float:
@@ -145,6 +145,16 @@ def named_right(truth: list[Span], found: list[Span]) -> float:
     return right / sum(end - start for start, end, _ in truth)
 
 
+def alike(found: list[Span], length: float, repeat: int) -> int:
+    """Of a recording so many times over, the rounds that have the events of the first."""
+    period = length / repeat
+    rounds: dict[int, list[Span]] = defaultdict(list)
+    for start, end, name in found:
+        at = int(start // period)
+        rounds[at].append((round(start - at * period, 2), round(end - at * period, 2), name))
+    return sum(one == rounds[0] for one in rounds.values())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -156,8 +166,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1, help="the recording so many times over")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="keep recording, truth and events in this folder")
-    parser.add_argument("scan", nargs="*", help="options for ezav scan, after --")
-    asked = parser.parse_args()
+    words = sys.argv[1:]
+    at = words.index("--") if "--" in words else len(words)  # argparse loses what follows options
+    asked, scan = parser.parse_args(words[:at]), words[at + 1 :]
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,8 +182,8 @@ def main() -> None:
         (folder / "truth.json").write_text(json.dumps(truth, indent=1))
         outs = [str(folder / f"events.{kind}") for kind in ("json", "csv", "vtt", "srt")]
         command = [sys.executable, "-m", "ezav.cli.main", "scan", str(asked.run), str(film)]
-        command += ["--json", "--out", *outs, *asked.scan]
-        told, memory, seconds = watched(command, folder / "progress.log")
+        command += ["--json", "--out", *outs, *scan]
+        told, held, seconds = watched(command, folder)
     found = [(one["start"], one["end"], one["name"]) for one in told["events"]]
     best = [max((overlap(span, other) for other in found), default=0.0) for span in truth]
     hits = sum(one > 0.5 for one in best)
@@ -183,15 +194,14 @@ def main() -> None:
         f"scanned in {seconds:.0f} s, {length / seconds:.1f} times as fast as it plays; "
         f"{processor:.0f} s of processor time: {length / processor:.1f} times"
     )
-    tenth = max(1, len(memory) // TELL)
-    peaks = [max(memory[at : at + tenth]) for at in range(0, len(memory), tenth)][:TELL]
-    print(f"largest memory in each tenth of that time, MiB: {' '.join(map(str, peaks))}")
     precision, recall = hits / max(1, len(found)), hits / len(truth)
     print(
         f"{len(found)} events told, {hits} of them found at IoU > 0.5: precision {precision:.1%}, "
         f"recall {recall:.1%}; mean IoU of the best event {sum(best) / len(best):.2f}"
     )
     print(f"time that carries its own name: {named_right(truth, found):.1%}")
+    print(f"rounds cut as the first: {alike(found, length, asked.repeat)} of {asked.repeat}")
+    held.show("scan")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -154,6 +155,21 @@ class Level:
             )
             for c in clips
         ]
+
+
+class Killed(Level):
+    """Its process is killed, as by a system without memory, the first `kills` times."""
+
+    def __init__(self, folder: str, kills: int) -> None:
+        super().__init__()
+        self._folder, self._kills = Path(folder), kills
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        number = len(list(self._folder.iterdir()))
+        if number < self._kills:
+            (self._folder / str(number)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(clips)
 
 
 class Deaf(Level):

@@ -109,6 +109,25 @@ def test_a_worker_that_dies_without_a_file_costs_none(videos: Path) -> None:
     assert found == dict.fromkeys(range(4), ("ok", ""))
 
 
+@pytest.mark.parametrize("looks", [EncoderSpec(VISUAL), MeanColour()], ids=["there", "here"])
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_file_whose_worker_is_killed_is_read_again_once(
+    kills: int, looks: EncoderSpec | MeanColour, videos: Path, tmp_path: Path
+) -> None:
+    """Also where a part of it has come already, to be encoded here."""
+    paths = sorted((videos / "dog").glob("*.mp4"))[:3]
+    sounds = EncoderSpec(f"{HERE}:Killed", {"folder": str(tmp_path), "kills": kills})
+    with WorkerPool(looks, sounds, workers=1) as pool:
+        found = encoded(pool, paths)
+    with WorkerPool(EncoderSpec(VISUAL), EncoderSpec(AUDIO), workers=1) as pool:
+        quiet = encoded(pool, paths)
+    lost = [clip for clip in found.values() if clip.status != "ok"]
+    assert [clip.reason for clip in lost] == ["crashed the decoder (signal SIGKILL)"] * (kills - 1)
+    for name in set(found) - {clip.path.name for clip in lost}:
+        for slot, tokens in quiet[name].tokens.items():
+            assert np.array_equal(found[name].tokens[slot].values, tokens.values)
+
+
 @pytest.mark.parametrize(("kills", "ends"), [(3, False), (4, True)])
 def test_a_worker_killed_as_it_begins_costs_none(
     kills: int, ends: bool, videos: Path, monkeypatch: pytest.MonkeyPatch

@@ -160,12 +160,17 @@ class Batcher:
             for slot in self.encoders:
                 self._check_numbers(index, slot, clip.tokens.get(slot))
         if clip.status != OK:
-            for key in [key for key in self._media if key[0] == index]:
-                del self._media[key]
-            for key in [key for key in self._tokens if key[0] == index]:
-                del self._tokens[key]
-            self._open.pop(index, None)
+            self.forget(index)
         self._clips[index] = clip
+
+    def forget(self, index: int) -> None:
+        """What has come of a clip: it comes again, or not at all."""
+        for kept in (self._media, self._tokens):
+            for key in [key for key in kept if key[0] == index]:
+                del kept[key]
+        for slot in self.encoders:
+            self._failed.pop((index, slot), None)
+        self._open.pop(index, None)
 
     def _check_numbers(self, index: int, slot: str, numbers: Encoded | None) -> None:
         had = [

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ class WorkerPool(Closing):
     """Processes that decode and encode files in parallel.
 
     A worker that dies or does not answer in time is replaced, and the file it had is reported as
-    unreadable with that reason.
+    unreadable with that reason. A file whose worker was killed (SIGKILL: by the system for want of
+    memory, or by a person) is given to another first; a recording in windows is not.
 
     Args:
         visual, audio: the encoders, by name where workers are to load them, or one that lives in
@@ -89,6 +91,8 @@ class WorkerPool(Closing):
         self._workers: list[Worker] = []
         self._in_vain = 0
         """Beginnings, one after the other, in which a worker was killed."""
+        self._again: list[Job] = []
+        """Files whose worker was killed, to be given to another."""
         try:
             for _ in range(workers or cpus()):
                 self._workers.append(self._worker())
@@ -188,7 +192,7 @@ class WorkerPool(Closing):
             while True:
                 job = self._hand_out(job, jobs)
                 busy = [worker for worker in self._workers if worker.job is not None]
-                if not busy and job is None:
+                if not busy and job is None and not self._again:
                     yield from batcher.ready(flush=True)
                     return
                 self._attend(busy, batcher)
@@ -198,6 +202,7 @@ class WorkerPool(Closing):
                 for worker in self._workers:
                     worker.deadline += time.monotonic() - here
         finally:
+            self._again = []
             # The caller has left: what they have in hand must not be taken for the next answer.
             for worker in [worker for worker in self._workers if worker.job is not None]:
                 self._restart(worker)
@@ -205,13 +210,15 @@ class WorkerPool(Closing):
     def _hand_out(self, job: Job | None, jobs: Iterator[Job]) -> Job | None:
         """Give the idle workers files; the one that is next."""
         for worker in list(self._workers):
-            if job is None or not worker.idle:
+            if not (job or self._again) or not worker.idle:
                 continue
             if worker.channel.poll():  # it died without a file: none is to blame
                 self._restart(worker)
-                continue
-            worker.begin(job, self.reading.seconds)
-            job = next(jobs, None)
+            elif self._again:
+                worker.begin(self._again.pop(), self.reading.seconds)
+            elif job is not None:
+                worker.begin(job, self.reading.seconds)
+                job = next(jobs, None)
         return job
 
     def _attend(self, busy: list[Worker], batcher: Batcher) -> None:
@@ -244,28 +251,35 @@ class WorkerPool(Closing):
 
     def _collect(self, worker: Worker, batcher: Batcher) -> None:
         """One message: a piece of media to be encoded here, or what became of clip or window."""
-        assert worker.job is not None
+        job = worker.job
+        assert job is not None
         try:
             head, arrays = worker.channel.receive()
             if "piece" in head:
                 media = received(head, arrays)
                 batcher.add(worker.index, head["slot"], head["piece"], media)
                 return
-            if "over" in head and worker.job.windows:
+            if "over" in head and job.windows:
                 worker.job = None
                 return
-            clip = EncodedClip.of(head, arrays, worker.job.path)
+            clip = EncodedClip.of(head, arrays, job.path)
             _check(clip, worker)
             batcher.close(worker.index, clip)
         except (EOFError, OSError):
-            self._replace(worker, batcher, f"crashed the decoder ({worker.how_it_ended()})")
+            how = worker.how_it_ended()
+            if worker.killed_outright and not (job.windows or job.again):
+                batcher.forget(job.index)
+                self._again.append(replace(job, again=True))
+                self._restart(worker)
+            else:
+                self._replace(worker, batcher, f"crashed the decoder ({how})")
             return
         except _NONSENSE as error:
             self._replace(worker, batcher, f"the worker's answer makes no sense: {error}")
             return
         if clip.lost:
             self._restart(worker)
-        elif worker.job.windows:
+        elif job.windows:
             worker.next_window()
         else:
             worker.job = None

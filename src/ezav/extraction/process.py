@@ -43,6 +43,7 @@ class Job:
         windows: length and hop in seconds where it is wanted in windows.
         look: what is to be shown of it, where somebody looks on.
         live: it is a named pipe.
+        again: a worker that had it was killed.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Job:
     windows: tuple[float, float] | None = None
     look: Look | None = None
     live: bool = False
+    again: bool = False
 
 
 class Worker:
@@ -190,6 +192,11 @@ class Worker:
     def killed(self) -> bool:
         """A signal has ended it."""
         return (self._process.poll() or 0) < 0
+
+    @property
+    def killed_outright(self) -> bool:
+        """SIGKILL has ended it: the system for want of memory, or a person; no decoder does."""
+        return self._process.poll() == -signal.SIGKILL
 
     def end(self) -> None:
         """Kill it; nothing of value is lost."""
