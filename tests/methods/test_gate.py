@@ -6,12 +6,15 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from sklearn.linear_model import Ridge
 
 from ezav.errors import EzavError
 from ezav.features.redraw import redrawn
+from ezav.methods.common import gate as gates
 from ezav.methods.common.gate import (
     Detector,
     detector_parts,
@@ -194,3 +197,20 @@ def test_a_closed_set_has_nothing_to_gate(store) -> None:
     with pytest.raises(EzavError, match="no others for a gate"):
         TwoStageProtocol(method="ez_avgzl", gate="mean").fit(closed)
     assert read_stage(closed, 2).seen.all()
+
+
+def test_entropy_is_a_share_of_the_largest() -> None:
+    detector, clips = Detector(6, 3, hidden=(5, 4)), 30 * torch.randn(7, 6)
+    chances = detector(clips).softmax(dim=1).detach().double().numpy()
+    expected = scipy.stats.entropy(chances, base=3, axis=1)
+    np.testing.assert_allclose(detector.entropy(clips).detach(), expected, atol=1e-5)
+
+
+def test_the_released_threshold_is_half_the_mean_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one batch, half of which is made up, as of 64 clips that are all alike."""
+    monkeypatch.setattr(gates, "EPOCHS", 1)
+    detector, clip = Detector(6, 3), torch.randn(1, 6)
+    before = float(entropy(detector(clip)).detach())
+    labels = torch.zeros(64, dtype=torch.long)
+    told = train_detector(detector, clip.expand(64, 6), labels, torch.randn(64, 6), seed=0)
+    assert told == pytest.approx(before / 2)

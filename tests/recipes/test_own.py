@@ -50,3 +50,7 @@ def test_a_recipe_of_another_method_is_refused(store, tmp_path, capsys) -> None:
     told = capsys.readouterr().err
     assert "the recipe 'paper' is one of 'ez_avgzl', not of 'eszsl'" in told
     assert not (tmp_path / "run").exists()
+
+
+def test_the_seed_asked_for_is_the_runs() -> None:
+    assert [protocol_for("eszsl", seed=seed).seed for seed in (0, 3)] == [0, 3]
