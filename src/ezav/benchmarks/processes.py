@@ -16,7 +16,6 @@ from multiprocessing.context import ForkServerContext
 from ezav.errors import UnavailableError
 
 _NEEDED = ["ezav.benchmarks.runner", "ezav.protocol.two_stage", "ezav.classes.objective"]
-_NEEDED += ["torch._dynamo"]  # torch's optimisers import it when the first one is made
 
 
 @contextmanager

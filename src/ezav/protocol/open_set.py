@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ezav.optimizers import Lbfgs
+
 AWAY = 0.5
 """Clips without their class for each with it: one clip in three is of none of the names."""
 _STEPS = 80
@@ -77,9 +79,7 @@ def fit_open(
     """
     unit, middle = _spread(stacked) or 1.0, float(stacked.amax(dim=1).median())
     moved = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [moved], max_iter=steps, line_search_fn="strong_wolfe", tolerance_grad=1e-9
-    )
+    optimizer = Lbfgs([moved], max_iter=steps, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
 
     def closure() -> Tensor:
         optimizer.zero_grad()

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ezav.optimizers import Lbfgs
 from ezav.protocol.evaluation import Evaluation
 
 MIXED, AWAY = 0.5, 0.5
@@ -160,9 +161,7 @@ def _fitted(parts: Sequence[_Part], names: Sequence[str]) -> dict[str, Any]:
     known = torch.zeros(scores.shape[1], dtype=torch.bool)
     known[torch.cat([targets for _, targets in parts])] = True
     free = torch.zeros(3 + scores.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [free], max_iter=_STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-7
-    )
+    optimizer = Lbfgs([free], max_iter=_STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-7)
 
     def log_odds(by: Tensor) -> Tensor:
         # Softplus: a better score never speaks against its class.

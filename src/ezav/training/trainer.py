@@ -16,6 +16,7 @@ from ezav.features.feature_set import FeatureSet, Ragged
 from ezav.features.reason import refuse_clips_beyond_reason
 from ezav.features.tokens import Tokens
 from ezav.methods.base import Batch, Dims, Loss, Method
+from ezav.optimizers import Adam
 from ezav.training.ahead import ahead
 from ezav.training.config import TrainingConfig
 from ezav.training.modality_dropout import drop_modalities
@@ -107,7 +108,7 @@ class Trainer:
         )
         self.optimizer: torch.optim.Optimizer | None = None
         if method.trainable:
-            self.optimizer = torch.optim.Adam(
+            self.optimizer = Adam(
                 method.parameter_groups(),
                 lr=config.learning_rate,
                 weight_decay=config.weight_decay,

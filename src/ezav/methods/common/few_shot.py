@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ezav.optimizers import Lbfgs
+
 MOST = 20
 """Clips that count: of more, a class weighs as much."""
 SIMULATED = (1, 2, 5, 10)
@@ -126,7 +128,7 @@ def fit_few_shot(
     origin = torch.tensor(astuple(start), dtype=torch.float64)
     parts = origin.clone().requires_grad_()
     log = clips.clamp(min=1, max=MOST).double().log()
-    optimizer = torch.optim.LBFGS([parts], max_iter=60, line_search_fn="strong_wolfe")
+    optimizer = Lbfgs([parts], max_iter=60, line_search_fn="strong_wolfe")
 
     @torch.no_grad()
     def closure() -> Tensor:  # its gradient by hand: autograd would keep gigabytes

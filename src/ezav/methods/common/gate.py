@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezav.optimizers import Adam
+
 SLOPE = 0.2
 HIDDEN = (512, 128)
 EPOCHS, BATCH, RATE = 80, 64, 1e-3
@@ -113,7 +115,7 @@ def train_detector(
         seed: of the batches.
     """
     draw = torch.Generator().manual_seed(seed)
-    adam = torch.optim.Adam(detector.parameters(), RATE, BETAS)
+    adam = Adam(detector.parameters(), RATE, BETAS)
     slower = torch.optim.lr_scheduler.ReduceLROnPlateau(adam, factor=FACTOR, patience=PATIENCE)
     half = max(1, min(BATCH // 2, len(seen), len(made)))
     met = 0.0
