@@ -29,6 +29,10 @@ import warnings
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from small_world import Case
 
 KINDS = {"ENOSPC": 1, "EIO": 2, "SHORT": 3, "FULL": 4}
 HERE = Path(__file__).resolve().parent
@@ -52,11 +56,11 @@ def listing(folder: Path) -> set[str]:
 class Tried:
     """One command on a folder, in a forked process, with or without a fault."""
 
-    def __init__(self, argv: list[str], folder: Path, at: int, kind: int, notes: Path) -> None:
+    def __init__(self, case: Case, folder: Path, at: int, kind: int, notes: Path) -> None:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            self._be(argv, folder, at, kind, notes)
+            self._be(case, folder, at, kind, notes)
         _, status = os.waitpid(child, 0)
         self.status = os.waitstatus_to_exitcode(status)
         self.said = (notes / "said").read_text(errors="replace")
@@ -65,7 +69,7 @@ class Tried:
         told.unlink(missing_ok=True)
 
     @staticmethod
-    def _be(argv: list[str], folder: Path, at: int, kind: int, notes: Path) -> None:
+    def _be(case: Case, folder: Path, at: int, kind: int, notes: Path) -> None:
         from ezav.cli.main import main
 
         said = os.open(notes / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -76,7 +80,7 @@ class Tried:
         status = 99
         try:
             shim.fault_arm(str(folder).encode(), ctypes.c_long(at), kind)
-            status = main(argv)
+            status = main(case.argv(folder)) if case.act is None else case.act(folder)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -100,7 +104,7 @@ def wrong(tried: Tried) -> str:
     return ""
 
 
-def try_case(case: object, root: Path, kinds: list[str], every: int) -> tuple[Counter, list[str]]:
+def try_case(case: Case, root: Path, kinds: list[str], every: int) -> tuple[Counter, list[str]]:
     """Let each operation of a case fail in each way."""
     folder, notes = root / "target", root / "notes"
     notes.mkdir(exist_ok=True)
@@ -111,7 +115,7 @@ def try_case(case: object, root: Path, kinds: list[str], every: int) -> tuple[Co
 
     fresh()
     old = case.state(folder)
-    calm = Tried(case.argv(folder), folder, 0, 0, notes)
+    calm = Tried(case, folder, 0, 0, notes)
     assert calm.status == 0, calm.said
     for name in calm.told["modules"]:  # once here, not in every fork
         with suppress(Exception):
@@ -124,7 +128,7 @@ def try_case(case: object, root: Path, kinds: list[str], every: int) -> tuple[Co
             if (kind == "ENOSPC" and sort == 2) or (kind in ("SHORT", "FULL") and sort != 1):
                 continue
             fresh()
-            tried = Tried(case.argv(folder), folder, at, KINDS[kind], notes)
+            tried = Tried(case, folder, at, KINDS[kind], notes)
             counts["tried"] += 1
             counts["passed" if tried.status == 0 else "said in a line"] += 1
             said = f"{case.name}, {kind} at {at}"
@@ -141,7 +145,7 @@ def try_case(case: object, root: Path, kinds: list[str], every: int) -> tuple[Co
                 findings.append(f"{said}: not whole: {type(error).__name__}: {error}")
             if tried.status == 0 and case.name != "extract":  # a finished run is not overwritten
                 continue
-            again = Tried(case.argv(folder), folder, 0, 0, notes)
+            again = Tried(case, folder, 0, 0, notes)
             exists = "exists already" in again.said
             if again.status and not exists:
                 findings.append(f"{said}: again: {again.said[-1500:]}")

@@ -56,6 +56,8 @@ class Case:
     argv: Callable[[Path], list[str]]
     ready: Callable[[Path], None]
     state: Callable[[Path], str]
+    act: Callable[[Path], int] | None = None
+    """Done in the place of the command, which is no one call of it."""
 
 
 def make(root: Path) -> Path:
@@ -140,6 +142,12 @@ def _tables(*paths: Path) -> str:
     return ", ".join(there)
 
 
+def _nothing(path: Path) -> str:
+    left = sorted(one.relative_to(path).as_posix() for one in path.rglob("*"))
+    assert not left, f"left: {left[:5]}"
+    return ""
+
+
 def cases(world: Path) -> list[Case]:
     """All of them, of a world that :func:`make` made."""
 
@@ -154,6 +162,12 @@ def cases(world: Path) -> list[Case]:
     light = next(iter(small_run.COLOURS))
     shown = [str(world / "lights" / light / f"{take}.mp4") for take in (0, 1)]
     store, run = str(world / "store"), str(world / "run")
+
+    def serve(folder: Path) -> int:
+        from serve_once import serve_once
+
+        return serve_once(world / "run", Path(shown[0]), folder)
+
     lesson = ["--class", "a new lamp", *shown, "--import"]
     return [
         Case(
@@ -246,6 +260,7 @@ def cases(world: Path) -> list[Case]:
             copy(),
             lambda f: _tables(f / "c.csv", f / "c.html"),
         ),
+        Case("serve", lambda f: ["serve", run], copy(), _nothing, serve),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import http.client
 import os
@@ -150,6 +151,18 @@ def test_what_nobody_needs_is_not_there(serve: Callable[..., str], path: str) ->
     host = serve(page.app())
     assert ask(host, path).status == 404
     assert ask(host, "/static/page.js").status == 200
+
+
+def test_a_disk_without_room_is_told(serve: Callable[..., str], monkeypatch: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/private/place")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    host = serve(Page("", None, None, None, Path(), []).app())  # type: ignore[arg-type]
+    told = ask(host, "/api/predict", "POST")
+    assert told.status == 507
+    assert "no room" in told.body
+    assert "private" not in told.body
 
 
 def test_browsers_are_told_what_they_may_do(serve: Callable[..., str]) -> None:

@@ -53,6 +53,9 @@ _PLACE = re.compile(r"(?<![\w.])/(?:[^/\s'\"]+/)+")
 Answering = Callable[[Request], Awaitable[Response]]
 
 
+_NO_ROOM = "The server has no room for files at present: come back in some minutes."
+
+
 class Page:
     """The page's server behind its guard.
 
@@ -283,6 +286,9 @@ def _in_words(done: Answering) -> Answering:
             raise
         except ClientDisconnect:
             return PlainTextResponse("The request was cut off.", 400)
+        except OSError as error:  # where uploads are put: no room, or a fault of the disk
+            log.error("a request failed: %s", error)
+            return PlainTextResponse(_NO_ROOM, 507)
         except Exception as error:
             status = 422 if isinstance(error, EzavError) else 500
             return PlainTextResponse(in_words(error), status)
