@@ -57,7 +57,7 @@ def serve_once(run: Path, clip: Path, folder: Path) -> int:
                 if status != 200:
                     refused.append(f"{path}: {status} {said.decode()}")
             assert visitor.ask("/")[0] == 200, "the page is not given any more"
-    except EzavError as error:
+    except (EzavError, OSError) as error:  # as the command line says them
         refused = [str(error)]
     finally:
         tempfile.tempdir = None

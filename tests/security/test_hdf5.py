@@ -36,6 +36,54 @@ def test_what_is_in_the_file_is_read(tmp_path: Path) -> None:
         assert np.array_equal(read.values, values)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"maxshape": (None,)}, {"chunks": (2,), "compression": "gzip"}]
+)
+def test_texts_are_read_however_they_lie(options: dict[str, object], tmp_path: Path) -> None:
+    names = ["", "ü" * 3000, *(f"clip {n}" for n in range(300))]
+    for block in (0, 512):
+        with h5py.File(tmp_path / "a.h5", "w", userblock_size=block) as file:
+            file["data"] = np.ones((len(names), 2), "f4")
+            file.create_dataset("video_urls", data=names, dtype=h5py.string_dtype(), **options)
+        assert _read_h5(tmp_path / "a.h5", np.empty).clips == names
+
+
+def _free_of_nothing(data: bytearray, heap: int) -> None:
+    """Free space of no bytes, behind which the next object is itself."""
+    at = heap + 16
+    while data[at] or data[at + 1]:
+        at += 16 + (int.from_bytes(data[at + 8 : at + 16], "little") + 7) // 8 * 8
+    data[at + 8 : at + 16] = bytes(8)
+
+
+def _a_heap_without_end(data: bytearray, heap: int) -> None:
+    data[heap + 8 : heap + 16] = (1 << 40).to_bytes(8, "little")
+
+
+def _a_long_text(data: bytearray, heap: int) -> None:
+    reference = data.index(heap.to_bytes(8, "little") + (1).to_bytes(4, "little")) - 4
+    data[reference : reference + 4] = (1 << 31).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("attack", [_free_of_nothing, _a_heap_without_end, _a_long_text])
+def test_a_heap_that_leads_nowhere_is_no_heap(attack: object, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with _write(path) as file:
+        file["data"] = np.ones((3, 1), "f4")
+    data = bytearray(path.read_bytes())
+    attack(data, data.index(b"GCOL"))  # type: ignore[operator]
+    path.write_bytes(data)
+    told = answer(
+        "from pathlib import Path\nimport numpy as np\n"
+        "from ezav.features.importers.files import _read_h5\n"
+        f"_read_h5(Path({str(path)!r}), np.empty)",
+        memory=1 << 29,
+    )
+    assert told.startswith("DamagedError: ")
+    assert "is a damaged HDF5 file: " in told
+    assert "heap" in told
+
+
 def _external_storage(file: h5py.File, secret: Path) -> None:
     file.create_dataset("data", (3, 4), "f4", external=[(os.fspath(secret), 0, 48)])
 

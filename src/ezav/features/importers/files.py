@@ -26,6 +26,7 @@ from ezav.features.importers.blocks import (
 )
 from ezav.features.importers.buffers import Buffers
 from ezav.features.importers.class_split import LISTS
+from ezav.features.importers.h5_texts import check_heaps
 from ezav.features.importers.layouts import Features, Layout
 from ezav.features.splits import SPLITS
 from ezav.naming import clean, refuse_twins
@@ -148,6 +149,7 @@ def _h5_array(file: FileID, name: str, path: Path, take: Take) -> np.ndarray:
     if not array.size:
         return array
     if array.dtype.hasobject:
+        check_heaps(file, dataset)
         return _h5_texts(dataset, array, path)
     # None unless the values lie in one piece as they are; then the system reads them twice as
     # fast as HDF5, and Python's lock is free meanwhile.
