@@ -35,7 +35,7 @@ def main() -> None:
             [sys.executable, "-u", "-m", "ezav", "demo", "--out", f"{folder}/demo"],
             env={**os.environ, "EZAV_CACHE": f"{folder}/cache"},
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         step, before, last = "start", 0.0, 0.0

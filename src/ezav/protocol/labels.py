@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, cast
 
 import torch
 
 from ezav.encoders import registry
-from ezav.encoders.base import HasHead
+from ezav.encoders.base import EncoderCard, HasHead
 from ezav.encoders.identity import other
 from ezav.encoders.words import label_vectors
 from ezav.errors import UnavailableError
@@ -53,12 +54,20 @@ def label_head(header: Header, text: str) -> LabelHead | None:
         if not _is_labelled(info):
             continue
         modality: Literal["audio", "visual"] = "audio" if info.modality == "audio" else "visual"
-        encoder = cast(HasHead, registry.load(modality, info.name, import_code=False))
-        told, here = (info.revision, info.identity), (encoder.card.revision, encoder.card.identity)
+        card, head = _read(modality, info.name, reader)
+        told, here = (info.revision, info.identity), (card.revision, card.identity)
         name = f"the store's {modality} encoder '{info.name}'"
         if why := other(name, told, here):
             raise UnavailableError(f"{name} is not the one here: {why}", "extract the store again")
-        weight, bias = encoder.head()
-        vectors = torch.from_numpy(label_vectors(registry.load_text(reader), encoder.labels).copy())
-        return LabelHead(modality, weight, bias, vectors)
+        return head
     return None
+
+
+@lru_cache(maxsize=2)  # the stages of a run, and its controls, ask for the same one
+def _read(
+    modality: Literal["audio", "visual"], name: str, reader: str
+) -> tuple[EncoderCard, LabelHead]:
+    encoder = cast(HasHead, registry.load(modality, name, import_code=False))
+    weight, bias = encoder.head()
+    vectors = torch.from_numpy(label_vectors(registry.load_text(reader), encoder.labels).copy())
+    return encoder.card, LabelHead(modality, weight, bias, vectors)
