@@ -19,9 +19,10 @@ from ezav.errors import EzavError
 def triple_loop(d_w: Tensor, d_t: Tensor, margin: float) -> float:
     """Equation (3), term by term."""
     total = 0.0
-    for c, i, j in itertools.permutations(range(len(d_w)), 3):
-        sign = math.copysign(1, d_t[c, i] - d_t[c, j]) if d_t[c, i] != d_t[c, j] else 0
-        total += max(0.0, margin - sign * float(d_w[c, i] - d_w[c, j]))
+    w, t = d_w.tolist(), d_t.tolist()
+    for c, i, j in itertools.permutations(range(len(w)), 3):
+        sign = math.copysign(1, t[c][i] - t[c][j]) if t[c][i] != t[c][j] else 0
+        total += max(0.0, margin - sign * (w[c][i] - w[c][j]))
     return total
 
 

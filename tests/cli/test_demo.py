@@ -14,7 +14,7 @@ from ezav.protocol.run_folder import read_evaluation_file
 
 def test_demo_from_clips_to_a_name_and_again(tmp_path, monkeypatch, capsys):
     small = functools.partial(
-        toy.generate_toy_world, tmp_path / "world", classes=10, clips_per_class=6
+        toy.generate_toy_world, tmp_path / "world", classes=8, clips_per_class=4
     )
     monkeypatch.setattr(toy, "generate_toy_world", small)
     short = functools.partial(ezav.recipes.protocol_for, training={"epochs": 3})

@@ -52,17 +52,17 @@ def clean_imports(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
-SHOWN_CLASSES = ("blue circle", "blue square sliding", "green circle", "purple tri", "red diam")
-"""How the classes begin of which the pages name a clip, or that extraction needs to split."""
+KEPT = ("blue circle", "blue square sl", "green circle", "purple tri", "red diam", "yellow ci")
+"""How the classes begin of which the pages name a clip, or which are left to train on."""
 
 
 def furnish(folder: Path, world: Path) -> None:
-    """Copy store, run and three clips of some classes into a reader's folder."""
+    """Copy store, run and three clips of six classes into a reader's folder."""
     for name in ("store", "run"):
         shutil.copytree(world / name, folder / name)
     more = shutil.ignore_patterns("00[3-9].mp4")
     for clips in sorted((world / "clips").iterdir()):
-        if clips.name.startswith(SHOWN_CLASSES):
+        if clips.name.startswith(KEPT):
             shutil.copytree(clips, folder / "clips" / clips.name, ignore=more)
     for name, clip in zip(("rooster", "guitar", "helicopter"), sorted(folder.glob("clips/*/*"))):
         shutil.copy(clip, folder / f"{name}.mp4")

@@ -111,7 +111,7 @@ def _open_likelihood(scores: np.ndarray, targets: np.ndarray, warm: float, none:
         for left, weight in ((row, 1.0), (np.delete(row, target), AWAY)):
             z = np.append(left, none) / warm
             wanted = target if weight == 1.0 else len(left)
-            lost.append(weight * (logsumexp(z) - z[wanted]))
+            lost.append(weight * (np.logaddexp.reduce(z) - z[wanted]))
     return float(np.sum(lost) / (len(scores) * (1 + AWAY)))
 
 
