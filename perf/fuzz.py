@@ -26,7 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fuzz_mutations import CANARY
-from fuzz_readers import TARGETS, digests_off
+from fuzz_readers import digests_off
+from fuzz_targets import TARGETS
 from fuzz_turns import Kept, in_turn
 from fuzz_workers import change, files_of
 from small_world import make

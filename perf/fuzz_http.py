@@ -28,8 +28,8 @@ from ezav.recognizer import Recognizer
 from ezav.web import server
 from ezav.web.reading import Reader
 from ezav.web.settings import WebSettings
-from fuzz_readers import Target
 from fuzz_requests import Asked, as_bytes, changed, requests
+from fuzz_targets import Target
 from fuzz_turns import Kept, tell
 from fuzz_workers import Batch
 from small_world import make

@@ -28,7 +28,7 @@ from ezav.extraction.encode import encode_slots
 from ezav.extraction.encoded import slotted
 from ezav.extraction.pool import WorkerPool
 from ezav.extraction.reading import Reading
-from fuzz_readers import Target
+from fuzz_targets import Target
 from fuzz_turns import Kept, in_turn
 from fuzz_workers import COSTS, change, files_of
 

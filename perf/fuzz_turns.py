@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz_readers import Target
+from fuzz_targets import Target
 from fuzz_workers import Batch, one_valid, run_batch
 
 

@@ -27,7 +27,8 @@ from typing import Any
 
 from ezav.errors import EzavError
 from fuzz_mutations import CANARY, mutated
-from fuzz_readers import Target, digests_off
+from fuzz_readers import digests_off
+from fuzz_targets import Target
 
 SECONDS = 10
 """Of processor time, for one input."""

@@ -9,12 +9,15 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from ezav.answers import Answer, correct, corrections
 from ezav.answers.sheet import write_sheet
 from ezav.answers.table import write_answers
-from ezav.errors import DamagedError, EzavError, NotFoundError
+from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError
 
 ROWS = [
     Answer(file="a.mp4", among="run", answer="dog", kind="seen", margin=2.0, correct="cat"),
@@ -81,6 +84,20 @@ def test_wrong_tables_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(EzavError, match=r"has no row of 'b\.mp4'"):
         correct(table, {"a.mp4": "dog", "b.mp4": "dog"})
     assert table.read_text() == "file,correct\na.mp4,cat\n"
+
+
+def test_a_parquet_table_is_text_and_takes_what_its_size_allows(tmp_path: Path) -> None:
+    table = tmp_path / "a.parquet"
+    _, *parts = pa.array([b"a\xff.mp4"], pa.binary()).buffers()
+    files = pa.StringArray.from_buffers(1, *parts)
+    parquet.write_table(pa.table({"file": files, "correct": ["cat"]}), table)
+    with pytest.raises(DamagedError, match="no Parquet file"):
+        corrections(table)
+    long = pa.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 10_000])
+    parquet.write_table(pa.table({"file": long, "correct": long}), table)
+    assert table.stat().st_size < 100_000
+    with pytest.raises(RefusedError, match="claims far more than its size"):
+        corrections(table)
 
 
 class Sheet(HTMLParser):

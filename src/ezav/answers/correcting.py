@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ezav.csv_rows import csv_rows, separator
-from ezav.errors import DamagedError, EzavError, NotFoundError
+from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError
+from ezav.features.pages import unpacked_size
 from ezav.naming import as_cell, clean, same, shown
 from ezav.safe_io import write_text
 from ezav.small_files import parse_json, read_small
@@ -20,6 +21,8 @@ _READ = ("file", "correct", "answer", "among")
 _NEEDED = 2
 _LARGEST = 1 << 30
 """Bytes of a table."""
+_FREE, _RATIO = 1 << 26, 64
+"""Bytes that a Parquet table may always take; above, so many for each that is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +157,24 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    from pyarrow import ArrowException, parquet
+    from pyarrow import ArrowException, compute, parquet
 
     try:
-        known = set(parquet.read_schema(path).names)
-        rows = parquet.read_table(path, columns=[c for c in _READ if c in known]).to_pylist()
-    except (ArrowException, OSError) as error:
+        there = [name for name in _READ if name in parquet.read_schema(path).names]
+        with parquet.ParquetFile(path, read_dictionary=there) as file:
+            allowed = _FREE + _RATIO * path.stat().st_size
+            claimed = max(unpacked_size(file, path), file.metadata.num_rows)
+            found = file.read(columns=there) if claimed <= allowed else None
+        for column in [] if found is None else found.columns:
+            for part in column.chunks:  # one long text, a million times, is small on disk
+                if hasattr(part, "dictionary"):
+                    lengths = compute.binary_length(part.dictionary).take(part.indices)
+                    claimed += compute.sum(lengths).as_py() or 0
+        if found is None or claimed > allowed:
+            raise RefusedError(f"refused '{path}': it claims far more than its size")
+        return [dict(row) for row in found.to_pylist()]
+    except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise DamagedError(f"'{path}' is no Parquet file: {error}") from error
-    return [dict(row) for row in rows]
 
 
 def _checked(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
