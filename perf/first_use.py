@@ -3,8 +3,8 @@
     python perf/first_use.py
 
 Runs `ezav demo` in a temporary folder with an empty cache, as `make demo` does after set-up in a
-fresh clone, and looks at the processor time of the command and its processes whenever it prints the
-heading of a step.
+fresh clone. Its processes are looked at ten times a second, since what one of them takes that
+outlives its parent is in nobody's account; a step is what is printed between two headings.
 """
 
 from __future__ import annotations
@@ -14,19 +14,38 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 
 import psutil
 
 
-def used(command: psutil.Process) -> float:
-    """Processor seconds of a command, its living processes and those that have ended."""
-    total = sum(command.cpu_times()[:4])
-    for one in command.children(recursive=True):
-        try:
-            total += sum(one.cpu_times()[:4])
-        except psutil.NoSuchProcess:
-            continue
-    return total
+class Watch:
+    """Processor seconds of a command and of every process that came from it."""
+
+    def __init__(self, command: psutil.Popen) -> None:
+        self._command = command
+        self._spent: dict[tuple[int, float], float] = {}
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            self.seconds()
+
+    def seconds(self) -> float:
+        with self._lock:
+            with suppress(psutil.NoSuchProcess):
+                for one in (self._command, *self._command.children(recursive=True)):
+                    with suppress(psutil.NoSuchProcess):
+                        self._spent[one.pid, one.create_time()] = sum(one.cpu_times()[:2])
+            return sum(self._spent.values())
+
+    def end(self) -> float:
+        self._over.set()
+        self._thread.join()
+        return sum(self._spent.values())
 
 
 def main() -> None:
@@ -38,16 +57,16 @@ def main() -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        step, before, last = "start", 0.0, 0.0
+        watch = Watch(command)
+        step, before = "start", 0.0
         for line in command.stdout:
-            last = used(command) if command.is_running() else last
             if re.match(r"\d\. ", line):
-                print(f"  {last - before:6.1f} s  {step}", flush=True)
-                step, before = line.strip(), last
-        _, status, spent = os.wait4(command.pid, 0)
-        whole = spent.ru_utime + spent.ru_stime
+                now = watch.seconds()
+                print(f"  {now - before:6.1f} s  {step}", flush=True)
+                step, before = line.strip(), now
+        whole = watch.end()
         print(f"  {whole - before:6.1f} s  {step}\n  {whole:6.1f} s  in all", flush=True)
-        if status:
+        if command.wait():
             sys.exit("the demo failed")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 from numpy.random import Generator
@@ -52,8 +52,9 @@ def draw_frames(
     _add_object(video, parts.shape, parts.colour, parts.motion, size, seconds, draw)
     video *= draw.uniform(0.7, 1.1, 3).astype(np.float32)  # the light's colour
     video += _camera_noise(frames, height, width, draw) * np.float32(draw.uniform(0.015, 0.05))
-    pixels: Array = (np.clip(video, 0, 1) * 255).astype(np.uint8)
-    return pixels
+    np.clip(video, 0, 1, out=video)
+    video *= 255
+    return video.astype(np.uint8)
 
 
 def _add_object(
@@ -158,7 +159,7 @@ def _paint(
         else:
             angles = np.deg2rad(np.array(_NORMALS[shape]) + tilt)
             sides = [np.cos(a) * dx + np.sin(a) * dy for a in angles]
-            inside = radius * _INRADIUS[shape] - np.max(sides, axis=0)
+            inside = radius * _INRADIUS[shape] - reduce(np.maximum, sides)
         cover = np.clip(inside + 0.5, 0, 1).astype(np.float32)[..., None]
         box = frame[py[0] : py[-1] + 1, px[0] : px[-1] + 1]
         box += cover * (colour - box)
