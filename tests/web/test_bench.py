@@ -7,7 +7,7 @@ import io
 import threading
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from ezav.web.server import _visitors
 from ezav.web.settings import WebSettings
 from ezav.web.visitors import Visitors
 from tests.recognizer import small_run
+from tests.waiting import MINUTES
 from tests.web.asking import Visitor
 from tests.web.conftest import Page
 
@@ -315,6 +316,35 @@ def test_what_cannot_be_taught_says_so_on_the_page() -> None:
     old = Recognizer.load(Path(__file__).parents[1] / "fixtures" / "ezav-0.1.0" / "run")
     assert "did not learn what clips of a class are worth" in old.unteachable
     assert as_html(old.unteachable) in render.page(old, WebSettings(), [])
+
+
+def test_networks_run_in_as_many_threads_as_there_are_workers(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread that ever ran one keeps its scratch memory."""
+    threads, ask, state = set(), Bench.ask, Bench.state
+    answered = threading.Barrier(3)
+
+    def asked(bench: Bench, names: str) -> None:
+        threads.add(threading.get_ident())
+        ask(bench, names)
+
+    def told(bench: Bench, rows: bool = True) -> dict[str, Any]:
+        answered.wait(MINUTES)  # whoever answers is not free for the next list of names
+        return state(bench, rows)
+
+    monkeypatch.setattr(Bench, "ask", asked)
+    monkeypatch.setattr(Bench, "state", told)
+    _at_once(3, lambda: Visitor(page.address)("/api/names", "PUT", "red light\nblue light"))
+    assert len(threads) == WebSettings().workers == 1
+
+
+def _at_once(times: int, done: Callable[[], object]) -> None:
+    jobs = [threading.Thread(target=done) for _ in range(times)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
 
 
 def test_many_requests_of_one_visitor_at_once(page: Page, run_folder: Path) -> None:

@@ -126,7 +126,7 @@ class Page:
     async def _turn(self, request: Request, done: Callable[[], Any]) -> Any:
         """What is computed, when it is its turn."""
         async with self._gate.turn(client_of(request.scope)):
-            return await run_in_threadpool(done)
+            return await self._gate.run(done)
 
     async def _with_upload(
         self, request: Request, file: str, done: Callable[[Path], dict[str, Any]]
@@ -136,7 +136,7 @@ class Page:
             arrived(request.stream(), self._folder, file) as path,
             self._gate.turn(client_of(request.scope)),
         ):
-            return JSONResponse(await run_in_threadpool(done, path))
+            return JSONResponse(await self._gate.run(done, path))
 
     async def _predict(self, request: Request) -> Response:
         asked = request.query_params
