@@ -52,6 +52,21 @@ def test_sounds_shorter_than_the_filter(length: int) -> None:
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("layout", ["7.1", "22.2"])
+def test_many_channels_are_those_of_the_recording(layout: str, tmp_path: Path) -> None:
+    """PyAV tells of more planes than there are, and they lie anywhere in memory."""
+    path, count = tmp_path / "many.wav", av.AudioLayout(layout).nb_channels
+    levels = np.linspace(-0.5, 0.5, count, dtype=np.float32)[:, None].repeat(4_000, 1)
+    write_wav(path, levels, 8_000, layout)
+    planar = av.AudioResampler(format="fltp")
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            for one in planar.resample(frame):
+                found = channels(one)
+                assert found.shape == (count, one.samples)
+                np.testing.assert_allclose(found, levels[:, : one.samples], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("sample_format", "dtype", "scale"),
     [("u8", np.uint8, 128), ("s16", np.int16, 2**15), ("s32", np.int32, 2**31), ("dbl", float, 1)],

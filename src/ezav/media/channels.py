@@ -51,7 +51,9 @@ def channels(frame: AudioFrame) -> NDArray[np.float32]:
         raise UnknownSamplesError(f"samples of the kind '{frame.format.name}' cannot be read")
     count = frame.layout.nb_channels
     if frame.format.is_planar:
-        rows = [np.frombuffer(memoryview(p), kind, frame.samples) for p in frame.planes]
+        # Of 8 channels and more PyAV also gives planes that are none, somewhere in memory.
+        planes = frame.planes[:count]
+        rows = [np.frombuffer(memoryview(p), kind, frame.samples) for p in planes]
         values = np.stack(rows)
     else:
         packed = np.frombuffer(memoryview(frame.planes[0]), kind, frame.samples * count)
