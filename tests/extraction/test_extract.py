@@ -18,6 +18,8 @@ from ezav.errors import EzavError
 from ezav.extraction import EncoderSpec, ExtractionReport, Progress, encode_clip, extract
 from ezav.extraction.listing import list_videos
 from ezav.extraction.parts import Shard
+from ezav.extraction.pool import WorkerPool
+from ezav.extraction.process import Worker
 from ezav.extraction.report import Begun
 from ezav.features import FeatureStore
 from ezav.features.unread import remarks_of
@@ -54,13 +56,24 @@ def test_the_store_holds_what_the_encoders_say(videos: Path, tmp_path: Path) -> 
     assert sum(clips for _, clips in report.splits.values()) == 30
 
 
-def test_a_second_call_does_only_what_is_missing(own_videos: Path, tmp_path: Path) -> None:
+def test_a_second_call_does_only_what_is_missing(
+    own_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = light(own_videos, tmp_path / "s")
     again = light(own_videos, tmp_path / "s")
     assert (again.added, again.earlier, again.fingerprint) == (0, 30, first.fingerprint)
     write_clip(own_videos / "dog" / "new.mp4", frames=2, tone=None)
-    more = light(own_videos, tmp_path / "s")
+    begun: list[Worker] = []
+    begin = WorkerPool._worker
+
+    def told(pool: WorkerPool) -> Worker:
+        begun.append(begin(pool))
+        return begun[-1]
+
+    monkeypatch.setattr(WorkerPool, "_worker", told)
+    more = light(own_videos, tmp_path / "s", workers=5)
     assert (more.added, more.earlier, more.no_audio) == (1, 30, 1)
+    assert len(begun) == 1, "no more workers than clips"
     (own_videos / "dog" / "new.mp4").unlink()
     fewer = light(own_videos, tmp_path / "s")
     assert (fewer.added, fewer.gone, fewer.fingerprint) == (0, 1, first.fingerprint)

@@ -21,7 +21,7 @@ from ezav.extraction.listing import Item
 from ezav.extraction.on_ray import RayPool
 from ezav.extraction.pairs import Encoders, PairStore, Slots
 from ezav.extraction.plan import Plan, open_stores, plan, still_to_do
-from ezav.extraction.pool import WorkerPool
+from ezav.extraction.pool import WorkerPool, cpus
 from ezav.extraction.report import (
     Begun,
     Done,
@@ -110,7 +110,7 @@ def _encode(
     """Encode what is still to do into the stores; each clip is on the disk before the next."""
     begun, media_seconds = time.monotonic(), 0.0
     if todo:
-        with _pool(made.slots, made.settings) as pool:
+        with _pool(made.slots, made.settings, len(todo)) as pool:
             before = {clip for store in stores for clip in store.writer.failed}
             encoded = encoders_work(
                 pool.encode([item.path for item in todo]),
@@ -131,7 +131,7 @@ def _encode(
     )
 
 
-def _pool(slots: Slots, settings: ExtractSettings) -> WorkerPool | RayPool:
+def _pool(slots: Slots, settings: ExtractSettings, files: int) -> WorkerPool | RayPool:
     looks, sounds = slots.of_kind("visual"), slots.of_kind("audio")
     if settings.engine == "ray":
         return RayPool(
@@ -145,7 +145,7 @@ def _pool(slots: Slots, settings: ExtractSettings) -> WorkerPool | RayPool:
     return WorkerPool(
         placed(looks, load_visual),
         placed(sounds, load_audio),
-        workers=settings.workers,
+        workers=min(settings.workers or cpus(), files),
         reading=settings,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ezav.closing import Closing
@@ -93,7 +93,7 @@ class ClipReader(Closing):
 
     def each(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Sequence[str | os.PathLike[str]],
         workers: int | None = None,
         look: Look | None = None,
     ) -> Iterator[tuple[int, EncodedClip]]:
@@ -101,13 +101,13 @@ class ClipReader(Closing):
 
         Args:
             paths: the files.
-            workers: processes that read at once; by default one for each CPU.
+            workers: processes that read at once, no more than files; by default one for each CPU.
             look: what is also decoded of each for display, in `shown`.
 
         Raises:
             EzavError: an encoder of the run is not available.
         """
-        with self._begin(1, cpus() if workers is None else workers) as pool:
+        with self._begin(1, min(workers or cpus(), len(paths))) as pool:
             self._ready(pool)
             yield from pool.encode(paths, look)
 
