@@ -79,7 +79,7 @@ def fuzz_http(arguments: argparse.Namespace, root: Path, room: Path) -> int:
     world = make(root)
     clip = (world / "lights" / "blue light" / "0.mp4").read_bytes()
     small = [one for one in requests(clip) if one.body != clip]
-    corpus = 4 * small + [one for one in requests(clip) if one.body == clip]
+    corpus = 20 * small + [one for one in requests(clip) if one.body == clip]
     places = room / "places"
     places.mkdir()
     tempfile.tempdir = str(places)

@@ -13,6 +13,8 @@ from ezav.safe_io import cannot_read
 _SMALL = 1 << 26
 _DEEP = 64
 _VALUES = 100_000
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+_DIGITS = 1000
 
 
 def read_small(path: str | Path, limit: int = _SMALL) -> bytes:
@@ -102,6 +104,9 @@ def parse_yaml(text: str | bytes) -> Any:
             node = super().compose_node(parent, index)
             self.depth -= 1
             self.sizes[event.anchor] = self.total - start
+            # One in base 60, `1:1:…`, takes the square of its length.
+            if node and node.tag in _NUMBERS and len(node.value) > _DIGITS:
+                raise ValueError(f"a number of {len(node.value):,} digits")
             return node
 
     try:

@@ -213,6 +213,11 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
 )
 
 
+def test_a_number_of_yaml_is_no_longer_than_numbers_are() -> None:
+    with pytest.raises(ValueError, match=r"a number of 999,999 digits"):
+        parse_yaml(f"{{a: {':'.join('1' * 500_000)}}}")
+
+
 @pytest.mark.parametrize("tagged", ["!!timestamp x", "!!bool x", "!!int ''", "2001-13-45"])
 def test_a_value_that_its_tag_does_not_fit_is_no_yaml(tagged: str) -> None:
     with pytest.raises(ValueError, match=r"kind that its tag says|month must be"):
