@@ -32,6 +32,7 @@ from fuzz_requests import Asked, as_bytes, changed, requests
 from fuzz_targets import Target
 from fuzz_turns import Kept, tell
 from fuzz_workers import Batch
+from held import Held
 from small_world import make
 
 WAIT = 60.0
@@ -88,8 +89,8 @@ def fuzz_http(arguments: argparse.Namespace, root: Path, room: Path) -> int:
     number = arguments.start + kept.counts().get(name, Counter()).total()
     seen = Seen(name, kept, os.fsencode(places), number, Counter())
     me, end = psutil.Process(), time.monotonic() + arguments.seconds
-    before = me.memory_info().rss >> 20
-    with Recognizer.load(world / "run", import_code=True) as recognizer:
+    held = Held(me, places, arguments.seconds / 120, room / "held.csv")
+    with Recognizer.load(world / "run", import_code=True) as recognizer, held.noting():
         if arguments.sockets:
             _over_sockets(recognizer, corpus, seen, end, arguments.visitors)
         else:
@@ -99,8 +100,9 @@ def fuzz_http(arguments: argparse.Namespace, root: Path, room: Path) -> int:
     if left := list(places.glob("ezav-serve-*")):
         seen.tell(-1, f"its folder is left: {left}")
     kept.add(name, seen.counts)
-    print(f"{before} MiB at the beginning, {me.memory_info().rss >> 20} at the end")
-    return tell(kept)
+    status = tell(kept)
+    held.show(name)
+    return status
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ezav.extraction.parts import Shard
 from ezav.extraction.pool import WorkerPool
 from ezav.extraction.process import Worker
 from ezav.extraction.report import Begun
-from ezav.features import FeatureStore
+from ezav.features import FeatureStore, StoreWriter
 from ezav.features.unread import remarks_of
 from tests.extraction.conftest import CLASSES
 from tests.extraction.encoders import HERE, LIGHT, Level, MeanColour, OnDevice
@@ -54,6 +54,21 @@ def test_the_store_holds_what_the_encoders_say(videos: Path, tmp_path: Path) -> 
     assert text.names == store.classes
     assert text.encoder == f"{HERE}:HashText@1"
     assert sum(clips for _, clips in report.splits.values()) == 30
+
+
+def test_who_could_not_be_read_is_gathered_once_and_not_for_each_clip(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gather, times = StoreWriter.failed.fget, []
+    assert gather is not None
+
+    def gathered(writer: StoreWriter) -> dict[str, str]:
+        times.append(writer)
+        return gather(writer)
+
+    monkeypatch.setattr(StoreWriter, "failed", property(gathered))
+    assert light(videos, tmp_path / "s").listed == 30
+    assert len(times) <= 3
 
 
 def test_a_second_call_does_only_what_is_missing(

@@ -158,13 +158,14 @@ def _publish(made: Plan, store: PairStore, work: Done) -> Done:
     """
     writer = store.writer
     # A part that was made with another number of parts holds more than its share.
-    held = [item for item in made.listing.items if item.clip in writer.done]
-    readable = [item for item in held if item.clip not in writer.failed]
+    failed, done = writer.failed, writer.done
+    held = [item for item in made.listing.items if item.clip in done]
+    readable = [item for item in held if item.clip not in failed]
     if not readable:
-        raise _nothing_readable(writer.failed, made.items)
+        raise _nothing_readable(failed, made.items)
     whole = made.part is None
     splits, origin = final_splits(made.splits_of, made.origin, made.listing, readable, whole)
-    unlisted = set(writer.done) - {item.clip for item in held}
+    unlisted = set(done) - {item.clip for item in held}
     note_sizes(writer.path, writer.records, made.sizes, store.replaced)
     writer.finish(
         splits,
