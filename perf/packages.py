@@ -107,6 +107,10 @@ def main() -> None:
             flush=True,
         )
 
+    least = needed("torch") | needed("numpy")
+    floor = sum(map(size, least.values())) / 1e6
+    print(f"\ntorch and numpy with what they require: {floor:.0f} MB")
+
 
 if __name__ == "__main__":
     main()
