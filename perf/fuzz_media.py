@@ -43,7 +43,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "h264.ts": {},
     "h264.flv": {"rate": 22_050},
     "mpeg4.avi": {"codec": "mpeg4"},
-    "mpeg2.mpg": {"codec": "mpeg2video", "tone": None, "fps": 25, "options": {"g": "12"}},
     "vp8.mkv": {"codec": "libvpx"},
     "vp9.mkv": {"codec": "libvpx-vp9"},
     "av1.mp4": {"codec": "libsvtav1", "size": (64, 64)},

@@ -96,10 +96,18 @@ def read_reported(folder: Path, _: Changed) -> None:
     notes(summary_rows([run.result]))
 
 
+def read_recipe(path: Path) -> None:
+    from ezav.recipes import load_recipe
+
+    load_recipe.cache_clear()
+    load_recipe(path)
+
+
 def use_recipe(folder: Path, _: Changed) -> None:
     from ezav.features import FeatureStore
-    from ezav.recipes import protocol_for
+    from ezav.recipes import load_recipe, protocol_for
 
+    load_recipe.cache_clear()
     protocol_for(str(folder / "recipe.yaml"), FeatureStore.open(folder / "store"))
 
 

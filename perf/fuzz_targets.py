@@ -23,6 +23,7 @@ from fuzz_readers import (
     read_journal,
     read_message,
     read_names,
+    read_recipe,
     read_reported,
     read_run,
     read_signed,
@@ -72,7 +73,7 @@ _PICKLES = alone(
     ("*.pkl", late("ezav.data_pickle", "load_data_pickle")),
 )
 _RECIPES = alone(
-    ("recipe.yaml", late("ezav.recipes", "load_recipe")),
+    ("recipe.yaml", read_recipe),
     ("space.yaml", late("ezav.benchmarks.space", "read_space")),
 )
 _DESCRIBED = alone(("*", late("ezav.encoders.descriptions", "read_descriptions")))
@@ -96,7 +97,7 @@ TARGETS = [
     Target("run, digests anew", ("*.json", "*.safetensors"), read_run, 6, unchecked=True),
     Target("run, reported", _RUN, read_reported, 7, unchecked=True),
     Target("best", ("*.json", "*.safetensors"), read_run, 6, unchecked=True),
-    Target("recipe", ("recipe.yaml", "space.yaml"), _RECIPES, 20),
+    Target("recipe", ("recipe.yaml", "space.yaml"), _RECIPES, 10),
     Target("recipe, used", ("recipe.yaml",), use_recipe, 6),
     Target("manifest", ("clips.csv",), _MANIFEST, 100),
     Target("pickle", ("*",), _PICKLES, 120),
