@@ -11,10 +11,12 @@ import torch
 from ezav.errors import EzavError
 from ezav.features.header import SplitOrigin
 from ezav.features.redraw import redrawn
+from ezav.methods.base import Method
 from ezav.methods.best.method import Best
 from ezav.methods.ez_avgzl.method import EzAvgzlConfig
 from ezav.protocol import TwoStageProtocol, read_model, read_result, write_run
 from ezav.protocol.by_folds import fold_data
+from ezav.protocol.default_folds import learns_on_folds
 from ezav.protocol.folds import class_folds
 from ezav.protocol.run_folder import checkpoint_of
 from ezav.protocol.verify import verify_run
@@ -236,8 +238,16 @@ def test_where_the_splits_were_drawn_class_folds_choose(store) -> None:
     own = store.with_splits(splits, drawn, {})
     assert protocol.folds_on(own) == 4
     assert TwoStageProtocol(method="ale", folds=0).folds_on(own) == 0
-    assert TwoStageProtocol(method="blending").folds_on(own) == 0  # it cannot learn on them
+    assert TwoStageProtocol(method="blending").folds_on(own) == 4
     assert TwoStageProtocol(method="best").folds_on(own) == 5
+
+
+def test_a_method_that_learns_on_validation_alone_has_no_folds() -> None:
+    class Alone(Best):
+        learn_on_folds = Method.learn_on_folds
+
+    assert not learns_on_folds(Alone)
+    assert learns_on_folds(Best)
 
 
 def test_folds_train_on_no_source_that_they_hold_out(store) -> None:
