@@ -12,6 +12,7 @@ import scipy.stats
 import torch
 from sklearn.linear_model import Ridge
 
+from ezav.cli.main import main
 from ezav.errors import EzavError
 from ezav.features.redraw import redrawn
 from ezav.methods.common import gate as gates
@@ -150,6 +151,18 @@ def test_a_gated_run_lives_in_its_folder(store, tmp_path: Path, method, gate, fo
     lowest = torch.where(seen, torch.inf, test.scores).amin(dim=1)
     # Every clip's classes of one side are all above those of the other.
     assert bool(((worst > other) | (lowest > best)).all())
+
+
+def test_a_gated_run_tells_of_its_gate_and_of_no_gamma(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worlds.store(tmp_path / "store")
+    run = ["run", "best", str(tmp_path / "store"), "--folds", "2", "--out"]
+    assert main([*run, str(tmp_path / "plain")]) == 0
+    assert ", gamma " in capsys.readouterr().out
+    assert main([*run, str(tmp_path / "gated"), "--gate", "mean"]) == 0
+    told = capsys.readouterr().out
+    assert "gate mean, not gamma" in told
 
 
 def test_the_learned_threshold_is_the_best_of_all() -> None:

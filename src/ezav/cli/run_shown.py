@@ -76,9 +76,10 @@ def show_runs(done: RunsDone, out: Path) -> None:
 def _show_choice(run: RunResult) -> None:
     """How certain the choice by class folds is, and what each member was worth there."""
     if run.validation_error is not None:
+        kept = f"gamma {run.gamma:.2f}" if run.gate == "none" else f"gate {run.gate}, not gamma"
         output.print(
             f"{run.folds} class folds: HM {run.validation.HM:.1%} ± {run.validation_error:.1%}"
-            f" (standard error over folds), gamma {run.gamma:.2f}"
+            f" (standard error over folds), {kept}"
         )
     if run.classes_tried:
         output.print(classes_line(run), soft_wrap=True)
