@@ -93,6 +93,9 @@ def test_a_parquet_table_is_text_and_takes_what_its_size_allows(tmp_path: Path) 
     parquet.write_table(pa.table({"file": files, "correct": ["cat"]}), table)
     with pytest.raises(DamagedError, match="no Parquet file"):
         corrections(table)
+    parquet.write_table(pa.table({"file": [["a.mp4"]], "correct": ["cat"]}), table)
+    with pytest.raises(DamagedError, match="no Parquet file"):
+        corrections(table)
     long = pa.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 10_000])
     parquet.write_table(pa.table({"file": long, "correct": long}), table)
     assert table.stat().st_size < 100_000

@@ -158,3 +158,13 @@ def test_a_file_takes_what_its_size_allows(attack: object, tmp_path: Path) -> No
         f"_read_h5(Path({str(path)!r}), np.empty)"
     )
     assert told.startswith("RefusedError: refused '")
+
+
+def test_numbers_of_a_kind_that_nothing_here_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    kind = h5py.h5t.IEEE_F32LE.copy()
+    kind.set_ebias(2**20)
+    with _write(path) as file:
+        h5py.h5d.create(file.id, b"data", kind, h5py.h5s.create_simple((3, 4)))
+    with pytest.raises(EzavError, match="no numbers that can be read in 'data'"):
+        _read_h5(path, np.empty)

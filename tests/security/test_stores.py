@@ -315,3 +315,12 @@ def test_an_index_cannot_claim_more_tokens_than_its_shards_hold(store: Path) -> 
         f"from ezav.features import FeatureStore\nFeatureStore.open({str(store)!r}).select()"
     )
     assert "claims more than its shards hold" in told
+
+
+def test_an_index_whose_columns_have_no_text_for_names_is_refused(store: Path) -> None:
+    table = pq.read_table(store / INDEX_FILE).replace_schema_metadata(None)
+    pq.write_table(table, store / INDEX_FILE, store_schema=False)
+    damaged = (store / INDEX_FILE).read_bytes().replace(b"clip", b"cl\xc3(")
+    (store / INDEX_FILE).write_bytes(damaged)
+    with pytest.raises(DamagedError, match="cannot be read"):
+        FeatureStore.open(store)

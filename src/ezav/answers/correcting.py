@@ -173,7 +173,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
         if found is None or claimed > allowed:
             raise RefusedError(f"refused '{path}': it claims far more than its size")
         return [dict(row) for row in found.to_pylist()]
-    except (ArrowException, OSError, ValueError, OverflowError) as error:
+    except (ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         raise DamagedError(f"'{path}' is no Parquet file: {error}") from error
 
 

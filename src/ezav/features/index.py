@@ -209,7 +209,7 @@ def _digests(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, str]:
 def _metadata(path: Path) -> dict[bytes, bytes]:
     try:
         return pq.read_schema(path, memory_map=True).metadata or {}
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DamagedError(f"the index '{path}' cannot be read: {error}", _AGAIN) from error
 
 

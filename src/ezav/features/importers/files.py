@@ -180,7 +180,10 @@ def _h5_dataset(file: FileID, name: str, path: Path) -> DatasetID:
     how = dataset.get_create_plist()
     if how.get_layout() == h5d.VIRTUAL or how.get_external_count():
         raise RefusedError(f"refused '{path}': its '{name}' lies in other files", _COPY)
-    kind = dataset.dtype
+    try:
+        kind = dataset.dtype
+    except (TypeError, ValueError) as error:  # numbers of a kind that numpy has not
+        raise DamagedError(f"'{path}' has no numbers that can be read in '{name}'") from error
     if kind.kind not in "fiuS" and h5t.check_string_dtype(kind) is None:
         raise DamagedError(f"'{path}' has neither numbers nor text in '{name}'")
     claimed = math.prod(dataset.shape) * kind.itemsize
