@@ -12,7 +12,7 @@ from typing import Any
 
 from ezav.csv_rows import csv_rows, separator
 from ezav.errors import DamagedError, EzavError, NotFoundError, RefusedError
-from ezav.features.pages import unpacked_size
+from ezav.features.pages import texts_size, unpacked_size
 from ezav.naming import as_cell, clean, same, shown
 from ezav.safe_io import write_text
 from ezav.small_files import parse_json, read_small
@@ -157,7 +157,7 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    from pyarrow import ArrowException, compute, parquet
+    from pyarrow import ArrowException, parquet
 
     try:
         there = [name for name in _READ if name in parquet.read_schema(path).names]
@@ -165,12 +165,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
             allowed = _FREE + _RATIO * path.stat().st_size
             claimed = max(unpacked_size(file, path), file.metadata.num_rows)
             found = file.read(columns=there) if claimed <= allowed else None
-        for column in [] if found is None else found.columns:
-            for part in column.chunks:  # one long text, a million times, is small on disk
-                if hasattr(part, "dictionary"):
-                    lengths = compute.binary_length(part.dictionary).take(part.indices)
-                    claimed += compute.sum(lengths).as_py() or 0
-        if found is None or claimed > allowed:
+        if found is None or claimed + sum(map(texts_size, found.columns)) > allowed:
             raise RefusedError(f"refused '{path}': it claims far more than its size")
         return [dict(row) for row in found.to_pylist()]
     except (ArrowException, OSError, ValueError, OverflowError, LookupError) as error:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ezav.errors import DamagedError, RefusedError
 from ezav.features.header import Contents, parse_contents
-from ezav.features.pages import unpacked_size
+from ezav.features.pages import texts_size, unpacked_size
 from ezav.features.shards import ClipRecord, sync
 from ezav.manifest import digest
 from ezav.safe_io import atomic_path
@@ -247,12 +246,7 @@ def _rows(file: pq.ParquetFile, path: Path, names: list[str]) -> pa.Table:
     if found.num_rows > size or max(claimed, unpacked_size(file, path)) > allowed:
         raise RefusedError(f"refused the index '{path}': it claims far more than its size")
     table = file.read(columns=names)
-    texts = 0
-    for name in set(names) & set(_TEXTS):
-        for part in table.column(name).chunks:
-            lengths = pc.binary_length(part.dictionary).take(part.indices)
-            texts += pc.sum(lengths).as_py() or 0
-    if texts > allowed:
+    if sum(texts_size(table.column(name)) for name in set(names) & set(_TEXTS)) > allowed:
         raise RefusedError(f"refused the index '{path}': it takes far more than its size")
     for name in set(SCHEMA.names) - set(names):
         table = table.append_column(name, pa.array([_LATER[name]] * table.num_rows, pa.string()))
