@@ -57,6 +57,7 @@ AUDIO = EncoderCard(
         "Hollywood Edge and Sound Ideas series)",
     ),
     label_set="UCS",
+    broad_labels=True,
     notes="a block of 2.3 s every 1.16 s; knows 78 categories of sound effects",
     identity=identity(
         {"weights": WEIGHTS.sha256},

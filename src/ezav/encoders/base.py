@@ -91,6 +91,8 @@ class EncoderCard:
         trained_on: names of the data sets it was trained on (see :mod:`ezav.encoders.overlap`).
         space: encoders of equal space give vectors that can be compared by cosine ("clip:…").
         label_set: the data set whose labels it knows by name, if it does (see :class:`Labelled`).
+        broad_labels: its labels are broad categories ("animals"), which say little of a name
+            beside what another encoder sees.
         templates: prompts of a text encoder.
         notes: anything a user should know, in a sentence.
     """
@@ -106,6 +108,7 @@ class EncoderCard:
     trained_on: tuple[str, ...] = ()
     space: str | None = None
     label_set: str | None = None
+    broad_labels: bool = False
     templates: tuple[str, ...] = ()
     notes: str = ""
     identity: str = ""

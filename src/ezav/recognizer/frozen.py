@@ -192,8 +192,8 @@ def _channel(
         known = registry.card(kind, spec.name)
         if known.space is None and known.label_set is None:
             return None, None, _says_nothing(kind, spec.name, texts)
-        if known.space is None and kind == "audio":
-            # It is worth little where there are pictures, and takes as long as they do.
+        if known.space is None and known.broad_labels:
+            # They are worth little where there are pictures, and take as long.
             return None, None, f"sound is not used; --audio {spec.name} uses it"
     encoder: VisualEncoder | AudioEncoder = (
         registry.load_visual(spec.name, **_placed("visual", spec, device))
@@ -209,7 +209,7 @@ def _channel(
             return mine, Channel(kind, columns, SHARED_SCALE[kind]), ""
     if knows_labels(encoder):
         columns, words = slice(0, texts[0].card.dimension), WordReader(encoder, texts[0])
-        scale = WORDS_SCALE if kind == "visual" else HEARD_SCALE
+        scale = HEARD_SCALE if encoder.card.broad_labels else WORDS_SCALE
         return encoder.card, Channel(kind, columns, scale, words), ""
     return encoder.card, None, _says_nothing(kind, spec.name, texts)
 

@@ -19,8 +19,8 @@ from ezav.methods.common.few_shot import FewShot
 WORDS_SCALE = 10.0
 """Of cosines of words: fitted on clips of 30 classes, 1 / temperature."""
 HEARD_SCALE = 0.2
-"""Of what a sound's labels make of a name, which is added to what the picture says. Chosen on two
-sets of real clips: more of it costs where the picture tells more."""
+"""Of what broad labels of sounds make of a name, which is added to what the picture says. Chosen on
+two sets of real clips: more of it costs where the picture tells more."""
 SHARED_SCALE: dict[Kind, float] = {"visual": 100.0, "audio": 14.3}
 """Of cosines in a learned space: as CLIP and CLAP were trained."""
 
@@ -48,11 +48,11 @@ class Channel:
 
     @property
     def added(self) -> bool:
-        """Whether it is evidence added to the other's cosines: a sound read by its labels."""
-        return self.words is not None and self.kind == "audio"
+        """Whether it is evidence added to the other's cosines: read by broad labels."""
+        return self.words is not None and self.words.encoder.card.broad_labels
 
     def evidence(self, tokens: Tokens, class_embeddings: Tensor) -> Tensor:
-        """What the labels of a sound make of names, `[N, C]`; a clip without sound gets 0.
+        """What the labels make of names, `[N, C]`; a clip without the modality gets 0.
 
         Every label is as likely as another, since no clips are known.
         """
@@ -103,7 +103,7 @@ class FrozenConfig:
 class FrozenMethod(Method):
     """Scaled cosines of each modality with its text, averaged over those that a clip has.
 
-    A sound that is read by its labels is no such modality: what it says is added.
+    What is read by broad labels alone is no such modality: what it says is added.
 
     Args:
         channels: one for each modality that is read.
@@ -159,12 +159,13 @@ class FrozenMethod(Method):
             cosines = channel.centred(channel.vectors(tokens)) @ channel.names(class_embeddings).T
             total = total + there * channel.scale * cosines
             count = count + there
-        return total / count.clamp(min=1) + self.heard(audio, class_embeddings)
+        return total / count.clamp(min=1) + self.added(audio, visual, class_embeddings)
 
-    def heard(self, audio: Tokens, class_embeddings: Tensor) -> Tensor:
-        """What is added where sounds are read by their labels, `[N, C]`."""
-        added = class_embeddings.new_zeros(len(audio), len(class_embeddings))
+    def added(self, audio: Tokens, visual: Tokens, class_embeddings: Tensor) -> Tensor:
+        """What broad labels add, `[N, C]`."""
+        found = class_embeddings.new_zeros(len(audio), len(class_embeddings))
         for channel in self.channels:
             if channel.added:
-                added = added + channel.scale * channel.evidence(audio, class_embeddings)
-        return added
+                tokens = visual if channel.kind == "visual" else audio
+                found = found + channel.scale * channel.evidence(tokens, class_embeddings)
+        return found

@@ -56,7 +56,7 @@ def score_together(
         total[there] += channel.scale * found.cosines
         count[there] += 1
         weight = max(weight, found.weight)  # of a single clip it is 0
-    alone = [method.heard(audio, class_embeddings) for audio, _ in _parts(clips, pooled=False)]
+    alone = [method.added(*part, class_embeddings) for part in _parts(clips, pooled=False)]
     return total / count.clamp(min=1) + torch.cat(alone).to(total), weight
 
 
