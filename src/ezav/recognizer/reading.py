@@ -107,7 +107,7 @@ class ClipReader(Closing):
         Raises:
             EzavError: an encoder of the run is not available.
         """
-        with self._begin(1, min(workers or cpus(), len(paths))) as pool:
+        with self._begin(1, max(1, min(workers or cpus(), len(paths)))) as pool:
             self._ready(pool)
             yield from pool.encode(paths, look)
 

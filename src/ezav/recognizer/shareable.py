@@ -70,8 +70,10 @@ class Shareable(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-visu
             UnavailableError: no such device.
         """
         device = choose_device(device)
-        trained = _read(find(run), device, import_code, require_signature)
-        return cls(trained, import_code, device, limits, reader)
+        folder = find(run)
+        if require_signature is not None:
+            _require_signature(folder, require_signature)
+        return cls(read(folder, device, import_code), import_code, device, limits, reader)
 
     def save(self, folder: str | Path, classes: Names | None = None) -> None:
         """Write a folder that :meth:`load` and the commands open, as `save_pretrained` does.
@@ -126,7 +128,7 @@ class Shareable(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-visu
         Raises:
             EzavError: there is none, no access or network, damaged, or of another version.
         """
-        device = choose_device(device)
+        device = choose_device(device)  # before anything is downloaded
         folder = find(
             pretrained_model_name_or_path,
             revision=revision,
@@ -135,19 +137,10 @@ class Shareable(Teachable, ModelHubMixin, library_name="ezav", tags=["audio-visu
             local_files_only=local_files_only,
             token=token,
         )
-        trained = _read(folder, device, import_code, require_signature)
-        return cls(trained, import_code, device, limits)
+        return cls.load(folder, device, import_code, limits, None, require_signature)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
         """The model card, with the run's own numbers, classes, encoders and licences."""
         if isinstance(self.trained, Frozen):
             return frozen_card(self.trained)
         return model_card(self.trained)
-
-
-def _read(
-    folder: Path, device: str, import_code: bool, public: str | Path | None
-) -> Trained | Frozen:
-    if public is not None:
-        _require_signature(folder, public)
-    return read(folder, device, import_code)
