@@ -7,7 +7,8 @@ Pictures and stores are those of `perf/splits.py`. `--sources` names a CSV file 
 clips of one source are never on both sides of a split. `--kinds` names a CSV file (class, group):
 of every group equally many are unseen.
 
-With `--each` every draw is told: what is unseen, and the HM of `best`, at its gamma and at best.
+With `--each` every draw is told: the HM of `best`, at its gamma and at best, and what it calls the
+clips of each unseen class.
 
 Every row learns its gamma, and the stack its weights, on class folds of each split's known clips:
 nothing is chosen on test clips. "HM best" is the HM at the gamma that is best on the test clips.
@@ -18,6 +19,7 @@ somewhat larger.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -108,13 +110,35 @@ def without_labels(folds: list[FoldScores], start: Tensor, pull: float) -> Stack
     return Stack(torch.cat([found.weights, none]), torch.cat([found.seen_weights, none]))
 
 
-def rows_of(clips: Clips, split: Split) -> dict[str, tuple[float, ...]]:
-    """Row -> its numbers on one split, in percent."""
-    begun = time.process_time()
+def stacked(clips: Clips, split: Split) -> tuple[list[FoldScores], FoldScores, Tensor, Stack]:
+    """Members' scores in the folds and on the test clips, the starting weights, those learned."""
     folds = folds_of(clips, split)
     test = scored(clips, split.known, split.test, split.seen, torch.arange(len(clips.text)))
     start = torch.tensor([START.get(name, 0.0) for name in NAMES], dtype=torch.float64)
-    learned = fit_stack(folds, start, GAMMA, 0.7 / int(split.seen.sum()))
+    return folds, test, start, fit_stack(folds, start, GAMMA, 0.7 / int(split.seen.sum()))
+
+
+def gamma_of(folds: list[FoldScores], stack: Stack) -> float:
+    parts = [(stack.scores(f.members.double(), f.seen), f.targets, f.seen) for f in folds]
+    return smoothed_gamma(parts).gamma
+
+
+def called(clips: Clips, split: Split) -> str:
+    """What `best` calls the test clips of each unseen class."""
+    folds, test, _, learned = stacked(clips, split)
+    scores = learned.scores(test.members.double(), test.seen)
+    best = (scores - gamma_of(folds, learned) * test.seen).argmax(dim=1)
+    told = []
+    for row in (~split.seen).nonzero()[:, 0].tolist():
+        names = Counter(clips.names[one] for one in best[test.targets == row].tolist())
+        told.append(f"{clips.names[row]}: {dict(names.most_common())}")
+    return "; ".join(told)
+
+
+def rows_of(clips: Clips, split: Split) -> dict[str, tuple[float, ...]]:
+    """Row -> its numbers on one split, in percent."""
+    begun = time.process_time()
+    folds, test, start, learned = stacked(clips, split)
     took = time.process_time() - begun
     nothing = torch.zeros(len(NAMES), dtype=torch.float64)
     stacks = {"best": learned, FEWER: without_labels(folds, start, 0.7 / int(split.seen.sum()))}
@@ -123,8 +147,7 @@ def rows_of(clips: Clips, split: Split) -> dict[str, tuple[float, ...]]:
         stacks[row] = Stack(weight, nothing)
     found = {}
     for row, stack in stacks.items():
-        parts = [(stack.scores(f.members.double(), f.seen), f.targets, f.seen) for f in folds]
-        gamma = smoothed_gamma(parts).gamma
+        gamma = gamma_of(folds, stack)
         scores = stack.scores(test.members.double(), test.seen)
         at = gzsl_scores(scores, test.targets, test.seen, gamma)
         best = seen_unseen_curve(scores, test.targets, test.seen).best_hm
@@ -141,9 +164,8 @@ def main() -> None:
         for row, numbers in rows_of(clips, split).items():
             results.setdefault(row, []).append(numbers)
         if given.each:
-            unseen = [clips.names[row] for row in (~split.seen).nonzero()[:, 0].tolist()]
             hm, _, highest, _ = results["best"][-1]
-            print(f"{seed}: {hm:.1f}, at best {highest:.1f}; unseen: {', '.join(unseen)}")
+            print(f"{seed}: {hm:.1f}, at best {highest:.1f}; {called(clips, split)}")
         order = torch.randperm(len(clips.text), generator=torch.Generator().manual_seed(seed))
         shuffled = rows_of(replace(clips, text=clips.text[order]), split)
         results.setdefault("best, names shuffled", []).append(shuffled["best"])
