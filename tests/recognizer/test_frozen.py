@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,14 +16,18 @@ import torch
 
 from ezav.cli.common import tell_seen
 from ezav.cli.main import main
+from ezav.encoders.base import EncoderCard
 from ezav.encoders.names import readable_names
 from ezav.encoders.registry import load_audio, load_text, load_visual
-from ezav.encoders.words import label_vectors
+from ezav.encoders.words import WordReader, label_vectors
 from ezav.errors import EzavError
 from ezav.features import EncoderInfo
 from ezav.features.feature_set import FeatureSet, Ragged
+from ezav.features.tokens import Tokens
 from ezav.media import read_clip
+from ezav.methods.base import Dims
 from ezav.recognizer import Recognizer
+from ezav.recognizer.frozen_method import Channel, FrozenMethod
 from tests.encoders import checkpoints
 from tests.media.files import write_wav
 from tests.recognizer.small_run import write_video
@@ -91,6 +97,40 @@ def test_a_sound_is_read_by_its_labels() -> None:
     assert not deaf[1].any()
     told = recognizer.predict(clips, classes=NAMES, together=True)
     assert told[1].best.score == pytest.approx(float(found[1].max()), abs=1e-4)
+
+
+@pytest.mark.parametrize("broad", [False, True])
+def test_fine_labels_are_averaged_and_broad_ones_added(broad: bool) -> None:
+    def channel(kind: Literal["visual", "audio"], broad: bool) -> Channel:
+        card = EncoderCard(
+            name=kind,
+            kind=kind,
+            dimension=2,
+            source="",
+            revision="",
+            licence="",
+            broad_labels=broad,
+        )
+        names = ("a dog", "the rain")
+        encoder = SimpleNamespace(card=card, labels=names, label_scores=lambda tokens: 5 * tokens)
+        return Channel(kind, slice(0, 384), 10.0, WordReader(encoder, text))  # type: ignore[arg-type]
+
+    text = load_text("minilm")
+    names = torch.as_tensor(text.encode(["a puppy", "a storm"]))
+    sight, sound = (
+        Tokens.pooled(torch.tensor([[1.0, 0.0]])),
+        Tokens.pooled(torch.tensor([[0.2, 1.0]])),
+    )
+    seen, heard = channel("visual", False), channel("audio", broad)
+    found = FrozenMethod((seen, heard), Dims(audio=2, visual=2, text=384))
+    cosines = [
+        10 * one.centred(one.vectors(tokens)) @ one.names(names).T
+        for one, tokens in ((seen, sight), (heard, sound))
+    ]
+    expected = (cosines[0] + cosines[1]) / 2
+    if broad:
+        expected = cosines[0] + 10 * heard.evidence(sound, names)
+    torch.testing.assert_close(found.scores(sound, sight, names), expected)
 
 
 def test_a_recording_without_pictures_is_answered_if_asked(
